@@ -1,0 +1,111 @@
+import type { FailureKind } from '../log-cache/log-cache.js';
+
+/*
+ * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
+ * An app's round is one read job for its gauges and one query job per http metric type; a query job serves
+ * several apps at once because log-cache pays a Cloud Controller call for every query.
+ */
+
+export const httpMetricTypes = ['throughput', 'responsetime'] as const;
+export type HttpMetricType = (typeof httpMetricTypes)[number];
+
+export function isHttpMetricType(metricType: string): metricType is HttpMetricType {
+  return (httpMetricTypes as readonly string[]).includes(metricType);
+}
+
+/** Reads one app's gauges and aggregates them. */
+export interface ReadJob {
+  readonly kind: 'read';
+  readonly appId: string;
+  /** Stat window: start inclusive, end exclusive, ns since the epoch. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  /** Metric types that come from gauges: container metrics and custom metrics. Empty: only look for a container metric. */
+  readonly gaugeTypes: readonly string[];
+  /** Container metrics at or after this time prove that log-cache knows the app. ns since the epoch. */
+  readonly presenceSinceNs: bigint;
+  readonly authorization: string | null;
+}
+
+/** Asks for throughput or responsetime of one or more apps in one PromQL query. */
+export interface QueryJob {
+  readonly kind: 'query';
+  readonly metricType: HttpMetricType;
+  readonly appIds: readonly string[];
+  /** Whole seconds since the epoch. */
+  readonly timeSecs: number;
+  /** One of the ranges the auth proxy can pass on; also the divisor of the rate. Whole seconds. */
+  readonly windowSecs: number;
+  readonly authorization: string | null;
+}
+
+export type CollectionJob = ReadJob | QueryJob;
+
+/** Three-valued, and never confused: a value, *no data*, or a failed fetch. */
+export type MetricOutcome =
+  | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
+  | { readonly kind: 'no-data' }
+  | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string };
+
+export interface Failed {
+  readonly kind: 'failed';
+  readonly failure: FailureKind;
+  readonly message: string;
+}
+
+/** What a job cost, for the metrics. */
+export interface CollectionCost {
+  requests: number;
+  pages: number;
+  envelopes: number;
+  bytes: number;
+  /** Samples that were NaN or infinite, beyond int64, or had a quota ≤ 0. */
+  droppedSamples: number;
+}
+
+export interface ReadResult {
+  readonly kind: 'read';
+  /** One outcome per gauge type asked for. */
+  readonly outcomes: Readonly<Record<string, MetricOutcome>>;
+  /** Whether a container metric of the app was seen at or after presenceSinceNs; null if none was asked for. */
+  readonly containerMetricSeen: boolean | null;
+  /** Instances whose samples were counted. */
+  readonly instances: number;
+  readonly cost: CollectionCost;
+}
+
+export interface QueryResult {
+  readonly kind: 'query';
+  /** One entry per app asked for. `empty`: log-cache has no request of this app in the window. */
+  readonly outcomes: Readonly<Record<string, MetricOutcome | { readonly kind: 'empty' }>>;
+  readonly cost: CollectionCost;
+}
+
+/** The whole job failed: every metric of it has this outcome. */
+export interface JobFailed extends Failed {
+  readonly cost: CollectionCost;
+}
+
+export type CollectionResult = ReadResult | QueryResult | JobFailed;
+
+/** What a worker thread is told once, when it starts. */
+export interface CollectorWorkerData {
+  readonly logCache:
+    | {
+        readonly transport: 'rest';
+        readonly url: string;
+        /** PEM; the complete list of trusted roots. */
+        readonly ca: readonly string[];
+        readonly skipSslValidation: boolean;
+      }
+    | {
+        readonly transport: 'grpc';
+        readonly address: string;
+        readonly ca: readonly string[];
+        readonly key: string;
+        readonly cert: string;
+      };
+  /** Deadlines in milliseconds, each covering connect, headers and body. */
+  readonly readTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+}

@@ -1,0 +1,40 @@
+import type { ScalingRule } from '../policy/policy.js';
+import type { Trigger } from '../scaling-engine/trigger.js';
+
+/**
+ * Why a rule did not fire.
+ * - `not-breached`: an app metric in the breach duration is on the right side of the threshold
+ * - `no-data`: an app metric in the breach duration is *no data*
+ * - `not-enough-samples`: too few app metrics in the breach duration, or none before it
+ * - `unknown-operator`: the rule cannot be evaluated
+ */
+export type NotFiredReason = 'not-breached' | 'no-data' | 'not-enough-samples' | 'unknown-operator';
+
+/**
+ * Why nothing is posted although a rule fires, or why the app is not evaluated at all.
+ * - `cooling-down`: the scaling engine refuses until the cool-down ends; rules are not looked at
+ * - `posted-recently`: at most one trigger per app and evaluation interval
+ * - `breaker-open`: the app's breaker or the shared one is open
+ * - `at-limit-backoff`: the scaling engine ignored this direction lately
+ * - `lease-lost`: this member may not post until it has a lease again
+ */
+export type HeldReason =
+  'cooling-down' | 'posted-recently' | 'breaker-open' | 'at-limit-backoff' | 'lease-lost';
+
+export interface RuleVerdict {
+  readonly rule: ScalingRule;
+  readonly reason: NotFiredReason;
+}
+
+/** The result of evaluating one app once. */
+export type Decision =
+  | { readonly outcome: 'fired'; readonly rule: ScalingRule; readonly trigger: Trigger }
+  | {
+      readonly outcome: 'held';
+      readonly reason: HeldReason;
+      /** The rule that fired; absent for `cooling-down`. */
+      readonly rule?: ScalingRule;
+      /** When it may be posted at the earliest, wall-clock ms; absent where unknown. */
+      readonly untilMs?: number;
+    }
+  | { readonly outcome: 'not-fired'; readonly verdicts: readonly RuleVerdict[] };

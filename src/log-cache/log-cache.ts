@@ -1,0 +1,98 @@
+/**
+ * What the collector needs from log-cache, whatever the transport (REST behind the auth proxy, or gRPC).
+ * Every method rejects with a LogCacheError, and only with that; deadlines are the implementation's business.
+ */
+export interface LogCache {
+  /** One page of GAUGE envelopes, newest first. Pages may be longer than the limit. */
+  read(request: ReadRequest): Promise<ReadPage>;
+  /** An instant PromQL query that yields a vector. */
+  instantQuery(request: QueryRequest): Promise<QueryAnswer>;
+  /** Closes idle connections; requests in flight fail. */
+  close(): void;
+}
+
+export interface ReadRequest {
+  readonly sourceId: string;
+  /** ns since the epoch, inclusive. */
+  readonly startNs: bigint;
+  /** ns since the epoch, exclusive. */
+  readonly endNs: bigint;
+  /** 1..1000: log-cache refuses more. */
+  readonly limit: number;
+  /** Exact metric names; sent as an anchored RE2 filter. */
+  readonly names: readonly string[];
+  /** Value of the Authorization header; null where the transport needs none. */
+  readonly authorization: string | null;
+}
+
+export interface QueryRequest {
+  readonly query: string;
+  /** Evaluation time in whole seconds since the epoch: with fractions log-cache loses up to a second of data. */
+  readonly timeSecs: number;
+  readonly authorization: string | null;
+}
+
+export interface GaugeEnvelope {
+  /** Decimal ns since the epoch. A string because it serves as a join key and as a cursor only. */
+  readonly timestamp: string;
+  readonly sourceId: string;
+  readonly instanceId: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** One entry per metric; usually exactly one. May hold NaN and infinities. */
+  readonly metrics: readonly GaugeMetric[];
+}
+
+export interface GaugeMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly value: number;
+}
+
+export interface ReadPage {
+  readonly envelopes: readonly GaugeEnvelope[];
+  /** Bytes of the answer's body. */
+  readonly bytes: number;
+}
+
+export interface VectorSample {
+  readonly labels: Readonly<Record<string, string>>;
+  /** May be NaN or infinite. */
+  readonly value: number;
+}
+
+export interface QueryAnswer {
+  readonly samples: readonly VectorSample[];
+  readonly bytes: number;
+}
+
+/**
+ * Why a request to log-cache gave no answer.
+ * - `timeout`: deadline passed (ours, or log-cache's 504)
+ * - `connection`: refused, reset, TLS, name resolution
+ * - `unauthorized`: 401, 403 or the auth proxy's 404: perhaps a stale token, perhaps a forbidden app
+ * - `client-error`: any other 4xx; `server-error`: any 5xx
+ * - `bad-answer`: 200 with a body that is not what log-cache documents, or larger than we accept
+ * - `no-token`: UAA gave no token, so nothing was asked
+ * - `thread`: the worker thread died or did not answer
+ */
+export type FailureKind =
+  | 'timeout'
+  | 'connection'
+  | 'unauthorized'
+  | 'client-error'
+  | 'server-error'
+  | 'bad-answer'
+  | 'no-token'
+  | 'thread';
+
+export class LogCacheError extends Error {
+  override readonly name = 'LogCacheError';
+
+  constructor(
+    readonly kind: Exclude<FailureKind, 'no-token' | 'thread'>,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Structured logging as Cloud Foundry's Go components do it: one JSON object a line, an event name instead of a
+ * sentence, facts in `data`. Info is for changes of state; whatever can repeat goes through `RepeatedEvents`.
+ */
+export interface Logger {
+  debug(event: string, data?: LogData): void;
+  info(event: string, data?: LogData): void;
+  /** `error`'s message and code are added to data as `error`; its stack is logged at debug level only. */
+  error(event: string, error: unknown, data?: LogData): void;
+  /** Logs as `<component>.<event>`. */
+  child(component: string): Logger;
+}
+
+export type LogData = Readonly<Record<string, unknown>>;
+
+/** For tests and for parts that run before the configuration is known. */
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  error: () => {},
+  child: () => silentLogger,
+};

@@ -1,0 +1,99 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const prefix = 'autoscaler_eventgenerator_';
+
+/** Delays that matter range from a timer's jitter to a missed interval. Seconds. */
+const lagBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80];
+
+/**
+ * Every domain metric, in one place. Labels are few and closed sets; an app's id is never one of them.
+ * Components take the metrics they write as `Pick<Metrics, …>`.
+ */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics(registry: Registry = new Registry()) {
+  const registers = [registry];
+  const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name: prefix + name, help, labelNames, registers });
+  const gauge = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge<L>({ name: prefix + name, help, labelNames, registers });
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: prefix + name, help, buckets, registers });
+
+  return {
+    registry,
+
+    policies: gauge('policies', 'Policies in force'),
+    policiesBroken: gauge('policies_broken', 'Policies that could not be parsed; their apps are not scaled'),
+    policiesAgeSeconds: gauge('policies_age_seconds', 'Time since the policies were last read completely'),
+    policyPolls: counter('policy_polls_total', 'Reads of policy_db by result', ['result']),
+
+    appsOwned: gauge('apps_owned', 'Apps with scaling rules that this instance collects and evaluates'),
+
+    collections: counter(
+      'collections_total',
+      'App metrics collected by result: value, no_data or the failure',
+      ['result'],
+    ),
+    collectionLagSeconds: histogram(
+      'collection_lag_seconds',
+      'How much later than due a collection started',
+      lagBuckets,
+    ),
+    collectionDurationSeconds: histogram(
+      'collection_duration_seconds',
+      'Duration of one collection of one app',
+      lagBuckets,
+    ),
+    collectionsSkipped: counter(
+      'collections_skipped_total',
+      'Rounds left out because collections could not keep up',
+    ),
+    collectionsInFlight: gauge('collections_in_flight', 'Collections running now'),
+    collectionsInFlightLimit: gauge('collections_in_flight_limit', 'Collections allowed to run at once'),
+
+    logCacheRequests: counter('log_cache_requests_total', 'Requests sent to log-cache'),
+    logCachePages: counter('log_cache_pages_total', 'Pages of envelopes read from log-cache'),
+    logCacheEnvelopes: counter('log_cache_envelopes_total', 'Envelopes read from log-cache'),
+    logCacheBytes: counter('log_cache_bytes_total', 'Bytes of answers read from log-cache'),
+    samplesDropped: counter(
+      'samples_dropped_total',
+      'Samples that were not finite, beyond int64 or had no positive quota',
+    ),
+
+    workerUtilization: gauge(
+      'worker_pool_utilization',
+      'Share of time that worker threads were busy, 0 to 1',
+    ),
+    workerQueue: gauge('worker_pool_queue_size', 'Jobs waiting for a worker thread'),
+
+    tokenAgeSeconds: gauge('uaa_token_age_seconds', 'Age of the UAA token in use; -1 without one'),
+    tokenRequests: counter('uaa_token_requests_total', 'Token requests by result', ['result']),
+
+    historyRings: gauge('history_rings', 'Histories held in memory, one per app and metric type'),
+    writerBuffered: gauge('app_metric_writer_buffered_rows', 'App metrics waiting to be written'),
+    rowsWritten: counter('app_metric_rows_written_total', 'App metrics written to appmetrics_db'),
+    rowsLost: counter('app_metric_rows_lost_total', 'App metrics given up, by reason', ['reason']),
+
+    evaluations: counter('evaluations_total', 'Evaluations of an app by outcome', ['outcome']),
+    triggers: counter('triggers_total', 'Triggers posted to the scaling engine by result', ['result']),
+    breakersOpen: gauge('app_breakers_open', 'Apps whose breaker is open'),
+    sharedBreakerState: gauge(
+      'scaling_engine_breaker_state',
+      'Shared breaker: 0 closed, 1 half open, 2 open',
+    ),
+    coolDowns: gauge('cool_downs', 'Apps in a known cool-down'),
+    atLimitBackOffs: gauge(
+      'at_limit_back_offs',
+      'App and direction pairs held back because the scaling engine ignored them',
+    ),
+
+    concurrentHttpRequests: gauge('concurrent_http_request', 'HTTP requests being answered now'),
+    certificateExpirySeconds: gauge(
+      'certificate_expiry_timestamp_seconds',
+      'When the certificate in use expires, seconds since the epoch',
+      ['certificate'],
+    ),
+    logLinesSuppressed: counter('log_lines_suppressed_total', 'Repeated log lines left out'),
+  };
+}

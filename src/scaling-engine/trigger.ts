@@ -1,0 +1,34 @@
+/** What is posted to the scaling engine when a rule fires; field names are the wire's (`POST /v1/apps/{guid}/scale`). */
+export interface Trigger {
+  readonly app_id: string;
+  readonly metric_type: string;
+  readonly metric_unit: string;
+  /** Seconds; filled in with the default where the policy has none. */
+  readonly breach_duration_secs: number;
+  readonly threshold: bigint;
+  readonly operator: string;
+  /** Seconds; 0 lets the scaling engine apply its default. */
+  readonly cool_down_secs: number;
+  readonly adjustment: string;
+}
+
+/**
+ * What became of a posted trigger.
+ * - `scaled`: the app was scaled
+ * - `cooling-down`: refused, a cool-down runs
+ * - `ignored`: nothing to do and no cool-down (at its limit, not started, autoscaling disabled)
+ * - `failed`: no or no good answer
+ */
+export type TriggerResult =
+  | { readonly kind: 'scaled'; readonly adjustment: number; readonly coolDownUntilMs: number | null }
+  | { readonly kind: 'cooling-down'; readonly coolDownUntilMs: number }
+  | { readonly kind: 'ignored' }
+  | { readonly kind: 'failed'; readonly fault: TriggerFault; readonly message: string };
+
+/**
+ * - `no-connection`: refused, reset, TLS, name resolution: nobody's app is to blame
+ * - `timeout`, `unavailable` (5xx, 401, 403, 408, 429): counts for the app, and as a sign of an outage
+ * - `rejected`: any other 4xx: the app's or policy's own fault
+ * - `bad-answer`: a 200 that is not the scaling engine's
+ */
+export type TriggerFault = 'no-connection' | 'timeout' | 'unavailable' | 'rejected' | 'bad-answer';

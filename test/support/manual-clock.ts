@@ -1,0 +1,89 @@
+import type { Clock, Timer } from '../../src/clock.js';
+
+interface Pending {
+  at: number;
+  sequence: number;
+  callback: () => void;
+}
+
+/** A clock that stands still until told to move. Timers fire in order of their time while it moves. */
+export class ManualClock implements Clock {
+  #monotonic = 0;
+  #wallOffset: number;
+  #sequence = 0;
+  #pending = new Set<Pending>();
+  #waiters: { count: number; resolve: () => void }[] = [];
+
+  constructor(wallMs = 1_700_000_000_000) {
+    this.#wallOffset = wallMs;
+  }
+
+  now(): number {
+    return this.#wallOffset + this.#monotonic;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    const pending = { at: this.#monotonic + Math.max(0, delayMs), sequence: this.#sequence++, callback };
+    this.#pending.add(pending);
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (this.#pending.size < waiter.count) return true;
+      waiter.resolve();
+      return false;
+    });
+    return { cancel: () => void this.#pending.delete(pending) };
+  }
+
+  get pendingTimers(): number {
+    return this.#pending.size;
+  }
+
+  /** Milliseconds until the next timer fires, or undefined if there is none. */
+  get nextTimerInMs(): number | undefined {
+    const next = this.#next(Infinity);
+    return next && next.at - this.#monotonic;
+  }
+
+  /** Resolves when at least `count` timers are pending. */
+  timersPending(count = 1): Promise<void> {
+    if (this.#pending.size >= count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ count, resolve }));
+  }
+
+  /** Moves time forward, firing what falls due, and lets promise callbacks run after each timer. */
+  async advance(ms: number): Promise<void> {
+    const target = this.#monotonic + ms;
+    await settle();
+    for (let next = this.#next(target); next; next = this.#next(target)) {
+      this.#monotonic = Math.max(this.#monotonic, next.at);
+      this.#pending.delete(next);
+      next.callback();
+      await settle();
+    }
+    this.#monotonic = target;
+    await settle();
+  }
+
+  /** Moves only the wall clock, as an operator or NTP would. */
+  jumpWallClock(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  #next(until: number): Pending | undefined {
+    let first: Pending | undefined;
+    for (const pending of this.#pending) {
+      if (pending.at > until) continue;
+      if (!first || pending.at < first.at || (pending.at === first.at && pending.sequence < first.sequence)) {
+        first = pending;
+      }
+    }
+    return first;
+  }
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
