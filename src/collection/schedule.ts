@@ -1,0 +1,187 @@
+import TinyQueue from 'tinyqueue';
+import type { Clock, Timer } from '../clock.js';
+import type { Metrics } from '../observability/metrics.js';
+import { fnv1a32, mix32 } from '../ownership/hash.js';
+import type { ConcurrencyLimit } from './concurrency-limit.js';
+
+/** Apps share a slot of this length, so that those in it can share a query. Short against every delay that matters. */
+const slotMs = 500;
+
+export interface ScheduleOptions {
+  readonly clock: Clock;
+  /** The collection interval. */
+  readonly intervalMs: number;
+  readonly limit: ConcurrencyLimit;
+  /** One round of one app. Resolves to whether log-cache answered; must not reject. */
+  readonly run: (appId: string) => Promise<boolean>;
+  readonly metrics: Pick<
+    Metrics,
+    | 'collectionLagSeconds'
+    | 'collectionDurationSeconds'
+    | 'collectionsSkipped'
+    | 'collectionsInFlight'
+    | 'collectionsInFlightLimit'
+  >;
+}
+
+export interface Schedule {
+  /** Replaces the set of apps to run. New ones start at their next turn; those gone are not started again. */
+  setApps(appIds: ReadonlySet<string>): void;
+  /** Runs the app after delayMs in addition to its regular turns, unless it runs earlier anyway. */
+  runWithin(appId: string, delayMs: number): void;
+  /** Starts no more rounds; resolves when those under way have ended. Idempotent. */
+  stop(): Promise<void>;
+}
+
+interface Entry {
+  readonly appId: string;
+  /** Monotonic ms. */
+  dueMs: number;
+  running: boolean;
+  removed: boolean;
+  /** An additional run asked for while the app was running; monotonic ms. */
+  extraMs: number | undefined;
+}
+
+interface Turn {
+  readonly entry: Entry;
+  readonly dueMs: number;
+}
+
+/**
+ * Gives every app its own phase within the collection interval and runs the most overdue app first, never one app
+ * twice at once, as many at a time as the limit allows. What cannot be kept up with is skipped and counted.
+ *
+ * The phases hang on the wall clock (as it was when the schedule was made): a new owner of an app goes on in the
+ * rhythm of the old one.
+ */
+export function createSchedule(options: ScheduleOptions): Schedule {
+  const { clock, intervalMs, limit, run, metrics } = options;
+  const entries = new Map<string, Entry>();
+  const queue = new TinyQueue<Turn>([], (a, b) => a.dueMs - b.dueMs);
+  const wallOffsetMs = clock.now() - clock.monotonic();
+  let timer: Timer | undefined;
+  let inFlight = 0;
+  let stopped = false;
+  let drained: () => void = () => {};
+
+  function enqueue(entry: Entry, dueMs: number): void {
+    entry.dueMs = dueMs;
+    queue.push({ entry, dueMs });
+  }
+
+  /** The app's first regular turn after the given monotonic time. */
+  function turnAfter(appId: string, monotonicMs: number): number {
+    const phaseMs = phaseOf(appId, intervalMs);
+    const rounds = Math.floor((monotonicMs + wallOffsetMs - phaseMs) / intervalMs) + 1;
+    return rounds * intervalMs + phaseMs - wallOffsetMs;
+  }
+
+  function pump(): void {
+    timer?.cancel();
+    timer = undefined;
+    if (stopped) return;
+    const now = clock.monotonic();
+    for (let turn = queue.peek(); turn; turn = queue.peek()) {
+      const { entry } = turn;
+      const stale = entry.removed || entry.running || turn.dueMs !== entry.dueMs;
+      if (stale) {
+        queue.pop();
+        continue;
+      }
+      if (turn.dueMs > now) {
+        timer = clock.setTimer(turn.dueMs - now, pump);
+        return;
+      }
+      if (inFlight >= limit.current) {
+        limit.waited();
+        return;
+      }
+      queue.pop();
+      void start(entry, now);
+    }
+  }
+
+  async function start(entry: Entry, now: number): Promise<void> {
+    entry.running = true;
+    metrics.collectionLagSeconds.observe((now - entry.dueMs) / 1000);
+    metrics.collectionsInFlight.set(++inFlight);
+    const answered = await run(entry.appId);
+    finish(entry, now, answered);
+  }
+
+  function finish(entry: Entry, startedMs: number, answered: boolean): void {
+    const now = clock.monotonic();
+    metrics.collectionsInFlight.set(--inFlight);
+    metrics.collectionDurationSeconds.observe((now - startedMs) / 1000);
+    limit.finished(now - startedMs, answered);
+    metrics.collectionsInFlightLimit.set(limit.current);
+    entry.running = false;
+    if (entry.removed) {
+      entries.delete(entry.appId);
+    } else {
+      const next = turnAfter(entry.appId, now);
+      const skipped = Math.round((next - turnAfter(entry.appId, entry.dueMs)) / intervalMs);
+      if (skipped > 0) metrics.collectionsSkipped.inc(skipped);
+      enqueue(entry, Math.min(next, entry.extraMs ?? Infinity));
+      entry.extraMs = undefined;
+    }
+    if (stopped && inFlight === 0) drained();
+    pump();
+  }
+
+  return {
+    setApps(appIds) {
+      for (const [appId, entry] of entries) {
+        if (appIds.has(appId)) continue;
+        entry.removed = true;
+        // One that runs is forgotten when it ends: an app that comes back meanwhile must not run twice at once.
+        if (!entry.running) entries.delete(appId);
+      }
+      const now = clock.monotonic();
+      for (const appId of appIds) {
+        const known = entries.get(appId);
+        if (known) {
+          known.removed = false;
+          continue;
+        }
+        const entry: Entry = { appId, dueMs: 0, running: false, removed: false, extraMs: undefined };
+        entries.set(appId, entry);
+        enqueue(entry, turnAfter(appId, now));
+      }
+      pump();
+    },
+
+    runWithin(appId, delayMs) {
+      const entry = entries.get(appId);
+      if (!entry) return;
+      const dueMs = clock.monotonic() + Math.max(0, delayMs);
+      if (entry.running) {
+        entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
+      } else if (dueMs < entry.dueMs) {
+        enqueue(entry, dueMs);
+        pump();
+      }
+    },
+
+    stop() {
+      stopped = true;
+      timer?.cancel();
+      if (inFlight === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        const earlier = drained;
+        drained = () => {
+          earlier();
+          resolve();
+        };
+      });
+    },
+  };
+}
+
+/** 0 ≤ phase < intervalMs, a multiple of the slot's length where the interval holds several slots. */
+function phaseOf(appId: string, intervalMs: number): number {
+  const share = mix32(fnv1a32(appId)) / 2 ** 32;
+  const slots = Math.floor(intervalMs / slotMs);
+  return slots > 1 ? (Math.floor(share * slots) * intervalMs) / slots : share * intervalMs;
+}

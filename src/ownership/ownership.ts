@@ -1,0 +1,6 @@
+/** Answers the question "is this app mine to collect and evaluate?" The answer may change at any time. */
+export interface Ownership {
+  owns(appId: string): boolean;
+  /** The listener is called after answers may have changed. */
+  onChange(listener: () => void): void;
+}

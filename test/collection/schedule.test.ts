@@ -1,0 +1,211 @@
+import { expect, test } from '@jest/globals';
+import { createConcurrencyLimit } from '../../src/collection/concurrency-limit.js';
+import { createSchedule, type Schedule } from '../../src/collection/schedule.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+const intervalMs = 40_000;
+
+interface Run {
+  readonly appId: string;
+  readonly atMs: number;
+  readonly finish: (answered?: boolean) => void;
+}
+
+function harness({ limit = 20, takesMs = 0 }: { limit?: number; takesMs?: number | 'manual' } = {}) {
+  const clock = new ManualClock();
+  const metrics = createMetrics();
+  const runs: Run[] = [];
+  const active = new Map<string, number>();
+  let mostAtOnce = 0;
+  const schedule: Schedule = createSchedule({
+    clock,
+    intervalMs,
+    limit: createConcurrencyLimit(clock, limit),
+    metrics,
+    run: async (appId) => {
+      active.set(appId, (active.get(appId) ?? 0) + 1);
+      if (active.get(appId)! > 1) throw new Error(`${appId} runs twice at once`);
+      mostAtOnce = Math.max(
+        mostAtOnce,
+        [...active.values()].reduce((a, b) => a + b, 0),
+      );
+      const answered = await new Promise<boolean>((resolve) => {
+        runs.push({ appId, atMs: clock.monotonic(), finish: (ok = true) => resolve(ok) });
+        if (takesMs === 0) resolve(true);
+        else if (takesMs !== 'manual') clock.setTimer(takesMs, () => resolve(true));
+      });
+      active.set(appId, active.get(appId)! - 1);
+      return answered;
+    },
+  });
+  const runsOf = (appId: string) => runs.filter((run) => run.appId === appId).map((run) => run.atMs);
+  return { clock, metrics, schedule, runs, runsOf, mostAtOnce: () => mostAtOnce };
+}
+
+function apps(count: number): Set<string> {
+  return new Set(Array.from({ length: count }, (_, i) => `app-${i}`));
+}
+
+test('every app runs once per interval, at its own phase', async () => {
+  const { clock, schedule, runs, runsOf } = harness();
+  schedule.setApps(apps(200));
+  await clock.advance(intervalMs * 3);
+  expect(runs).toHaveLength(600);
+  for (const appId of apps(200)) {
+    const [first, second, third] = runsOf(appId);
+    expect(second! - first!).toBe(intervalMs);
+    expect(third! - second!).toBe(intervalMs);
+  }
+});
+
+test('traps A2-15: the apps are spread over the interval instead of starting in one burst', async () => {
+  const { clock, schedule, runs } = harness();
+  schedule.setApps(apps(4000));
+  await clock.advance(intervalMs);
+  const perSecond = new Map<number, number>();
+  for (const run of runs) {
+    const second = Math.floor(run.atMs / 1000);
+    perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+  }
+  expect(perSecond.size).toBeGreaterThanOrEqual(40);
+  expect(Math.max(...perSecond.values())).toBeLessThan(200);
+});
+
+test('a second schedule made later gives an app the same phase, so that a new owner keeps its rhythm', async () => {
+  const { clock, schedule, runsOf } = harness();
+  schedule.setApps(new Set(['app']));
+  await clock.advance(intervalMs);
+  const later: number[] = [];
+  const second = createSchedule({
+    clock,
+    intervalMs,
+    limit: createConcurrencyLimit(clock, 1),
+    metrics: createMetrics(),
+    run: async () => {
+      later.push(clock.monotonic());
+      return true;
+    },
+  });
+  second.setApps(new Set(['app']));
+  await clock.advance(intervalMs);
+  expect(later[0]! - runsOf('app')[0]!).toBe(intervalMs);
+});
+
+test('no more rounds run at once than the limit allows, and the most overdue app goes first', async () => {
+  const { clock, schedule, runs, mostAtOnce } = harness({ limit: 2, takesMs: 'manual' });
+  schedule.setApps(apps(50));
+  await clock.advance(intervalMs - 1);
+  expect(mostAtOnce()).toBe(2);
+  expect(runs).toHaveLength(2);
+  for (let i = 0; i < 50; i++) {
+    runs[i]!.finish();
+    await clock.advance(0);
+  }
+  const { clock: freeClock, schedule: free, runs: freeRuns } = harness({ limit: 1000 });
+  free.setApps(apps(50));
+  await freeClock.advance(intervalMs - 1);
+  const order = (list: Run[]) => list.slice(0, 50).map((run) => run.appId);
+  expect(new Set(order(runs))).toEqual(new Set(order(freeRuns)));
+  expect(order(runs).slice(0, 20)).toEqual(order(freeRuns).slice(0, 20));
+});
+
+test('rounds that cannot be kept up with are skipped and counted, never piled up', async () => {
+  const { clock, schedule, runsOf, metrics } = harness({ takesMs: intervalMs * 2.5 });
+  schedule.setApps(new Set(['slow']));
+  await clock.advance(intervalMs * 9);
+  const started = runsOf('slow');
+  expect(started[1]! - started[0]!).toBe(intervalMs * 3);
+  const skipped = await metrics.collectionsSkipped.get();
+  expect(skipped.values[0]!.value).toBe(2 * (started.length - 1));
+});
+
+test('the lag metric tells how late a round started', async () => {
+  const { clock, schedule, runs, metrics } = harness({ limit: 1, takesMs: 'manual' });
+  schedule.setApps(apps(2));
+  await clock.advance(intervalMs - 1);
+  runs[0]!.finish();
+  await clock.advance(0);
+  const { values } = await metrics.collectionLagSeconds.get();
+  const sum = values.find((value) => value.metricName?.endsWith('_sum'))!.value;
+  expect(runs).toHaveLength(2);
+  expect(sum).toBeGreaterThan(0);
+});
+
+test('an app that is gone is not started again, and one that comes back while it runs is not started twice', async () => {
+  const { clock, schedule, runs } = harness({ takesMs: 'manual' });
+  schedule.setApps(new Set(['app']));
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(1);
+  schedule.setApps(new Set());
+  schedule.setApps(new Set(['app']));
+  await clock.advance(intervalMs * 2);
+  expect(runs).toHaveLength(1);
+  runs[0]!.finish();
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(2);
+  runs[1]!.finish();
+  schedule.setApps(new Set());
+  await clock.advance(intervalMs * 3);
+  expect(runs).toHaveLength(2);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('an additional run comes at its time and does not shift the regular turns', async () => {
+  const { clock, schedule, runsOf } = harness();
+  schedule.setApps(new Set(['app']));
+  await clock.advance(intervalMs);
+  const [first] = runsOf('app');
+  const rest = first! + intervalMs - clock.monotonic();
+  schedule.runWithin('app', rest / 2);
+  await clock.advance(rest);
+  expect(runsOf('app')).toEqual([first, first! + intervalMs - rest / 2, first! + intervalMs]);
+});
+
+test('an additional run asked for during a round follows it', async () => {
+  const { clock, schedule, runs } = harness({ takesMs: 'manual' });
+  schedule.setApps(new Set(['app']));
+  await clock.advance(intervalMs);
+  schedule.runWithin('app', 1000);
+  await clock.advance(2000);
+  expect(runs).toHaveLength(1);
+  runs[0]!.finish();
+  await clock.advance(0);
+  expect(runs).toHaveLength(2);
+});
+
+test('stop waits for the rounds under way and starts no more', async () => {
+  const { clock, schedule, runs } = harness({ takesMs: 'manual' });
+  schedule.setApps(apps(2));
+  await clock.advance(intervalMs);
+  let stopped = false;
+  const stopping = schedule.stop().then(() => (stopped = true));
+  runs[0]!.finish();
+  await clock.advance(0);
+  expect(stopped).toBe(false);
+  runs[1]!.finish();
+  await stopping;
+  await schedule.stop();
+  await clock.advance(intervalMs * 2);
+  expect(runs).toHaveLength(2);
+});
+
+test('rounds at once grow to 200 while log-cache answers well, and halve when it does not', async () => {
+  const clock = new ManualClock();
+  const limit = createConcurrencyLimit(clock, 20);
+  const period = async (report: () => void) => {
+    report();
+    await clock.advance(1000);
+    limit.finished(10, true);
+  };
+  for (let i = 0; i < 30; i++) await period(() => limit.waited());
+  expect(limit.current).toBe(200);
+  await period(() => {});
+  expect(limit.current).toBe(200);
+  await period(() => limit.finished(5000, false));
+  expect(limit.current).toBe(100);
+  await period(() => limit.finished(10_000, true));
+  expect(limit.current).toBe(50);
+  for (let i = 0; i < 5; i++) await period(() => limit.finished(0, false));
+  expect(limit.current).toBe(20);
+});
