@@ -1,0 +1,44 @@
+/** What the system and OpenSSL call a fault, and what the operator can do about it. */
+const remedies: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was closed by the other side',
+  ENOTFOUND: 'the host name is unknown',
+  EAI_AGAIN: 'the host name could not be resolved now',
+  CERT_HAS_EXPIRED: "the server's certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another host name",
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted('is self-signed'),
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted('comes from an unknown authority'),
+  UNABLE_TO_GET_ISSUER_CERT: untrusted('comes from an unknown authority'),
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted('comes from an unknown authority'),
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted('comes from an unknown authority'),
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the server does not trust our client certificate's authority",
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the server says that our client certificate has expired',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server demands a client certificate',
+};
+
+function untrusted(fault: string): string {
+  return `the server's certificate ${fault}: give its authority as ca_file, or add it to the system's certificates`;
+}
+
+/** The code of a system or OpenSSL error, empty where there is none. */
+export function errorCode(error: unknown): string {
+  const code = property(error, 'code');
+  return typeof code === 'string' ? code : '';
+}
+
+export function errorMessage(error: unknown): string {
+  const message = property(error, 'message');
+  return typeof message === 'string' && message !== '' ? message : errorCode(error) || String(error);
+}
+
+/** One readable clause about a failed connection: the cause and, where there is one, the remedy. */
+export function describeConnectionError(error: unknown): string {
+  const code = errorCode(error);
+  const remedy = remedies[code];
+  return remedy ? `${remedy} (${code})` : errorMessage(error);
+}
+
+// Errors of Node's own modules are not `instanceof Error` in every realm (test runners have several).
+function property(error: unknown, name: string): unknown {
+  return typeof error === 'object' && error !== null ? (error as Record<string, unknown>)[name] : undefined;
+}

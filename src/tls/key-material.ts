@@ -1,0 +1,98 @@
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import type { PemSource } from '../config/config.js';
+import { errorMessage } from './connection-error.js';
+import { certificatesIn, describePem, readPem } from './pem.js';
+
+export interface KeyPairSources {
+  readonly key: PemSource;
+  /** The leaf first, then its intermediates. */
+  readonly cert: PemSource;
+}
+
+/** A key and the certificate that it belongs to. */
+export interface KeyMaterial {
+  readonly key: string;
+  readonly cert: string;
+  /** When the leaf expires, wall-clock ms since the epoch. */
+  readonly expiresMs: number;
+}
+
+/**
+ * - `unreadable`: a file is missing, forbidden or no PEM of the right kind
+ * - `mismatched`: the key belongs to another certificate, perhaps because one of the files is just being replaced
+ * - `expired`: the leaf is no longer valid
+ */
+export type KeyMaterialFault = 'unreadable' | 'mismatched' | 'expired';
+
+export class KeyMaterialError extends Error {
+  override readonly name = 'KeyMaterialError';
+
+  constructor(
+    readonly fault: KeyMaterialFault,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Reads both parts and checks that they belong together and are valid at `nowMs`; rejects with a KeyMaterialError. */
+export async function readKeyMaterial(sources: KeyPairSources, nowMs: number): Promise<KeyMaterial> {
+  // Diego replaces the key first: reading it first, too, makes a mismatch likelier to be seen than to be missed.
+  const key = await readPart(sources.key, 'private key');
+  const cert = await readPart(sources.cert, 'certificate');
+  const privateKey = parseKey(key, sources.key);
+  const leaf = parseLeaf(cert, sources.cert);
+
+  if (!leaf.checkPrivateKey(privateKey)) {
+    throw new KeyMaterialError(
+      'mismatched',
+      `The private key in ${describePem(sources.key)} does not belong to the first certificate in ${describePem(sources.cert)}: give a key and a certificate that were issued together`,
+    );
+  }
+  const expiresMs = Date.parse(leaf.validTo);
+  if (!(expiresMs > nowMs)) {
+    throw new KeyMaterialError(
+      'expired',
+      `The certificate in ${describePem(sources.cert)} expired at ${leaf.validTo}: renew it`,
+    );
+  }
+  return { key, cert, expiresMs };
+}
+
+async function readPart(source: PemSource, what: string): Promise<string> {
+  try {
+    return await readPem(source);
+  } catch (cause) {
+    throw new KeyMaterialError(
+      'unreadable',
+      `Cannot read the ${what} from ${describePem(source)}: ${errorMessage(cause)}`,
+      { cause },
+    );
+  }
+}
+
+function parseKey(pem: string, source: PemSource): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw new KeyMaterialError(
+      'unreadable',
+      `${describePem(source)} holds no usable PEM private key (encrypted keys cannot be used): ${errorMessage(cause)}`,
+    );
+  }
+}
+
+function parseLeaf(pem: string, source: PemSource): X509Certificate {
+  const { certificates, broken } = certificatesIn(pem);
+  const [leaf] = certificates;
+  if (!leaf || broken > 0) {
+    throw new KeyMaterialError(
+      'unreadable',
+      broken > 0
+        ? `${describePem(source)} holds ${broken} certificates that cannot be parsed`
+        : `${describePem(source)} holds no PEM certificate`,
+    );
+  }
+  return leaf;
+}

@@ -1,0 +1,83 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
+import type { PemSource } from '../config/config.js';
+import type { Logger } from '../observability/logger.js';
+import { errorCode, errorMessage } from './connection-error.js';
+import { certificatesIn, describePem, readPem, readPemFile } from './pem.js';
+
+export interface TrustOptions {
+  /** Where configured, these authorities alone are trusted. */
+  readonly ca: PemSource | null;
+  /** CF_SYSTEM_CERT_PATH: a folder in which every file may hold authorities. */
+  readonly systemCertPath?: string | undefined;
+  /** The system's own store. */
+  readonly systemBundle?: string;
+  readonly logger: Logger;
+}
+
+/**
+ * The authorities to trust, as PEM texts, for `ca` of a TLS connection. Node alone trusts only the roots that it was
+ * built with; on Cloud Foundry the platform's own authorities are in the system's store and in CF_SYSTEM_CERT_PATH.
+ * Rejects where a configured `ca` cannot be used: falling back to public roots would trust others than intended.
+ */
+export async function trustedRoots(options: TrustOptions): Promise<string[]> {
+  if (options.ca) return [...(await configuredRoots(options.ca))];
+
+  const roots = new Map<string, string>(
+    rootCertificates.map((pem): [string, string] => [pem.replace(/\s/g, ''), pem]),
+  );
+  for (const file of await systemFiles(options)) {
+    for (const pem of await rootsInSystemFile(file, options.logger)) roots.set(pem.replace(/\s/g, ''), pem);
+  }
+  return [...roots.values()];
+}
+
+async function configuredRoots(ca: PemSource): Promise<Set<string>> {
+  const origin = describePem(ca);
+  let text: string;
+  try {
+    text = await readPem(ca);
+  } catch (cause) {
+    throw new Error(`Cannot read the trusted certificates in ${origin}: ${errorMessage(cause)}`, { cause });
+  }
+  const { certificates, broken } = certificatesIn(text);
+  if (broken > 0) {
+    throw new Error(
+      `The trusted certificates in ${origin} cannot be used: ${broken} of them cannot be parsed; replace the file with PEM certificates`,
+    );
+  }
+  if (certificates.length === 0) {
+    throw new Error(
+      `${origin} holds no PEM certificate, but is configured as the trusted authority (ca_file)`,
+    );
+  }
+  return new Set(certificates.map(String));
+}
+
+async function systemFiles(options: TrustOptions): Promise<string[]> {
+  const files = [options.systemBundle ?? '/etc/ssl/certs/ca-certificates.crt'];
+  if (!options.systemCertPath) return files;
+  try {
+    const names = await readdir(options.systemCertPath);
+    files.push(...names.sort().map((name) => join(options.systemCertPath ?? '', name)));
+  } catch (error) {
+    options.logger.error('system-certificates-unreadable', error, { path: options.systemCertPath });
+  }
+  return files;
+}
+
+async function rootsInSystemFile(file: string, logger: Logger): Promise<string[]> {
+  try {
+    const { certificates, broken } = certificatesIn(await readPemFile(file));
+    if (broken > 0 || certificates.length === 0) {
+      logger.info('system-certificates-skipped', { file, broken, used: certificates.length });
+    }
+    return certificates.map(String);
+  } catch (error) {
+    // Not every system has a bundle in this place, and nobody configured it.
+    if (errorCode(error) === 'ENOENT') logger.debug('system-certificates-missing', { file });
+    else logger.error('system-certificates-unreadable', error, { file });
+    return [];
+  }
+}

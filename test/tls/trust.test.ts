@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, rootCertificates } from 'node:tls';
+import { trustedRoots } from '../../src/tls/trust.js';
+import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
+import { startHttpsServer, type HttpsServer } from './https-server.js';
+import { RecordingLogger } from './recording-logger.js';
+
+let folder: string;
+let authority: CertificateAuthority;
+let other: CertificateAuthority;
+let server: HttpsServer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'trust-'));
+  authority = await createCertificateAuthority('Platform CA');
+  other = await createCertificateAuthority('Other CA');
+  const { key, chain } = await authority.issue({ commonName: 'server', ipAddresses: ['127.0.0.1'] });
+  server = await startHttpsServer({ key, cert: chain }, (_request, response) => response.end());
+});
+afterAll(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
+
+async function write(name: string, content: string): Promise<string> {
+  const path = join(folder, name);
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(path, content);
+  return path;
+}
+
+/** Whether a real handshake with the server succeeds under these roots; the code of the failure otherwise. */
+async function handshake(ca: string[]): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port: Number(new URL(server.url).port), ca });
+  try {
+    await once(socket, 'secureConnect');
+    return 'trusted';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('an authority that stands only in the system store is trusted', async () => {
+  const logger = new RecordingLogger();
+  const systemBundle = await write('bundle-a.crt', `# roots\n${other.cert}\n${authority.cert}\n`);
+  expect(await handshake(await trustedRoots({ ca: null, systemBundle, logger }))).toBe('trusted');
+  expect(logger.events()).toEqual([]);
+});
+
+test('an authority that stands only in CF_SYSTEM_CERT_PATH is trusted', async () => {
+  await write('certs-a/1.crt', other.cert);
+  await write('certs-a/2.crt', authority.cert);
+  const systemBundle = join(folder, 'absent.crt');
+  const logger = new RecordingLogger();
+  const roots = await trustedRoots({
+    ca: null,
+    systemBundle,
+    systemCertPath: join(folder, 'certs-a'),
+    logger,
+  });
+  expect(await handshake(roots)).toBe('trusted');
+  expect(logger.events()).toEqual([]);
+});
+
+test('an authority that stands nowhere is not trusted', async () => {
+  const systemBundle = await write('bundle-b.crt', other.cert);
+  const roots = await trustedRoots({ ca: null, systemBundle, logger: new RecordingLogger() });
+  expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+});
+
+test('a configured authority is trusted alone', async () => {
+  const systemBundle = await write('bundle-c.crt', authority.cert);
+  const file = await write('ca.crt', other.cert);
+  const logger = new RecordingLogger();
+  const roots = await trustedRoots({ ca: { file }, systemBundle, logger });
+  expect(roots).toHaveLength(1);
+  expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  expect(await handshake(await trustedRoots({ ca: { pem: authority.cert }, logger }))).toBe('trusted');
+});
+
+test('the roots that Node was built with stay trusted, and duplicates are dropped', async () => {
+  const systemBundle = await write('bundle-d.crt', [...rootCertificates, other.cert, other.cert].join('\n'));
+  const roots = await trustedRoots({ ca: null, systemBundle, logger: new RecordingLogger() });
+  expect(roots).toHaveLength(new Set(rootCertificates).size + 1);
+  expect(roots.map((pem) => new X509Certificate(pem).fingerprint256)).toContain(
+    new X509Certificate(other.cert).fingerprint256,
+  );
+});
+
+test('garbage among the system certificates is skipped with one line a file, the rest is used', async () => {
+  await write('certs-b/a-text.crt', 'no certificate');
+  await write(
+    'certs-b/b-broken.crt',
+    `-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n${authority.cert}`,
+  );
+  await mkdir(join(folder, 'certs-b', 'c-folder'));
+  const logger = new RecordingLogger();
+  const roots = await trustedRoots({
+    ca: null,
+    systemBundle: join(folder, 'absent.crt'),
+    systemCertPath: join(folder, 'certs-b'),
+    logger,
+  });
+  expect(await handshake(roots)).toBe('trusted');
+  expect(logger.events()).toEqual([
+    'system-certificates-skipped',
+    'system-certificates-skipped',
+    'system-certificates-unreadable',
+  ]);
+});
+
+test('a CF_SYSTEM_CERT_PATH that is not there is reported and harmless', async () => {
+  const logger = new RecordingLogger();
+  const systemCertPath = join(folder, 'absent');
+  const roots = await trustedRoots({
+    ca: null,
+    systemBundle: join(folder, 'absent.crt'),
+    systemCertPath,
+    logger,
+  });
+  expect(roots).toHaveLength(new Set(rootCertificates).size);
+  expect(logger.lines.find((line) => line.level === 'error')?.data).toEqual({ path: systemCertPath });
+});
+
+test('a configured authority that cannot be used is an error that names file and cause', async () => {
+  const logger = new RecordingLogger();
+  const empty = await write('empty.crt', '');
+  await expect(trustedRoots({ ca: { file: empty }, logger })).rejects.toThrow(
+    `${empty} holds no PEM certificate`,
+  );
+  const absent = join(folder, 'absent.crt');
+  await expect(trustedRoots({ ca: { file: absent }, logger })).rejects.toThrow(/absent\.crt: ENOENT/);
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  await expect(trustedRoots({ ca: { pem: broken }, logger })).rejects.toThrow(/the service binding.*parsed/);
+});
