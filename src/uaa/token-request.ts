@@ -1,0 +1,116 @@
+import {
+  allowInsecureRequests,
+  ClientSecretBasic,
+  clientCredentialsGrant,
+  Configuration,
+  customFetch,
+  genericGrantRequest,
+  type ClientAuth,
+} from 'openid-client';
+import type { Clock } from '../clock.js';
+import type { UaaConfig } from '../config/config.js';
+import { createBoundedFetch } from './bounded-fetch.js';
+import { tokenError } from './refusal.js';
+import { TokenError } from './token-error.js';
+
+export interface Token {
+  /** Value of the Authorization header. */
+  readonly authorization: string;
+  /** Seconds, as UAA says, counted from the request: at least 1. */
+  readonly lifetimeSecs: number;
+}
+
+/** Asks UAA for a token once; rejects with a TokenError only. */
+export type TokenRequest = () => Promise<Token>;
+
+export interface TokenRequestOptions {
+  readonly clock: Clock;
+  readonly roots: readonly string[];
+  /** Aborts what is under way. */
+  readonly signal: AbortSignal;
+}
+
+/** Requests tokens for one client with the grant that is configured for it. */
+export function createTokenRequest(config: UaaConfig, options: TokenRequestOptions): TokenRequest {
+  const endpoint = tokenEndpoint(config.url);
+  // No discovery: UAA calls itself `<url>/oauth/token` as issuer, which strict discovery refuses.
+  const server = { issuer: endpoint.origin, token_endpoint: endpoint.href };
+  const client = new Configuration(server, config.clientId, undefined, basicCredentials(config));
+  client.timeout = 0; // the fetch has a deadline of its own
+  const fetch = createBoundedFetch({ ...options, skipSslValidation: config.skipSslValidation });
+  client[customFetch] = async (url, init) => withoutIdToken(await fetch(url, init));
+  if (endpoint.protocol === 'http:') allowInsecureRequests(client);
+
+  return async () => {
+    try {
+      const { grant } = config;
+      const answer =
+        grant.type === 'password'
+          ? await genericGrantRequest(client, 'password', {
+              username: grant.username,
+              password: grant.password,
+            })
+          : await clientCredentialsGrant(client);
+      return usableToken(answer);
+    } catch (error) {
+      throw tokenError(error, config, endpoint, options.clock.now());
+    }
+
+    function usableToken(answer: Awaited<ReturnType<typeof clientCredentialsGrant>>): Token {
+      const bad = (what: string) =>
+        new TokenError(
+          'bad-answer',
+          `UAA client "${config.clientId}" got an unusable token from ${endpoint.origin}${endpoint.pathname}: ${what}; check metricCollector.uaa.url`,
+        );
+      // What does not fit into a header would fail every request to log-cache, with a less telling error.
+      if (!/^[\x21-\x7e]+$/.test(answer.access_token)) throw bad('access_token is empty or no header value');
+      if (answer.token_type !== 'bearer') throw bad('token_type is not "bearer"');
+      if (answer.expires_in === undefined) throw bad('expires_in is missing');
+      return {
+        authorization: `bearer ${answer.access_token}`,
+        lifetimeSecs: Math.max(1, answer.expires_in),
+      };
+    }
+  };
+}
+
+/**
+ * UAA may add an `id_token` for users with the scope `openid`. Nobody here needs it, and openid-client would refuse
+ * the whole answer because its issuer is not the address that was asked.
+ */
+async function withoutIdToken(response: Response): Promise<Response> {
+  if (response.status !== 200) return response;
+  const text = await response.text();
+  const { status, headers } = response;
+  try {
+    const answer: unknown = JSON.parse(text, (key, value: unknown) =>
+      key === 'id_token' ? undefined : value,
+    );
+    return new Response(JSON.stringify(answer), { status, headers });
+  } catch {
+    return new Response(text, { status, headers });
+  }
+}
+
+/** UAA's address may be given with or without the path of the token endpoint. */
+function tokenEndpoint(url: string): URL {
+  const endpoint = new URL(url);
+  const path = endpoint.pathname.replace(/\/+$/, '');
+  endpoint.pathname = path.endsWith('/oauth/token') ? path : `${path}/oauth/token`;
+  endpoint.search = '';
+  endpoint.hash = '';
+  endpoint.username = '';
+  endpoint.password = '';
+  return endpoint;
+}
+
+/**
+ * Basic credentials, form-encoded as UAA decodes them (a secret with `%` or `+` fails otherwise). The `cf` client has
+ * an empty secret, which openid-client's own authentication refuses.
+ */
+function basicCredentials(config: UaaConfig): ClientAuth {
+  if (config.clientSecret !== '') return ClientSecretBasic(config.clientSecret);
+  const [id] = new URLSearchParams({ id: config.clientId }).toString().split('=').slice(1);
+  const value = `Basic ${Buffer.from(`${id}:`).toString('base64')}`;
+  return (_server, _client, _body, headers) => headers.set('authorization', value);
+}

@@ -1,0 +1,186 @@
+import type { Clock, Timer } from '../clock.js';
+import type { UaaConfig } from '../config/config.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { errorMessage } from '../tls/connection-error.js';
+import { TokenBackOff } from './back-off.js';
+import { RejectionPause } from './rejection-pause.js';
+import { TokenError } from './token-error.js';
+import { createTokenRequest, type Token, type TokenRequest } from './token-request.js';
+
+/** One token for everybody who talks to log-cache. */
+export interface TokenSource {
+  /**
+   * The value of the Authorization header. Waits only where no usable token is there; rejects with a TokenError, at
+   * once while UAA is left alone after a failure.
+   */
+  authorization(): Promise<string>;
+  /**
+   * A newer authorization than the one that log-cache refused, or null where there is none now: refreshing is limited
+   * because the refusal may be the app's and not the token's. Never rejects.
+   */
+  refreshAfterRejection(rejected: string): Promise<string | null>;
+  /** Aborts what is under way. Idempotent. */
+  close(): void;
+}
+
+export interface TokenSourceDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests'>;
+  /** PEM texts of the authorities to trust. */
+  readonly roots: readonly string[];
+  /** 0 ≤ x < 1, for jitter. */
+  readonly random?: () => number;
+}
+
+/** Renewed in the background after this share of its life, so that nobody waits for a token, nor uses a dying one. */
+const RENEW_AFTER = 0.8;
+/** Tokens that live for less, or are dead when they arrive, must not make a hot loop. */
+const MIN_USE_MS = 1000;
+/** Longer lives are not waited for: timers end at 24 days, and a key may be rotated meanwhile. */
+const MAX_LIFETIME_SECS = 7 * 24 * 3600;
+
+/** Makes a token source; UAA is asked when the first caller wants a token. */
+export function createTokenSource(config: UaaConfig, deps: TokenSourceDeps): TokenSource {
+  const closing = new AbortController();
+  const request = createTokenRequest(config, {
+    clock: deps.clock,
+    roots: deps.roots,
+    signal: closing.signal,
+  });
+  return new UaaTokenSource(config, deps, request, closing);
+}
+
+interface HeldToken {
+  readonly authorization: string;
+  /** Both monotonic ms; the wall clocks of UAA and ours may differ or jump. */
+  readonly requestedMs: number;
+  readonly expiresMs: number;
+}
+
+class UaaTokenSource implements TokenSource {
+  readonly #deps: TokenSourceDeps;
+  readonly #request: TokenRequest;
+  readonly #closing: AbortController;
+  readonly #backOff: TokenBackOff;
+  readonly #rejections = new RejectionPause();
+  #token: HeldToken | null = null;
+  #inFlight: Promise<HeldToken> | null = null;
+  #renewal: Timer | undefined;
+  /** Why and until when (monotonic ms) UAA is left alone; null while all is well. */
+  #failure: { readonly error: TokenError; readonly retryAtMs: number } | null = null;
+  #failures = 0;
+
+  constructor(config: UaaConfig, deps: TokenSourceDeps, request: TokenRequest, closing: AbortController) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#closing = closing;
+    this.#backOff = new TokenBackOff(config.grant, deps.random ?? Math.random);
+    this.#exportAge();
+  }
+
+  async authorization(): Promise<string> {
+    const token = this.#usable() ?? (await this.#obtain());
+    this.#exportAge();
+    return token.authorization;
+  }
+
+  async refreshAfterRejection(rejected: string): Promise<string | null> {
+    const token = this.#usable();
+    if (token && token.authorization !== rejected) return token.authorization;
+    if (token && !this.#inFlight && !this.#rejections.refused(this.#deps.clock.monotonic())) return null;
+    try {
+      const fresh = await this.#obtain();
+      return fresh.authorization === rejected ? null : fresh.authorization;
+    } catch {
+      return null; // logged and counted where it failed
+    }
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#renewal?.cancel();
+  }
+
+  #usable(): HeldToken | null {
+    return this.#token && this.#deps.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
+  }
+
+  /** One request for everybody who waits. */
+  #obtain(): Promise<HeldToken> {
+    const failure = this.#failure;
+    if (!this.#inFlight && failure && this.#deps.clock.monotonic() < failure.retryAtMs) {
+      return Promise.reject(failure.error);
+    }
+    return (this.#inFlight ??= this.#fetch().finally(() => (this.#inFlight = null)));
+  }
+
+  async #fetch(): Promise<HeldToken> {
+    const requestedMs = this.#deps.clock.monotonic();
+    try {
+      const token = await this.#request();
+      return this.#accept(token, requestedMs);
+    } catch (error) {
+      throw this.#fail(
+        error instanceof TokenError ? error : new TokenError('bad-answer', errorMessage(error)),
+      );
+    }
+  }
+
+  #accept(token: Token, requestedMs: number): HeldToken {
+    const { clock, logger, metrics } = this.#deps;
+    const nowMs = clock.monotonic();
+    const lifetimeMs = Math.min(token.lifetimeSecs, MAX_LIFETIME_SECS) * 1000;
+    const held = {
+      authorization: token.authorization,
+      requestedMs,
+      expiresMs: Math.max(requestedMs + lifetimeMs, nowMs + MIN_USE_MS),
+    };
+    this.#token = held;
+    metrics.tokenRequests.inc({ result: 'ok' });
+    this.#exportAge();
+    if (this.#failures > 0) logger.info('token-recovered', { failures: this.#failures });
+    else logger.debug('token-obtained', { lifetimeSecs: token.lifetimeSecs });
+    this.#failure = null;
+    this.#failures = 0;
+    this.#backOff.succeeded();
+    this.#rejections.obtained(nowMs);
+    this.#renewAfter(Math.max(requestedMs + lifetimeMs * RENEW_AFTER - nowMs, MIN_USE_MS));
+    return held;
+  }
+
+  #fail(error: TokenError): TokenError {
+    if (this.#closing.signal.aborted) return error;
+    const { clock, logger, metrics } = this.#deps;
+    const delayMs = this.#backOff.failed(error);
+    const usable = this.#usable();
+    metrics.tokenRequests.inc({ result: error.kind });
+    this.#exportAge();
+    if (error.kind !== this.#failure?.error.kind) {
+      logger.error('token-refused', error, {
+        kind: error.kind,
+        nextTrySecs: Math.round(delayMs / 1000),
+        usableForSecs: usable ? Math.round((usable.expiresMs - clock.monotonic()) / 1000) : 0,
+      });
+    }
+    this.#failure = { error, retryAtMs: clock.monotonic() + delayMs };
+    this.#failures++;
+    this.#renewAfter(delayMs);
+    return error;
+  }
+
+  #renewAfter(delayMs: number): void {
+    this.#renewal?.cancel();
+    if (this.#closing.signal.aborted) return;
+    this.#renewal = this.#deps.clock.setTimer(delayMs, () => {
+      this.#obtain().catch(() => {}); // logged and counted where it failed
+    });
+  }
+
+  #exportAge(): void {
+    const token = this.#usable();
+    const ageMs = token && this.#deps.clock.monotonic() - token.requestedMs;
+    this.#deps.metrics.tokenAgeSeconds.set(ageMs === null ? -1 : ageMs / 1000);
+  }
+}

@@ -1,0 +1,265 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { UaaConfig } from '../../src/config/config.js';
+import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
+import { createTokenSource, type TokenSource } from '../../src/uaa/token-source.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { RecordingLogger } from '../tls/recording-logger.js';
+import { answer, badCredentials, hang, startFakeUaa, type FakeUaa } from './fake-uaa.js';
+
+const second = 1000;
+const minute = 60 * second;
+
+let uaa: FakeUaa;
+let clock: ManualClock;
+let logger: RecordingLogger;
+let metrics: Metrics;
+let source: TokenSource;
+beforeAll(async () => void (uaa = await startFakeUaa()));
+afterAll(() => uaa.close());
+beforeEach(() => {
+  uaa.reset();
+  clock = new ManualClock();
+  logger = new RecordingLogger();
+  metrics = createMetrics();
+  source = create({ type: 'client_credentials' });
+});
+afterEach(() => {
+  source.close();
+  expect(clock.pendingTimers).toBe(0);
+});
+
+function create(grant: UaaConfig['grant']): TokenSource {
+  const config = {
+    url: uaa.url,
+    clientId: 'eventgenerator',
+    clientSecret: 'hidden',
+    grant,
+    skipSslValidation: false,
+  };
+  return createTokenSource(config, { clock, logger, metrics, roots: uaa.roots, random: () => 0 });
+}
+
+/** Lets real network answers arrive while the clock stands still. */
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function answered(): Promise<number> {
+  const { values } = await metrics.tokenRequests.get();
+  return values.reduce((sum, { value }) => sum + value, 0);
+}
+
+/** Moves time until a background request starts, and waits for its answer. */
+async function advanceThroughRequest(ms: number): Promise<void> {
+  const before = await answered();
+  await clock.advance(ms);
+  await until(async () => (await answered()) > before);
+}
+
+/** Moves in steps, so that every request that falls due is answered before time goes on. */
+async function run(totalMs: number, stepMs: number): Promise<void> {
+  for (let passed = 0; passed < totalMs; passed += stepMs) {
+    await clock.advance(stepMs);
+    await until(async () => (await answered()) === uaa.requests.length);
+  }
+}
+
+async function age(): Promise<number | undefined> {
+  return (await metrics.tokenAgeSeconds.get()).values[0]?.value;
+}
+
+test('traps A1-35: callers share one request, and later ones its token', async () => {
+  expect(await age()).toBe(-1);
+  const all = await Promise.all(Array.from({ length: 50 }, () => source.authorization()));
+  expect(new Set(all)).toEqual(new Set(['bearer token-1']));
+  await clock.advance(minute);
+  expect(await source.authorization()).toBe('bearer token-1');
+  expect(uaa.requests).toHaveLength(1);
+  expect(await age()).toBe(60);
+  expect(logger.events()).toEqual([]);
+});
+
+test('a token is renewed in the background at four fifths of its life, whatever the wall clock does', async () => {
+  uaa.lifetimeSecs = 1000;
+  await source.authorization();
+  clock.jumpWallClock(365 * 24 * 60 * minute);
+  await clock.advance(799 * second);
+  expect(uaa.requests).toHaveLength(1);
+  await advanceThroughRequest(second);
+  expect(await source.authorization()).toBe('bearer token-2');
+});
+
+test('the life of a token counts from the request, not from the answer', async () => {
+  uaa.lifetimeSecs = 10;
+  let respond = () => {};
+  uaa.next((response) => {
+    respond = () =>
+      answer(200, '{"access_token":"slow","token_type":"bearer","expires_in":10}')(response, response.req);
+  });
+  const first = source.authorization();
+  await until(() => uaa.requests.length === 1);
+  await clock.advance(4 * second);
+  respond();
+  expect(await first).toBe('bearer slow');
+  expect(await age()).toBe(4);
+  await advanceThroughRequest(4 * second);
+  expect(await source.authorization()).toBe('bearer token-1');
+});
+
+test.each([0, 0.001, 1, 2, 60])(
+  'traps A1-35: tokens that live for %d s make no hot loop and no negative wait',
+  async (lifetimeSecs) => {
+    uaa.lifetimeSecs = lifetimeSecs;
+    await source.authorization();
+    const secs = 20;
+    for (let i = 0; i < secs * 2; i++) {
+      await run(500, 500);
+      expect(await source.authorization()).toMatch(/^bearer token-/);
+    }
+    expect(uaa.requests.length).toBeLessThanOrEqual(1 + secs / Math.max(1, 0.8 * lifetimeSecs));
+  },
+);
+
+test('tokens that live for years do not overrun the timers', async () => {
+  uaa.lifetimeSecs = 1e12;
+  await source.authorization();
+  expect(clock.nextTimerInMs).toBeLessThan(2 ** 31);
+});
+
+test('an outage is backed off from: callers fail at once, one line says so, one that it is over', async () => {
+  uaa.always(answer(503, '<html>', 'text/html'));
+  await expect(source.authorization()).rejects.toMatchObject({ name: 'TokenError', kind: 'unavailable' });
+  await expect(source.authorization()).rejects.toThrow(/status 503/);
+  expect(uaa.requests).toHaveLength(1);
+  await run(10 * minute, 5 * second);
+  expect(uaa.requests.length).toBeGreaterThan(10);
+  expect(uaa.requests.length).toBeLessThan(20);
+  expect(await age()).toBe(-1);
+
+  uaa.always(null);
+  await run(minute, minute);
+  expect(await source.authorization()).toBe('bearer token-1');
+  expect(logger.events()).toEqual(['token-refused', 'token-recovered']);
+  expect(logger.text()).not.toContain('hidden');
+});
+
+test('an outage at renewal costs nothing while the old token lives', async () => {
+  uaa.lifetimeSecs = 1000;
+  await source.authorization();
+  uaa.always(answer(500));
+  await advanceThroughRequest(800 * second);
+  expect(await source.authorization()).toBe('bearer token-1');
+  uaa.always(null);
+  await advanceThroughRequest(second);
+  expect(await source.authorization()).toBe('bearer token-2');
+  expect(logger.events()).toEqual(['token-refused', 'token-recovered']);
+});
+
+test('a wrong password never locks an account: at most 3 tries within 1200 s', async () => {
+  source.close();
+  source = create({ type: 'password', username: 'jo', password: 'wrong' });
+  uaa.always(badCredentials);
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
+  const tries = [0];
+  for (let at = 10; at <= 4 * 3600; at += 10) {
+    await run(10 * second, 10 * second);
+    await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
+    expect(await source.refreshAfterRejection('bearer old')).toBeNull();
+    while (tries.length < uaa.requests.length) tries.push(at);
+  }
+  expect(tries.length).toBeGreaterThan(3);
+  for (const [i, at] of tries.entries()) {
+    expect(tries.slice(i).filter((later) => later - at <= 1200).length).toBeLessThanOrEqual(3);
+  }
+  expect(logger.events()).toEqual(['token-refused']);
+});
+
+test('a refused client secret is retried within a minute, then ever more seldom', async () => {
+  uaa.always(badCredentials);
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
+  await run(29 * second, 29 * second);
+  expect(uaa.requests).toHaveLength(1);
+  await run(second, second);
+  expect(uaa.requests).toHaveLength(2);
+  await run(60 * minute, 10 * second);
+  expect(uaa.requests.length).toBeLessThan(13);
+});
+
+test('429 with Retry-After is honoured', async () => {
+  uaa.always(answer(429, '', 'text/html', { 'retry-after': '120' }));
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'unavailable' });
+  await run(119 * second, 7 * second);
+  expect(uaa.requests).toHaveLength(1);
+  uaa.always(null);
+  await run(second, second);
+  expect(await source.authorization()).toBe('bearer token-1');
+});
+
+test('traps A3-1: a refused token is refreshed once for everybody', async () => {
+  const old = await source.authorization();
+  const fresh = await Promise.all(Array.from({ length: 20 }, () => source.refreshAfterRejection(old)));
+  expect(new Set(fresh)).toEqual(new Set(['bearer token-2']));
+  expect(uaa.requests).toHaveLength(2);
+  expect(await source.authorization()).toBe('bearer token-2');
+});
+
+test('who was refused with an older token gets the newer one at once', async () => {
+  const old = await source.authorization();
+  await source.refreshAfterRejection(old);
+  expect(await source.refreshAfterRejection(old)).toBe('bearer token-2');
+  expect(uaa.requests).toHaveLength(2);
+});
+
+test('traps A2-17, A3-1: while refreshing never helps, the pause doubles from 10 s to 10 min', async () => {
+  await source.authorization();
+  const refreshedAt: number[] = [];
+  for (let at = 0; at < 3600; at++) {
+    const before = uaa.requests.length;
+    await source.refreshAfterRejection(await source.authorization());
+    if (uaa.requests.length > before) refreshedAt.push(at);
+    await clock.advance(second);
+  }
+  const pauses = refreshedAt.slice(1).map((at, i) => at - (refreshedAt[i] ?? 0));
+  expect(pauses).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600, 600]);
+});
+
+test('a token that was good for long is refreshed soon again when it is refused', async () => {
+  let current = await source.authorization();
+  for (let i = 0; i < 400; i++) {
+    current = (await source.refreshAfterRejection(current)) ?? current;
+    await clock.advance(second);
+  }
+  await clock.advance(11 * minute);
+  expect(await source.refreshAfterRejection(await source.authorization())).not.toBeNull();
+  await clock.advance(11 * minute);
+  const revoked = await source.authorization();
+  expect(await source.refreshAfterRejection(revoked)).not.toBeNull();
+  await clock.advance(10 * second);
+  expect(await source.refreshAfterRejection(await source.authorization())).not.toBeNull();
+});
+
+test('traps A2-17: a refused token stays in use while it may not be refreshed, and UAA is not asked', async () => {
+  const first = await source.authorization();
+  const fresh = await source.refreshAfterRejection(first);
+  expect(fresh).toBe('bearer token-2');
+  for (let i = 0; i < 100; i++) expect(await source.refreshAfterRejection('bearer token-2')).toBeNull();
+  expect(await source.authorization()).toBe('bearer token-2');
+  expect(uaa.requests).toHaveLength(2);
+});
+
+test('a refresh that fails answers null and leaves the token in use', async () => {
+  const first = await source.authorization();
+  uaa.always(answer(500));
+  expect(await source.refreshAfterRejection(first)).toBeNull();
+  expect(await source.authorization()).toBe(first);
+});
+
+test('closing lets waiting callers go and stops renewals', async () => {
+  uaa.next(hang);
+  const waiting = expect(source.authorization()).rejects.toMatchObject({ kind: 'unavailable' });
+  await until(() => uaa.requests.length === 1);
+  source.close();
+  await waiting;
+  await expect(source.authorization()).rejects.toThrow(/stopping/);
+  expect(logger.events()).toEqual([]);
+});
