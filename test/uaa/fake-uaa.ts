@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { createCertificateAuthority } from '../support/certificates.js';
 import { sendJson, startHttpsServer } from '../tls/https-server.js';
 
-export interface TokenRequestSeen {
+interface TokenRequestSeen {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly form: URLSearchParams;

@@ -1,0 +1,78 @@
+import { parse, parseNumberAndBigInt } from 'lossless-json';
+import { nsToMs } from '../clock.js';
+import type { TriggerFault, TriggerResult } from './trigger.js';
+
+/** How the scaling engine calls its results in a 200; `failed` (1) never comes with one. */
+const SUCCEEDED = 0n;
+const IGNORED = 2n;
+
+const INT64_MAX = 2n ** 63n - 1n;
+const MAX_QUOTED_CHARS = 300;
+
+/** What an answer of the scaling engine means; `engine` names it in messages. */
+export function readAnswer(status: number, body: string, engine: string): TriggerResult {
+  if (status === 200) return readResult(body, engine);
+  return failed(faultOfStatus(status), `${engine} answered ${status}${quoteError(body)}`);
+}
+
+function readResult(body: string, engine: string): TriggerResult {
+  const fields = parseObject(body);
+  const status = fields?.['status'];
+  // Go leaves numbers at 0 where the answer lacks them; only `status` must be there, or anything would count as scaled.
+  const adjustment = integer(fields?.['adjustment'] ?? 0n);
+  const expiresNs = integer(fields?.['cool_down_expired_at'] ?? 0n);
+  if (adjustment === null || expiresNs === null || (status !== SUCCEEDED && status !== IGNORED)) {
+    return failed(
+      'bad-answer',
+      `${engine} answered 200, but not as a scaling engine does: ${quote(body)}; check scaling_engine_url`,
+    );
+  }
+  const coolDownUntilMs = expiresNs > 0n ? ceilToMs(expiresNs) : null;
+  if (status === SUCCEEDED) return { kind: 'scaled', adjustment: Number(adjustment), coolDownUntilMs };
+  return coolDownUntilMs === null ? { kind: 'ignored' } : { kind: 'cooling-down', coolDownUntilMs };
+}
+
+/** 4xx of the Cloud Controller come through with their own status, e.g. 404 for an app that is gone. */
+function faultOfStatus(status: number): TriggerFault {
+  if (status >= 500 || [401, 403, 408, 429].includes(status)) return 'unavailable';
+  return status >= 400 ? 'rejected' : 'bad-answer';
+}
+
+/** Rounded up: a trigger in the last fraction of a millisecond would be refused. */
+function ceilToMs(ns: bigint): number {
+  return nsToMs(ns + 999_999n);
+}
+
+/** An int64, or null for anything else. */
+function integer(value: unknown): bigint | null {
+  return typeof value === 'bigint' && value <= INT64_MAX && value >= -INT64_MAX ? value : null;
+}
+
+/** `{"code","message"}` of the engine, or the beginning of what came instead; empty for an empty body. */
+function quoteError(body: string): string {
+  const fields = parseObject(body);
+  const said = [fields?.['code'], fields?.['message']].filter((part) => typeof part === 'string').join(': ');
+  return said || body ? ` (${quote(said || body)})` : '';
+}
+
+function quote(text: string): string {
+  const line = text
+    .slice(0, MAX_QUOTED_CHARS * 2)
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  return line.length > MAX_QUOTED_CHARS ? `${line.slice(0, MAX_QUOTED_CHARS)}…` : line || 'an empty body';
+}
+
+/** A JSON object with its integers as bigint (nanoseconds are beyond what a number holds), null for anything else. */
+function parseObject(body: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value = parse(body, null, parseNumberAndBigInt);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function failed(fault: TriggerFault, message: string): TriggerResult {
+  return { kind: 'failed', fault, message };
+}

@@ -1,0 +1,152 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { createMetrics } from '../../src/observability/metrics.js';
+import {
+  createScalingEngineClient,
+  type ScalingEngineClient,
+} from '../../src/scaling-engine/scaling-engine-client.js';
+import type { Trigger, TriggerResult } from '../../src/scaling-engine/trigger.js';
+import { openKeyPair, type KeyPair } from '../../src/tls/key-pair.js';
+import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
+import { RecordingLogger } from '../tls/recording-logger.js';
+
+const trigger: Trigger = {
+  app_id: 'an-app',
+  metric_type: 'cpu',
+  metric_unit: '%',
+  breach_duration_secs: 120,
+  threshold: 80n,
+  operator: '>',
+  cool_down_secs: 300,
+  adjustment: '+1',
+};
+const ignored = { app_id: 'an-app', status: 2, adjustment: 0, cool_down_expired_at: 0 };
+
+let folder: string;
+let authority: CertificateAuthority;
+let engine: HttpsServer;
+let clock: ManualClock;
+let logger: RecordingLogger;
+let keyPair: KeyPair;
+let client: ScalingEngineClient;
+/** Who posted, by the common name of the client certificate. */
+let callers: string[];
+/** Holds back the answers of requests that arrive while it is set. */
+let held: ServerResponse[] | null;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rotation-'));
+  authority = await createCertificateAuthority('Diego CA');
+  const { key, chain } = await authority.issue({ commonName: 'engine', ipAddresses: ['127.0.0.1'] });
+  callers = [];
+  held = null;
+  engine = await startHttpsServer(
+    { key, cert: chain, ca: authority.cert, requestCert: true, rejectUnauthorized: true },
+    (request, response) => {
+      callers.push(String((request.socket as TLSSocket).getPeerCertificate().subject.CN));
+      if (held) held.push(response);
+      else sendJson(response, 200, ignored);
+    },
+  );
+  await replace('key', (await identity('first')).key);
+  await replace('crt', lastIdentity.chain);
+  clock = new ManualClock(Date.now());
+  logger = new RecordingLogger();
+  keyPair = await openKeyPair({
+    key: { file: join(folder, 'instance.key') },
+    cert: { file: join(folder, 'instance.crt') },
+    name: 'scaling_engine',
+    clock,
+    logger,
+    metrics: createMetrics(),
+  });
+  client = createScalingEngineClient({
+    url: engine.url,
+    keyPair,
+    roots: [authority.cert],
+    timeoutMs: 5000,
+    clock,
+  });
+});
+afterEach(async () => {
+  await client.close();
+  keyPair.close();
+  await engine.close();
+  await rm(folder, { recursive: true });
+});
+
+let lastIdentity: { key: string; chain: string };
+
+async function identity(commonName: string) {
+  return (lastIdentity = await authority.issue({ commonName }));
+}
+
+async function replace(kind: 'key' | 'crt', content: string): Promise<void> {
+  const path = join(folder, `instance.${kind}`);
+  await writeFile(`${path}.new`, content);
+  await rename(`${path}.new`, path);
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('traps A1-37, A2-8: a certificate rotated under load, key first, causes no failed trigger', async () => {
+  const results: TriggerResult[] = [];
+  let loaded = true;
+  const load = Array.from({ length: 8 }, async () => {
+    while (loaded) results.push(await client.post(trigger));
+  });
+  await until(() => results.length > 20);
+
+  const second = await identity('second');
+  await replace('key', second.key);
+  await until(() => results.length > 60);
+  expect(keyPair.current().version).toBe(1);
+  await replace('crt', second.chain);
+  await until(() => keyPair.current().version === 2);
+  const after = results.length;
+  await until(() => results.length > after + 20);
+  loaded = false;
+  await Promise.all(load);
+
+  expect(results.filter((result) => result.kind !== 'ignored')).toEqual([]);
+  expect(new Set(callers)).toEqual(new Set(['first', 'second']));
+  expect(callers.at(-1)).toBe('second');
+  expect(logger.events()).toEqual(['certificate-reloaded']);
+});
+
+test('a trigger under way finishes on its old connection, which is closed then', async () => {
+  held = [];
+  const underWay = client.post(trigger);
+  await until(() => held?.length === 1);
+
+  const second = await identity('second');
+  const changed = new Promise((resolve) => keyPair.onChange(resolve));
+  await replace('key', second.key);
+  await replace('crt', second.chain);
+  await changed;
+
+  const [response] = held;
+  held = null;
+  expect(await client.post(trigger)).toEqual({ kind: 'ignored' });
+  if (!response) throw new Error('nothing was held');
+  const closed = new Promise((resolve) => response.socket?.once('close', resolve));
+  sendJson(response, 200, ignored);
+  expect(await underWay).toEqual({ kind: 'ignored' });
+  await closed;
+  expect(callers).toEqual(['first', 'second']);
+});
+
+test('traps A2-8: a broken new pair changes nothing', async () => {
+  await replace('key', 'garbage');
+  await until(() => logger.events().includes('certificate-not-reloaded'));
+  expect(await client.post(trigger)).toEqual({ kind: 'ignored' });
+  expect(callers).toEqual(['first']);
+});

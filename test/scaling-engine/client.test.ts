@@ -1,0 +1,333 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { openKeyPair, type KeyPair } from '../../src/tls/key-pair.js';
+import {
+  createScalingEngineClient,
+  type ScalingEngineClient,
+} from '../../src/scaling-engine/scaling-engine-client.js';
+import type { Trigger, TriggerResult } from '../../src/scaling-engine/trigger.js';
+import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
+import { RecordingLogger } from '../tls/recording-logger.js';
+
+const timeoutMs = 60_000;
+const expiryNs = '1755700300123456789';
+const scaled = `{"app_id":"an-app","status":0,"adjustment":1,"cool_down_expired_at":${expiryNs}}`;
+
+const trigger: Trigger = {
+  app_id: 'an-app',
+  metric_type: 'cpu',
+  metric_unit: '%',
+  breach_duration_secs: 120,
+  threshold: 80n,
+  operator: '>',
+  cool_down_secs: 300,
+  adjustment: '+1',
+};
+
+let authority: CertificateAuthority;
+let keyPair: KeyPair;
+let engine: HttpsServer;
+let handle: (request: IncomingMessage, response: ServerResponse, body: string) => void;
+let clock: ManualClock;
+let client: ScalingEngineClient;
+
+beforeAll(async () => {
+  authority = await createCertificateAuthority('Engine CA');
+  const { key, chain } = await authority.issue({ commonName: 'engine', ipAddresses: ['127.0.0.1'] });
+  const tls = { key, cert: chain, ca: authority.cert, requestCert: true, rejectUnauthorized: true };
+  engine = await startHttpsServer(tls, (request, response, body) => handle(request, response, body));
+  const identity = await authority.issue({ commonName: 'eventgenerator' });
+  keyPair = await openKeyPair({
+    key: { pem: identity.key },
+    cert: { pem: identity.chain },
+    name: 'scaling_engine',
+    clock: new ManualClock(Date.now()),
+    logger: new RecordingLogger(),
+    metrics: createMetrics(),
+  });
+});
+afterAll(() => engine.close());
+beforeEach(() => {
+  handle = (_request, response) => sendJson(response, 200, scaled);
+  clock = new ManualClock();
+  client = create(engine.url);
+});
+afterEach(async () => {
+  await client.close();
+  expect(clock.pendingTimers).toBe(0);
+});
+
+function create(url: string, pair: KeyPair | null = keyPair): ScalingEngineClient {
+  return createScalingEngineClient({ url, keyPair: pair, roots: [authority.cert], timeoutMs, clock });
+}
+
+function answer(status: number, body: string): Promise<TriggerResult> {
+  handle = (_request, response) => sendJson(response, status, body);
+  return client.post(trigger);
+}
+
+test('a trigger is posted as the scaling engine reads it, with its threshold exact', async () => {
+  let seen = '';
+  handle = (request, response, body) => {
+    seen = `${request.method} ${request.url} ${request.headers['content-type']} ${body}`;
+    sendJson(response, 200, scaled);
+  };
+  await client.post({ ...trigger, threshold: -9223372036854775807n });
+  expect(seen).toBe(
+    'POST /v1/apps/an-app/scale application/json {"app_id":"an-app","metric_type":"cpu","metric_unit":"%","breach_duration_secs":120,"threshold":-9223372036854775807,"operator":">","cool_down_secs":300,"adjustment":"+1"}',
+  );
+});
+
+test.each<[string, string, TriggerResult]>([
+  ['scaled', scaled, { kind: 'scaled', adjustment: 1, coolDownUntilMs: 1_755_700_300_124 }],
+  [
+    'scaled without a cool-down',
+    '{"app_id":"a","status":0,"adjustment":-2,"cool_down_expired_at":0}',
+    { kind: 'scaled', adjustment: -2, coolDownUntilMs: null },
+  ],
+  [
+    'in a cool-down',
+    `{"app_id":"a","status":2,"adjustment":0,"cool_down_expired_at":${expiryNs}}`,
+    { kind: 'cooling-down', coolDownUntilMs: 1_755_700_300_124 },
+  ],
+  [
+    'at its limit, or not started',
+    '{"app_id":"a","status":2,"adjustment":0,"cool_down_expired_at":0}',
+    { kind: 'ignored' },
+  ],
+])('wire section 8: 200, %s', async (_case, body, result) => {
+  expect(await answer(200, body)).toEqual(result);
+});
+
+test.each([
+  '',
+  'OK',
+  '[]',
+  'null',
+  '{}',
+  '{"status":1,"adjustment":0,"cool_down_expired_at":0}',
+  '{"status":"0","adjustment":0,"cool_down_expired_at":0}',
+  '{"status":0,"adjustment":1.5,"cool_down_expired_at":0}',
+  '{"status":2,"adjustment":0,"cool_down_expired_at":1e30}',
+  '{"status":2,"adjustment":0,"cool_down_expired_at":99999999999999999999}',
+  '['.repeat(50_000),
+  `"${'x'.repeat(100_000)}"`,
+])('traps A1-19: 200 with another body (%#) is a bad answer', async (body) => {
+  const result = await answer(200, body);
+  expect(result).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+  expect(JSON.stringify(result)).toContain('check scaling_engine_url');
+  expect(JSON.stringify(result).length).toBeLessThan(600);
+});
+
+const ccError = JSON.stringify({
+  code: 'Error on request to the cloud-controller via a cf-client',
+  message: 'Error taking scaling action:\n{"errors":[],"StatusCode":404}',
+});
+
+test.each<[number, string, string, string]>([
+  [
+    400,
+    '{"code":"Bad-Request","message":"Incorrect trigger in request body"}',
+    'rejected',
+    'Bad-Request: Incorr',
+  ],
+  [404, ccError, 'rejected', 'Error taking scaling action: {'],
+  [422, ccError, 'rejected', '422'],
+  [401, 'Unauthorized\n', 'unavailable', '401 (Unauthorized)'],
+  [403, '', 'unavailable', 'answered 403'],
+  [408, '', 'unavailable', '408'],
+  [429, '', 'unavailable', '429'],
+  [500, '{"code":"Internal-server-error","message":"Error taking scaling action"}', 'unavailable', '500'],
+  [502, '<html>', 'unavailable', '502 (<html>)'],
+  [503, 'x'.repeat(200_000), 'unavailable', '503'],
+  [404, 'x'.repeat(200_000), 'rejected', '404'],
+  [204, '', 'bad-answer', '204'],
+  [307, '', 'bad-answer', '307'],
+])('traps A1-19, wire section 8: %i %s', async (status, body, fault, message) => {
+  const result = await answer(status, body);
+  expect(result).toMatchObject({ kind: 'failed', fault });
+  expect(result.kind === 'failed' && result.message).toContain(message);
+});
+
+test.each([
+  ['', '/v1/apps/an-app/scale'],
+  ['/', '/v1/apps/an-app/scale'],
+  ['/prefix', '/prefix/v1/apps/an-app/scale'],
+  ['/prefix/', '/prefix/v1/apps/an-app/scale'],
+])('the base URL may end in "%s"', async (path, expected) => {
+  await client.close();
+  client = create(engine.url + path);
+  let seen: string | undefined;
+  handle = (request, response) => {
+    seen = request.url;
+    sendJson(response, 200, scaled);
+  };
+  await client.post(trigger);
+  expect(seen).toBe(expected);
+});
+
+test('an app id is percent-encoded, and one that would change the path is not posted', async () => {
+  const paths: (string | undefined)[] = [];
+  handle = (request, response) => {
+    paths.push(request.url);
+    sendJson(response, 200, scaled);
+  };
+  await client.post({ ...trigger, app_id: 'a/../b?c#d é%' });
+  expect(paths).toEqual(['/v1/apps/a%2F..%2Fb%3Fc%23d%20%C3%A9%25/scale']);
+  for (const app_id of ['', '.', '..', '\ud800']) {
+    expect(await client.post({ ...trigger, app_id })).toMatchObject({ kind: 'failed', fault: 'rejected' });
+  }
+  expect(paths).toHaveLength(1);
+});
+
+test('traps A1-30: connections are kept for later triggers, and nothing piles up on them', async () => {
+  const before = engine.connections();
+  for (let i = 0; i < 30; i++) expect(await client.post(trigger)).toMatchObject({ kind: 'scaled' });
+  expect(engine.connections() - before).toBe(1);
+});
+
+test('a trigger that meets a connection just closed by the router is sent once more on a new one', async () => {
+  const used = new Set<unknown>();
+  let requests = 0;
+  handle = (request, response) => {
+    requests++;
+    if (used.has(request.socket)) return void request.socket.destroy();
+    used.add(request.socket);
+    sendJson(response, 200, scaled);
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'scaled' });
+  expect(await client.post(trigger)).toMatchObject({ kind: 'scaled' });
+  expect(requests).toBe(3);
+});
+
+test('a trigger that breaks on a new connection, or after the first byte, is not sent again', async () => {
+  let requests = 0;
+  handle = (request) => {
+    requests++;
+    request.socket.destroy();
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(requests).toBe(1);
+
+  await answer(200, scaled);
+  handle = (request) => {
+    requests++;
+    request.socket.write('HTTP/1.1 200 OK\r\n', () => request.socket.destroy());
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(requests).toBe(2);
+});
+
+test('traps A2-4, A1-31: a scaling engine that hangs is given up at the deadline', async () => {
+  let arrived = () => {};
+  const arrival = new Promise<void>((resolve) => (arrived = resolve));
+  handle = () => arrived();
+  const result = client.post(trigger);
+  await arrival;
+  await clock.advance(timeoutMs);
+  expect(await result).toMatchObject({ kind: 'failed', fault: 'timeout' });
+});
+
+test('traps A1-31: an answer that does not end is given up at the deadline as well', async () => {
+  let begun = () => {};
+  const beginning = new Promise<void>((resolve) => (begun = resolve));
+  handle = (_request, response) => {
+    response.writeHead(200);
+    response.write('{"app_id":', () => begun());
+  };
+  const result = client.post(trigger);
+  await beginning;
+  await clock.advance(timeoutMs);
+  expect(await result).toMatchObject({ kind: 'failed', fault: 'timeout' });
+});
+
+/** A TCP server that speaks no TLS; resolves when the first connection is there. */
+async function rawServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
+  const server = createServer(onConnection);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  return { server, url: `127.0.0.1:${address.port}` };
+}
+
+test('where no connection comes up before the deadline, no app is to blame', async () => {
+  let connected = (_socket: Socket) => {};
+  const connection = new Promise<Socket>((resolve) => (connected = resolve));
+  const { server, url } = await rawServer((socket) => connected(socket));
+  const silent = create(`https://${url}`);
+  const result = silent.post(trigger);
+  const socket = await connection;
+  await clock.advance(timeoutMs);
+  expect(await result).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  socket.destroy();
+  await silent.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test('what speaks no HTTP is a bad answer', async () => {
+  const { server, url } = await rawServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('SSH-2.0-OpenSSH\r\n'));
+  });
+  const plain = create(`http://${url}`, null);
+  expect(await plain.post(trigger)).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+  await plain.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test('nothing listening, an unknown authority and a missing client certificate are told apart', async () => {
+  const nobody = create('https://127.0.0.1:1');
+  const stranger = createScalingEngineClient({
+    url: engine.url,
+    keyPair,
+    roots: [(await createCertificateAuthority('Other CA')).cert],
+    timeoutMs,
+    clock,
+  });
+  const anonymous = create(engine.url, null);
+  const expected: [ScalingEngineClient, RegExp][] = [
+    [nobody, /nothing listens there \(ECONNREFUSED\)/],
+    [stranger, /unknown authority.*ca_file/],
+    [anonymous, /demands a client certificate/],
+  ];
+  for (const [other, message] of expected) {
+    const result = await other.post(trigger);
+    expect(result).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+    expect(result.kind === 'failed' && result.message).toMatch(message);
+    await other.close();
+  }
+});
+
+test('traps A1-38: a server that offers no more than TLS 1.2, with an ECDSA certificate, is good enough', async () => {
+  const { key, chain } = await authority.issue({ commonName: 'old', ipAddresses: ['127.0.0.1'] });
+  const old = await startHttpsServer({ key, cert: chain, maxVersion: 'TLSv1.2' }, (_request, response) =>
+    sendJson(response, 200, scaled),
+  );
+  const other = create(old.url);
+  expect(await other.post(trigger)).toMatchObject({ kind: 'scaled' });
+  await other.close();
+  await old.close();
+});
+
+test('closing aborts what is under way, and nothing is posted afterwards', async () => {
+  let arrived = () => {};
+  const arrival = new Promise<void>((resolve) => (arrived = resolve));
+  let requests = 0;
+  handle = () => {
+    requests++;
+    arrived();
+  };
+  const result = client.post(trigger);
+  await arrival;
+  await client.close();
+  expect(await result).toMatchObject({
+    fault: 'no-connection',
+    message: expect.stringMatching('stopping') as unknown,
+  });
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(requests).toBe(1);
+});
