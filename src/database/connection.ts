@@ -1,0 +1,183 @@
+import type { DatabaseConfig, PemSource } from '../config/config.js';
+import { DatabaseConfigError } from './errors.js';
+
+/** In order of strength. Meanings are libpq's; node-postgres reads the same words differently. */
+export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof sslModes)[number];
+
+/** What a database URL says, defaults filled in. Holds the password: never log it. */
+export interface ConnectionSettings {
+  /** Host name, address or folder of a Unix socket; undefined leaves it to PGHOST, then localhost. */
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** undefined: as the user is called. */
+  readonly database: string | undefined;
+  readonly sslMode: SslMode;
+  readonly sslCert: PemSource | null;
+  readonly sslKey: PemSource | null;
+  /** `system`: the roots that the process trusts anyway. */
+  readonly sslRootCert: PemSource | 'system' | null;
+  /** Passphrase of the key. */
+  readonly sslPassword: string | undefined;
+  readonly sslMinVersion: TlsVersion | undefined;
+  readonly sslMaxVersion: TlsVersion | undefined;
+  readonly directTls: boolean;
+  readonly channelBinding: boolean;
+  readonly applicationName: string;
+  /** Settings of the session in the form of libpq's `options`, e.g. `-c search_path=autoscaler`. */
+  readonly options: string | undefined;
+  /** Milliseconds; undefined where the URL has no connect_timeout. */
+  readonly connectTimeoutMs: number | undefined;
+  /** Complete sentences for the operator. */
+  readonly warnings: readonly string[];
+}
+
+const tlsVersions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+export type TlsVersion = (typeof tlsVersions)[number];
+
+/** Parameters that other drivers send to the server as settings of the session, as pgx does. */
+const sessionSettings = [
+  'search_path',
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'timezone',
+];
+/** Without effect here: the driver's own way is as good. */
+const ignoredSilently = new Set(['sslsni', 'sslcompression', 'client_encoding', 'keepalives']);
+
+/**
+ * Reads a PostgreSQL URL as libpq does. Parameters of the URL come before the material from a service binding.
+ * `key` names the configuration key in errors.
+ */
+export function parseDatabaseUrl(
+  key: string,
+  config: Pick<DatabaseConfig, 'url' | 'tls'>,
+): ConnectionSettings {
+  const fail = (problem: string) => new DatabaseConfigError(`${key}: ${problem}`);
+  const { url, hasHost } = readUrl(config.url, fail);
+  // In a database URL "+" is a plus, not a blank.
+  const parameters = new Map(new URLSearchParams(url.search.replaceAll('+', '%2B')));
+  const take = (name: string) => {
+    const value = parameters.get(name);
+    parameters.delete(name);
+    return value === '' ? undefined : value;
+  };
+  const oneOf = <T extends string>(name: string, allowed: readonly T[]): T | undefined => {
+    const value = take(name);
+    const known = allowed.find((candidate) => candidate === value);
+    if (value !== undefined && known === undefined) {
+      throw fail(`${name}=${value} is not known, it must be one of ${allowed.join(', ')}`);
+    }
+    return known;
+  };
+  const warnings: string[] = [];
+
+  const host = take('host') ?? (hasHost ? decode(url.hostname, 'host', fail) : undefined);
+  if (host?.includes(',')) throw fail('several hosts in one URL are not supported, name one');
+  const sslRootCert = pemOrSystem(take('sslrootcert')) ?? config.tls.ca;
+  const sslCert = pem(take('sslcert')) ?? config.tls.cert;
+  const sslKey = pem(take('sslkey')) ?? config.tls.key;
+  if ((sslCert === null) !== (sslKey === null)) {
+    throw fail('a client certificate needs both sslcert and sslkey, only one of them is given');
+  }
+  const sslMode = oneOf('sslmode', sslModes) ?? (sslRootCert === 'system' ? 'verify-full' : 'prefer');
+  if (sslRootCert === 'system' && sslMode !== 'verify-full') {
+    throw fail(`sslrootcert=system needs sslmode=verify-full, not ${sslMode}`);
+  }
+  if (sslRootCert !== null && (sslMode === 'allow' || sslMode === 'prefer')) {
+    warnings.push(
+      `${key}: a root certificate is given, but sslmode=${sslMode} does not verify the server. Set sslmode=verify-full in the URL.`,
+    );
+  }
+  const directTls = oneOf('sslnegotiation', ['postgres', 'direct']) === 'direct';
+  if (directTls && sslModes.indexOf(sslMode) < sslModes.indexOf('require')) {
+    throw fail(`sslnegotiation=direct needs sslmode=require or stronger, not ${sslMode}`);
+  }
+
+  const connectTimeoutSecs = wholeNumber('connect_timeout', take('connect_timeout'), fail);
+  const settings: ConnectionSettings = {
+    host: host === undefined ? undefined : host.replace(/^\[(.*)\]$/, '$1'),
+    port: wholeNumber('port', take('port') ?? (url.port || undefined), fail),
+    user: take('user') ?? (decode(url.username, 'user', fail) || undefined),
+    password: take('password') ?? (decode(url.password, 'password', fail) || undefined),
+    database: take('dbname') ?? (decode(url.pathname.slice(1), 'database', fail) || undefined),
+    sslMode,
+    sslCert,
+    sslKey,
+    sslRootCert,
+    sslPassword: take('sslpassword'),
+    sslMinVersion: oneOf('ssl_min_protocol_version', tlsVersions),
+    sslMaxVersion: oneOf('ssl_max_protocol_version', tlsVersions),
+    directTls,
+    channelBinding: (oneOf('channel_binding', ['disable', 'prefer', 'require']) ?? 'disable') !== 'disable',
+    applicationName: take('application_name') ?? take('fallback_application_name') ?? 'eventgenerator',
+    options: sessionOptions(take),
+    connectTimeoutMs: connectTimeoutSecs === undefined ? undefined : connectTimeoutSecs * 1000 || undefined,
+    warnings,
+  };
+
+  for (const name of parameters.keys()) {
+    if (ignoredSilently.has(name)) continue;
+    // A misspelt or unsupported TLS setting would silently weaken what the operator asked for.
+    if (name.startsWith('ssl')) throw fail(`the parameter ${name} is not supported`);
+    warnings.push(`${key}: the URL's parameter ${name} is not supported and has no effect.`);
+  }
+  return settings;
+}
+
+type Fail = (problem: string) => DatabaseConfigError;
+
+function readUrl(text: string, fail: Fail): { url: URL; hasHost: boolean } {
+  if (!/^postgres(ql)?:\/\//.test(text)) {
+    const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1];
+    throw fail(
+      `only postgres:// and postgresql:// URLs are supported${scheme ? `, not ${scheme}:` : '; this is none'}`,
+    );
+  }
+  // `postgres://user@/db?host=/socket/folder` is usual, but no URL by the web's rules.
+  const hasHost = !/^[a-z]+:\/\/([^/?#]*@)?([/?#]|$)/.test(text);
+  try {
+    return { url: new URL(hasHost ? text : text.replace(/^([a-z]+:\/\/[^/?#]*)/, '$1unnamed')), hasHost };
+  } catch {
+    // No cause: the error of URL carries the whole URL, with its password.
+    throw fail(
+      'the URL cannot be read; in user name and password, characters other than letters and digits must be percent-encoded',
+    );
+  }
+}
+
+function decode(text: string, part: string, fail: Fail): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw fail(`the ${part} in the URL has a "%" that begins no percent-encoded character, write it as %25`);
+  }
+}
+
+function wholeNumber(name: string, text: string | undefined, fail: Fail): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(text)) throw fail(`${name}=${text} is not a whole number`);
+  return Number(text);
+}
+
+function pem(value: string | undefined): PemSource | null {
+  if (value === undefined) return null;
+  return value.includes('-----BEGIN') ? { pem: value } : { file: value };
+}
+
+function pemOrSystem(value: string | undefined): PemSource | 'system' | null {
+  return value === 'system' ? 'system' : pem(value);
+}
+
+function sessionOptions(take: (name: string) => string | undefined): string | undefined {
+  const options = [take('options')];
+  for (const name of sessionSettings) {
+    const value = take(name);
+    // Blanks and backslashes are escaped by a backslash in libpq's `options`.
+    if (value !== undefined) options.push(`-c ${name}=${value.replace(/[\\\s]/g, '\\$&')}`);
+  }
+  return options.filter((option) => option !== undefined).join(' ') || undefined;
+}

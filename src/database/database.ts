@@ -1,0 +1,244 @@
+import pg from 'pg';
+import Cursor from 'pg-cursor';
+import type { Clock } from '../clock.js';
+import type { DatabaseConfig } from '../config/config.js';
+import { requestCancel } from './cancel.js';
+import { Deadline } from './deadline.js';
+import { DatabaseTimeoutError, isTransient } from './errors.js';
+import { ConnectionPool, type PoolDeps, type PoolStats } from './pool.js';
+
+export interface StatementOptions {
+  /** Covers the wait for a connection and the statement. */
+  readonly timeoutMs: number;
+}
+
+export interface StreamOptions {
+  /** Rows a batch. */
+  readonly batchSize: number;
+  /** For each batch; the first includes the wait for a connection. */
+  readonly timeoutMs: number;
+}
+
+export interface StatementResult<Row> {
+  readonly rows: readonly Row[];
+  /** Rows returned or affected. */
+  readonly rowCount: number;
+}
+
+/** Runs statements one after the other. Row types are what the SQL returns: bigint columns come as text. */
+export interface Session {
+  query<Row extends pg.QueryResultRow>(
+    sql: string,
+    params?: readonly unknown[],
+  ): Promise<StatementResult<Row>>;
+}
+
+/**
+ * A PostgreSQL database behind a pool. Nothing here needs a session, so that a pooler in transaction mode (pgbouncer)
+ * is no obstacle: no named statements, no settings outside transactions. A statement that exceeds its deadline rejects
+ * with a DatabaseTimeoutError, the server is asked to cancel it, and its connection is closed, so that a hung server or
+ * a silent network never holds a place in the pool. What it did is unknown then.
+ */
+export interface Database {
+  query<Row extends pg.QueryResultRow>(
+    sql: string,
+    params: readonly unknown[],
+    options: StatementOptions,
+  ): Promise<StatementResult<Row>>;
+
+  /**
+   * Batches of rows as arrays of column values. Rejects when the rows are not complete. Gives its connection back at
+   * the end, after a failure, when the consumer stops early, and when it takes no batch for 30 s.
+   */
+  stream<Row extends readonly unknown[]>(
+    sql: string,
+    params: readonly unknown[],
+    options: StreamOptions,
+  ): AsyncIterable<readonly Row[]>;
+
+  /**
+   * Commits when `work` resolves, else rolls back. Within it `statement_timeout` and `lock_timeout` end a statement in
+   * the server too; they are local to the transaction.
+   */
+  transaction<T>(work: (session: Session) => Promise<T>, options: StatementOptions): Promise<T>;
+
+  stats(): PoolStats;
+}
+
+export interface Databases {
+  readonly policyDb: Database;
+  readonly appMetricsDb: Database;
+  /** Lets running statements end for at most 2 s. Idempotent; never rejects. */
+  close(): Promise<void>;
+}
+
+/** Longer than a slow HTTP client needs for a batch; after that its connection is worth more to others. */
+const consumerTimeoutMs = 30_000;
+const closeTimeoutMs = 2_000;
+
+/** Opens both databases, with one shared pool where they are the same. Rejects with a DatabaseConfigError. */
+export async function openDatabases(
+  policyDb: DatabaseConfig,
+  appMetricsDb: DatabaseConfig,
+  deps: PoolDeps,
+): Promise<Databases> {
+  const isShared =
+    policyDb.url === appMetricsDb.url && JSON.stringify(policyDb.tls) === JSON.stringify(appMetricsDb.tls);
+  const appMetricsPool = await ConnectionPool.open(
+    'appmetrics_db',
+    isShared ? sharedLimits(appMetricsDb, policyDb) : appMetricsDb,
+    deps,
+  );
+  const policyPool = isShared ? appMetricsPool : await ConnectionPool.open('policy_db', policyDb, deps);
+  return {
+    policyDb: new PooledDatabase('policy_db', policyPool, deps.clock),
+    appMetricsDb: new PooledDatabase('appmetrics_db', appMetricsPool, deps.clock),
+    async close() {
+      await Promise.all([policyPool.close(closeTimeoutMs), appMetricsPool.close(closeTimeoutMs)]);
+    },
+  };
+}
+
+/** The larger of two numbers of connections, the shorter of two times; 0 (not limited) only if both are. */
+function sharedLimits(one: DatabaseConfig, other: DatabaseConfig): DatabaseConfig {
+  const shorter = (a: number, b: number) => (a > 0 && b > 0 ? Math.min(a, b) : Math.max(a, b));
+  return {
+    ...one,
+    maxOpenConnections: Math.max(one.maxOpenConnections, other.maxOpenConnections),
+    maxIdleConnections: Math.max(one.maxIdleConnections, other.maxIdleConnections),
+    connectionMaxLifetimeMs: shorter(one.connectionMaxLifetimeMs, other.connectionMaxLifetimeMs),
+    connectionMaxIdleTimeMs: shorter(one.connectionMaxIdleTimeMs, other.connectionMaxIdleTimeMs),
+  };
+}
+
+class PooledDatabase implements Database {
+  readonly #name: string;
+  readonly #pool: ConnectionPool;
+  readonly #clock: Clock;
+
+  constructor(name: string, pool: ConnectionPool, clock: Clock) {
+    this.#name = name;
+    this.#pool = pool;
+    this.#clock = clock;
+  }
+
+  async query<Row extends pg.QueryResultRow>(
+    sql: string,
+    params: readonly unknown[],
+    options: StatementOptions,
+  ): Promise<StatementResult<Row>> {
+    const deadline = this.#deadline(options.timeoutMs);
+    const client = await this.#pool.acquire(deadline);
+    try {
+      const result = await deadline.race(client.query<Row>(sql, [...params]));
+      this.#pool.release(client);
+      return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+    } catch (error) {
+      this.#giveBack(client, error);
+      throw error;
+    }
+  }
+
+  async *stream<Row extends readonly unknown[]>(
+    sql: string,
+    params: readonly unknown[],
+    options: StreamOptions,
+  ): AsyncGenerator<readonly Row[]> {
+    let deadline = this.#deadline(options.timeoutMs);
+    const client = await this.#pool.acquire(deadline);
+    let isHeld = true;
+    const cursor = client.query(new Cursor<Row>(sql, [...params], { rowMode: 'array' }));
+    try {
+      for (;;) {
+        const rows = await deadline.race(cursor.read(options.batchSize));
+        if (rows.length === 0) break;
+        let isAbandoned = false;
+        const pause = this.#clock.setTimer(consumerTimeoutMs, () => {
+          isAbandoned = true;
+          isHeld = false;
+          this.#pool.destroy(client);
+        });
+        try {
+          yield rows;
+        } finally {
+          pause.cancel();
+        }
+        if (isAbandoned) {
+          throw new DatabaseTimeoutError(
+            `${this.#name}: the rows were not fetched for ${consumerTimeoutMs} ms`,
+          );
+        }
+        deadline = this.#deadline(options.timeoutMs);
+      }
+    } catch (error) {
+      if (isHeld) this.#giveBack(client, error);
+      isHeld = false;
+      throw error;
+    } finally {
+      if (isHeld) await this.#closeCursor(client, cursor, options.timeoutMs);
+    }
+  }
+
+  async transaction<T>(work: (session: Session) => Promise<T>, options: StatementOptions): Promise<T> {
+    const deadline = this.#deadline(options.timeoutMs);
+    const client = await this.#pool.acquire(deadline);
+    const session: Session = {
+      async query<Row extends pg.QueryResultRow>(sql: string, params: readonly unknown[] = []) {
+        const result = await deadline.race(client.query<Row>(sql, [...params]));
+        return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+      },
+    };
+    const limitMs = Math.max(1, Math.floor(options.timeoutMs));
+    try {
+      await session.query(
+        `begin; set local statement_timeout = ${limitMs}; set local lock_timeout = ${limitMs}`,
+      );
+      const result = await work(session);
+      const { command } = await deadline.race(client.query('commit'));
+      // The server answers so, without an error, when a statement failed and `work` made nothing of it.
+      if (command !== 'COMMIT') throw new Error(`${this.#name}: the transaction was rolled back`);
+      this.#pool.release(client);
+      return result;
+    } catch (error) {
+      if (error instanceof DatabaseTimeoutError) this.#giveBack(client, error);
+      else await this.#rollBack(client, deadline);
+      throw error;
+    }
+  }
+
+  stats(): PoolStats {
+    return this.#pool.stats();
+  }
+
+  #deadline(timeoutMs: number): Deadline {
+    return new Deadline(this.#clock, this.#name, timeoutMs);
+  }
+
+  /** After a failure: keeps the connection only if the server itself said what is wrong. */
+  #giveBack(client: pg.PoolClient, error: unknown): void {
+    if (error instanceof DatabaseTimeoutError) {
+      requestCancel(client, this.#clock);
+      this.#pool.distrustAll();
+    }
+    if (error instanceof pg.DatabaseError && !isTransient(error)) this.#pool.release(client);
+    else this.#pool.destroy(client);
+  }
+
+  async #rollBack(client: pg.PoolClient, deadline: Deadline): Promise<void> {
+    try {
+      await deadline.race(client.query('rollback'));
+      this.#pool.release(client);
+    } catch (error) {
+      this.#giveBack(client, error);
+    }
+  }
+
+  async #closeCursor(client: pg.PoolClient, cursor: Cursor, timeoutMs: number): Promise<void> {
+    try {
+      await this.#deadline(timeoutMs).race(cursor.close());
+      this.#pool.release(client);
+    } catch (error) {
+      this.#giveBack(client, error);
+    }
+  }
+}

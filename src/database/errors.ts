@@ -1,0 +1,71 @@
+import pg from 'pg';
+
+/** A database URL or its TLS material that cannot be used. The message never contains the URL: it holds the password. */
+export class DatabaseConfigError extends Error {
+  override readonly name = 'DatabaseConfigError';
+}
+
+/** No connection could be made: refused, unresolved, TLS or login failed. The reason is in the message. */
+export class DatabaseConnectionError extends Error {
+  override readonly name = 'DatabaseConnectionError';
+  /** `ECONNREFUSED`, an SQLSTATE as `28P01`, or absent. */
+  readonly code: string | undefined;
+
+  constructor(database: string, address: string, cause: unknown) {
+    super(`${database}: no connection to ${address}: ${messageOf(cause)}`, { cause });
+    this.code = codeOf(cause);
+  }
+}
+
+/** The database did not answer in time. What it was doing may or may not have been done. */
+export class DatabaseTimeoutError extends Error {
+  override readonly name = 'DatabaseTimeoutError';
+  readonly code = 'ETIMEDOUT';
+}
+
+/**
+ * Whose fault a failure is, which decides what may be done about it.
+ * - `connection`: the database is away, overloaded, changing over or refuses the login: the same statement may work later
+ * - `data`: a value in the statement's parameters: it never will, but the statement's other rows may
+ * - `statement`: a missing table or right, wrong SQL: needs an operator; nothing is wrong with the values
+ */
+export type FailureKind = 'connection' | 'data' | 'statement';
+
+/** SQLSTATE classes and codes, see PostgreSQL's appendix "Error Codes". */
+const dataClasses = new Set(['22', '23']);
+const connectionClasses = new Set(['08', '28', '3D', '40', '53', '57', '58']);
+/** Read-only after a fail-over; lock and idle timeouts. */
+const connectionStates = new Set(['25006', '25P03', '25P04', '55P03']);
+
+export function failureKind(error: unknown): FailureKind {
+  if (error instanceof pg.DatabaseError) {
+    const state = error.code ?? '';
+    if (connectionStates.has(state)) return 'connection';
+    const stateClass = state.slice(0, 2);
+    if (dataClasses.has(stateClass)) return 'data';
+    return connectionClasses.has(stateClass) ? 'connection' : 'statement';
+  }
+  if (error instanceof TypeError || error instanceof RangeError) return 'statement';
+  return 'connection';
+}
+
+/** True where the same statement may succeed later without anybody's help. */
+export function isTransient(error: unknown): boolean {
+  return failureKind(error) === 'connection';
+}
+
+/** SQLSTATE or system error code, where there is one. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** What an error says. Errors of Node's own may come from another realm, where `instanceof Error` does not hold. */
+export function messageOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  // A connect over several addresses fails with an AggregateError whose own message is empty.
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) {
+    return error.errors.map(messageOf).join(', ');
+  }
+  return 'message' in error && typeof error.message === 'string' ? error.message : 'unknown error';
+}

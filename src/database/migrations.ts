@@ -1,0 +1,109 @@
+import type { Databases, Session } from './database.js';
+
+/**
+ * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase scripts fail for ever
+ * if somebody else created them first: they are made for a laptop and for tests only. Our own two can
+ * also be created by an operator, from `ownTablesSql`.
+ */
+interface Migration {
+  readonly table: string;
+  /** May be run any number of times. */
+  readonly sql: string;
+}
+
+/** In appmetrics_db. New steps are appended, old ones are never changed. */
+const ownMigrations: readonly Migration[] = [
+  {
+    table: 'eventgenerator_member',
+    // One row per lease, renewed every few seconds: room in its page keeps such an update from growing the table.
+    sql: `create table if not exists eventgenerator_member (
+  lease_id uuid primary key,
+  instance_guid varchar(255) not null,
+  instance_index integer not null,
+  joined_at timestamptz not null,
+  renewed_at timestamptz not null,
+  expires_at timestamptz not null,
+  apps_owned integer not null default 0
+) with (fillfactor = 50);`,
+  },
+  {
+    table: 'eventgenerator_trigger',
+    sql: `create table if not exists eventgenerator_trigger (
+  app_id varchar(255) primary key,
+  posted_at timestamptz not null,
+  posted_by uuid not null,
+  cool_down_until timestamptz,
+  ignored_out_until timestamptz,
+  ignored_in_until timestamptz
+);`,
+  },
+];
+
+const policyMigrations: readonly Migration[] = [
+  {
+    table: 'policy_json',
+    sql: `create table if not exists policy_json (
+  app_id varchar(50) primary key,
+  policy_json json,
+  guid varchar(50) not null
+);`,
+  },
+];
+
+const appMetricMigrations: readonly Migration[] = [
+  {
+    table: 'app_metric',
+    sql: `create table if not exists app_metric (
+  app_id varchar(255) not null,
+  metric_type varchar(100) not null,
+  unit varchar(20) not null,
+  timestamp bigint not null,
+  value varchar
+);
+create index if not exists index_app_metrics on app_metric (app_id, metric_type, timestamp);`,
+  },
+];
+
+/** For an operator who must create our tables by hand in appmetrics_db. Also needed then: select, insert, update, delete. */
+export const ownTablesSql = ownMigrations.map((migration) => migration.sql).join('\n');
+
+/** Any number that no other application on this database takes for an advisory lock. */
+const migrationLock = 7_201_905_314n;
+const timeoutMs = 30_000;
+
+/**
+ * Creates the tables that are missing and returns their names. With `all`, also those that the rest of the autoscaler
+ * owns. Several processes may migrate at once; all or none of a database's steps take effect. Where nothing is missing
+ * no right to create tables is needed.
+ */
+export async function migrate(
+  databases: Pick<Databases, 'policyDb' | 'appMetricsDb'>,
+  options: { readonly all: boolean },
+): Promise<string[]> {
+  const created: string[] = [];
+  if (options.all) {
+    created.push(
+      ...(await databases.policyDb.transaction((session) => apply(session, policyMigrations), { timeoutMs })),
+    );
+  }
+  const migrations = options.all ? [...appMetricMigrations, ...ownMigrations] : ownMigrations;
+  created.push(
+    ...(await databases.appMetricsDb.transaction((session) => apply(session, migrations), { timeoutMs })),
+  );
+  return created;
+}
+
+async function apply(session: Session, migrations: readonly Migration[]): Promise<string[]> {
+  await session.query('select pg_advisory_xact_lock($1)', [migrationLock]);
+  const created: string[] = [];
+  for (const { table, sql } of migrations) {
+    // Asked first: "if not exists" alone is refused to a user without the right to create, even if the table exists.
+    const { rows } = await session.query<{ missing: boolean }>('select to_regclass($1) is null as missing', [
+      table,
+    ]);
+    if (rows[0]?.missing !== true) continue;
+    await session.query(sql);
+    created.push(table);
+  }
+  return created;
+}

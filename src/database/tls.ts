@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import type { PemSource } from '../config/config.js';
+import type { ConnectionSettings } from './connection.js';
+import { codeOf, DatabaseConfigError, messageOf } from './errors.js';
+
+/** PEM texts of one moment; files may change later. */
+export interface PemTexts {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+/** How to try a connection: `false` is plain text. */
+export type TlsAttempt = false | ConnectionOptions;
+
+/**
+ * The ways to connect that sslmode allows, best first. There is a second one only for `allow` and `prefer`.
+ * `allow` and `prefer` never verify the server: who could strip TLS could as well stand in the middle of it.
+ * `require` with a root certificate means `verify-ca`, as in libpq.
+ * @param roots PEM trusted where the settings name no root certificate; undefined: Node.js's own.
+ */
+export function tlsAttempts(
+  settings: ConnectionSettings,
+  pems: PemTexts,
+  roots: readonly string[] | undefined,
+): readonly [TlsAttempt, TlsAttempt?] {
+  if (settings.host?.startsWith('/')) return [false]; // a Unix socket, where PostgreSQL offers no TLS
+  const common: ConnectionOptions = {
+    ...(pems.cert !== null && { cert: pems.cert }),
+    ...(pems.key !== null && { key: pems.key }),
+    ...(settings.sslPassword !== undefined && { passphrase: settings.sslPassword }),
+    ...(settings.sslMinVersion !== undefined && { minVersion: settings.sslMinVersion }),
+    ...(settings.sslMaxVersion !== undefined && { maxVersion: settings.sslMaxVersion }),
+  };
+  const ca = pems.ca ?? roots;
+  const unverified = { ...common, rejectUnauthorized: false };
+  const verified = { ...common, rejectUnauthorized: true, ...(ca !== undefined && { ca: [ca].flat() }) };
+  const chainOnly = { ...verified, checkServerIdentity: () => undefined };
+  switch (settings.sslMode) {
+    case 'disable':
+      return [false];
+    case 'allow':
+      return [false, unverified];
+    case 'prefer':
+      return [unverified, false];
+    case 'require':
+      return [pems.ca === null ? unverified : chainOnly];
+    case 'verify-ca':
+      return [chainOnly];
+    case 'verify-full':
+      return [verified];
+  }
+}
+
+/** Whether the other way of connecting may help after this failure. A refused password is refused either way. */
+export function suggestsOtherAttempt(error: unknown, failed: TlsAttempt): boolean {
+  // 28000: no line of pg_hba.conf admits this user without (or with) TLS.
+  if (error instanceof pg.DatabaseError) return error.code === '28000';
+  if (failed === false) return false;
+  // The first text is the driver's for a server that answered "no TLS here".
+  return messageOf(error).includes('does not support SSL') || /^(ERR_SSL_|EPROTO)/.test(codeOf(error) ?? '');
+}
+
+/** Reads certificate, key and root; rejects with a DatabaseConfigError that names the one that cannot be used. */
+export async function readPems(key: string, settings: ConnectionSettings): Promise<PemTexts> {
+  if (settings.sslMode === 'disable') return { ca: null, cert: null, key: null };
+  const ca =
+    settings.sslRootCert === 'system' ? null : await readPem(key, 'sslrootcert', settings.sslRootCert);
+  const pems = {
+    ca,
+    cert: await readPem(key, 'sslcert', settings.sslCert),
+    key: await readPem(key, 'sslkey', settings.sslKey),
+  };
+  try {
+    createSecureContext({
+      ...(pems.ca !== null && { ca: pems.ca }),
+      ...(pems.cert !== null && { cert: pems.cert }),
+      ...(pems.key !== null && { key: pems.key }),
+      ...(settings.sslPassword !== undefined && { passphrase: settings.sslPassword }),
+    });
+  } catch (cause) {
+    throw new DatabaseConfigError(
+      `${key}: sslcert, sslkey or sslrootcert cannot be used: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+  return pems;
+}
+
+async function readPem(key: string, name: string, source: PemSource | null): Promise<string | null> {
+  if (source === null) return null;
+  if ('pem' in source) return source.pem;
+  try {
+    return await readFile(source.file, 'utf8');
+  } catch (cause) {
+    const reason = codeOf(cause) ?? messageOf(cause);
+    throw new DatabaseConfigError(`${key}: ${name} cannot be read from ${source.file}: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,70 @@
+import { connect, createServer, type Socket } from 'node:net';
+
+/** A network between client and server that a test can break. Listens on loopback. */
+export interface TcpProxy {
+  readonly port: number;
+  /** Connections that clients have open now. */
+  readonly connections: number;
+  /** Keeps all connections, accepts new ones, and forwards nothing in either direction: a lost route. */
+  goSilent(): void;
+  /** Forwards again, beginning with what was held back. */
+  resume(): void;
+  /** Resets all present connections; new ones are served. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'): Promise<TcpProxy> {
+  const clients = new Set<Socket>();
+  const sockets = new Set<Socket>();
+  let isSilent = false;
+
+  const track = (socket: Socket, peer: () => Socket) => {
+    sockets.add(socket);
+    if (isSilent) socket.pause();
+    socket.on('data', (chunk) => peer().write(chunk));
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      sockets.delete(socket);
+      // A silent network does not tell one side that the other has gone.
+      if (!isSilent) peer().destroy();
+    });
+  };
+  const server = createServer((client) => {
+    const upstream = connect(targetPort, targetHost);
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
+    track(client, () => upstream);
+    track(upstream, () => client);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  const cut = () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+
+  return {
+    port: address.port,
+    get connections() {
+      return clients.size;
+    },
+    goSilent() {
+      isSilent = true;
+      for (const socket of sockets) socket.pause();
+    },
+    resume() {
+      isSilent = false;
+      for (const socket of sockets) socket.resume();
+    },
+    cut,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      cut();
+      await closed;
+    },
+  };
+}
