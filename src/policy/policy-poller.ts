@@ -1,0 +1,195 @@
+import { sleep, type Clock } from '../clock.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import type { PolicySnapshot } from './policy.js';
+import type { PolicyStore, StoredPolicies } from './policy-store.js';
+
+/** App ids. A policy that became broken counts as removed. */
+export interface PolicyChanges {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+export type SnapshotListener = (snapshot: PolicySnapshot, changes: PolicyChanges) => void;
+
+export interface PolicyPollerDeps {
+  readonly store: PolicyStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'policies' | 'policiesBroken' | 'policiesAgeSeconds' | 'policyPolls'>;
+  /** From the end of one read to the start of the next. */
+  readonly intervalMs: number;
+  /** 0 to 1; default Math.random. */
+  readonly random?: () => number;
+}
+
+const firstRetryMs = 1_000;
+/** policy_db is asked again within half a minute of its return, however long it was away. */
+const maxRetryMs = 30_000;
+/** How exact the age metric is. */
+const ageUpdateMs = 5_000;
+/** Broken policies named in the log after one read; a wrong schema would break thousands at once. */
+const maxNamedBroken = 20;
+
+/**
+ * Keeps the policies in force up to date. While policy_db is away the last good ones stay in force, and their age is
+ * a metric. Never reads twice at once; waits after every read, longer and longer after failures.
+ */
+export class PolicyPoller {
+  readonly #deps: PolicyPollerDeps;
+  readonly #logger: Logger;
+  readonly #random: () => number;
+  readonly #listeners = new Set<SnapshotListener>();
+  readonly #stopping = new AbortController();
+  #stored: StoredPolicies = new Map();
+  #snapshot: PolicySnapshot = new Map();
+  #reading: Promise<PolicySnapshot> | undefined;
+  #loop: Promise<void> | undefined;
+  #readAtMs: number | undefined;
+  #failures = 0;
+
+  constructor(deps: PolicyPollerDeps) {
+    this.#deps = deps;
+    this.#logger = deps.logger.child('policy');
+    this.#random = deps.random ?? Math.random;
+  }
+
+  /** The policies in force; empty until the first complete read. Never changed in place. */
+  get snapshot(): PolicySnapshot {
+    return this.#snapshot;
+  }
+
+  /** Calls the listener after every read that changed something. Returns a function that ends this. */
+  onSnapshot(listener: SnapshotListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads once and tells the listeners; rejects when not everything could be read. Joins a read that is running. */
+  readOnce(): Promise<PolicySnapshot> {
+    return (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)));
+  }
+
+  /** Reads at once and then for ever. Idempotent. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Ends the loop at once; a read that is running comes to nothing. Listeners are not called any more. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    while (!signal.aborted) {
+      const read = this.readOnce().catch(() => {}); // counted and logged there
+      await Promise.race([read, stopped]);
+      await this.#wait(this.#failures === 0 ? this.#deps.intervalMs : this.#retryDelayMs());
+    }
+  }
+
+  async #read(): Promise<PolicySnapshot> {
+    const { store, clock, metrics } = this.#deps;
+    try {
+      const stored = await store.read(this.#stored);
+      if (this.#stopping.signal.aborted) return this.#snapshot;
+      metrics.policyPolls.inc({ result: 'success' });
+      this.#readAtMs = clock.monotonic();
+      this.#updateAge();
+      if (this.#failures > 0) this.#logger.info('policies-readable-again', { failures: this.#failures });
+      this.#failures = 0;
+      this.#take(stored);
+      return this.#snapshot;
+    } catch (error) {
+      if (this.#stopping.signal.aborted) throw error;
+      metrics.policyPolls.inc({ result: 'failure' });
+      this.#updateAge();
+      if (this.#failures++ === 0) {
+        this.#logger.error('policies-not-readable', error, { policiesInForce: this.#snapshot.size });
+      } else {
+        this.#logger.debug('policies-still-not-readable', { failures: this.#failures });
+      }
+      throw error;
+    }
+  }
+
+  #take(stored: StoredPolicies): void {
+    const { metrics } = this.#deps;
+    const snapshot: PolicySnapshot = new Map(
+      [...stored.values()].flatMap((entry) =>
+        entry.kind === 'usable' ? [[entry.policy.appId, entry.policy] as const] : [],
+      ),
+    );
+    this.#reportBroken(stored);
+    this.#stored = stored;
+    metrics.policies.set(snapshot.size);
+    metrics.policiesBroken.set(stored.size - snapshot.size);
+
+    const changes = difference(this.#snapshot, snapshot);
+    const count = changes.added.length + changes.changed.length + changes.removed.length;
+    if (count === 0) return;
+    this.#snapshot = snapshot;
+    this.#logger.info('policies-changed', {
+      policies: snapshot.size,
+      added: changes.added.length,
+      changed: changes.changed.length,
+      removed: changes.removed.length,
+    });
+    for (const listener of this.#listeners) {
+      try {
+        listener(snapshot, changes);
+      } catch (error) {
+        this.#logger.error('listener-failed', error);
+      }
+    }
+  }
+
+  /** Once per version: as long as nobody changes the policy there is nothing new to say. */
+  #reportBroken(stored: StoredPolicies): void {
+    let broken = 0;
+    for (const [appId, entry] of stored) {
+      if (entry.kind !== 'broken' || this.#stored.get(appId)?.version === entry.version) continue;
+      if (broken++ < maxNamedBroken) {
+        this.#logger.error('policy-broken', new Error(`the policy cannot be used: ${entry.problem}`), {
+          appId,
+        });
+      }
+    }
+    if (broken > maxNamedBroken)
+      this.#logger.info('more-policies-broken', { notNamed: broken - maxNamedBroken });
+  }
+
+  /** Doubling with each failure, of which up to half is left out at random, so that members do not come back as one. */
+  #retryDelayMs(): number {
+    const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(this.#failures - 1, 30));
+    return delayMs * (1 - this.#random() / 2);
+  }
+
+  async #wait(delayMs: number): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let leftMs = delayMs; leftMs > 0 && !signal.aborted; leftMs -= ageUpdateMs) {
+      await sleep(this.#deps.clock, Math.min(leftMs, ageUpdateMs), signal);
+      this.#updateAge();
+    }
+  }
+
+  #updateAge(): void {
+    if (this.#readAtMs === undefined) return;
+    this.#deps.metrics.policiesAgeSeconds.set((this.#deps.clock.monotonic() - this.#readAtMs) / 1000);
+  }
+}
+
+function difference(before: PolicySnapshot, after: PolicySnapshot): PolicyChanges {
+  const added: string[] = [];
+  const changed: string[] = [];
+  for (const [appId, policy] of after) {
+    const old = before.get(appId);
+    if (old === undefined) added.push(appId);
+    else if (old.version !== policy.version) changed.push(appId);
+  }
+  return { added, changed, removed: [...before.keys()].filter((appId) => !after.has(appId)) };
+}

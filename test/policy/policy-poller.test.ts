@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { PolicyPoller, type PolicyChanges } from '../../src/policy/policy-poller.js';
+import type { StoredPolicies, StoredPolicy } from '../../src/policy/policy-store.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+const intervalMs = 40_000;
+let clock: ManualClock;
+let metrics: ReturnType<typeof createMetrics>;
+let log: [event: string, data: unknown][];
+let answers: (() => Promise<StoredPolicies>)[];
+let reads: { atMs: number; known: StoredPolicies }[];
+let poller: PolicyPoller;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  metrics = createMetrics();
+  log = [];
+  answers = [];
+  reads = [];
+  const logger: Logger = {
+    debug: () => {},
+    info: (event, data) => void log.push([event, data]),
+    error: (event, error, data) => void log.push([event, { ...data, message: (error as Error).message }]),
+    child: () => logger,
+  };
+  poller = new PolicyPoller({
+    store: {
+      read(known) {
+        reads.push({ atMs: clock.monotonic(), known });
+        return (answers.length > 1 ? answers.shift() : answers[0])?.() ?? Promise.resolve(new Map());
+      },
+    },
+    clock,
+    logger,
+    metrics,
+    intervalMs,
+    random: () => 0,
+  });
+});
+afterEach(() => poller.stop());
+
+const usable = (appId: string, version: string): [string, StoredPolicy] => [
+  appId,
+  { kind: 'usable', version, policy: { appId, version, rules: [] } },
+];
+const broken = (appId: string, version: string): [string, StoredPolicy] => [
+  appId,
+  { kind: 'broken', version, problem: 'it is NULL' },
+];
+const found =
+  (...entries: [string, StoredPolicy][]) =>
+  () =>
+    Promise.resolve(new Map(entries));
+const away = () => Promise.reject(new Error('database away'));
+const gauge = async (name: string) => {
+  const metric = await metrics.registry.getSingleMetric(`autoscaler_eventgenerator_${name}`)?.get();
+  return (metric?.values ?? []).map(({ value, labels }) =>
+    'result' in labels ? [labels['result'], value] : value,
+  );
+};
+const events = () => log.map(([event]) => event);
+
+describe('reading', () => {
+  test('at once, then an interval after each read', async () => {
+    poller.start();
+    poller.start();
+    await clock.advance(2 * intervalMs);
+    expect(reads.map((read) => read.atMs)).toEqual([0, 40_000, 80_000]);
+  });
+
+  test('tells what was added, changed and removed, and nothing where nothing changed', async () => {
+    const seen: [string[], PolicyChanges][] = [];
+    poller.onSnapshot((snapshot, changes) => void seen.push([[...snapshot.keys()], changes]));
+    answers = [
+      found(usable('a', '1'), usable('b', '1')),
+      found(usable('b', '1'), usable('a', '1')),
+      found(usable('b', '2'), usable('c', '1')),
+    ];
+    const first = await poller.readOnce();
+    expect(await poller.readOnce()).toBe(first);
+    await poller.readOnce();
+    expect(seen).toEqual([
+      [['a', 'b'], { added: ['a', 'b'], changed: [], removed: [] }],
+      [['b', 'c'], { added: ['c'], changed: ['b'], removed: ['a'] }],
+    ]);
+    expect([...first.keys()]).toEqual(['a', 'b']);
+    expect(reads[2]?.known.get('b')).toMatchObject({ version: '1' });
+    expect(await gauge('policies')).toEqual([2]);
+  });
+
+  test('never twice at once', async () => {
+    let finish: (policies: StoredPolicies) => void = () => {};
+    answers = [() => new Promise((resolve) => (finish = resolve))];
+    poller.start();
+    const joined = poller.readOnce();
+    expect(reads).toHaveLength(1);
+    finish(new Map([usable('a', '1')]));
+    expect([...(await joined).keys()]).toEqual(['a']);
+    expect(reads).toHaveLength(1);
+  });
+
+  test('an empty table is a legal state', async () => {
+    answers = [found(usable('a', '1')), found()];
+    await poller.readOnce();
+    await poller.readOnce();
+    expect(poller.snapshot.size).toBe(0);
+  });
+
+  test('a listener that throws stops neither the others nor the loop', async () => {
+    const seen: number[] = [];
+    poller.onSnapshot(() => {
+      throw new Error('oops');
+    });
+    const end = poller.onSnapshot((snapshot) => void seen.push(snapshot.size));
+    answers = [found(usable('a', '1'))];
+    await poller.readOnce();
+    end();
+    answers = [found()];
+    await poller.readOnce();
+    expect(seen).toEqual([1]);
+    expect(events()).toContain('listener-failed');
+  });
+});
+
+describe('while policy_db is away', () => {
+  test('traps A1-22, A2-1: waits longer and longer, keeps the last good policies, and logs twice in all', async () => {
+    answers = [found(usable('a', '1')), away];
+    poller.start();
+    await clock.advance(intervalMs + 200_000);
+    const waits = reads.slice(1).map((read, i) => read.atMs - (reads[i]?.atMs ?? 0));
+    expect(waits.slice(0, 8)).toEqual([40_000, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    expect([...poller.snapshot.keys()]).toEqual(['a']);
+    const [age] = await gauge('policies_age_seconds');
+    expect(age).toBeGreaterThanOrEqual(235);
+    expect(await gauge('policies')).toEqual([1]);
+
+    answers = [found(usable('a', '2'))];
+    await clock.advance(30_000);
+    expect(poller.snapshot.get('a')?.version).toBe('2');
+    expect(log.filter(([event]) => event !== 'policies-changed')).toEqual([
+      ['policies-not-readable', { policiesInForce: 1, message: 'database away' }],
+      ['policies-readable-again', { failures: reads.length - 2 }],
+    ]);
+    expect(await gauge('policy_polls_total')).toEqual([
+      ['success', 2],
+      ['failure', reads.length - 2],
+    ]);
+  });
+
+  test('a read for the start rejects', async () => {
+    answers = [away];
+    await expect(poller.readOnce()).rejects.toThrow('database away');
+    expect(poller.snapshot.size).toBe(0);
+  });
+
+  test('up to half of a wait is left out at random', async () => {
+    const eager = new PolicyPoller({
+      store: { read: away },
+      clock,
+      logger: silentLogger,
+      metrics,
+      intervalMs,
+      random: () => 1,
+    });
+    eager.start();
+    await clock.timersPending();
+    expect(clock.nextTimerInMs).toBe(500);
+    await eager.stop();
+  });
+});
+
+describe('broken policies', () => {
+  test('are reported once per version and counted; their apps are not in force', async () => {
+    answers = [
+      found(usable('a', '1'), broken('b', '1')),
+      found(broken('a', '2'), broken('b', '1')),
+      found(broken('a', '2'), broken('b', '2')),
+    ];
+    const removed: string[] = [];
+    poller.onSnapshot((_snapshot, changes) => void removed.push(...changes.removed));
+    for (let i = 0; i < 3; i++) await poller.readOnce();
+    const message = 'the policy cannot be used: it is NULL';
+    expect(log.filter(([event]) => event === 'policy-broken')).toEqual([
+      ['policy-broken', { appId: 'b', message }],
+      ['policy-broken', { appId: 'a', message }],
+      ['policy-broken', { appId: 'b', message }],
+    ]);
+    expect(removed).toEqual(['a']);
+    expect([await gauge('policies'), await gauge('policies_broken')]).toEqual([[0], [2]]);
+  });
+
+  test('traps A1-23: thousands of them do not flood the log', async () => {
+    answers = [found(...Array.from({ length: 1000 }, (_, i) => broken(`app-${i}`, '1')))];
+    await poller.readOnce();
+    expect(events().filter((event) => event === 'policy-broken')).toHaveLength(20);
+    expect(log.at(-1)).toEqual(['more-policies-broken', { notNamed: 980 }]);
+  });
+});
+
+describe('stopping', () => {
+  test('ends the wait at once', async () => {
+    poller.start();
+    await clock.timersPending();
+    await poller.stop();
+    expect(clock.pendingTimers).toBe(0);
+    await clock.advance(10 * intervalMs);
+    expect(reads).toHaveLength(1);
+  });
+
+  test('does not wait for a read, whose answer then comes to nothing', async () => {
+    let finish: (policies: StoredPolicies) => void = () => {};
+    answers = [() => new Promise((resolve) => (finish = resolve))];
+    poller.start();
+    await poller.stop();
+    finish(new Map([usable('a', '1')]));
+    await clock.advance(intervalMs);
+    expect([poller.snapshot.size, log]).toEqual([0, []]);
+  });
+});
