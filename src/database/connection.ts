@@ -2,8 +2,8 @@ import type { DatabaseConfig, PemSource } from '../config/config.js';
 import { DatabaseConfigError } from './errors.js';
 
 /** In order of strength. Meanings are libpq's; node-postgres reads the same words differently. */
-export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
-export type SslMode = (typeof sslModes)[number];
+const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+type SslMode = (typeof sslModes)[number];
 
 /** What a database URL says, defaults filled in. Holds the password: never log it. */
 export interface ConnectionSettings {
@@ -35,7 +35,7 @@ export interface ConnectionSettings {
 }
 
 const tlsVersions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
-export type TlsVersion = (typeof tlsVersions)[number];
+type TlsVersion = (typeof tlsVersions)[number];
 
 /** Parameters that other drivers send to the server as settings of the session, as pgx does. */
 const sessionSettings = [

@@ -7,19 +7,19 @@ import { Deadline } from './deadline.js';
 import { DatabaseTimeoutError, isTransient } from './errors.js';
 import { ConnectionPool, type PoolDeps, type PoolStats } from './pool.js';
 
-export interface StatementOptions {
+interface StatementOptions {
   /** Covers the wait for a connection and the statement. */
   readonly timeoutMs: number;
 }
 
-export interface StreamOptions {
+interface StreamOptions {
   /** Rows a batch. */
   readonly batchSize: number;
   /** For each batch; the first includes the wait for a connection. */
   readonly timeoutMs: number;
 }
 
-export interface StatementResult<Row> {
+interface StatementResult<Row> {
   readonly rows: readonly Row[];
   /** Rows returned or affected. */
   readonly rowCount: number;

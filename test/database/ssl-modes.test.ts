@@ -144,6 +144,28 @@ describe('sslmode against a server with TLS', () => {
   test('sslnegotiation=direct', async () => {
     expect(await connect(url('postgres', 'sslmode=require&sslnegotiation=direct'))).toBe(true);
   });
+
+  test.each(['postgres', 'direct'])(
+    'a statement given up is stopped in the server, asked over TLS too (sslnegotiation=%s)',
+    async (negotiation) => {
+      const database = await open(url('tlsonly', `sslmode=require&sslnegotiation=${negotiation}`));
+      await database.query('select 1', [], { timeoutMs: 5000 });
+      const mark = `mark_${negotiation}`;
+      await expect(database.query(`select pg_sleep(60) as ${mark}`, [], { timeoutMs: 100 })).rejects.toThrow(
+        'did not answer',
+      );
+      const admin = await open(server.url);
+      const running = async () =>
+        await admin.query(
+          'select 1 from pg_stat_activity where state = $1 and query like $2',
+          ['active', `%as ${mark}`],
+          {
+            timeoutMs: 5000,
+          },
+        );
+      while ((await running()).rowCount > 0);
+    },
+  );
 });
 
 describe('a server that demands client certificates', () => {

@@ -1,0 +1,124 @@
+import type { Database } from '../database/database.js';
+import type { AppMetric } from './app-metric.js';
+import type { HistoryQuery } from './history-reader.js';
+
+/** What a warm-up wants to know: the newest app metrics of one app and metric type, back to a time. */
+interface RecentQuery {
+  readonly appId: string;
+  readonly metricType: string;
+  /** ns since the epoch, inclusive. */
+  readonly sinceNs: bigint;
+}
+
+/** The table `app_metric` in appmetrics_db: appended to and read, never changed. */
+export interface AppMetricStore {
+  /**
+   * Writes all rows or none, in one statement. Duplicates are not noticed: the table has no key.
+   * `timeoutMs` shortens the usual deadline.
+   */
+  insert(rows: readonly AppMetric[], options?: { readonly timeoutMs?: number }): Promise<void>;
+  /** Batches in the order asked for. Rejects when the rows are not complete, also in the middle. */
+  stream(query: HistoryQuery): AsyncIterable<readonly AppMetric[]>;
+  /** Batches, each app and metric type in one piece or several that follow each other, oldest first; at most 10,000 points of one. */
+  readRecent(queries: readonly RecentQuery[]): AsyncIterable<readonly AppMetric[]>;
+}
+
+export const statementTimeoutMs = 10_000;
+const batchSize = 1_000;
+const warmUpBatchSize = 5_000;
+/** Far above what a day of points every ten seconds comes to: a bound for a table that somebody else filled. */
+const maxRecentPoints = 10_000;
+
+const insertRows = `
+insert into app_metric (app_id, metric_type, unit, timestamp, value)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`;
+
+const selectHistory = (order: HistoryQuery['order']) => `
+select app_id, metric_type, unit, timestamp, value from app_metric
+where app_id = $1 and metric_type = $2 and timestamp >= $3 and timestamp <= $4
+order by timestamp ${order === 'DESC' ? 'desc' : 'asc'}`;
+
+/** The limit does not only bound: it keeps the planner from joining the whole table, which has no index by time. */
+const selectRecent = `
+select newest.* from unnest($1::text[], $2::text[], $3::bigint[]) as wanted(app_id, metric_type, since_ns)
+cross join lateral (
+  select * from (
+    select app_id, metric_type, unit, timestamp, value from app_metric
+    where app_id = wanted.app_id and metric_type = wanted.metric_type and timestamp >= wanted.since_ns
+    order by timestamp desc limit ${maxRecentPoints}
+  ) as latest
+  order by timestamp
+) as newest`;
+
+/** bigint columns come as text. */
+type Row = readonly [
+  appId: string,
+  metricType: string,
+  unit: string,
+  timestampNs: string,
+  value: string | null,
+];
+
+export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'>): AppMetricStore {
+  return {
+    async insert(rows, options) {
+      const columns = [
+        rows.map((row) => row.appId),
+        rows.map((row) => row.metricType),
+        rows.map((row) => (row.value === null ? '' : row.unit)),
+        rows.map((row) => row.timestampNs),
+        rows.map((row) => row.value?.toString() ?? ''),
+      ];
+      const timeoutMs = Math.min(statementTimeoutMs, options?.timeoutMs ?? statementTimeoutMs);
+      await database.query(insertRows, columns, { timeoutMs });
+    },
+    stream({ appId, metricType, startNs, endNs, order }) {
+      return appMetrics(
+        database.stream<Row>(selectHistory(order), [appId, metricType, startNs, endNs], {
+          batchSize,
+          timeoutMs: statementTimeoutMs,
+        }),
+      );
+    },
+    readRecent(queries) {
+      const columns = [
+        queries.map((query) => query.appId),
+        queries.map((query) => query.metricType),
+        queries.map((query) => query.sinceNs),
+      ];
+      return appMetrics(
+        database.stream<Row>(selectRecent, columns, {
+          batchSize: warmUpBatchSize,
+          timeoutMs: statementTimeoutMs,
+        }),
+      );
+    },
+  };
+}
+
+async function* appMetrics(batches: AsyncIterable<readonly Row[]>): AsyncGenerator<readonly AppMetric[]> {
+  for await (const rows of batches) {
+    yield rows.map(([appId, metricType, unit, timestampNs, text]) => {
+      const value = valueOf(text);
+      return {
+        appId,
+        metricType,
+        value,
+        unit: value === null ? '' : unit,
+        timestampNs: BigInt(timestampNs),
+      };
+    });
+  }
+}
+
+const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+
+/**
+ * null for *no data*: NULL, '', and whatever another program may have written that is no int64 (Go cannot evaluate
+ * that either). No data keeps a rule from firing, which is the harmless error.
+ */
+function valueOf(text: string | null): bigint | null {
+  if (text === null || !/^[+-]?\d{1,40}$/.test(text)) return null;
+  const value = BigInt(text.replace('+', ''));
+  return value < int64.min || value > int64.max ? null : value;
+}

@@ -1,0 +1,233 @@
+import { sleep, type Clock } from '../clock.js';
+import { failureKind } from '../database/errors.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import type { AppMetric } from './app-metric.js';
+import { statementTimeoutMs, type AppMetricStore } from './app-metric-store.js';
+import { toStorable } from './storable-row.js';
+
+export interface AppMetricWriterDeps {
+  readonly store: Pick<AppMetricStore, 'insert'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'writerBuffered' | 'rowsWritten' | 'rowsLost'>;
+  readonly saveIntervalMs: number;
+  /** Rows that may wait; default 100,000: about 20 minutes of 1,000 apps with three metric types, some 20 MB. */
+  readonly maxBufferedRows?: number;
+  /** 0 to 1; default Math.random. */
+  readonly random?: () => number;
+}
+
+/** Why a row was given up: no room for it, impossible values, or the process ended before it could be written. */
+export type LossReason = 'buffer_full' | 'rejected' | 'shutdown';
+
+/** Rows of one statement. A row that the database refuses is found in a dozen halvings. */
+const maxRowsPerInsert = 2_000;
+const maxRetryMs = 30_000;
+const flushRetryMs = 250;
+/** Between two log lines about refused rows: an app that sends one keeps sending them. */
+const rejectedReportMs = 600_000;
+
+/**
+ * Writes app metrics to appmetrics_db, once per save interval. While the database is away they wait, up to a bound,
+ * and the oldest give way. After a failure that leaves open whether the rows were stored (a deadline, a broken
+ * connection), they are written again: a row stored twice changes no decision and is what two eventgenerators on one
+ * database produce anyway, a row that is missing is a hole in an app's history.
+ */
+export class AppMetricWriter {
+  readonly #deps: AppMetricWriterDeps;
+  readonly #logger: Logger;
+  readonly #random: () => number;
+  readonly #maxBufferedRows: number;
+  readonly #stopping = new AbortController();
+  /** Oldest first. Rows being written are not in it. */
+  #waiting: AppMetric[] = [];
+  #beingWritten = 0;
+  #writing: Promise<void> | undefined;
+  #loop: Promise<void> | undefined;
+  #flushed: Promise<void> | undefined;
+  #failures = 0;
+  #rejectedUnreported = 0;
+  #rejectedReportedAtMs: number | undefined;
+  #bufferFull = false;
+  #closed = false;
+
+  constructor(deps: AppMetricWriterDeps) {
+    this.#deps = deps;
+    this.#logger = deps.logger.child('app-metric-writer');
+    this.#random = deps.random ?? Math.random;
+    this.#maxBufferedRows = deps.maxBufferedRows ?? 100_000;
+  }
+
+  /** Takes rows for the next save. Never waits, never throws. */
+  add(rows: readonly AppMetric[]): void {
+    if (this.#closed) return this.#lose(rows.length, 'shutdown');
+    for (const row of rows) {
+      const storable = toStorable(row);
+      if (storable !== undefined) this.#waiting.push(storable);
+      else this.#reject(row, new Error('app id or metric type is too long or contains a NUL character'));
+    }
+    this.#enforceBound();
+  }
+
+  /** Begins to save. Idempotent. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /**
+   * Ends saving at intervals and writes what waits, for at most deadlineMs; what is left then is lost and counted.
+   * Rows added later are lost too. Idempotent; never rejects.
+   */
+  flush(deadlineMs: number): Promise<void> {
+    return (this.#flushed ??= this.#flush(deadlineMs));
+  }
+
+  async #run(): Promise<void> {
+    const { clock, saveIntervalMs } = this.#deps;
+    const { signal } = this.#stopping;
+    for (;;) {
+      await sleep(clock, this.#failures === 0 ? saveIntervalMs : this.#retryDelayMs(), signal);
+      if (signal.aborted) return;
+      await this.#write(() => statementTimeoutMs);
+    }
+  }
+
+  async #flush(deadlineMs: number): Promise<void> {
+    const { clock } = this.#deps;
+    const endsAt = clock.monotonic() + deadlineMs;
+    const leftMs = () => Math.max(0, endsAt - clock.monotonic());
+    this.#stopping.abort();
+    const over = new AbortController();
+    const timeUp = sleep(clock, deadlineMs, over.signal);
+    const written = (async () => {
+      await this.#loop; // with the write that is running; it may take the last rows or fail
+      while (this.#waiting.length > 0 && leftMs() > 0) {
+        await this.#write(leftMs);
+        if (this.#failures > 0) await sleep(clock, Math.min(flushRetryMs, leftMs()), over.signal);
+      }
+    })();
+    await Promise.race([written, timeUp]);
+    over.abort();
+    this.#closed = true;
+    const lost = this.#waiting.length + this.#beingWritten;
+    this.#waiting = [];
+    if (lost > 0) {
+      this.#lose(lost, 'shutdown');
+      this.#logger.error('rows-lost', new Error(`${lost} app metrics were not written in ${deadlineMs} ms`));
+    }
+    this.#deps.metrics.writerBuffered.set(0);
+  }
+
+  /** Writes what waits now, chunk by chunk, until a failure. One at a time. Never rejects. */
+  #write(timeoutMs: () => number): Promise<void> {
+    return (this.#writing ??= this.#writeChunks(timeoutMs).finally(() => (this.#writing = undefined)));
+  }
+
+  async #writeChunks(timeoutMs: () => number): Promise<void> {
+    while (this.#waiting.length > 0 && timeoutMs() > 0) {
+      const chunk = this.#waiting.splice(0, maxRowsPerInsert);
+      this.#beingWritten = chunk.length;
+      const { unwritten, error } = await this.#insert(chunk, timeoutMs);
+      this.#beingWritten = 0;
+      if (this.#closed) return; // given up meanwhile
+      if (unwritten.length > 0) {
+        this.#waiting = [...unwritten, ...this.#waiting];
+        this.#enforceBound();
+        return this.#reportFailure(error);
+      }
+      this.#updateBuffered();
+      this.#reportSuccess();
+    }
+  }
+
+  /** Halves a chunk that the database refuses for its data until the rows to blame are alone, and gives those up. */
+  async #insert(
+    chunk: AppMetric[],
+    timeoutMs: () => number,
+  ): Promise<{ unwritten: AppMetric[]; error?: unknown }> {
+    const parts = [chunk];
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      try {
+        await this.#deps.store.insert(part, { timeoutMs: timeoutMs() });
+        this.#deps.metrics.rowsWritten.inc(part.length);
+      } catch (error) {
+        if (failureKind(error) !== 'data') return { unwritten: [part, ...parts.reverse()].flat(), error };
+        const [only] = part;
+        if (only !== undefined && part.length === 1) {
+          this.#reject(only, error);
+        } else {
+          const middle = Math.ceil(part.length / 2);
+          parts.push(part.slice(middle), part.slice(0, middle));
+        }
+      }
+      this.#beingWritten = parts.reduce((sum, { length }) => sum + length, 0);
+    }
+    return { unwritten: [] };
+  }
+
+  #enforceBound(): void {
+    const surplus = this.#waiting.length + this.#beingWritten - this.#maxBufferedRows;
+    if (surplus > 0) {
+      this.#lose(this.#waiting.splice(0, surplus).length, 'buffer_full');
+      if (!this.#bufferFull) {
+        this.#logger.error('buffer-full', new Error('the oldest app metrics are given up for new ones'), {
+          rows: this.#maxBufferedRows,
+        });
+      }
+      this.#bufferFull = true;
+    }
+    this.#updateBuffered();
+  }
+
+  #updateBuffered(): void {
+    this.#deps.metrics.writerBuffered.set(this.#waiting.length + this.#beingWritten);
+  }
+
+  #lose(rows: number, reason: LossReason): void {
+    this.#deps.metrics.rowsLost.inc({ reason }, rows);
+  }
+
+  #reportFailure(error: unknown): void {
+    if (this.#failures++ === 0) {
+      this.#logger.error('rows-not-written', error, { waiting: this.#waiting.length });
+    } else {
+      this.#logger.debug('rows-still-not-written', {
+        failures: this.#failures,
+        waiting: this.#waiting.length,
+      });
+    }
+  }
+
+  #reportSuccess(): void {
+    if (this.#failures > 0) {
+      this.#logger.info('rows-written-again', { failures: this.#failures, waiting: this.#waiting.length });
+    }
+    this.#failures = 0;
+    this.#bufferFull = false;
+  }
+
+  #reject(row: AppMetric, error: unknown): void {
+    this.#lose(1, 'rejected');
+    const nowMs = this.#deps.clock.monotonic();
+    if (this.#rejectedReportedAtMs !== undefined && nowMs - this.#rejectedReportedAtMs < rejectedReportMs) {
+      this.#rejectedUnreported++;
+      return;
+    }
+    this.#logger.error('row-rejected', error, {
+      appId: row.appId.slice(0, 255),
+      metricType: row.metricType.slice(0, 100),
+      suppressed: this.#rejectedUnreported,
+    });
+    this.#rejectedReportedAtMs = nowMs;
+    this.#rejectedUnreported = 0;
+  }
+
+  /** The save interval, doubled with each failure, of which up to half is left out at random. */
+  #retryDelayMs(): number {
+    const { saveIntervalMs } = this.#deps;
+    const doubled = saveIntervalMs * 2 ** Math.min(this.#failures, 30);
+    const delayMs = Math.min(doubled, Math.max(maxRetryMs, saveIntervalMs));
+    return delayMs * (1 - this.#random() / 2);
+  }
+}
