@@ -67,7 +67,7 @@ export interface ReadResult {
   readonly kind: 'read';
   /** One outcome per gauge type asked for. */
   readonly outcomes: Readonly<Record<string, MetricOutcome>>;
-  /** Whether a container metric of the app was seen at or after presenceSinceNs; null if none was asked for. */
+  /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
   readonly containerMetricSeen: boolean | null;
   /** Instances whose samples were counted. */
   readonly instances: number;

@@ -1,0 +1,104 @@
+import { secsToNs } from '../clock.js';
+import type { UnauthorizedJob } from './authorized-collector.js';
+import { httpUnits, type HttpOutcome } from './http-aggregation.js';
+import {
+  type CollectionResult,
+  type Failed,
+  type HttpMetricType,
+  isHttpMetricType,
+  type MetricOutcome,
+  type QueryJob,
+  type ReadJob,
+} from './job.js';
+
+/** What one app's round needs. */
+export interface RoundRequest {
+  readonly appId: string;
+  /** As the rules have them; may repeat. */
+  readonly metricTypes: readonly string[];
+  /** End of the stat window, exclusive, ns since the epoch: the timestamp of the round's app metrics. */
+  readonly endNs: bigint;
+  /** Length of the stat window for gauges. */
+  readonly statWindowSecs: number;
+  /** Window of the http metric types, see promqlWindowSecs. */
+  readonly httpWindowSecs: number;
+}
+
+export interface RoundJobs {
+  readonly read: Omit<ReadJob, 'authorization'> | null;
+  readonly queries: readonly Omit<QueryJob, 'authorization'>[];
+}
+
+export function jobsOf(request: RoundRequest): RoundJobs {
+  const metricTypes = [...new Set(request.metricTypes)];
+  const gaugeTypes = metricTypes.filter((metricType) => !isHttpMetricType(metricType));
+  const { startNs: presenceSinceNs, endSecs } = httpWindow(request);
+  const read = {
+    kind: 'read',
+    appId: request.appId,
+    startNs: statWindowStart(request),
+    endNs: request.endNs,
+    gaugeTypes,
+    presenceSinceNs,
+  } as const;
+  return {
+    read: gaugeTypes.length > 0 ? read : null,
+    queries: metricTypes.filter(isHttpMetricType).map((metricType) => ({
+      kind: 'query',
+      metricType,
+      appIds: [request.appId],
+      timeSecs: endSecs,
+      windowSecs: request.httpWindowSecs,
+    })),
+  };
+}
+
+/** A read that only looks for a container metric of the app in the http window. */
+export function probeJob(request: RoundRequest): Extract<UnauthorizedJob, { kind: 'read' }> {
+  const { startNs } = httpWindow(request);
+  const { appId, endNs } = request;
+  return { kind: 'read', appId, startNs, endNs, gaugeTypes: [], presenceSinceNs: startNs };
+}
+
+/** Whether log-cache demonstrably knows the app in the http window, or why that could not be found out. */
+export type Presence = boolean | Failed;
+
+/** What the read of the gauges tells about presence; null where only a probe can tell. */
+export function presenceFromRead(request: RoundRequest, result: CollectionResult | null): boolean | null {
+  if (result?.kind !== 'read' || result.containerMetricSeen === null) return null;
+  if (result.containerMetricSeen) return true;
+  // Not seen in the stat window says nothing of the part of a longer http window that lies before it.
+  return httpWindow(request).startNs < statWindowStart(request) ? null : false;
+}
+
+export function presenceFromProbe(result: CollectionResult): Presence {
+  if (result.kind === 'failed') {
+    const message = `looking for a container metric: ${result.message}`;
+    return { kind: 'failed', failure: result.failure, message };
+  }
+  return result.kind === 'read' && result.containerMetricSeen === true;
+}
+
+/**
+ * An app without requests has zero of them only if log-cache knows the app: right after log-cache restarted every app
+ * looks idle, and a false zero would scale a busy app in.
+ */
+export function settleEmpty(
+  metricType: HttpMetricType,
+  outcome: HttpOutcome,
+  presence: Presence,
+): MetricOutcome {
+  if (outcome.kind !== 'empty') return outcome;
+  if (presence === false) return { kind: 'no-data' };
+  return presence === true ? { kind: 'value', value: 0n, unit: httpUnits[metricType] } : presence;
+}
+
+function statWindowStart({ endNs, statWindowSecs }: RoundRequest): bigint {
+  return endNs - secsToNs(statWindowSecs);
+}
+
+/** log-cache cuts timestamps to whole seconds, so the http window ends at the last whole second of the round. */
+function httpWindow(request: RoundRequest): { startNs: bigint; endSecs: number } {
+  const endSecs = Number(request.endNs / secsToNs(1));
+  return { startNs: secsToNs(endSecs - request.httpWindowSecs), endSecs };
+}

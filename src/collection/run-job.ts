@@ -1,0 +1,31 @@
+import { type Clock, systemClock } from '../clock.js';
+import { type LogCache, LogCacheError } from '../log-cache/log-cache.js';
+import { noCost } from './cost.js';
+import type { CollectionJob, CollectionResult, JobFailed } from './job.js';
+import { queryHttp } from './query-http.js';
+import { readGauges } from './read-gauges.js';
+
+/** Runs one job in a worker thread. Never rejects: whatever went wrong is a result too. */
+export async function runJob(
+  job: CollectionJob,
+  logCache: Pick<LogCache, 'read' | 'instantQuery'>,
+  clock: Clock = systemClock,
+): Promise<CollectionResult> {
+  const cost = noCost();
+  const tools = { logCache, clock, cost };
+  try {
+    const result = job.kind === 'read' ? await readGauges(job, tools) : await queryHttp(job, tools);
+    return { ...result, cost };
+  } catch (error) {
+    return { ...failureOf(error), cost };
+  }
+}
+
+function failureOf(error: unknown): Omit<JobFailed, 'cost'> {
+  if (error instanceof LogCacheError) {
+    return { kind: 'failed', failure: error.kind, message: error.message };
+  }
+  // Not a fault that log-cache's transports know: ours. It costs this job only, and its message says where.
+  const { message, stack } = error as Error;
+  return { kind: 'failed', failure: 'thread', message: `the collector failed: ${stack ?? message}` };
+}

@@ -1,0 +1,146 @@
+import {
+  Client,
+  type ClientUnaryCall,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { egressService, type EnvelopeMessage, promqlService } from './grpc-definition.js';
+import { grpcError } from './grpc-error.js';
+import { type GaugeEnvelope, type LogCache, LogCacheError } from './log-cache.js';
+import { nameFilter } from './name-filter.js';
+
+export interface GrpcLogCacheOptions {
+  /** host:port */
+  readonly address: string;
+  /** PEM; the complete list of trusted roots. */
+  readonly ca: readonly string[];
+  readonly key: string;
+  readonly cert: string;
+  readonly readTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+}
+
+/** Names in log-cache's certificate, which lacks the DNS name that BOSH gives it. */
+const certificateNames = ['log-cache', 'log_cache', 'logcache'];
+
+/** After so many deadlines in a row without one answer the connection counts as dead, whatever TCP thinks. */
+const timeoutsBeforeReconnect = 3;
+
+const channelOptions = {
+  'grpc.max_receive_message_length': 50 * 1024 * 1024,
+  'grpc.initial_reconnect_backoff_ms': 250,
+  'grpc.max_reconnect_backoff_ms': 10_000,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  // A connection given up for dead must not be found again in the pool of all channels.
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+/** log-cache inside the platform's network, as components on BOSH VMs reach it: mutual TLS, no token. */
+export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
+  const dialledHost = options.address.replace(/:\d+$/, '');
+  const channelCredentials = credentials.createSsl(
+    Buffer.from(options.ca.join('\n')),
+    Buffer.from(options.key),
+    Buffer.from(options.cert),
+    { checkServerIdentity: (_host, certificate) => checkIdentity(dialledHost, certificate) },
+  );
+  const connect = () =>
+    new Client(options.address, channelCredentials, {
+      ...channelOptions,
+      // Sent as SNI, where an IP address is not allowed. Which names are accepted is decided above.
+      ...(/^[\d.]+$|[[:]/.test(dialledHost) ? { 'grpc.ssl_target_name_override': 'log-cache' } : {}),
+    });
+  let client = connect();
+  let timeoutsInARow = 0;
+  const inFlight = new Set<ClientUnaryCall>();
+
+  const noteResult = (error: ServiceError | null, usedClient: Client) => {
+    if (usedClient !== client) return;
+    timeoutsInARow = error?.code === status.DEADLINE_EXCEEDED ? timeoutsInARow + 1 : 0;
+    if (timeoutsInARow < timeoutsBeforeReconnect) return;
+    client.close();
+    client = connect();
+    timeoutsInARow = 0;
+  };
+
+  const call = <Q, A>(
+    method: MethodDefinition<Q, A>,
+    request: Q,
+    timeoutMs: number,
+  ): Promise<{ answer: A; bytes: number }> =>
+    new Promise((resolve, reject) => {
+      const usedClient = client;
+      const unaryCall = usedClient.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        (message) => ({ answer: method.responseDeserialize(message), bytes: message.length }),
+        request,
+        new Metadata(),
+        { deadline: Date.now() + timeoutMs },
+        (error, value) => {
+          inFlight.delete(unaryCall);
+          noteResult(error, usedClient);
+          if (value) resolve(value);
+          else reject(grpcError(error));
+        },
+      );
+      inFlight.add(unaryCall);
+    });
+
+  return {
+    async read({ sourceId, startNs, endNs, limit, names }) {
+      const request = {
+        source_id: sourceId,
+        start_time: startNs.toString(),
+        end_time: endNs.toString(),
+        limit: String(limit),
+        envelope_types: ['GAUGE'],
+        descending: true,
+        name_filter: nameFilter(names),
+      };
+      const { answer, bytes } = await call(egressService.Read, request, options.readTimeoutMs);
+      return { envelopes: (answer.envelopes?.batch ?? []).map(toGaugeEnvelope), bytes };
+    },
+
+    async instantQuery({ query, timeSecs }) {
+      const request = { query, time: String(timeSecs) };
+      const { answer, bytes } = await call(promqlService.InstantQuery, request, options.queryTimeoutMs);
+      if (!answer.vector) throw new LogCacheError('bad-answer', 'log-cache did not answer with a vector');
+      const samples = answer.vector.samples.map(({ metric, point }) => ({
+        labels: metric,
+        value: point?.value ?? NaN,
+      }));
+      return { samples, bytes };
+    },
+
+    close() {
+      for (const unaryCall of inFlight) unaryCall.cancel();
+      client.close();
+    },
+  };
+}
+
+function toGaugeEnvelope(envelope: EnvelopeMessage): GaugeEnvelope {
+  return {
+    timestamp: envelope.timestamp,
+    sourceId: envelope.source_id,
+    instanceId: envelope.instance_id,
+    tags: envelope.tags,
+    metrics: Object.entries(envelope.gauge?.metrics ?? {}).map(([name, { unit, value }]) => ({
+      name,
+      unit,
+      value,
+    })),
+  };
+}
+
+/** The first complaint, about the host dialled, unless the certificate holds one of the accepted names. */
+function checkIdentity(dialledHost: string, certificate: PeerCertificate): Error | undefined {
+  const complaints = [dialledHost, ...certificateNames].map((name) => checkServerIdentity(name, certificate));
+  return complaints.includes(undefined) ? undefined : complaints[0];
+}

@@ -1,0 +1,9 @@
+const re2Specials = /[\\.+*?()|[\]{}^$]/g;
+
+/**
+ * An RE2 filter that matches exactly these metric names. log-cache matches anywhere in a name, so that without the
+ * anchors `cpu` would also select `cpu_entitlement`.
+ */
+export function nameFilter(names: readonly string[]): string {
+  return `^(${names.map((name) => name.replace(re2Specials, '\\$&')).join('|')})$`;
+}
