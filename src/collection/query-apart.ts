@@ -1,6 +1,6 @@
 import type { FailureKind } from '../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
-import { noCost, sumOfCosts } from './cost.js';
+import { sumOfCosts } from './cost.js';
 import type { HttpOutcome } from './http-aggregation.js';
 import type { CollectionCost, CollectionResult, QueryJob } from './job.js';
 
@@ -36,16 +36,11 @@ export async function queryApart(
   if (job.appIds.length === 1 || again.length === 0) return { outcomes, cost: result.cost };
 
   const middle = Math.ceil(again.length / 2);
-  const halves = await Promise.all(
-    [again.slice(0, middle), again.slice(middle)].map((appIds) =>
-      appIds.length === 0
-        ? { outcomes: new Map<never, never>(), cost: noCost() }
-        : queryApart({ ...job, appIds }, collector),
-    ),
-  );
+  const halves = [again.slice(0, middle), again.slice(middle)].filter((appIds) => appIds.length > 0);
+  const answers = await Promise.all(halves.map((appIds) => queryApart({ ...job, appIds }, collector)));
   return {
-    outcomes: new Map([...outcomes, ...halves.flatMap((half) => [...half.outcomes])]),
-    cost: sumOfCosts([result.cost, ...halves.map((half) => half.cost)]),
+    outcomes: new Map([...outcomes, ...answers.flatMap((answer) => [...answer.outcomes])]),
+    cost: sumOfCosts([result.cost, ...answers.map((answer) => answer.cost)]),
   };
 }
 

@@ -34,6 +34,11 @@ function kindOfCode(code: status, details: string): Exclude<FailureKind, 'no-tok
     case status.INTERNAL:
       return details.startsWith('Response message parsing error') ? 'bad-answer' : 'server-error';
     // log-cache itself answers UNKNOWN where its gateway says 500.
+    case status.UNKNOWN:
+    case status.UNIMPLEMENTED:
+    case status.ABORTED:
+    case status.DATA_LOSS:
+    case status.OK:
     default:
       return 'server-error';
   }

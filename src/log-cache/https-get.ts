@@ -22,11 +22,10 @@ export interface HttpsGetterOptions {
   /** PEM; the complete list of trusted roots. */
   readonly ca: readonly string[];
   readonly skipSslValidation: boolean;
+  readonly maxBodyBytes: number;
   readonly clock: Clock;
 }
 
-/** A page of 1000 container metrics is about 1 MB; what is larger than this is not an answer to our question. */
-const maxBodyBytes = 64 * 1024 * 1024;
 /** Of an answer that reports an error only the beginning is of interest. */
 const maxErrorBytes = 16 * 1024;
 /** Connections per thread: as many as jobs that run in it at once. */
@@ -80,7 +79,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
           let answered = false;
           const sent = httpsGet({ ...target, path, headers, agent: via }, (response) => {
             answered = true;
-            receive(response, path).then((answer) => {
+            receive(response, path, options.maxBodyBytes).then((answer) => {
               finish();
               resolve(answer);
             }, fail);
@@ -111,7 +110,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
 }
 
 /** Reads the body to its end, so that the connection can be used again, or destroys the connection. */
-function receive(response: IncomingMessage, path: string): Promise<HttpsAnswer> {
+function receive(response: IncomingMessage, path: string, maxBodyBytes: number): Promise<HttpsAnswer> {
   return new Promise((resolve, reject) => {
     const status = response.statusCode ?? 0;
     const chunks: Buffer[] = [];

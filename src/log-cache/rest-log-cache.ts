@@ -12,8 +12,12 @@ export interface RestLogCacheOptions {
   readonly skipSslValidation: boolean;
   readonly readTimeoutMs: number;
   readonly queryTimeoutMs: number;
+  readonly maxBodyBytes?: number;
   readonly clock?: Clock;
 }
+
+/** A page of 1000 container metrics is about 1 MB; what is larger than this is not an answer to our question. */
+const defaultMaxBodyBytes = 64 * 1024 * 1024;
 
 /** log-cache behind its auth proxy, as Cloud Foundry apps reach it. */
 export function createRestLogCache(options: RestLogCacheOptions): LogCache {
@@ -24,8 +28,8 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
     );
   }
   const basePath = origin.pathname.replace(/\/+$/, '');
-  const { ca, skipSslValidation, clock = systemClock } = options;
-  const getter = createHttpsGetter({ origin, ca, skipSslValidation, clock });
+  const { ca, skipSslValidation, maxBodyBytes = defaultMaxBodyBytes, clock = systemClock } = options;
+  const getter = createHttpsGetter({ origin, ca, skipSslValidation, maxBodyBytes, clock });
 
   const get = async (
     path: string,

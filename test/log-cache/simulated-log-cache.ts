@@ -1,0 +1,91 @@
+import type {
+  GaugeEnvelope,
+  LogCache,
+  QueryRequest,
+  ReadRequest,
+  VectorSample,
+} from '../../src/log-cache/log-cache.js';
+import { nameFilter } from '../../src/log-cache/name-filter.js';
+
+export type StoreRequest = Omit<ReadRequest, 'names' | 'authorization'> & { readonly nameFilter: string };
+
+/** The part of log-cache's store that paging depends on. */
+export class SimulatedStore {
+  readonly reads: StoreRequest[] = [];
+  readonly queries: Pick<QueryRequest, 'query' | 'timeSecs'>[] = [];
+  /** What every PromQL query is answered with. */
+  vector: VectorSample[] = [];
+  readonly #envelopes: GaugeEnvelope[] = [];
+
+  add(...envelopes: GaugeEnvelope[]): void {
+    this.#envelopes.push(...envelopes);
+  }
+
+  /** Newest first; goes past the limit to the end of a group of equal timestamps, and never splits one. */
+  read(request: StoreRequest): GaugeEnvelope[] {
+    this.reads.push(request);
+    const filter = new RegExp(request.nameFilter);
+    const page: GaugeEnvelope[] = [];
+    for (const envelope of this.#newestFirst(request)) {
+      if (page.length >= request.limit && page.at(-1)?.timestamp !== envelope.timestamp) break;
+      const metrics = envelope.metrics.filter(({ name }) => filter.test(name));
+      if (metrics.length > 0) page.push({ ...envelope, metrics });
+    }
+    return page;
+  }
+
+  query(request: Pick<QueryRequest, 'query' | 'timeSecs'>): VectorSample[] {
+    this.queries.push(request);
+    return this.vector;
+  }
+
+  #newestFirst({ sourceId, startNs, endNs }: StoreRequest): GaugeEnvelope[] {
+    return this.#envelopes
+      .map((envelope) => ({ envelope, time: BigInt(envelope.timestamp) }))
+      .filter(({ envelope, time }) => envelope.sourceId === sourceId && time >= startNs && time < endNs)
+      .sort((a, b) => Number(b.time - a.time))
+      .map(({ envelope }) => envelope);
+  }
+}
+
+/** The store without a transport in between. */
+export function logCacheOf(store: SimulatedStore): LogCache {
+  return {
+    read: async ({ names, ...request }) => ({
+      envelopes: store.read({ ...request, nameFilter: nameFilter(names) }),
+      bytes: 0,
+    }),
+    instantQuery: async (request) => ({ samples: store.query(request), bytes: 0 }),
+    close: () => {},
+  };
+}
+
+export const appId = '9f0e2c1a-0000-4000-8000-000000000001';
+
+/** Tags that Diego's rep gives a web container. */
+export function webTags(instance: string): Record<string, string> {
+  return {
+    origin: 'rep',
+    process_type: 'web',
+    process_instance_id: `guid-${instance}`,
+    instance_id: instance,
+  };
+}
+
+export function gauge(
+  timestampNs: bigint,
+  name: string,
+  value: number,
+  more: Partial<GaugeEnvelope> & { unit?: string } = {},
+): GaugeEnvelope {
+  const { unit = 'bytes', ...envelope } = more;
+  const instanceId = more.instanceId ?? '0';
+  return {
+    timestamp: timestampNs.toString(),
+    sourceId: appId,
+    instanceId,
+    tags: webTags(instanceId),
+    metrics: [{ name, unit, value }],
+    ...envelope,
+  };
+}
