@@ -87,8 +87,13 @@ export function restHandler(store: SimulatedStore): Handler {
 export interface GrpcLogCacheServer {
   readonly address: string;
   /** Called instead of the store while set. */
-  fault: ((callback: sendUnaryData<never>) => void) | null;
+  fault: ((callback: sendUnaryData<never>, call: { getPeer(): string }) => void) | null;
   close(): void;
+}
+
+interface Call<Request> {
+  readonly request: Request;
+  getPeer(): string;
 }
 
 /** log-cache's gRPC API with mutual TLS on loopback, from a store. */
@@ -100,10 +105,11 @@ export async function serveGrpc(
   const { key, chain } = await authority.issue({ commonName: 'log-cache', dnsNames });
   const server = new GrpcServer({ 'grpc.max_send_message_length': -1 });
   server.addService(egressService, {
-    Read({ request }: { request: ReadRequestMessage }, callback: sendUnaryData<ReadResponseMessage>) {
-      if (grpc.fault) return grpc.fault(callback);
+    Read(call: Call<ReadRequestMessage>, callback: sendUnaryData<ReadResponseMessage>) {
+      const { request } = call;
+      if (grpc.fault) return grpc.fault(callback, call);
       if (request.envelope_types.join() !== 'GAUGE' || !request.descending) {
-        return callback({ code: 3, details: 'only gauges, newest first' } as ServiceError);
+        return callback({ code: 3, details: 'only gauges, newest first' });
       }
       const batch = store.read({
         sourceId: request.source_id,
@@ -116,11 +122,9 @@ export async function serveGrpc(
     },
   });
   server.addService(promqlService, {
-    InstantQuery(
-      { request }: { request: InstantQueryRequestMessage },
-      callback: sendUnaryData<InstantQueryResultMessage>,
-    ) {
-      if (grpc.fault) return grpc.fault(callback);
+    InstantQuery(call: Call<InstantQueryRequestMessage>, callback: sendUnaryData<InstantQueryResultMessage>) {
+      const { request } = call;
+      if (grpc.fault) return grpc.fault(callback, call);
       const samples = store.query({ query: request.query, timeSecs: Number(request.time) });
       const messages = samples.map(({ labels, value }) => ({
         metric: labels,

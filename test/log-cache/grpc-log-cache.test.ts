@@ -1,0 +1,152 @@
+import { type sendUnaryData, type ServiceError, status } from '@grpc/grpc-js';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
+import { egressService } from '../../src/log-cache/grpc-definition.js';
+import { grpcError } from '../../src/log-cache/grpc-error.js';
+import type { LogCache } from '../../src/log-cache/log-cache.js';
+import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
+import { type GrpcLogCacheServer, serveGrpc } from './servers.js';
+import { appId, gauge, SimulatedStore } from './simulated-log-cache.js';
+
+const request = {
+  sourceId: appId,
+  startNs: 1_000n,
+  endNs: 2_000n,
+  limit: 1000,
+  names: ['cpu'],
+  authorization: null,
+};
+
+let authority: CertificateAuthority;
+let store: SimulatedStore;
+let server: GrpcLogCacheServer;
+const opened: LogCache[] = [];
+beforeAll(async () => {
+  authority = await createCertificateAuthority();
+});
+beforeEach(async () => {
+  store = new SimulatedStore();
+  store.add(gauge(1_500n, 'cpu', 1));
+  server = await serveGrpc(authority, store);
+});
+afterEach(() => {
+  for (const logCache of opened.splice(0)) logCache.close();
+  server.close();
+});
+
+async function open(address = server.address, issuer = authority, readTimeoutMs = 5_000): Promise<LogCache> {
+  const { key, cert } = await issuer.issue({ commonName: 'eventgenerator' });
+  const logCache = createGrpcLogCache({
+    address,
+    ca: [authority.cert],
+    key,
+    cert,
+    readTimeoutMs,
+    queryTimeoutMs: 5_000,
+  });
+  opened.push(logCache);
+  return logCache;
+}
+
+async function restart(dnsNames: string[], port = 0): Promise<void> {
+  server.close();
+  server = await serveGrpc(authority, store, { dnsNames, port });
+}
+
+describe('the certificate of the server is accepted', () => {
+  test.each(['log-cache', 'log_cache', 'logcache'])('for the name %s', async (name) => {
+    await restart([name]);
+    expect((await (await open()).read(request)).envelopes).toHaveLength(1);
+  });
+
+  test('for the host dialled', async () => {
+    await restart(['localhost']);
+    const address = server.address.replace('127.0.0.1', 'localhost');
+    expect((await (await open(address)).read(request)).envelopes).toHaveLength(1);
+  });
+
+  test('for no other', async () => {
+    await restart(['scaling-engine']);
+    await expect((await open()).read(request)).rejects.toMatchObject({ kind: 'connection' });
+  });
+});
+
+test('a client certificate that the server does not trust is a connection failure', async () => {
+  const other = await createCertificateAuthority('Other CA');
+  await expect((await open(server.address, other)).read(request)).rejects.toMatchObject({
+    kind: 'connection',
+  });
+});
+
+test('a page above the default limit of 4 MiB is read', async () => {
+  const tags = { padding: 'x'.repeat(5_000) };
+  store.add(...Array.from({ length: 1_000 }, () => gauge(1_600n, 'cpu', 1, { tags })));
+  const page = await (await open()).read(request);
+  expect(page.envelopes).toHaveLength(1_000);
+  expect(page.bytes).toBeGreaterThan(4_500_000);
+});
+
+test('a server that comes back is found again', async () => {
+  const logCache = await open();
+  await logCache.read(request);
+  const port = Number(server.address.split(':')[1]);
+  server.close();
+  await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'connection' });
+  await restart(['log-cache'], port);
+  const deadline = Date.now() + 10_000;
+  let page;
+  while (!page && Date.now() < deadline) page = await logCache.read(request).catch(() => undefined);
+  expect(page?.envelopes).toHaveLength(1);
+});
+
+test('a connection on which nothing is answered is given up for a new one', async () => {
+  const logCache = await open(server.address, authority, 60);
+  const peers = new Set<string>();
+  server.fault = (_callback: sendUnaryData<never>, call) => void peers.add(call.getPeer());
+  for (let i = 0; i < 5; i++) await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'timeout' });
+  expect(peers.size).toBe(2);
+});
+
+test.each([
+  [status.DEADLINE_EXCEEDED, 'timeout'],
+  [status.UNAVAILABLE, 'connection'],
+  [status.CANCELLED, 'connection'],
+  [status.UNAUTHENTICATED, 'unauthorized'],
+  [status.PERMISSION_DENIED, 'unauthorized'],
+  [status.INVALID_ARGUMENT, 'client-error'],
+  [status.UNKNOWN, 'server-error'],
+  [status.INTERNAL, 'server-error'],
+  [status.UNIMPLEMENTED, 'server-error'],
+  [status.RESOURCE_EXHAUSTED, 'server-error'],
+])('gRPC code %i is the failure %s', async (code, kind) => {
+  server.fault = (callback) => callback({ code, details: 'why' });
+  await expect((await open()).read(request)).rejects.toMatchObject({ kind, message: /why/ });
+});
+
+test('what our own library cannot decode is a bad answer', () => {
+  const details = 'Received message larger than max (5 vs 4)';
+  expect(grpcError({ code: status.RESOURCE_EXHAUSTED, details }).kind).toBe('bad-answer');
+  expect(grpcError({ code: status.INTERNAL, details: 'Response message parsing error: x' }).kind).toBe(
+    'bad-answer',
+  );
+});
+
+test('a query without a vector is a bad answer: read as empty it would become a zero', async () => {
+  server.fault = (callback) => callback(null, {} as never);
+  const query = { query: 'q', timeSecs: 1, authorization: null };
+  await expect((await open()).instantQuery(query)).rejects.toMatchObject({ kind: 'bad-answer' });
+});
+
+test("the wire form of a read request is log-cache's", () => {
+  const bytes = egressService.Read.requestSerialize({
+    source_id: 'a',
+    start_time: '1',
+    end_time: '2',
+    limit: '3',
+    envelope_types: ['GAUGE'],
+    descending: true,
+    name_filter: 'f',
+  });
+  expect(egressService.Read.path).toBe('/logcache.v1.Egress/Read');
+  expect(bytes.toString('hex')).toBe('0a0161' + '1001' + '1802' + '2003' + '2a0103' + '3001' + '3a0166');
+});

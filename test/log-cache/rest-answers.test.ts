@@ -1,0 +1,97 @@
+import { describe, expect, test } from '@jest/globals';
+import { parseQueryAnswer, parseReadAnswer } from '../../src/log-cache/rest-answers.js';
+
+const read = (answer: unknown) => parseReadAnswer(JSON.stringify(answer));
+const query = (answer: unknown) => parseQueryAnswer(JSON.stringify(answer));
+const badAnswer = expect.objectContaining({ kind: 'bad-answer' });
+
+describe('a /read answer', () => {
+  test.each([
+    [{ envelopes: null }],
+    [{ envelopes: {} }],
+    [{ envelopes: { batch: null } }],
+    [{ envelopes: { batch: [] } }],
+  ])('%j holds no envelopes', (answer) => expect(read(answer)).toEqual([]));
+
+  test('fields that proto JSON may leave out are zero or empty', () => {
+    const gauge = { metrics: { a: {}, b: { unit: null, value: null } } };
+    expect(read({ envelopes: { batch: [{ timestamp: '5', gauge }] } })).toEqual([
+      {
+        timestamp: '5',
+        sourceId: '',
+        instanceId: '',
+        tags: {},
+        metrics: [
+          { name: 'a', unit: '', value: 0 },
+          { name: 'b', unit: '', value: 0 },
+        ],
+      },
+    ]);
+  });
+
+  test('an envelope of another type has no metrics', () => {
+    const [envelope] = read({ envelopes: { batch: [{ timestamp: '5', log: { payload: '' } }] } });
+    expect(envelope?.metrics).toEqual([]);
+  });
+
+  test('a metric may be named like something that every object has', () => {
+    const body =
+      '{"envelopes":{"batch":[{"timestamp":"5","gauge":{"metrics":{"__proto__":{"value":3},"constructor":{"value":4}}}}]}}';
+    expect(parseReadAnswer(body)[0]?.metrics.map(({ name, value }) => [name, value])).toEqual([
+      ['__proto__', 3],
+      ['constructor', 4],
+    ]);
+  });
+
+  test.each([
+    ['no timestamp', {}],
+    ['a timestamp that has lost digits', { timestamp: 1_755_700_000_123_456_000 }],
+    ['a timestamp that is no number', { timestamp: 'now' }],
+    ['tags that are a list', { timestamp: '5', tags: [] }],
+    ['a gauge that is a number', { timestamp: '5', gauge: 7 }],
+    ['a value that is no number', { timestamp: '5', gauge: { metrics: { a: { value: 'many' } } } }],
+    ['an empty value', { timestamp: '5', gauge: { metrics: { a: { value: '' } } } }],
+    ['a unit that is no text', { timestamp: '5', gauge: { metrics: { a: { unit: 5 } } } }],
+  ])('with %s is refused', (_what, envelope) => {
+    expect(() => read({ envelopes: { batch: [envelope] } })).toThrow(badAnswer);
+  });
+
+  test('the message of a refusal is short', () => {
+    expect(() => parseReadAnswer('x'.repeat(10_000))).toThrow(/^.{1,200}$/);
+  });
+});
+
+describe('a /query answer', () => {
+  const vector = (result: unknown) => ({ status: 'success', data: { resultType: 'vector', result } });
+
+  test.each([
+    ['12.75', 12.75],
+    ['NaN', NaN],
+    ['+Inf', Infinity],
+    ['-Inf', -Infinity],
+    ['0', 0],
+  ])('value %s is %d', (text, value) => {
+    expect(query(vector([{ metric: { source_id: 'a' }, value: [1755700000.0, text] }]))).toEqual([
+      { labels: { source_id: 'a' }, value },
+    ]);
+  });
+
+  test('a vector may be empty or null', () => {
+    expect(query(vector([]))).toEqual([]);
+    expect(query(vector(null))).toEqual([]);
+  });
+
+  test.each([
+    [{ status: 'error', errorType: 'internal', error: 'x' }],
+    [{ status: 'success' }],
+    // log-cache writes this when it has no result at all; read as an empty vector it would become a zero.
+    [{ status: 'success', data: { resultType: '' } }],
+    [{ status: 'success', data: { resultType: 'vector' } }],
+    [{ status: 'success', data: { resultType: 'matrix', result: [] } }],
+    [vector([{ metric: {}, value: [1] }])],
+    [vector([{ metric: {} }])],
+    [vector({})],
+  ])('%j is refused', (answer) => {
+    expect(() => query(answer)).toThrow(badAnswer);
+  });
+});

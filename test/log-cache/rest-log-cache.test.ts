@@ -1,0 +1,222 @@
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { IncomingMessage } from 'node:http';
+import type { LogCache, LogCacheError } from '../../src/log-cache/log-cache.js';
+import { createRestLogCache, type RestLogCacheOptions } from '../../src/log-cache/rest-log-cache.js';
+import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { type Handler, restHandler, type RestServer, serveHttps } from './servers.js';
+import { appId, gauge, SimulatedStore } from './simulated-log-cache.js';
+
+const request = {
+  sourceId: appId,
+  startNs: 1_000n,
+  endNs: 2_000n,
+  limit: 1000,
+  names: ['cpu'],
+  authorization: 'bearer secret-token',
+};
+const query = { query: 'q', timeSecs: 1, authorization: 'bearer secret-token' };
+
+let authority: CertificateAuthority;
+let clock: ManualClock;
+let store: SimulatedStore;
+let server: RestServer;
+const opened: LogCache[] = [];
+beforeAll(async () => {
+  authority = await createCertificateAuthority();
+});
+beforeEach(async () => {
+  clock = new ManualClock();
+  store = new SimulatedStore();
+  store.add(gauge(1_500n, 'cpu', 1));
+  server = await serveHttps(authority, restHandler(store));
+});
+afterEach(async () => {
+  for (const logCache of opened.splice(0)) logCache.close();
+  await server.close();
+});
+
+function open(options: Partial<RestLogCacheOptions> = {}): LogCache {
+  const logCache = createRestLogCache({
+    url: server.url,
+    ca: [authority.cert],
+    skipSslValidation: false,
+    readTimeoutMs: 5_000,
+    queryTimeoutMs: 10_000,
+    clock,
+    ...options,
+  });
+  opened.push(logCache);
+  return logCache;
+}
+
+/** Answers with `handler` and resolves once it was called. */
+function nextRequest(handler: Handler): Promise<IncomingMessage> {
+  return new Promise((resolve) => {
+    server.handler = (incoming, response) => {
+      handler(incoming, response);
+      resolve(incoming);
+    };
+  });
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<LogCacheError> {
+  return promise.then(
+    () => Promise.reject(new Error('it did not fail')),
+    (error: LogCacheError) => error,
+  );
+}
+
+test('connections are kept and the token is sent as it is', async () => {
+  const logCache = open();
+  for (let i = 0; i < 3; i++) await logCache.read(request);
+  expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(1);
+  expect(server.requests[0]?.headers.authorization).toBe('bearer secret-token');
+});
+
+test('a URL with a path and a trailing slash is taken as the base', async () => {
+  await open({ url: `${server.url}/proxy/` }).read(request);
+  expect(server.requests[0]?.url).toMatch(/^\/proxy\/api\/v1\/read\/9f0e2c1a/);
+});
+
+test('a token is never sent over plain HTTP', () => {
+  expect(() => open({ url: 'http://log-cache.example.com' })).toThrow(/must begin with https:/);
+});
+
+test.each([
+  [401, 'unauthorized'],
+  [403, 'unauthorized'],
+  [404, 'unauthorized'],
+  [400, 'client-error'],
+  [429, 'client-error'],
+  [500, 'server-error'],
+  [503, 'server-error'],
+  [504, 'timeout'],
+  [302, 'bad-answer'],
+  [204, 'bad-answer'],
+])('traps A1-7: status %i is the failure %s', async (status, kind) => {
+  server.handler = (_request, response) => response.writeHead(status).end();
+  expect(await errorOf(open().read(request))).toMatchObject({ kind });
+});
+
+test('an error names status, path and what log-cache said, and no token', async () => {
+  server.handler = (_request, response) =>
+    response.writeHead(500).end('{"code":2,\n "message":"limit (2000) must be 1000 or less"}');
+  const { message } = await errorOf(open().read(request));
+  expect(message).toBe(
+    `log-cache answered 500 to /api/v1/read/${appId}: {"code":2, "message":"limit (2000) must be 1000 or less"}`,
+  );
+});
+
+test('after an error, even one with a huge body, requests go on', async () => {
+  const logCache = open();
+  server.handler = (_request, response) => response.writeHead(502).end('x'.repeat(1_000_000));
+  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'server-error' });
+  server.handler = restHandler(store);
+  expect((await logCache.read(request)).envelopes).toHaveLength(1);
+});
+
+test.each([
+  ['before the headers', (() => {}) satisfies Handler],
+  ['in the body', ((_request, response) => response.write('{"envelopes":')) satisfies Handler],
+  ['in the body of an error', ((_request, response) => response.writeHead(500).write('x')) satisfies Handler],
+])('traps A1-31: the deadline of a read covers a server that hangs %s', async (_where, handler) => {
+  const asked = nextRequest(handler);
+  const failed = errorOf(open().read(request));
+  await asked;
+  await clock.advance(4_999);
+  await clock.advance(1);
+  expect(await failed).toMatchObject({ kind: 'timeout', message: expect.stringContaining('5000 ms') });
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('traps A1-31: a body that drips does not move the deadline', async () => {
+  let drip: NodeJS.Timeout | undefined;
+  const asked = nextRequest((incoming, response) => {
+    drip = setInterval(() => response.write(' '), 1);
+    incoming.socket.once('close', () => clearInterval(drip));
+  });
+  const failed = errorOf(open().instantQuery(query));
+  await asked;
+  await clock.advance(10_000);
+  expect(await failed).toMatchObject({ kind: 'timeout' });
+  clearInterval(drip);
+});
+
+test('a deadline ends the connection, so that a late answer cannot meet another request', async () => {
+  const asked = nextRequest(() => {});
+  const failed = errorOf(open().read(request));
+  const closed = asked.then(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
+  await asked;
+  await clock.advance(5_000);
+  await failed;
+  await closed;
+});
+
+test('design 4.1: a kept connection that the server has closed costs one more try, on a new connection', async () => {
+  const logCache = open();
+  await logCache.read(request);
+  const used = server.requests[0]?.socket;
+  server.handler = (incoming, response) => {
+    if (incoming.socket === used) incoming.socket.destroy();
+    else restHandler(store)(incoming, response);
+  };
+  expect((await logCache.read(request)).envelopes).toHaveLength(1);
+  expect(server.requests).toHaveLength(3);
+});
+
+test('design 4.1: it is one more try, and none for a connection that was new', async () => {
+  const logCache = open();
+  await logCache.read(request);
+  server.handler = (incoming) => incoming.socket.destroy();
+  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(server.requests).toHaveLength(3);
+  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(server.requests).toHaveLength(4);
+});
+
+test('design 4.1: after the first byte of an answer there is no second try', async () => {
+  const logCache = open();
+  await logCache.read(request);
+  server.handler = (incoming, response) => {
+    response.writeHead(200, { 'content-length': 1000 }).write('{');
+    setImmediate(() => incoming.socket.destroy());
+  };
+  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(server.requests).toHaveLength(2);
+});
+
+test.each(['', 'not json', '<html>', '[]', 'null', '{}', '{"envelopes":{"batch":[{}]}}'])(
+  'a body of %j is a bad answer',
+  async (body) => {
+    server.handler = (_request, response) => response.end(body);
+    expect(await errorOf(open().read(request))).toMatchObject({ kind: 'bad-answer' });
+    expect(await errorOf(open().instantQuery(query))).toMatchObject({ kind: 'bad-answer' });
+  },
+);
+
+test('a body larger than the limit is a bad answer and is not read to its end', async () => {
+  server.handler = (incoming, response) => {
+    const fill = setInterval(() => response.write('x'.repeat(10_000)), 1);
+    incoming.socket.once('close', () => clearInterval(fill));
+  };
+  const failed = await errorOf(open({ maxBodyBytes: 100_000 }).read(request));
+  expect(failed).toMatchObject({ kind: 'bad-answer', message: expect.stringContaining('100000 bytes') });
+});
+
+test('a server whose certificate is not trusted is a connection failure, unless validation is skipped', async () => {
+  const other = await createCertificateAuthority('Other CA');
+  const failed = await errorOf(open({ ca: [other.cert] }).read(request));
+  expect(failed).toMatchObject({ kind: 'connection' });
+  expect(failed.message).toMatch(/UNABLE_TO_VERIFY|self.signed|unable to/i);
+  expect((await open({ ca: [], skipSslValidation: true }).read(request)).envelopes).toHaveLength(1);
+});
+
+test('an app id or a token that HTTP cannot carry fails its request and nothing else', async () => {
+  const logCache = open();
+  expect(await errorOf(logCache.read({ ...request, authorization: 'a\nb' }))).toMatchObject({
+    kind: 'connection',
+  });
+  expect((await logCache.read({ ...request, sourceId: '\ud800\u0000' })).envelopes).toEqual([]);
+  expect(clock.pendingTimers).toBe(0);
+});
