@@ -81,9 +81,9 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     utilization() {
       const shares = pool.threads.map((thread) => {
         const now = thread.performance.eventLoopUtilization();
-        const { utilization } = thread.performance.eventLoopUtilization(now, lastUtilization.get(thread));
+        const last = lastUtilization.get(thread);
         lastUtilization.set(thread, now);
-        return utilization;
+        return (last ? thread.performance.eventLoopUtilization(now, last) : now).utilization;
       });
       return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
     },

@@ -1,4 +1,4 @@
-import { type sendUnaryData, type ServiceError, status } from '@grpc/grpc-js';
+import { type sendUnaryData, status } from '@grpc/grpc-js';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
 import { egressService } from '../../src/log-cache/grpc-definition.js';
@@ -34,7 +34,7 @@ afterEach(() => {
   server.close();
 });
 
-async function open(address = server.address, issuer = authority, readTimeoutMs = 5_000): Promise<LogCache> {
+async function open(address = server.address, issuer = authority, readTimeoutMs = 15_000): Promise<LogCache> {
   const { key, cert } = await issuer.issue({ commonName: 'eventgenerator' });
   const logCache = createGrpcLogCache({
     address,
@@ -42,7 +42,7 @@ async function open(address = server.address, issuer = authority, readTimeoutMs 
     key,
     cert,
     readTimeoutMs,
-    queryTimeoutMs: 5_000,
+    queryTimeoutMs: 15_000,
   });
   opened.push(logCache);
   return logCache;
@@ -100,10 +100,12 @@ test('a server that comes back is found again', async () => {
 });
 
 test('a connection on which nothing is answered is given up for a new one', async () => {
-  const logCache = await open(server.address, authority, 60);
+  const logCache = await open(server.address, authority, 100);
   const peers = new Set<string>();
   server.fault = (_callback: sendUnaryData<never>, call) => void peers.add(call.getPeer());
-  for (let i = 0; i < 5; i++) await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'timeout' });
+  for (let i = 0; i < 100 && peers.size < 2; i++) {
+    await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'timeout' });
+  }
   expect(peers.size).toBe(2);
 });
 

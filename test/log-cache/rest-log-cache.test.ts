@@ -67,7 +67,7 @@ async function errorOf(promise: Promise<unknown>): Promise<LogCacheError> {
   );
 }
 
-test('connections are kept and the token is sent as it is', async () => {
+test('traps A2-16: connections are kept and the token is sent as it is', async () => {
   const logCache = open();
   for (let i = 0; i < 3; i++) await logCache.read(request);
   expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(1);
@@ -108,7 +108,7 @@ test('an error names status, path and what log-cache said, and no token', async 
   );
 });
 
-test('after an error, even one with a huge body, requests go on', async () => {
+test('traps A1-30: after an error, even one with a huge body, requests go on', async () => {
   const logCache = open();
   server.handler = (_request, response) => response.writeHead(502).end('x'.repeat(1_000_000));
   expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'server-error' });
@@ -120,7 +120,7 @@ test.each([
   ['before the headers', (() => {}) satisfies Handler],
   ['in the body', ((_request, response) => response.write('{"envelopes":')) satisfies Handler],
   ['in the body of an error', ((_request, response) => response.writeHead(500).write('x')) satisfies Handler],
-])('traps A1-31: the deadline of a read covers a server that hangs %s', async (_where, handler) => {
+])('traps A1-31, A2-4: the deadline of a read covers a server that hangs %s', async (_where, handler) => {
   const asked = nextRequest(handler);
   const failed = errorOf(open().read(request));
   await asked;
@@ -143,7 +143,7 @@ test('traps A1-31: a body that drips does not move the deadline', async () => {
   clearInterval(drip);
 });
 
-test('a deadline ends the connection, so that a late answer cannot meet another request', async () => {
+test('traps A1-30: a deadline ends the connection, so that a late answer cannot meet another request', async () => {
   const asked = nextRequest(() => {});
   const failed = errorOf(open().read(request));
   const closed = asked.then(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));

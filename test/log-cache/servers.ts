@@ -1,9 +1,4 @@
-import {
-  Server as GrpcServer,
-  ServerCredentials,
-  type ServiceError,
-  type sendUnaryData,
-} from '@grpc/grpc-js';
+import { Server as GrpcServer, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';

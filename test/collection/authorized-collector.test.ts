@@ -1,0 +1,94 @@
+import { expect, test } from '@jest/globals';
+import { createAuthorizedCollector, type TokenSource } from '../../src/collection/authorized-collector.js';
+import { noCost } from '../../src/collection/cost.js';
+import type { CollectionJob, CollectionResult } from '../../src/collection/job.js';
+import type { FailureKind } from '../../src/log-cache/log-cache.js';
+
+const job = { kind: 'query', metricType: 'throughput', appIds: ['a'], timeSecs: 1, windowSecs: 40 } as const;
+const cost = { ...noCost(), requests: 1 };
+const good: CollectionResult = { kind: 'query', outcomes: { a: { kind: 'empty' } }, cost };
+const failed = (failure: FailureKind): CollectionResult => ({ kind: 'failed', failure, message: 'm', cost });
+
+/** A log-cache that takes only the tokens named; what it does with others is `refusal`. */
+function setUp(accepted: string[], tokens: Partial<TokenSource> | null, refusal = failed('unauthorized')) {
+  const used: (string | null)[] = [];
+  const refreshed: string[] = [];
+  const pool = {
+    run: async ({ authorization }: CollectionJob) => {
+      used.push(authorization);
+      return authorization === null || accepted.includes(authorization) ? good : refusal;
+    },
+  };
+  const source = tokens && {
+    authorization: async () => 'old',
+    refreshAfterRejection: async (rejected: string) => {
+      refreshed.push(rejected);
+      return 'new';
+    },
+    ...tokens,
+  };
+  return { collector: createAuthorizedCollector(pool, source), used, refreshed };
+}
+
+test('a job is sent with the token of the moment', async () => {
+  const { collector, used, refreshed } = setUp(['old'], {});
+  expect(await collector.run(job)).toBe(good);
+  expect(used).toEqual(['old']);
+  expect(refreshed).toEqual([]);
+});
+
+test('over gRPC there is no token', async () => {
+  const { collector, used } = setUp([], null);
+  expect(await collector.run(job)).toBe(good);
+  expect(used).toEqual([null]);
+});
+
+test('traps A3-1: what log-cache refuses is tried once more with a newer token', async () => {
+  const { collector, used, refreshed } = setUp(['new'], {});
+  expect(await collector.run(job)).toEqual({ ...good, cost: { ...cost, requests: 2 } });
+  expect(used).toEqual(['old', 'new']);
+  expect(refreshed).toEqual(['old']);
+});
+
+test('traps A3-1: so is a query in which each app was refused', async () => {
+  const outcome = { kind: 'failed', failure: 'unauthorized', message: 'm' } as const;
+  const { collector, used } = setUp(['new'], {}, { kind: 'query', outcomes: { a: outcome }, cost });
+  expect(await collector.run(job)).toMatchObject({ outcomes: { a: { kind: 'empty' } } });
+  expect(used).toEqual(['old', 'new']);
+});
+
+test('design 4.8: what the newer token is refused too is the failure of that app', async () => {
+  const { collector, used } = setUp([], {});
+  expect(await collector.run(job)).toMatchObject({ kind: 'failed', failure: 'unauthorized' });
+  expect(used).toEqual(['old', 'new']);
+});
+
+test.each([
+  ['none is to be had now', async () => null],
+  ['refreshing fails', () => Promise.reject(new Error('UAA is away'))],
+])('the refusal stands when %s', async (_when, refreshAfterRejection) => {
+  const { collector, used } = setUp(['new'], { refreshAfterRejection });
+  expect(await collector.run(job)).toMatchObject({ failure: 'unauthorized' });
+  expect(used).toEqual(['old']);
+});
+
+test.each(['timeout', 'connection', 'server-error', 'client-error', 'bad-answer', 'thread'] as const)(
+  'traps A2-17: the failure %s asks UAA for nothing',
+  async (failure) => {
+    const { collector, used, refreshed } = setUp([], {}, failed(failure));
+    expect(await collector.run(job)).toMatchObject({ failure });
+    expect(used).toEqual(['old']);
+    expect(refreshed).toEqual([]);
+  },
+);
+
+test('without a token nothing is asked', async () => {
+  const { collector, used } = setUp([], { authorization: () => Promise.reject(new Error('wrong secret')) });
+  expect(await collector.run(job)).toEqual({
+    kind: 'failed',
+    failure: 'no-token',
+    message: 'wrong secret',
+    cost: noCost(),
+  });
+  expect(used).toEqual([]);
+});

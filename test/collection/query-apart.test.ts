@@ -1,0 +1,74 @@
+import { expect, test } from '@jest/globals';
+import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
+import { noCost } from '../../src/collection/cost.js';
+import type { CollectionResult } from '../../src/collection/job.js';
+import { queryApart } from '../../src/collection/query-apart.js';
+import { runJob } from '../../src/collection/run-job.js';
+import { type FailureKind, LogCacheError } from '../../src/log-cache/log-cache.js';
+
+const apps = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+const job = { kind: 'query', metricType: 'throughput', appIds: apps, timeSecs: 1, windowSecs: 40 } as const;
+
+/** A log-cache on which every query that names one of these apps fails. */
+function failingFor(
+  failingApps: readonly string[],
+  kind: Exclude<FailureKind, 'thread' | 'no-token'> = 'timeout',
+) {
+  const queries: string[] = [];
+  const instantQuery = async ({ query }: { query: string }) => {
+    const ids = (/source_id=~?"([^"]*)"/.exec(query)?.[1] ?? '').split('|');
+    queries.push(ids.join(''));
+    if (ids.some((id) => failingApps.includes(id))) throw new LogCacheError(kind, 'failed');
+    return { samples: ids.map((id) => ({ labels: { source_id: id }, value: 1 })), bytes: 1 };
+  };
+  const read = () => Promise.reject(new Error('not asked for'));
+  const collector = {
+    run: (unauthorized: UnauthorizedJob) =>
+      runJob({ ...unauthorized, authorization: null }, { read, instantQuery }),
+  };
+  return { collector, queries };
+}
+
+test('traps A3-5: apps share one query', async () => {
+  const { collector, queries } = failingFor([]);
+  const { outcomes, cost } = await queryApart(job, collector);
+  expect(queries).toEqual(['abcdefgh']);
+  expect([...outcomes.keys()]).toEqual(apps);
+  expect(outcomes.get('h')).toEqual({ kind: 'value', value: 1n, unit: 'rps' });
+  expect(cost.requests).toBe(1);
+});
+
+test('one app that fails costs no other its value', async () => {
+  const { collector, queries } = failingFor(['c']);
+  const { outcomes, cost } = await queryApart(job, collector);
+  for (const app of apps) expect(outcomes.get(app)?.kind).toBe(app === 'c' ? 'failed' : 'value');
+  expect(queries.sort()).toEqual(['abcdefgh', 'abcd', 'efgh', 'ab', 'cd', 'c', 'd'].sort());
+  expect(cost.requests).toBe(7);
+});
+
+test('where every app fails there are at most twice as many queries as apps', async () => {
+  const { collector, queries } = failingFor(apps, 'server-error');
+  const { outcomes } = await queryApart(job, collector);
+  expect([...outcomes.values()].every(({ kind }) => kind === 'failed')).toBe(true);
+  expect(queries).toHaveLength(15);
+});
+
+test('a log-cache that cannot be reached is not asked again', async () => {
+  const { collector, queries } = failingFor(apps, 'connection');
+  await queryApart(job, collector);
+  expect(queries).toHaveLength(1);
+});
+
+test('an app id that cannot share a query is asked for alone', async () => {
+  const { collector, queries } = failingFor([]);
+  const { outcomes } = await queryApart({ ...job, appIds: ['a', 'x|y', 'b'] }, collector);
+  expect(queries).toEqual(['ab', 'xy']);
+  // The simulation splits the id, log-cache does not with `=`: what matters is that the app was not taken for idle.
+  expect(outcomes.get('a')).toMatchObject({ kind: 'value' });
+});
+
+test('an app that the collector left out is a failure', async () => {
+  const result: CollectionResult = { kind: 'query', outcomes: {}, cost: noCost() };
+  const { outcomes } = await queryApart({ ...job, appIds: ['a'] }, { run: async () => result });
+  expect(outcomes.get('a')).toMatchObject({ kind: 'failed', failure: 'thread' });
+});
