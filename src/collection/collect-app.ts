@@ -33,8 +33,9 @@ export async function collectApp(request: RoundRequest, collector: Collector): P
   ]);
   const costs = [...(read ? [read.cost] : []), ...queries.map(({ cost }) => cost)];
   const outcomes = new Map<string, MetricOutcome>();
-  for (const metricType of jobs.read?.gaugeTypes ?? [])
+  for (const metricType of jobs.read?.gaugeTypes ?? []) {
     outcomes.set(metricType, gaugeOutcome(metricType, read));
+  }
 
   const httpOutcomes = queries.flatMap((query) => [...query.outcomes.values()]);
   let presence: Presence | null = presenceFromRead(request, read);

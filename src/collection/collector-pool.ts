@@ -6,6 +6,7 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import { noCost } from './cost.js';
 import type { CollectionJob, CollectionResult, CollectorWorkerData, JobFailed } from './job.js';
+import { Slots } from './slots.js';
 
 /** The threads that read log-cache. */
 export interface CollectorPool {
@@ -55,26 +56,36 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   });
   pool.on('error', (error: unknown) => options.logger.error('collector-thread-failed', error));
 
+  const runNow = async (job: CollectionJob): Promise<CollectionResult> => {
+    const stuck = new AbortController();
+    // Aborting ends the thread, which a stuck thread deserves: its other jobs fail too, and a new one takes over.
+    const watchdog = options.clock.setTimer(jobTimeoutMs, () => stuck.abort());
+    try {
+      return await pool.run(job, { signal: stuck.signal });
+    } catch (error) {
+      return threadFailure(
+        stuck.signal.aborted
+          ? `the thread did not answer within ${jobTimeoutMs} ms`
+          : `the thread ended: ${(error as Error).message}`,
+      );
+    } finally {
+      watchdog.cancel();
+    }
+  };
+
+  // Jobs wait here and not in piscina's queue: time spent waiting must not look like a thread that is stuck.
+  const slots = new Slots(threads * jobsPerThread);
   const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 
   return {
     async run(job) {
-      if (closing) return threadFailure('the collector pool is closed');
-      if (pool.queueSize >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
-      const stuck = new AbortController();
-      // Aborting ends the thread, which a stuck thread deserves: its other jobs fail too, and a new one takes over.
-      const watchdog = options.clock.setTimer(jobTimeoutMs, () => stuck.abort());
+      if (slots.waiting >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
+      await slots.acquire();
       try {
-        return await pool.run(job, { signal: stuck.signal });
-      } catch (error) {
-        return threadFailure(
-          stuck.signal.aborted
-            ? `the thread did not answer within ${jobTimeoutMs} ms`
-            : `the thread ended: ${(error as Error).message}`,
-        );
+        return closing ? threadFailure('the collector pool is closed') : await runNow(job);
       } finally {
-        watchdog.cancel();
+        slots.release();
       }
     },
 
@@ -89,7 +100,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     },
 
     get queueSize() {
-      return pool.queueSize;
+      return slots.waiting;
     },
 
     close: () => (closing ??= pool.destroy()),

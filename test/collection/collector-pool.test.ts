@@ -166,6 +166,16 @@ describe('an unruly thread', () => {
     },
   );
 
+  test('a job that waited for its turn has the full time of the watchdog', async () => {
+    const clock = new ManualClock();
+    const pool = open({ workerFile, clock, jobTimeoutMs: 90_000 });
+    const first = Array.from({ length: 100 }, () => pool.run(job('silent')));
+    const waited = pool.run(job('fine'));
+    await clock.advance(90_000);
+    await Promise.all(first);
+    expect(await waited).toMatchObject(wellDone);
+  });
+
   test('many jobs run at once in one thread, the rest waits its turn', async () => {
     const pool = open({ workerFile });
     for (let i = 0; i < 99; i++) void pool.run(job('silent'));
