@@ -1,0 +1,85 @@
+import type { PemSource } from './config.js';
+import type { Faults } from './faults.js';
+import { show } from './raw.js';
+import type { Tree } from './read-tree.js';
+import { readConfigService, readDatabaseBinding, type DatabaseBinding } from './service-bindings.js';
+import { parseVcapApplication, parseVcapServices } from './vcap.js';
+
+/** What the platform says about this process and its bindings. */
+export interface CloudFoundry {
+  /** To be laid over the defaults and the file, in this order. */
+  readonly trees: readonly Tree[];
+  readonly warnings: readonly string[];
+  /** Empty where VCAP_APPLICATION does not say. */
+  readonly organizationId: string;
+  readonly spaceId: string;
+  readonly instanceGuid: string;
+  /** null if the platform does not say. */
+  readonly instanceIndex: number | null;
+  /** The instance identity certificate; null if the platform issues none. */
+  readonly instanceTls: { readonly key: PemSource; readonly cert: PemSource } | null;
+  readonly policyDb: DatabaseBinding | null;
+  readonly appMetricsDb: DatabaseBinding | null;
+}
+
+/** undefined: not on Cloud Foundry, which always sets this variable. */
+export function vcapApplicationOf(env: NodeJS.ProcessEnv): string | undefined {
+  return env['VCAP_APPLICATION'] || undefined;
+}
+
+/** `hasFile`: the configuration may stand in a file, so a missing configuration service is no fault. */
+export function readCloudFoundry(
+  vcapApplication: string,
+  env: NodeJS.ProcessEnv,
+  hasFile: boolean,
+  faults: Faults,
+): CloudFoundry {
+  const application = parseVcapApplication(vcapApplication, faults);
+  const services = parseVcapServices(env['VCAP_SERVICES'], faults);
+  const configured = services && readConfigService(services, hasFile, faults);
+  const policyDb = services && readDatabaseBinding(services, 'policy_db', faults);
+  const appMetricsDb = services && readDatabaseBinding(services, 'appmetrics_db', faults);
+  const platform: Tree = {
+    cf_server: readPort(env['PORT'], faults),
+    db: { policy_db: urlOf(policyDb), appmetrics_db: urlOf(appMetricsDb) },
+  };
+  return {
+    trees: configured ? [configured.tree, platform] : [platform],
+    warnings: configured?.warnings ?? [],
+    organizationId: application.organizationId,
+    spaceId: application.spaceId,
+    instanceGuid: env['CF_INSTANCE_GUID'] || application.instanceId,
+    instanceIndex: indexOf(env['CF_INSTANCE_INDEX']) ?? application.instanceIndex,
+    instanceTls: readInstanceTls(env, faults),
+    policyDb,
+    appMetricsDb,
+  };
+}
+
+function urlOf(binding: DatabaseBinding | null): Tree {
+  return binding?.url === undefined ? {} : { url: binding.url };
+}
+
+function readPort(text: string | undefined, faults: Faults): Tree {
+  if (text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65535) return { port: Number(text) };
+  const found = text === undefined ? 'PORT is not set' : `PORT is ${show(text)}`;
+  faults.environment(
+    `${found}, allowed is a TCP port from 0 to 65535; Cloud Foundry sets it for every process with a route or a port health check`,
+  );
+  return {};
+}
+
+function indexOf(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}
+
+function readInstanceTls(env: NodeJS.ProcessEnv, faults: Faults): CloudFoundry['instanceTls'] {
+  const cert = env['CF_INSTANCE_CERT'] || undefined;
+  const key = env['CF_INSTANCE_KEY'] || undefined;
+  if (cert !== undefined && key !== undefined) return { cert: { file: cert }, key: { file: key } };
+  if (cert !== undefined)
+    faults.environment('CF_INSTANCE_CERT is set and CF_INSTANCE_KEY is not: set both or neither');
+  if (key !== undefined)
+    faults.environment('CF_INSTANCE_KEY is set and CF_INSTANCE_CERT is not: set both or neither');
+  return null;
+}

@@ -1,0 +1,58 @@
+import type { CloudFoundry } from './cloud-foundry.js';
+import type { Config, StaticPool } from './config.js';
+import type { Faults } from './faults.js';
+import type { ConfigValues } from './keys.js';
+
+/**
+ * How the work is shared. On Cloud Foundry ownership is elastic unless chosen otherwise, and under static sharding the
+ * platform's index counts: one configuration serves all instances there, so an index in it would be everyone's.
+ */
+export function resolvePool(
+  values: ConfigValues['pool'],
+  platform: CloudFoundry | null,
+  faults: Faults,
+  warnings: string[],
+): Config['pool'] {
+  const mode = (values.mode?.toLowerCase() ?? (platform ? 'elastic' : 'static')) as Config['pool']['mode'];
+  const index = platform?.instanceIndex ?? values.instance_index ?? (platform ? null : 0);
+  const total = values.total_instances;
+  const numbers = staticPool(total, index);
+  if (mode === 'static') {
+    reportStaticFaults(total, index, platform !== null, faults);
+    if (platform && values.instance_index !== null && values.instance_index !== index) {
+      warnings.push(
+        `pool.instance_index (${values.instance_index}) is ignored: on Cloud Foundry an instance's index is CF_INSTANCE_INDEX (${index}).`,
+      );
+    }
+  } else if (total > 0) {
+    warnings.push(
+      `pool.total_instances (${total}) and pool.instance_index are ignored: ownership is elastic. To shard statically set pool.mode or EVENTGENERATOR_POOL_MODE to static.`,
+    );
+  }
+  return { mode, static: numbers };
+}
+
+function staticPool(totalInstances: number, instanceIndex: number | null): StaticPool | null {
+  if (instanceIndex === null || instanceIndex < 0 || instanceIndex >= totalInstances) return null;
+  return { totalInstances, instanceIndex };
+}
+
+function reportStaticFaults(
+  total: number,
+  index: number | null,
+  onCloudFoundry: boolean,
+  faults: Faults,
+): void {
+  if (index === null) {
+    faults.environment(
+      'CF_INSTANCE_INDEX is not set or is no whole number: static sharding (pool.mode or EVENTGENERATOR_POOL_MODE) needs it',
+    );
+  } else if (staticPool(total, index) === null) {
+    const from = onCloudFoundry ? ' (from CF_INSTANCE_INDEX)' : '';
+    faults.invalid(
+      'pool.instance_index',
+      `out of range: it is ${index}${from}, and pool.total_instances is ${total}; static sharding needs 0 <= instance_index < total_instances`,
+      ['pool.total_instances'],
+    );
+  }
+}

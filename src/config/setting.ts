@@ -1,0 +1,151 @@
+import { parseGoDuration } from './go-duration.js';
+import { Literal, show, type RawScalar } from './raw.js';
+
+/** How a scalar becomes a typed value. Stricter than convict, which would turn "20" into 20 and any text into true. */
+export interface ValueType<T> {
+  /** What is accepted, in words. */
+  readonly allowed: string;
+  /** undefined: the scalar has another type. */
+  read(raw: RawScalar): T | undefined;
+}
+
+export interface SettingOptions<T> {
+  /** Never shown in a message. */
+  readonly secret?: boolean;
+  /** An environment variable that wins over every other source unless it is empty. */
+  readonly env?: string;
+  /** What is wrong with the value, as the rest of a sentence that begins with the key. */
+  fault?(value: T): string | undefined;
+}
+
+/** One key of the configuration: its type, default and range. */
+export class Setting<T> {
+  constructor(
+    readonly type: ValueType<T>,
+    readonly fallback: T,
+    readonly options: SettingOptions<T> = {},
+  ) {}
+}
+
+export interface Section {
+  readonly [key: string]: Setting<unknown> | Section;
+}
+
+/** The typed values of a section. */
+export type Values<S> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : Values<S[K]> };
+
+export const textType: ValueType<string> = {
+  allowed: 'a text',
+  read: (raw) => (raw instanceof Literal ? raw.text : raw),
+};
+
+/** The words that Go's YAML reader takes for a boolean besides true and false. */
+const truthWords: Readonly<Record<string, boolean>> = {
+  y: true,
+  Y: true,
+  yes: true,
+  on: true,
+  n: false,
+  N: false,
+  no: false,
+  off: false,
+};
+
+export const flagType: ValueType<boolean> = {
+  allowed: 'true or false',
+  read(raw) {
+    if (raw instanceof Literal) return typeof raw.value === 'boolean' ? raw.value : undefined;
+    return Object.hasOwn(truthWords, raw) ? truthWords[raw] : undefined;
+  },
+};
+
+export const wholeType: ValueType<number> = {
+  allowed: 'a whole number',
+  read(raw) {
+    if (!(raw instanceof Literal) || typeof raw.value === 'boolean') return undefined;
+    const value = Number(raw.value);
+    return Number.isSafeInteger(value) ? value : undefined;
+  },
+};
+
+/** Keeps the text, for messages; a bare number is nanoseconds and becomes "…ns". */
+export const durationType: ValueType<string> = {
+  allowed: 'a duration such as "40s", "1m30s" or "2h"',
+  read(raw) {
+    const text = typeof raw === 'string' ? raw : nanosecondText(raw.value);
+    return text === undefined || parseGoDuration(text) === undefined ? undefined : text;
+  },
+};
+
+function nanosecondText(value: number | bigint | boolean): string | undefined {
+  return typeof value === 'bigint' || Number.isSafeInteger(value) ? `${value}ns` : undefined;
+}
+
+export const text = (fallback = '') => new Setting(textType, fallback);
+
+export const secret = () => new Setting(textType, '', { secret: true });
+
+export const flag = (fallback: boolean) => new Setting(flagType, fallback);
+
+/** One of a few words, in any case. */
+export function choice<T extends string | null>(
+  fallback: T,
+  words: readonly string[],
+  options: { env?: string } = {},
+): Setting<string | T> {
+  return new Setting<string | T>(textType, fallback, {
+    ...options,
+    fault(value) {
+      if (value === null || words.includes(value.toLowerCase())) return undefined;
+      return `is ${show(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}`;
+    },
+  });
+}
+
+export const port = (fallback: number) =>
+  new Setting(wholeType, fallback, {
+    fault: (value) =>
+      value >= 0 && value <= 65535 ? undefined : `is out of range: it is ${value}, allowed are 0 to 65535`,
+  });
+
+/** No count or size means anything beyond 32 bits, and arrays end there. */
+const maxCount = 2 ** 31 - 1;
+
+export const count = (fallback: number) =>
+  new Setting(wholeType, fallback, {
+    fault(value) {
+      if (value >= 1 && value <= maxCount) return undefined;
+      const wrong = value < 1 ? 'is less-equal than 0' : 'is too large';
+      return `${wrong}: it is ${value}, allowed are whole numbers from 1 to ${maxCount}`;
+    },
+  });
+
+/** A whole number that Go does not check: 0 and below mean "not limited" or "not set". */
+export const whole = <T extends number | null>(fallback: T) => new Setting<number | T>(wholeType, fallback);
+
+export const secondsBetween = (least: number, most: number) =>
+  new Setting<number | null>(wholeType, null, {
+    fault(value) {
+      if (value !== null && value >= least && value <= most) return undefined;
+      return `should be between ${least} and ${most} seconds: it is ${value ?? 'missing'}`;
+    },
+  });
+
+const leastInterval = 1_000_000n;
+/** 24 days: timers of 2^31 ms and more would fire at once, again and again. */
+const longestInterval = 24n * 24n * 3_600_000_000_000n;
+
+/** A time to wait. */
+export const interval = (fallback: string) =>
+  new Setting(durationType, fallback, {
+    fault(value) {
+      const nanoseconds = parseGoDuration(value) ?? 0n;
+      const allowed = `it is ${show(value)}, allowed are durations from 1ms to 576h such as "40s"`;
+      if (nanoseconds <= 0n) return `is less-equal than 0: ${allowed}`;
+      if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed} (a bare number is nanoseconds)`;
+      return nanoseconds > longestInterval ? `is more than 576h: ${allowed}` : undefined;
+    },
+  });
+
+/** An age at which something ends; 0 and below: never. */
+export const age = () => new Setting(durationType, '0s');

@@ -1,0 +1,29 @@
+import type { PemSource, TlsConfig } from './config.js';
+import type { Faults } from './faults.js';
+
+interface TlsFiles {
+  readonly key_file: string;
+  readonly cert_file: string;
+  readonly ca_file: string;
+}
+
+/** A key without its certificate, or the other way round, is a mistake; neither is a choice. */
+export function resolveTls(files: TlsFiles, key: string, faults: Faults): TlsConfig {
+  if (files.cert_file && !files.key_file) {
+    faults.invalid(`${key}.key_file`, 'is empty although cert_file is set: configure both or neither');
+  }
+  if (files.key_file && !files.cert_file) {
+    faults.invalid(`${key}.cert_file`, 'is empty although key_file is set: configure both or neither');
+  }
+  return {
+    key: fileSource(files.key_file),
+    cert: fileSource(files.cert_file),
+    ca: fileSource(files.ca_file),
+  };
+}
+
+export function fileSource(file: string): PemSource | null {
+  return file === '' ? null : { file };
+}
+
+export const noTls: TlsConfig = { key: null, cert: null, ca: null };

@@ -1,0 +1,82 @@
+import { show } from './raw.js';
+
+const postgresModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
+
+/**
+ * What is wrong with a database URL, as the rest of a sentence that begins with its key. The URL itself is never
+ * shown: it holds the password, and in a malformed one nobody knows where.
+ */
+export function databaseUrlFault(url: string, tag: string): string | undefined {
+  if (url === '') {
+    return `is empty: configure a postgres:// URL, or on Cloud Foundry bind a service with the tag '${tag}'`;
+  }
+  const scheme = /^([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(url)?.[1]?.toLowerCase();
+  if (scheme !== 'postgres' && scheme !== 'postgresql') {
+    const found = scheme === undefined ? 'no scheme (as in a MySQL DSN)' : `the scheme '${scheme}'`;
+    return `is no PostgreSQL URL: it has ${found}, allowed are postgres:// and postgresql://; no other database is supported`;
+  }
+  const parsed = parseUrl(url);
+  if (!parsed || parsed.hash !== '' || !decodable(parsed)) {
+    return 'is malformed: allowed is postgres://user:password@host:port/database?sslmode=…, with special characters in user and password percent-encoded';
+  }
+  if (parsed.hostname === '' && !parsed.searchParams.has('host')) return 'names no host';
+  if (parsed.pathname.length <= 1)
+    return 'names no database: allowed is postgres://user:password@host:port/database';
+  const mode = parsed.searchParams.get('sslmode');
+  if (mode !== null && !postgresModes.includes(mode)) {
+    return `has the sslmode ${show(mode)}, allowed are ${postgresModes.join(', ')}`;
+  }
+  return undefined;
+}
+
+/** What is wrong with the URL of an HTTP service; the empty text is not its business. */
+export function httpUrlFault(url: string): string | undefined {
+  if (url === '') return undefined;
+  const parsed = parseUrl(url);
+  if (url.includes('@')) {
+    return 'must not contain credentials (it is not shown here): allowed is https://host:port';
+  }
+  if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.hostname === '') {
+    return `is no URL of an HTTP service: it is ${show(url)}, allowed is https://host:port`;
+  }
+  if (parsed.search !== '' || parsed.hash !== '') {
+    return `must have no query and no fragment: it is ${show(url)}, allowed is https://host:port`;
+  }
+  return undefined;
+}
+
+export function requiredHttpUrlFault(url: string): string | undefined {
+  return url === '' ? 'is empty: allowed is https://host:port' : httpUrlFault(url);
+}
+
+/** What is wrong with the address of a gRPC service. */
+export function addressFault(address: string): string | undefined {
+  const portText = /^(?:\[[\da-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(address)?.[1];
+  const port = Number(portText ?? 0);
+  if (port >= 1 && port <= 65535) return undefined;
+  const shown = address.includes('@') ? 'is not shown: it may contain a password' : `is ${show(address)}`;
+  return `is no host:port: it ${shown}; allowed is host:port, log-cache's gRPC address, or with metricCollector.uaa.url an https:// URL`;
+}
+
+/** Callers append paths that begin with a slash. */
+export function withoutTrailingSlash(url: string): string {
+  return url.replace(/\/+$/, '');
+}
+
+function parseUrl(url: string): URL | undefined {
+  try {
+    return new URL(url);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A stray percent sign passes the URL parser and breaks the driver. */
+function decodable(url: URL): boolean {
+  try {
+    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,110 @@
+import type { Affected, Faults } from './faults.js';
+
+/*
+ * The JSON that Cloud Foundry puts into the environment. Parse errors are not quoted: the parser's messages hold a
+ * piece of the text, and the text holds credentials.
+ */
+
+export interface BoundService {
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly credentials: JsonObject;
+}
+
+export interface VcapApplication {
+  /** Empty where unknown. */
+  readonly organizationId: string;
+  readonly spaceId: string;
+  readonly instanceId: string;
+  readonly instanceIndex: number | null;
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function parseVcapApplication(text: string, faults: Faults): VcapApplication {
+  const root = parseObject('VCAP_APPLICATION', text, faults) ?? {};
+  const index = root['instance_index'];
+  return {
+    organizationId: textOf(root['organization_id']),
+    spaceId: textOf(root['space_id']),
+    instanceId: textOf(root['instance_id']),
+    instanceIndex: typeof index === 'number' && Number.isSafeInteger(index) && index >= 0 ? index : null,
+  };
+}
+
+/** null if the variable cannot be read; that nothing is bound then is no second fault. */
+export function parseVcapServices(text: string | undefined, faults: Faults): BoundService[] | null {
+  if (!text) return [];
+  const root = parseObject('VCAP_SERVICES', text, faults);
+  if (!root) return null;
+  const services: BoundService[] = [];
+  for (const [label, list] of Object.entries(root)) {
+    if (!Array.isArray(list) || !list.every(isObject)) {
+      faults.environment(
+        `VCAP_SERVICES is malformed: ${JSON.stringify(label)} is no list of services`,
+        'all',
+      );
+      return null;
+    }
+    services.push(...list.map((service) => boundService(service, label)));
+  }
+  return services;
+}
+
+/** The one service with the tag, in any case; two would make the choice a matter of chance. */
+export function serviceWithTag(
+  services: readonly BoundService[],
+  tag: string,
+  faults: Faults,
+): BoundService | null {
+  const found = services.filter((service) => service.tags.some((each) => each.toLowerCase() === tag));
+  if (found.length > 1) {
+    const names = found.map((service) => `'${service.name}'`).join(', ');
+    faults.environment(
+      `${found.length} bound services have the tag '${tag}': ${names}; unbind all but one or change their tags`,
+    );
+  }
+  return found[0] ?? null;
+}
+
+/** undefined: not there, null or empty. Only text is accepted, and the wrong type is a fault. */
+export function textCredential(
+  service: BoundService,
+  name: string,
+  affected: Affected,
+  faults: Faults,
+): string | undefined {
+  const value = service.credentials[name];
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value === 'string') return value;
+  faults.environment(`the credential '${name}' of the service '${service.name}' is not a text`, affected);
+  return undefined;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseObject(variable: string, text: string, faults: Faults): JsonObject | undefined {
+  try {
+    const root: unknown = JSON.parse(text);
+    if (isObject(root)) return root;
+    faults.environment(`${variable} is malformed: it is no JSON object`, 'all');
+  } catch {
+    faults.environment(`${variable} is malformed: it is not valid JSON (${text.length} characters)`, 'all');
+  }
+  return undefined;
+}
+
+function boundService(service: JsonObject, label: string): BoundService {
+  const { tags, credentials } = service;
+  return {
+    name: textOf(service['name']) || textOf(service['instance_name']) || label,
+    tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [],
+    credentials: isObject(credentials) ? credentials : {},
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

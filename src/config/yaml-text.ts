@@ -1,0 +1,125 @@
+import { isScalar, LineCounter, parseDocument, visit, type Document, type YAMLMap } from 'yaml';
+import { Literal, type RawMap, type RawNode } from './raw.js';
+
+/** Characters of a configuration text. A real one has a few thousand. */
+export const maxConfigLength = 1024 * 1024;
+
+/** What is wrong with the text as YAML; never quotes the text, which holds passwords. */
+export class YamlFault extends Error {
+  override readonly name = 'YamlFault';
+}
+
+const maxFaults = 10;
+
+/**
+ * Reads a YAML (or JSON, which is YAML) text that must hold a map. Merge keys work as in Go; duplicate keys, several
+ * documents, unresolved or excessive aliases and absurd nesting are faults.
+ * @throws YamlFault
+ */
+export function parseYamlMap(text: string): RawMap {
+  if (text.length > maxConfigLength) {
+    throw new YamlFault(`it is longer than the ${maxConfigLength} characters that are allowed`);
+  }
+  const root = guarded(() => parse(text));
+  if (root === null) return new Map();
+  if (!(root instanceof Map)) {
+    throw new YamlFault(
+      `it holds ${Array.isArray(root) ? 'a list' : 'a single value'}, allowed is a map of keys`,
+    );
+  }
+  return withoutNulls(root) as RawMap;
+}
+
+function parse(text: string): unknown {
+  const lines = new LineCounter();
+  // Key uniqueness is checked below: the parser's own check takes quadratic time.
+  const document = parseDocument(text, {
+    intAsBigInt: true,
+    lineCounter: lines,
+    logLevel: 'error',
+    merge: true,
+    prettyErrors: false,
+    stringKeys: true,
+    uniqueKeys: false,
+  });
+  const faults = document.errors.map((error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`);
+  faults.push(...keepLiterals(document, lines));
+  if (faults.length > 0) throw new YamlFault(summary(faults));
+  return document.toJS({ mapAsMap: true }) as unknown;
+}
+
+/** Replaces numbers and booleans by `Literal`s, and returns the faults of maps that hold a key twice. */
+function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
+  const faults: string[] = [];
+  visit(document, {
+    Map: (_key, map) => void faults.push(...duplicateKeys(map, lines)),
+    Scalar: (key, scalar) => {
+      const { value } = scalar;
+      if (key === 'key') return;
+      if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') {
+        scalar.value = new Literal(value, scalar.source ?? String(value));
+      }
+    },
+  });
+  return faults;
+}
+
+function duplicateKeys(map: YAMLMap, lines: LineCounter): string[] {
+  const seen = new Set<unknown>();
+  const faults: string[] = [];
+  for (const { key } of map.items) {
+    if (!isScalar(key)) continue;
+    if (seen.has(key.value)) faults.push(`${place(lines, key.range?.[0] ?? 0)}: duplicate key`);
+    seen.add(key.value);
+  }
+  return faults;
+}
+
+function guarded<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof YamlFault) throw error;
+    if (error instanceof RangeError) throw new YamlFault('it is nested too deeply');
+    if (error instanceof ReferenceError) throw new YamlFault('an alias is unresolved, or there are too many');
+    throw error;
+  }
+}
+
+/** A key with the value null is an absent key, and an absent list item means nothing. */
+function withoutNulls(node: unknown): unknown {
+  const known = new Map<object, unknown>();
+  const copy = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null || value instanceof Literal) return value;
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    if (Array.isArray(value)) {
+      const list: RawNode[] = [];
+      known.set(value, list);
+      for (const item of value) if (item !== null) list.push(copy(item) as RawNode);
+      return list;
+    }
+    const map = new Map<string, RawNode>();
+    known.set(value, map);
+    for (const [key, item] of value as Map<string, unknown>) {
+      if (item !== null) map.set(key, copy(item) as RawNode);
+    }
+    return map;
+  };
+  return copy(node);
+}
+
+function place(lines: LineCounter, offset: number): string {
+  const { line, col } = lines.linePos(offset);
+  return `line ${line}, column ${col}`;
+}
+
+/** The parser's own messages quote the text. */
+function inWords(code: string): string {
+  return code.toLowerCase().replaceAll('_', ' ');
+}
+
+function summary(faults: readonly string[]): string {
+  const more = faults.length - maxFaults;
+  return faults.slice(0, maxFaults).join('; ') + (more > 0 ? `; and ${more} more` : '');
+}
