@@ -4,6 +4,7 @@ import {
   choice,
   count,
   flag,
+  flagType,
   interval,
   port,
   secondsBetween,
@@ -12,10 +13,8 @@ import {
   text,
   textType,
   whole,
-  type ValueType,
   type Values,
 } from './setting.js';
-import { flagType } from './setting.js';
 
 /*
  * Every key, with the names and defaults of the Go eventgenerator. docs/configuration.md explains them; a test holds

@@ -1,8 +1,8 @@
 import { isScalar, LineCounter, parseDocument, visit, type Document, type YAMLMap } from 'yaml';
-import { Literal, type RawMap, type RawNode } from './raw.js';
+import { Literal, type RawMap } from './raw.js';
 
-/** Characters of a configuration text. A real one has a few thousand. */
-export const maxConfigLength = 1024 * 1024;
+/** Characters of a configuration text. A real one has a few thousand; a hostile one of this size costs a second or two. */
+export const maxConfigLength = 256 * 1024;
 
 /** What is wrong with the text as YAML; never quotes the text, which holds passwords. */
 export class YamlFault extends Error {
@@ -20,14 +20,14 @@ export function parseYamlMap(text: string): RawMap {
   if (text.length > maxConfigLength) {
     throw new YamlFault(`it is longer than the ${maxConfigLength} characters that are allowed`);
   }
-  const root = guarded(() => parse(text));
+  const root = guarded(() => withoutNulls(parse(text)));
   if (root === null) return new Map();
   if (!(root instanceof Map)) {
     throw new YamlFault(
       `it holds ${Array.isArray(root) ? 'a list' : 'a single value'}, allowed is a map of keys`,
     );
   }
-  return withoutNulls(root) as RawMap;
+  return root as RawMap;
 }
 
 function parse(text: string): unknown {
@@ -44,7 +44,7 @@ function parse(text: string): unknown {
   });
   const faults = document.errors.map((error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`);
   faults.push(...keepLiterals(document, lines));
-  if (faults.length > 0) throw new YamlFault(summary(faults));
+  if (faults.length > 0) throw new YamlFault(summary([...new Set(faults)]));
   return document.toJS({ mapAsMap: true }) as unknown;
 }
 
@@ -86,27 +86,30 @@ function guarded<T>(read: () => T): T {
   }
 }
 
-/** A key with the value null is an absent key, and an absent list item means nothing. */
-function withoutNulls(node: unknown): unknown {
-  const known = new Map<object, unknown>();
+/**
+ * A key with the value null is an absent key, and an absent list item means nothing. What several aliases share stays
+ * shared; what holds itself is refused, because whoever walks it would never end.
+ */
+function withoutNulls(root: unknown): unknown {
+  const done = new Map<object, unknown>();
+  const open = new Set<object>();
   const copy = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null || value instanceof Literal) return value;
-    const before = known.get(value);
-    if (before !== undefined) return before;
-    if (Array.isArray(value)) {
-      const list: RawNode[] = [];
-      known.set(value, list);
-      for (const item of value) if (item !== null) list.push(copy(item) as RawNode);
-      return list;
-    }
-    const map = new Map<string, RawNode>();
-    known.set(value, map);
-    for (const [key, item] of value as Map<string, unknown>) {
-      if (item !== null) map.set(key, copy(item) as RawNode);
-    }
-    return map;
+    if (done.has(value)) return done.get(value);
+    if (open.has(value)) throw new YamlFault('an alias stands for what it is part of');
+    open.add(value);
+    const result = Array.isArray(value)
+      ? value.filter((item) => item !== null).map(copy)
+      : new Map(
+          [...(value as Map<string, unknown>)]
+            .filter(([, item]) => item !== null)
+            .map(([key, item]) => [key, copy(item)]),
+        );
+    open.delete(value);
+    done.set(value, result);
+    return result;
   };
-  return copy(node);
+  return copy(root);
 }
 
 function place(lines: LineCounter, offset: number): string {
