@@ -29,6 +29,6 @@ export function openConfigFile(path: string, readFile: (path: string) => string)
 
 /** Node's messages are "ENOENT: no such file or directory, open '<path>'". */
 function reason(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = String((error as Partial<Error>).message ?? error);
   return message.replace(/^E[A-Z]+: /, '').replace(/, \w+( '.*')?$/s, '');
 }

@@ -1,5 +1,6 @@
 import { show } from './raw.js';
 
+const postgresForm = 'postgres://user:password@host:port/database?sslmode=…';
 const postgresModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
 /**
@@ -8,7 +9,7 @@ const postgresModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 've
  */
 export function databaseUrlFault(url: string, tag: string): string | undefined {
   if (url === '') {
-    return `is empty: configure a postgres:// URL, or on Cloud Foundry bind a service with the tag '${tag}'`;
+    return `is empty: allowed is a postgres:// URL; on Cloud Foundry bind a service with the tag '${tag}'`;
   }
   const scheme = /^([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(url)?.[1]?.toLowerCase();
   if (scheme !== 'postgres' && scheme !== 'postgresql') {
@@ -17,11 +18,10 @@ export function databaseUrlFault(url: string, tag: string): string | undefined {
   }
   const parsed = parseUrl(url);
   if (!parsed || parsed.hash !== '' || !decodable(parsed)) {
-    return 'is malformed: allowed is postgres://user:password@host:port/database?sslmode=…, with special characters in user and password percent-encoded';
+    return `is malformed: allowed is ${postgresForm}, with special characters in user and password percent-encoded`;
   }
-  if (parsed.hostname === '' && !parsed.searchParams.has('host')) return 'names no host';
-  if (parsed.pathname.length <= 1)
-    return 'names no database: allowed is postgres://user:password@host:port/database';
+  if (parsed.hostname === '' && !parsed.searchParams.has('host'))
+    return `names no host: allowed is ${postgresForm}`;
   const mode = parsed.searchParams.get('sslmode');
   if (mode !== null && !postgresModes.includes(mode)) {
     return `has the sslmode ${show(mode)}, allowed are ${postgresModes.join(', ')}`;
