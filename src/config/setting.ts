@@ -97,7 +97,8 @@ export function choice<T extends string | null>(
     ...options,
     fault(value) {
       if (value === null || words.includes(value.toLowerCase())) return undefined;
-      return `is ${show(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}`;
+      const also = options.env === undefined ? '' : ` (also for ${options.env})`;
+      return `is ${show(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}${also}`;
     },
   });
 }

@@ -1,0 +1,162 @@
+import { expect, test } from '@jest/globals';
+import { loadConfig } from '../../src/config/load-config.js';
+import {
+  boundTo,
+  cloudFoundryEnv,
+  databaseCredentials,
+  loadOnCloudFoundry,
+  minimalService,
+  refusal,
+  service,
+  vcapServices,
+  type Json,
+} from './support.js';
+
+const environment = 'failed to read the Cloud Foundry environment: ';
+const pem = (kind: string) => `-----BEGIN ${kind}-----\nbm90IGEgcmVhbCBvbmU=\n-----END ${kind}-----\n`;
+
+function loadWith(env: NodeJS.ProcessEnv) {
+  return loadConfig({ env: cloudFoundryEnv({ VCAP_SERVICES: boundTo(), ...env }) });
+}
+
+test.each<[string, NodeJS.ProcessEnv, string]>([
+  [
+    'VCAP_APPLICATION is no JSON',
+    { VCAP_APPLICATION: '{' },
+    'VCAP_APPLICATION is malformed: it is not valid JSON',
+  ],
+  [
+    'VCAP_APPLICATION is a list',
+    { VCAP_APPLICATION: '[]' },
+    'VCAP_APPLICATION is malformed: it is no JSON object',
+  ],
+  [
+    'VCAP_SERVICES is no JSON',
+    { VCAP_SERVICES: '{"user-provided"' },
+    'VCAP_SERVICES is malformed: it is not valid JSON',
+  ],
+  ['VCAP_SERVICES is a number', { VCAP_SERVICES: '7' }, 'VCAP_SERVICES is malformed: it is no JSON object'],
+  [
+    'a label is no list',
+    { VCAP_SERVICES: '{"db": {}}' },
+    'VCAP_SERVICES is malformed: "db" is no list of services',
+  ],
+  [
+    'a service is no object',
+    { VCAP_SERVICES: '{"db": [7]}' },
+    'VCAP_SERVICES is malformed: "db" is no list of services',
+  ],
+  [
+    'nothing is bound',
+    { VCAP_SERVICES: undefined },
+    "no bound service has the tag 'eventgenerator-config': create one",
+  ],
+  ['PORT is missing', { PORT: undefined }, 'PORT is not set, allowed is a TCP port'],
+  ['PORT is empty', { PORT: '' }, 'PORT is "", allowed is a TCP port'],
+  ['PORT is no number', { PORT: 'http' }, 'PORT is "http", allowed is a TCP port'],
+  ['PORT is too large', { PORT: '65536' }, 'PORT is "65536", allowed is a TCP port'],
+  [
+    'the instance key is missing',
+    { CF_INSTANCE_KEY: undefined },
+    'CF_INSTANCE_CERT is set and CF_INSTANCE_KEY is not',
+  ],
+  [
+    'the instance certificate is missing',
+    { CF_INSTANCE_CERT: '' },
+    'CF_INSTANCE_KEY is set and CF_INSTANCE_CERT is not',
+  ],
+])('%s', (_what, env, text) => {
+  const message = refusal(() => loadWith(env));
+  expect(message.startsWith(environment + text)).toBe(true);
+  expect(message.split('\n')).toHaveLength(1);
+});
+
+const configService = service('config', ['eventgenerator-config'], {
+  'eventgenerator-config': minimalService,
+});
+
+test.each<[string, unknown]>([
+  ['missing', {}],
+  ['null', { 'eventgenerator-config': null }],
+  ['a number', { 'eventgenerator-config': 7 }],
+  ['a list', { 'eventgenerator-config': [] }],
+  ['without credentials', null],
+])('the configuration credential is %s', (_what, credentials) => {
+  const message = refusal(() =>
+    loadWith({ VCAP_SERVICES: vcapServices(service('eg', ['eventgenerator-config'], credentials)) }),
+  );
+  expect(message).toMatch(
+    /^failed to read the Cloud Foundry environment: the service 'eg' has no credential 'eventgenerator-config' that is a JSON object/,
+  );
+});
+
+test('the configuration text is no YAML', () => {
+  expect(refusal(() => loadOnCloudFoundry('a: "'))).toMatch(
+    /^failed to read config file: the credential 'eventgenerator-config' of the service 'config' is malformed: line 1/,
+  );
+});
+
+test('two services have the same tag', () => {
+  const services = vcapServices(configService, { ...configService, name: 'other' });
+  expect(refusal(() => loadWith({ VCAP_SERVICES: services }))).toContain(
+    "2 bound services have the tag 'eventgenerator-config': 'config', 'other'; unbind all but one",
+  );
+});
+
+test('no database is bound or configured', () => {
+  const message = refusal(() => loadWith({ VCAP_SERVICES: vcapServices(configService) }));
+  expect(message.split('\n')).toEqual(
+    ['policy_db', 'appmetrics_db'].map(
+      (name) =>
+        `failed to validate configuration : Configuration error: db.${name}.url is empty: allowed is a postgres:// URL; on Cloud Foundry bind a service with the tag '${name}'`,
+    ),
+  );
+});
+
+test.each<[string, Json, string]>([
+  ['no uri', {}, "the credential 'uri' of the service 'database' is missing"],
+  ['an empty uri', { uri: '' }, "the credential 'uri' of the service 'database' is missing"],
+  [
+    'a uri that is no text',
+    { uri: { host: 'h' } },
+    "the credential 'uri' of the service 'database' is not a text",
+  ],
+  [
+    'a certificate that is no text',
+    { ...databaseCredentials, server_ca: 7 },
+    "the credential 'server_ca' of the service 'database' is not a text",
+  ],
+  [
+    'a certificate that is no PEM',
+    { ...databaseCredentials, server_ca: 'x' },
+    "the credential 'server_ca' of the service 'database' is not PEM",
+  ],
+  [
+    'escaped line breaks',
+    { ...databaseCredentials, server_ca: pem('CERTIFICATE').replaceAll('\n', '\\n') },
+    'with real line breaks',
+  ],
+  [
+    'a certificate without key',
+    { ...databaseCredentials, client_cert: pem('CERTIFICATE') },
+    'must both be there, or neither',
+  ],
+])('a database binding with %s', (_what, credentials, text) => {
+  const message = refusal(() => loadWith({ VCAP_SERVICES: boundTo(minimalService, credentials) }));
+  expect(message.startsWith(environment)).toBe(true);
+  expect(message).toContain(text);
+  expect(message).not.toContain('is empty');
+});
+
+test('a database of another kind', () => {
+  const services = boundTo(minimalService, { uri: 'mysql2://u:hunter2@h/d' });
+  const message = refusal(() => loadWith({ VCAP_SERVICES: services }));
+  expect(message).toContain("db.policy_db.url is no PostgreSQL URL: it has the scheme 'mysql2'");
+  expect(message).not.toContain('hunter2');
+});
+
+test('several faults at once', () => {
+  const services = boundTo({ ...minimalService, http_client_timeout: '10k', defaultStatWindowSecs: 7 }, {});
+  const lines = refusal(() => loadWith({ VCAP_SERVICES: services, PORT: 'x' })).split('\n');
+  expect(lines).toHaveLength(5);
+});
