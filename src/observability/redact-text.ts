@@ -1,0 +1,66 @@
+/*
+ * Finds secrets inside text: error messages of libraries quote URLs, headers and bodies. Where a pattern cannot be
+ * exact it takes too much: a lost word in a log line costs less than a leaked password.
+ */
+
+const redacted = '[redacted]';
+
+/** Characters of one text that a log line keeps. */
+const maxLength = 2048;
+
+/** Looked at beyond the kept part, so that a secret which straddles the cut is recognised whole. */
+const lookAhead = 2048;
+
+/** Names whose values are secrets; they match at the end of longer names too (`client_secret`, `sslpassword`). */
+const secretWords = String.raw`passw(?:or)?d|passphrase|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key|credentials?|assertion`;
+const tokenWords = String.raw`(?:access|refresh|id|auth|session|uaa)[_-]?token|token|passcode|authorization_code`;
+const headerWords = String.raw`(?:proxy-)?authorization|(?:set-)?cookie|x-forwarded-client-cert`;
+
+/** A value in quotes (also escaped ones, as in JSON inside JSON) or up to the next separator. */
+const quoted = String.raw`\\{1,3}"(?:(?!\\{1,3}")[\s\S])*(?:\\{1,3}")?|"(?:[^"\\]|\\[\s\S])*"?|'(?:[^'\\]|\\[\s\S])*'?`;
+const bare = String.raw`[^\s"'&;,<>(){}\[\]]+`;
+
+/** Words that follow a name in prose: `password: must be a string` is no secret. */
+const prose = String.raw`(?!(?:must|is|was|are|should|not|missing|expected|required|cannot|has)\b)`;
+
+type Replacement = readonly [pattern: RegExp, by: string];
+
+const replacements: readonly Replacement[] = [
+  [
+    /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g,
+    `[private key redacted]`,
+  ],
+  // JSON Web Tokens start with the base64 of `{"`; one cut off before its first dot is still one.
+  [/eyJ[\w-]{10,}(?:\.[\w-]*)*/g, redacted],
+  // User information of a URL, up to the last @ of the word: passwords are often not percent-encoded.
+  [/(:\/\/)[^\s"'<>]*@/g, `$1${redacted}@`],
+  [/(%3A%2F%2F)[^\s"'&<>]*%40/gi, `$1${redacted}%40`],
+  [
+    new RegExp(`(${headerWords})(\\\\*["']?\\s*[:=,]\\s*)(?:${quoted}|[^\\r\\n"']+)`, 'gi'),
+    `$1$2${redacted}`,
+  ],
+  // `Basic authentication` is prose: credentials have a digit, padding or a capital inside the word.
+  [
+    /\b([Bb]earer|BEARER|[Bb]asic|BASIC|[Dd]igest|[Nn]egotiate)(\s+|%20|\+)(?=\S*(?:[0-9=]|[a-z][A-Z]))[\w.~+/=:-]{6,}/g,
+    `$1$2${redacted}`,
+  ],
+  [new RegExp(`((?:${secretWords}|${tokenWords})(?:=|%3D))(?:${quoted}|${bare})`, 'gi'), `$1${redacted}`],
+  [
+    new RegExp(`((?:${secretWords}|${tokenWords})\\\\*["']\\s*:\\s*)(?:${quoted}|${bare})`, 'gi'),
+    `$1${redacted}`,
+  ],
+  [new RegExp(`((?:${secretWords})\\s*[:=]\\s*)(?:${quoted}|${prose}${bare})`, 'gi'), `$1${redacted}`],
+  [new RegExp(`((?:${tokenWords})\\s*[:=]\\s*)(?:${quoted}|[\\w.~+/=-]{16,})`, 'gi'), `$1${redacted}`],
+];
+
+/** The text without secrets and not longer than a log line bears. */
+export function redactText(text: string): string {
+  let result = text.slice(0, maxLength + lookAhead);
+  for (const [pattern, by] of replacements) result = result.replace(pattern, by);
+  if (text.length <= maxLength) return result;
+  return `${result.slice(0, maxLength)}… [${text.length} characters]`;
+}
+
+export function truncate(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length)}…`;
+}
