@@ -1,0 +1,68 @@
+import type { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { msToNs, type Clock } from '../clock.js';
+import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
+import type { Logger } from '../observability/logger.js';
+import { sendError } from './error-answers.js';
+import { getRoute } from './get-route.js';
+import { parseHistoryRange, type HistoryParameters } from './history-query.js';
+import { openHistoryStream } from './history-stream.js';
+
+/** Longest answer, from the request to the last byte: a client that hardly reads must not keep a cursor. */
+const answerDeadlineMs = 60_000;
+
+/** Adds routes to the instance it is given; authentication and error answers are the instance's. */
+export type RouteModule = (app: FastifyInstance) => void;
+
+export interface ApiRoutesDeps {
+  readonly history: HistoryReader;
+  readonly clock: Pick<Clock, 'now' | 'setTimer'>;
+  readonly logger: Logger;
+}
+
+interface HistoryRequest {
+  Params: { appid: string; metrictype: string };
+  Querystring: HistoryParameters;
+}
+
+/** The API that the autoscaler's API server calls. Any member answers for any app. */
+export function apiRoutes({ history, clock, logger }: ApiRoutesDeps): RouteModule {
+  async function answerHistory(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { params, query } = request as FastifyRequest<HistoryRequest>;
+    const range = parseHistoryRange(query, msToNs(clock.now()));
+    if ('refusal' in range) return sendError(reply, 400, range.refusal);
+    // No stored name holds a NUL byte, and PostgreSQL refuses to compare with one.
+    if (`${params.appid}${params.metrictype}`.includes('\0')) {
+      return reply.type('application/json; charset=utf-8').send('[]');
+    }
+    return streamHistory({ appId: params.appid, metricType: params.metrictype, ...range }, reply);
+  }
+
+  async function streamHistory(query: HistoryQuery, reply: FastifyReply): Promise<FastifyReply> {
+    const giveUp = new AbortController();
+    const tooLate = () =>
+      giveUp.abort(new Error(`the answer was not sent within ${answerDeadlineMs / 1000} s`));
+    const clientGone = () => giveUp.abort(new Error('the client closed the connection'));
+    const deadline = clock.setTimer(answerDeadlineMs, tooLate);
+    reply.raw.once('close', () => deadline.cancel()).once('close', clientGone);
+    let stream: Readable;
+    try {
+      stream = await openHistoryStream(history, query, giveUp.signal);
+    } catch (error) {
+      if (!reply.raw.destroyed) logger.error('history-failed', error, describe(query));
+      return sendError(reply, 500, 'Error getting aggregated metric histories');
+    }
+    reply.raw.off('close', clientGone); // from here on the stream ends with its response
+    stream.once('error', (error) => logger.error('history-broken-off', error, describe(query)));
+    return reply.type('application/json; charset=utf-8').send(stream);
+  }
+
+  return (app) => {
+    getRoute(app, '/v1/apps/:appid/aggregated_metric_histories/:metrictype', answerHistory);
+    getRoute(app, '/v1/liveness', async () => ({}));
+  };
+}
+
+function describe({ appId, metricType, startNs, endNs, order }: HistoryQuery) {
+  return { app: appId, metric_type: metricType, start: startNs, end: endNs, order };
+}

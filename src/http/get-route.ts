@@ -1,0 +1,33 @@
+import type { FastifyInstance, RouteHandlerMethod } from 'fastify';
+import { sendError } from './error-answers.js';
+
+export interface GetRouteOptions {
+  /** Load balancers and monitors probe with HEAD; the API is GET only, as in Go. */
+  readonly allowHead?: boolean;
+}
+
+/**
+ * Registers a GET route and refuses every other method of its path with 405, before a body is read.
+ * Authentication comes first where the instance has a hook for it.
+ */
+export function getRoute(
+  app: FastifyInstance,
+  url: string,
+  handler: RouteHandlerMethod,
+  { allowHead = false }: GetRouteOptions = {},
+): void {
+  const allowed = allowHead ? ['GET', 'HEAD'] : ['GET'];
+  app.route({ method: 'GET', url, exposeHeadRoute: allowHead, handler });
+  app.route({
+    method: app.supportedMethods.filter((method) => !allowed.includes(method)),
+    url,
+    onRequest: (request, reply) => {
+      void sendError(
+        reply.header('allow', allowed.join(', ')),
+        405,
+        `${request.method} is not allowed here: use ${allowed.join(' or ')}`,
+      );
+    },
+    handler: () => {},
+  });
+}

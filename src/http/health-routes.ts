@@ -1,0 +1,79 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.js';
+import type { Metrics } from '../observability/metrics.js';
+import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
+import { createCpuProfiler } from './cpu-profile.js';
+import { sendError } from './error-answers.js';
+import { getRoute } from './get-route.js';
+import type { Readiness } from './readiness.js';
+
+/** `starting` and `draining` take the instance out of the route; faults that a restart cannot heal do not. */
+export type Lifecycle = 'starting' | 'running' | 'draining';
+
+const maxProfileSecs = 30;
+
+/** Go's `/debug/pprof/profile` takes this long when not told otherwise. */
+const defaultProfileSecs = 30;
+
+export interface HealthRoutesDeps {
+  readonly metrics: Pick<Metrics, 'registry'>;
+  readonly basicAuth: BasicAuth;
+  /** null: the readiness endpoint is not enabled. */
+  readonly readiness: Readiness | null;
+  readonly lifecycle: () => Lifecycle;
+  readonly clock: Clock;
+  /** Where Prometheus metrics are served, as path patterns. */
+  readonly metricsPaths: readonly string[];
+}
+
+/**
+ * Liveness and readiness for everyone; metrics and profiles behind basic authentication where it is configured.
+ * Profiles are not offered at all without it.
+ */
+export function healthRoutes(deps: HealthRoutesDeps): (app: FastifyInstance) => void {
+  const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = deps;
+  const profiler = createCpuProfiler(clock);
+
+  async function answerReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
+    const report = await checks.report();
+    if (lifecycle() === 'running') return reply.send(report);
+    return reply.code(503).send({ ...report, overall_status: 'DOWN' });
+  }
+
+  async function answerProfile(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    if (!basicAuth.configured)
+      return sendError(reply, 404, 'Profiles need basic authentication to be configured');
+    const { seconds } = request.query as { seconds?: unknown };
+    const durationSecs = seconds === undefined ? defaultProfileSecs : Number(seconds);
+    if (!(durationSecs > 0 && durationSecs <= maxProfileSecs)) {
+      return sendError(reply, 400, `seconds must be a number above 0 and at most ${maxProfileSecs}`);
+    }
+    if (profiler.busy) return sendError(reply, 409, 'A profile is being taken already');
+    const clientGone = new AbortController();
+    reply.raw.once('close', () => clientGone.abort());
+    const profile = await profiler.take(durationSecs * 1000, clientGone.signal);
+    return reply
+      .type('application/json; charset=utf-8')
+      .header('content-disposition', 'attachment; filename="eventgenerator.cpuprofile"')
+      .send(JSON.stringify(profile));
+  }
+
+  async function answerMetrics(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const text = await metrics.registry.metrics();
+    return reply.type(metrics.registry.contentType).send(text);
+  }
+
+  return (app) => {
+    getRoute(app, '/health/liveness', async () => ({}), { allowHead: true });
+    if (readiness) {
+      getRoute(app, '/health/readiness', (_request, reply) => answerReadiness(readiness, reply), {
+        allowHead: true,
+      });
+    }
+    void app.register(async (guarded) => {
+      requireBasicAuth(guarded, basicAuth);
+      getRoute(guarded, '/debug/pprof/profile', answerProfile);
+      for (const path of metricsPaths) getRoute(guarded, path, answerMetrics, { allowHead: true });
+    });
+  };
+}

@@ -1,0 +1,47 @@
+import type { HistoryQuery } from '../history/history-reader.js';
+
+/** A query parameter as it was parsed: absent, given once, or given several times. */
+type Parameter = string | readonly string[] | undefined;
+
+/** Other parameters (`page`, `results-per-page`) are ignored: whoever asks does the paging. */
+export interface HistoryParameters {
+  readonly start?: Parameter;
+  readonly end?: Parameter;
+  readonly order?: Parameter;
+}
+
+type Range = Pick<HistoryQuery, 'startNs' | 'endNs' | 'order'>;
+
+const minInt64 = -(2n ** 63n);
+const maxInt64 = 2n ** 63n - 1n;
+
+/** The range asked for, or the message of the refusal. Texts and order of the checks are the Go eventgenerator's. */
+export function parseHistoryRange(parameters: HistoryParameters, nowNs: bigint): Range | { refusal: string } {
+  const { start, end, order } = parameters;
+
+  if (isRepeated(start)) return { refusal: 'Incorrect start parameter in query string' };
+  const startNs = start === undefined ? 0n : parseInt64(start);
+  if (startNs === null) return { refusal: 'Error parsing start time' };
+
+  if (isRepeated(end)) return { refusal: 'Incorrect end parameter in query string' };
+  const endNs = end === undefined ? -1n : parseInt64(end);
+  if (endNs === null) return { refusal: 'Error parsing end time' };
+
+  if (isRepeated(order)) return { refusal: 'Incorrect order parameter in query string' };
+  const direction = (order ?? 'ASC').toUpperCase();
+  if (direction !== 'ASC' && direction !== 'DESC') {
+    return { refusal: 'Incorrect order parameter in query string, the value can only be ASC or DESC' };
+  }
+  return { startNs, endNs: endNs === -1n ? nowNs : endNs, order: direction };
+}
+
+function isRepeated(parameter: Parameter): parameter is readonly string[] {
+  return typeof parameter === 'object';
+}
+
+/** A decimal int64 with an optional sign; null for anything else. */
+function parseInt64(text: string): bigint | null {
+  if (!/^[+-]?\d+$/.test(text)) return null;
+  const value = BigInt(text.replace(/^\+/, ''));
+  return value >= minInt64 && value <= maxInt64 ? value : null;
+}

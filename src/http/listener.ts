@@ -1,0 +1,227 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { parse as parseQuery } from 'node:querystring';
+import type { SecureContextOptions } from 'node:tls';
+import { fastify, type FastifyInstance } from 'fastify';
+import type { Clock } from '../clock.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { answerUnreadable, installErrorAnswers, refuseUnroutable } from './error-answers.js';
+import type { ServerCertificate } from './server-certificate.js';
+
+/** What a client may take, in milliseconds and bytes. */
+export interface ServerLimits {
+  /** From the connection, or the end of the previous request, to the end of the headers. */
+  readonly headersTimeoutMs: number;
+  /** To the end of the body. */
+  readonly requestTimeoutMs: number;
+  readonly handshakeTimeoutMs: number;
+  /** Without a byte in either direction; longer than a profile takes. */
+  readonly idleTimeoutMs: number;
+  /** Gorouter closes connections idle for 90 s: closing them earlier here would race with its requests. */
+  readonly keepAliveTimeoutMs: number;
+  /** How often the timeouts are looked at. */
+  readonly checkIntervalMs: number;
+  /** Request line and headers; several times a client certificate in a header. */
+  readonly maxHeaderBytes: number;
+  /** No request has a body that means anything. */
+  readonly maxBodyBytes: number;
+  readonly maxConnections: number;
+  /** From `close` to the end of connections that are still answering. */
+  readonly closeDeadlineMs: number;
+}
+
+export const defaultLimits: ServerLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  handshakeTimeoutMs: 10_000,
+  idleTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 95_000,
+  checkIntervalMs: 1_000,
+  maxHeaderBytes: 32 * 1024,
+  maxBodyBytes: 16 * 1024,
+  maxConnections: 1_000,
+  closeDeadlineMs: 1_000,
+};
+
+/** Columns of the autoscaler's tables end there, so nothing longer can exist. Characters, after decoding. */
+const maxParamLength = 255;
+
+export interface ListenerOptions {
+  /** As in messages: `API server`. */
+  readonly name: string;
+  readonly port: number;
+  /** The configuration key of the port, for the message when it is taken. */
+  readonly portKey: string;
+  /** null: plain HTTP. */
+  readonly certificate: ServerCertificate | null;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'concurrentHttpRequests'>;
+  readonly clock: Pick<Clock, 'setTimer'>;
+  readonly limits: ServerLimits;
+}
+
+export interface Listener {
+  /** For routes; must be complete before `listen`. */
+  readonly app: FastifyInstance;
+  /** Address is null unless it listens. */
+  address(): AddressInfo | null;
+  /** On every interface unless a host is given. */
+  listen(host?: string): Promise<void>;
+  /** Accepts nothing new, lets answers end within the deadline, ends everything else. Idempotent. */
+  close(): Promise<void>;
+}
+
+export function createListener(options: ListenerOptions): Listener {
+  const { name, certificate, limits, logger, clock } = options;
+  const sockets = new Set<Socket>();
+  let server: Server | undefined;
+  let closing: Promise<void> | undefined;
+  let stopWatching = () => {};
+
+  const app = fastify({
+    serverFactory: (handler) => {
+      server = createServer(handler, certificate, limits);
+      server.on('connection', (socket) => {
+        sockets.add(socket);
+        socket.once('close', () => sockets.delete(socket));
+      });
+      return server;
+    },
+    bodyLimit: limits.maxBodyBytes,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error, _request, reply) => refuseUnroutable(error, reply),
+    routerOptions: { maxParamLength, querystringParser: parseQueryString },
+  });
+  installErrorAnswers(app, logger);
+  ignoreBodies(app);
+  countRequests(app, options.metrics);
+  app.addHook('onResponse', (_request, _reply, done) => {
+    if (closing) setImmediate(() => server?.closeIdleConnections());
+    done();
+  });
+
+  if (certificate && server && 'setSecureContext' in server) {
+    stopWatching = renewOnChange(server as Server & ContextHolder, certificate, logger);
+  }
+
+  const listenOn = async (host: string) => {
+    await app.listen({ host, port: options.port });
+    server?.on('error', (error) => logger.error('server-error', error));
+  };
+
+  const closeNow = async () => {
+    stopWatching();
+    const ended = app.close();
+    const deadline = clock.setTimer(limits.closeDeadlineMs, () => {
+      for (const socket of sockets) socket.destroy();
+    });
+    await ended;
+    deadline.cancel();
+  };
+
+  return {
+    app,
+    address() {
+      const address = server?.address();
+      return typeof address === 'object' ? (address ?? null) : null;
+    },
+    async listen(host) {
+      try {
+        await (host === undefined
+          ? listenOn('::').catch(onlyIfNoIpv6(() => listenOn('0.0.0.0')))
+          : listenOn(host));
+      } catch (cause) {
+        throw new Error(
+          `The ${name} cannot listen on port ${options.port} (${codeOf(cause)}): ` +
+            `free the port, or configure another one as ${options.portKey}`,
+          { cause },
+        );
+      }
+    },
+    close: () => (closing ??= closeNow()),
+  };
+}
+
+function createServer(
+  handler: Parameters<typeof createHttpServer>[1] & object,
+  certificate: ServerCertificate | null,
+  limits: ServerLimits,
+): Server {
+  const http = {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+    maxHeaderSize: limits.maxHeaderBytes,
+  };
+  const server = certificate
+    ? createHttpsServer(
+        {
+          ...http,
+          ...secureContext(certificate),
+          handshakeTimeout: limits.handshakeTimeoutMs,
+          requestCert: certificate.current().ca !== null,
+          rejectUnauthorized: true,
+        },
+        handler,
+      )
+    : createHttpServer(http, handler);
+  server.setTimeout(limits.idleTimeoutMs);
+  server.maxConnections = limits.maxConnections;
+  return server;
+}
+
+function secureContext(certificate: ServerCertificate): SecureContextOptions {
+  const { key, cert, ca } = certificate.current();
+  return { key, cert, ...(ca !== null && { ca }), minVersion: 'TLSv1.2' };
+}
+
+interface ContextHolder {
+  setSecureContext(context: SecureContextOptions): void;
+}
+
+/** New connections get the new certificate; one that cannot be used leaves the old one in force. */
+function renewOnChange(server: ContextHolder, certificate: ServerCertificate, logger: Logger): () => void {
+  return certificate.onChange(() => {
+    try {
+      server.setSecureContext(secureContext(certificate));
+      logger.info('certificate-renewed');
+    } catch (error) {
+      logger.error('certificate-unusable', error, { consequence: 'the previous certificate stays in use' });
+    }
+  });
+}
+
+/** A plus sign stands for itself: no parameter can hold a space, but times may have a sign. */
+function parseQueryString(text: string): Record<string, unknown> {
+  return parseQuery(text.replaceAll('+', '%2B'));
+}
+
+/** Bodies are read up to the limit, so that connections can be used again, and mean nothing. */
+function ignoreBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));
+}
+
+function countRequests(app: FastifyInstance, metrics: Pick<Metrics, 'concurrentHttpRequests'>): void {
+  app.addHook('onRequest', (_request, reply, done) => {
+    metrics.concurrentHttpRequests.inc();
+    reply.raw.once('close', () => metrics.concurrentHttpRequests.dec());
+    done();
+  });
+}
+
+function onlyIfNoIpv6(retry: () => Promise<void>): (error: unknown) => Promise<void> {
+  return (error) => {
+    if (['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(codeOf(error))) return retry();
+    throw error;
+  };
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

@@ -1,0 +1,74 @@
+import type { Clock } from '../clock.js';
+
+/** One component that this process needs to do its work. */
+export interface ReadinessCheck {
+  /** As in `policy_db`. */
+  readonly name: string;
+  /** As in `database`. */
+  readonly type: string;
+  /** Whether the component works; a rejection counts as no. */
+  check(): Promise<boolean>;
+}
+
+type Status = 'UP' | 'DOWN';
+
+export interface ReadinessReport {
+  readonly overall_status: Status;
+  readonly checks: readonly { readonly name: string; readonly type: string; readonly status: Status }[];
+}
+
+export interface Readiness {
+  /** Never rejects. */
+  report(): Promise<ReadinessReport>;
+}
+
+/** The endpoint asks for no credentials: without a cache it would be a way to load the databases. */
+const cacheMs = 30_000;
+
+/** A component that needs longer is as good as down. */
+const checkDeadlineMs = 5_000;
+
+/** Runs all checks at once, at most every 30 s however often and by how many it is asked. */
+export function createReadiness(
+  checks: readonly ReadinessCheck[],
+  clock: Pick<Clock, 'monotonic' | 'setTimer'>,
+): Readiness {
+  let cached: { report: ReadinessReport; atMs: number } | undefined;
+  let running: Promise<ReadinessReport> | undefined;
+  /** Checks that have not come back: asking a component that hangs once more would only pile up. */
+  const hanging = new Set<ReadinessCheck>();
+
+  async function run(): Promise<ReadinessReport> {
+    const statuses = await Promise.all(checks.map(statusOf));
+    const report: ReadinessReport = {
+      overall_status: statuses.every((status) => status === 'UP') ? 'UP' : 'DOWN',
+      checks: checks.map(({ name, type }, i) => ({ name, type, status: statuses[i] ?? 'DOWN' })),
+    };
+    cached = { report, atMs: clock.monotonic() };
+    running = undefined;
+    return report;
+  }
+
+  function statusOf(check: ReadinessCheck): Promise<Status> {
+    if (hanging.has(check)) return Promise.resolve('DOWN');
+    hanging.add(check);
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(checkDeadlineMs, () => resolve('DOWN'));
+      const settle = (up: boolean) => {
+        hanging.delete(check);
+        timer.cancel();
+        resolve(up ? 'UP' : 'DOWN');
+      };
+      Promise.resolve()
+        .then(() => check.check())
+        .then(settle, () => settle(false));
+    });
+  }
+
+  return {
+    async report() {
+      if (cached && clock.monotonic() - cached.atMs < cacheMs) return cached.report;
+      return (running ??= run());
+    },
+  };
+}

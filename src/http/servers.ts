@@ -1,0 +1,174 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../clock.js';
+import type { Config, ListenerConfig } from '../config/config.js';
+import type { HistoryReader } from '../history/history-reader.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { apiRoutes, type RouteModule } from './api-routes.js';
+import { createBasicAuth } from './basic-auth.js';
+import { createBcryptPool } from './bcrypt-pool.js';
+import { sendError } from './error-answers.js';
+import { healthRoutes, type Lifecycle } from './health-routes.js';
+import { createListener, defaultLimits, type Listener, type ServerLimits } from './listener.js';
+import { createReadiness, type ReadinessCheck } from './readiness.js';
+import type { ServerCertificate } from './server-certificate.js';
+import { requireXfcc } from './xfcc-guard.js';
+
+export type ServerName = 'api' | 'cf' | 'health';
+
+export type ServersConfig = Pick<
+  Config,
+  'onCloudFoundry' | 'apiServer' | 'cfServer' | 'healthServer' | 'health'
+>;
+
+export interface ServersDeps {
+  readonly history: HistoryReader;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'registry' | 'concurrentHttpRequests'>;
+  readonly lifecycle: () => Lifecycle;
+  readonly readinessChecks: readonly ReadinessCheck[];
+  /** Required for each server whose configuration has key and certificate. */
+  readonly certificates: Readonly<Partial<Record<ServerName, ServerCertificate>>>;
+  /** PEM of `cfServer.xfcc.ca` as it is now; required where that is configured. */
+  readonly xfccIssuersPem?: () => string;
+  /** Routes beside the API's own, behind the same authentication. */
+  readonly apiModules?: readonly RouteModule[];
+  readonly limits?: Partial<ServerLimits>;
+}
+
+export interface Servers {
+  /** Starts all or none; rejects with the server, the port and the key that configures it. */
+  listen(host?: string): Promise<void>;
+  /** Where each server listens; servers that do not are absent. */
+  addresses(): Partial<Record<ServerName, AddressInfo>>;
+  /** Ends all servers within their deadline, whether they listen or not. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Builds the servers that the configuration asks for; none listens yet. */
+export function createServers(config: ServersConfig, deps: ServersDeps): Servers {
+  const { clock, metrics } = deps;
+  const logger = deps.logger.child('http');
+  const bcrypt = createBcryptPool();
+  const listeners = new Map<ServerName, Listener>();
+
+  const add = (name: ServerName, { port, tls }: ListenerConfig, portKey: string): FastifyInstance => {
+    const listener = createListener({
+      name: `${titles[name]} server`,
+      port,
+      portKey,
+      certificate: tls.key && tls.cert ? required(deps.certificates[name], `certificates.${name}`) : null,
+      logger: logger.child(name),
+      metrics,
+      clock,
+      limits: { ...defaultLimits, ...deps.limits },
+    });
+    listeners.set(name, listener);
+    return listener.app;
+  };
+
+  const addApi = (app: FastifyInstance) => {
+    for (const routes of [apiRoutes({ history: deps.history, clock, logger }), ...(deps.apiModules ?? [])]) {
+      routes(app);
+    }
+    app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'There is nothing at this path'));
+  };
+
+  const addHealth = (app: FastifyInstance, metricsPaths: readonly string[]) => {
+    const { basicAuth, readinessEnabled } = config.health;
+    healthRoutes({
+      metrics,
+      basicAuth: createBasicAuth(basicAuth, bcrypt),
+      readiness: readinessEnabled ? createReadiness(deps.readinessChecks, clock) : null,
+      lifecycle: deps.lifecycle,
+      clock,
+      metricsPaths,
+    })(app);
+  };
+
+  if (config.apiServer) addApi(add('api', config.apiServer, 'server.port'));
+
+  const cf = add('cf', config.cfServer, config.onCloudFoundry ? 'PORT (environment)' : 'cf_server.port');
+  const issuersPem = config.cfServer.xfcc.ca ? required(deps.xfccIssuersPem, 'xfccIssuersPem') : null;
+  void cf.register(async (guarded) => {
+    requireXfcc(guarded, {
+      rules: config.cfServer.xfcc,
+      issuersPem,
+      clock,
+      logger: logger.child('cf'),
+    });
+    addApi(guarded);
+  });
+  if (config.onCloudFoundry) addHealth(cf, ['/health', '/health/*', '/metrics']);
+
+  if (config.healthServer) {
+    addHealth(add('health', config.healthServer, 'health.server_config.port'), ['/*']);
+  }
+
+  warnAboutRisks(config, logger);
+
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    await Promise.all([...listeners.values()].map((listener) => listener.close()));
+    await bcrypt.close();
+  };
+
+  return {
+    async listen(host) {
+      const results = await Promise.allSettled(
+        [...listeners.values()].map((listener) => listener.listen(host)),
+      );
+      const failure = results.find((result) => result.status === 'rejected');
+      if (!failure) return;
+      await (closing ??= close());
+      throw failure.reason;
+    },
+    addresses() {
+      const entries = [...listeners].map(([name, listener]) => [name, listener.address()] as const);
+      return Object.fromEntries(entries.filter(([, address]) => address !== null));
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+const titles: Record<ServerName, string> = { api: 'API', cf: 'CF', health: 'health' };
+
+function required<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new Error(`createServers needs ${name}: the configuration has files for it`);
+  return value;
+}
+
+/** Settings that work, as in Go, and that an operator should not have by accident. */
+function warnAboutRisks(config: ServersConfig, logger: Logger): void {
+  const { apiServer, cfServer, healthServer, health, onCloudFoundry } = config;
+  const warn = (server: ServerName, risk: string) => logger.info('insecure-setting', { server, risk });
+
+  if (apiServer && !(apiServer.tls.key && apiServer.tls.cert)) {
+    warn(
+      'api',
+      'without server.tls.key_file and cert_file it speaks plain HTTP: anyone in the network may read and ask',
+    );
+  } else if (apiServer && !apiServer.tls.ca) {
+    warn(
+      'api',
+      'without server.tls.ca_file it asks for no client certificate: anyone in the network may ask',
+    );
+  }
+  if (!onCloudFoundry && !(cfServer.tls.key && cfServer.tls.cert)) {
+    warn(
+      'cf',
+      'without cf_server.tls it speaks plain HTTP: whoever reaches the port can forge X-Forwarded-Client-Cert',
+    );
+  }
+  if (cfServer.xfcc.validOrgGuid === '') {
+    warn('cf', 'without cf_server.xfcc.valid_org_guid every request to the API is refused');
+  }
+  if (!health.basicAuth.username && !health.basicAuth.password && (healthServer || onCloudFoundry)) {
+    warn(
+      healthServer ? 'health' : 'cf',
+      'without health.basic_auth anyone who reaches the port may read the metrics',
+    );
+  }
+}
