@@ -10,7 +10,7 @@ const maxRemembered = 16;
 /** Characters of an Authorization header. bcrypt looks at 72 bytes of a password. */
 const maxHeaderLength = 2048;
 
-export type BasicAuthAnswer = 'granted' | 'denied' | 'busy';
+type BasicAuthAnswer = 'granted' | 'denied' | 'busy';
 
 export interface BasicAuth {
   /** Whether credentials are asked for at all. */

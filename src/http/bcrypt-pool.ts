@@ -1,4 +1,5 @@
 import { Piscina } from 'piscina';
+import type { Clock } from '../clock.js';
 
 /** Texts and the bcrypt hashes they are said to belong to. */
 export type BcryptJob = readonly { readonly text: string; readonly hash: string }[];
@@ -18,24 +19,30 @@ export interface BcryptPool {
 }
 
 /** Compares in a thread of its own that starts at the first use: bcrypt is made to be slow. */
-export function createBcryptPool(): BcryptPool {
+export function createBcryptPool(clock: Pick<Clock, 'setTimer'>): BcryptPool {
   let pool: Piscina<BcryptJob, boolean> | undefined;
   let closed = false;
+  let waiting = 0;
   return {
     async compare(job) {
-      if (closed) return 'busy';
+      if (closed || waiting >= maxWaiting) return 'busy';
       pool ??= new Piscina<BcryptJob, boolean>({
         filename: new URL('../../workers/basic-auth.js', import.meta.url).href,
         name: 'compareAll',
         minThreads: 0,
         maxThreads: 1,
-        maxQueue: maxWaiting,
         idleTimeout: idleTimeoutMs,
       });
+      const tooLate = new AbortController(); // ends the thread as well, if it was at this job
+      const deadline = clock.setTimer(comparisonDeadlineMs, () => tooLate.abort());
+      waiting++;
       try {
-        return await pool.run(job, { signal: AbortSignal.timeout(comparisonDeadlineMs) });
+        return await pool.run(job, { signal: tooLate.signal });
       } catch {
         return 'busy';
+      } finally {
+        deadline.cancel();
+        waiting--;
       }
     },
     async close() {

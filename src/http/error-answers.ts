@@ -4,13 +4,13 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Logger } from '../observability/logger.js';
 
 /** The body of every refusal and failure, in the form that the autoscaler's components share. */
-export interface ErrorBody {
+interface ErrorBody {
   readonly code: string;
   readonly message: string;
 }
 
 /** `code` is the status in words, as in `Bad-Request`. */
-export function errorBody(status: number, message: string): ErrorBody {
+function errorBody(status: number, message: string): ErrorBody {
   return { code: statusWords(status).replaceAll(' ', '-'), message };
 }
 

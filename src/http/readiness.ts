@@ -12,7 +12,7 @@ export interface ReadinessCheck {
 
 type Status = 'UP' | 'DOWN';
 
-export interface ReadinessReport {
+interface ReadinessReport {
   readonly overall_status: Status;
   readonly checks: readonly { readonly name: string; readonly type: string; readonly status: Status }[];
 }

@@ -15,7 +15,7 @@ import { createReadiness, type ReadinessCheck } from './readiness.js';
 import type { ServerCertificate } from './server-certificate.js';
 import { requireXfcc } from './xfcc-guard.js';
 
-export type ServerName = 'api' | 'cf' | 'health';
+type ServerName = 'api' | 'cf' | 'health';
 
 export type ServersConfig = Pick<
   Config,
@@ -31,7 +31,7 @@ export interface ServersDeps {
   readonly readinessChecks: readonly ReadinessCheck[];
   /** Required for each server whose configuration has key and certificate. */
   readonly certificates: Readonly<Partial<Record<ServerName, ServerCertificate>>>;
-  /** PEM of `cfServer.xfcc.ca` as it is now; required where that is configured. */
+  /** PEM of `cfServer.xfcc.ca` as it is now, asked for with every request; required where that is configured. */
   readonly xfccIssuersPem?: () => string;
   /** Routes beside the API's own, behind the same authentication. */
   readonly apiModules?: readonly RouteModule[];
@@ -51,7 +51,7 @@ export interface Servers {
 export function createServers(config: ServersConfig, deps: ServersDeps): Servers {
   const { clock, metrics } = deps;
   const logger = deps.logger.child('http');
-  const bcrypt = createBcryptPool();
+  const bcrypt = createBcryptPool(clock);
   const listeners = new Map<ServerName, Listener>();
 
   const add = (name: ServerName, { port, tls }: ListenerConfig, portKey: string): FastifyInstance => {

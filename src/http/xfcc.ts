@@ -19,7 +19,7 @@ export interface XfccRules {
   readonly issuers: readonly X509Certificate[] | null;
 }
 
-export type XfccRefusal =
+type XfccRefusal =
   | 'no-org-configured'
   | 'missing'
   | 'several-headers'

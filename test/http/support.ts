@@ -8,7 +8,8 @@ import type { ServersConfig, ServersDeps } from '../../src/http/servers.js';
 import type { LogData, Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 
-export interface LogLine {
+interface LogLine {
+  readonly level: 'debug' | 'info' | 'error';
   readonly event: string;
   readonly error?: unknown;
   readonly data: LogData;
@@ -22,9 +23,10 @@ export function recordingLogger(): RecordingLogger {
   const lines: LogLine[] = [];
   const at = (prefix: string): RecordingLogger => ({
     lines,
-    debug: (event, data = {}) => void lines.push({ event: prefix + event, data }),
-    info: (event, data = {}) => void lines.push({ event: prefix + event, data }),
-    error: (event, error, data = {}) => void lines.push({ event: prefix + event, error, data }),
+    debug: (event, data = {}) => void lines.push({ level: 'debug', event: prefix + event, data }),
+    info: (event, data = {}) => void lines.push({ level: 'info', event: prefix + event, data }),
+    error: (event, error, data = {}) =>
+      void lines.push({ level: 'error', event: prefix + event, error, data }),
     child: (component) => at(`${prefix}${component}.`),
   });
   return at('');

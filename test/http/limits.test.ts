@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { apiRoutes } from '../../src/http/api-routes.js';
+import { defaultLimits, type Listener, type ServerLimits } from '../../src/http/listener.js';
+import { systemClock } from '../../src/clock.js';
+import {
+  appMetric,
+  ask,
+  askListener,
+  fakeHistory,
+  historyOf,
+  recordingLogger,
+  testListener,
+} from './support.js';
+
+const open: Listener[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((listener) => listener.close()));
+});
+
+async function startApi(limits: Partial<ServerLimits> = {}, history = historyOf()) {
+  const listener = testListener({ limits: { ...defaultLimits, checkIntervalMs: 10, ...limits } });
+  open.push(listener);
+  apiRoutes({ history, clock: systemClock, logger: recordingLogger() })(listener.app);
+  await listener.listen('127.0.0.1');
+  const port = listener.address()?.port ?? NaN;
+  return { listener, port, url: `http://127.0.0.1:${port}` };
+}
+
+/** Sends text as it is and resolves with everything that comes back until the connection ends. */
+async function sendRaw(port: number, ...pieces: string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  let received = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
+  socket.on('error', () => {}); // a server that has said enough may reset
+  const closed = once(socket, 'close');
+  for (const piece of pieces) socket.write(piece);
+  await closed;
+  return received;
+}
+
+function bodyOf(answer: string): unknown {
+  return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));
+}
+
+async function stillAnswers(url: string): Promise<void> {
+  expect((await ask(`${url}/v1/liveness`)).status).toBe(200);
+}
+
+describe('oversized requests', () => {
+  test('a URL of 1 MB is refused', async () => {
+    const { port, url } = await startApi();
+    const answer = await sendRaw(port, `GET /${'a'.repeat(1_000_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+    expect(bodyOf(answer)).toEqual({
+      code: 'Request-Header-Fields-Too-Large',
+      message: 'The request line and headers are too large',
+    });
+    await stillAnswers(url);
+  });
+
+  test('headers above the limit are refused, a certificate in one is not near it', async () => {
+    const { url } = await startApi();
+    const header = (length: number) => ({ headers: { 'x-forwarded-client-cert': 'A'.repeat(length) } });
+    expect((await ask(`${url}/v1/liveness`, header(24_000))).status).toBe(200);
+    expect((await ask(`${url}/v1/liveness`, header(33_000))).status).toBe(431);
+  });
+
+  test('a body that is too large is refused, one that is not wanted is ignored', async () => {
+    const { url } = await startApi();
+    const post = (payload: string) =>
+      ask(`${url}/v1/liveness`, { method: 'GET', payload, headers: { 'content-length': payload.length } });
+    expect((await post('{"not": "json')).status).toBe(200);
+    const answer = await ask(`${url}/nothing`, {
+      method: 'POST',
+      payload: 'x'.repeat(17_000),
+      headers: { 'content-type': 'text/plain', 'content-length': 17_000 },
+    });
+    expect(answer.status).toBe(413);
+    expect(JSON.parse(answer.body)).toEqual({
+      code: 'Payload-Too-Large',
+      message: 'The request body is too large',
+    });
+    await stillAnswers(url);
+  });
+
+  test.each([
+    ['no HTTP', 'Hello\r\n\r\n'],
+    ['a TLS handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
+    ['no Host', 'GET /v1/liveness HTTP/1.1\r\n\r\n'],
+    ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    [
+      'length and chunks',
+      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    ],
+    ['a raw NUL byte', 'GET /v1/apps/a\0b/aggregated_metric_histories/cpu HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ])('what is no request is refused: %s', async (_name, text) => {
+    const { port, url } = await startApi();
+    expect(await sendRaw(port, text)).toMatch(/^HTTP\/1\.1 400 /);
+    await stillAnswers(url);
+  });
+});
+
+describe('slow clients', () => {
+  test('a connection that sends nothing is ended', async () => {
+    const { port } = await startApi({ headersTimeoutMs: 50, requestTimeoutMs: 100 });
+    expect(await sendRaw(port)).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  test('headers that do not end are refused', async () => {
+    const { port } = await startApi({ headersTimeoutMs: 50, requestTimeoutMs: 100 });
+    const answer = await sendRaw(port, 'GET /v1/liveness HTTP/1.1\r\nHost: x\r\nX-Slow: ');
+    expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
+    expect(bodyOf(answer)).toMatchObject({ code: 'Request-Timeout' });
+  });
+
+  test('a body that does not end is refused', async () => {
+    const { port } = await startApi({ headersTimeoutMs: 50, requestTimeoutMs: 100 });
+    const answer = await sendRaw(
+      port,
+      'POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nx',
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  test('a client that does not read its answer loses it, and the reader is let go', async () => {
+    const batch = Array.from({ length: 5000 }, () => appMetric());
+    const history = fakeHistory(async function* () {
+      for (;;) yield batch;
+    });
+    const { port } = await startApi({ idleTimeoutMs: 100 }, history);
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.pause();
+    socket.write('GET /v1/apps/a/aggregated_metric_histories/cpu HTTP/1.1\r\nHost: x\r\n\r\n');
+    await history.released;
+    socket.destroy();
+  });
+});
+
+test('connections above the limit are not accepted', async () => {
+  const { port, url } = await startApi({ maxConnections: 1 });
+  const first = connect(port, '127.0.0.1');
+  first.write('GET /v1/liveness HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(first, 'data');
+  await expect(ask(`${url}/v1/liveness`)).rejects.toThrow();
+  first.destroy();
+});
+
+test('connections are kept for the next request', async () => {
+  const { port } = await startApi();
+  const socket = connect(port, '127.0.0.1');
+  for (let i = 0; i < 3; i++) {
+    socket.write('GET /v1/liveness HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [chunk] = (await once(socket, 'data')) as [Buffer];
+    expect(chunk.toString()).toMatch(/^HTTP\/1\.1 200 [\s\S]*keep-alive/);
+  }
+  socket.destroy();
+});
+
+test('a listener answers only where it was told to', async () => {
+  const listener = testListener();
+  open.push(listener);
+  expect((await askListener(listener, '/')).status).toBe(404);
+  expect(listener.address()?.address).toBe('127.0.0.1');
+});

@@ -1,0 +1,179 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { HistoryReader } from '../../src/history/history-reader.js';
+import type { Lifecycle } from '../../src/http/health-routes.js';
+import { createServers, type Servers, type ServersDeps } from '../../src/http/servers.js';
+import { createCertificateAuthority } from '../support/certificates.js';
+import { ManualClock } from '../support/manual-clock.js';
+import {
+  appMetric,
+  ask,
+  basic,
+  cloudFoundryConfig,
+  historyOf,
+  serversDeps,
+  type AskOptions,
+} from './support.js';
+
+interface Operation {
+  readonly responses: Readonly<Record<string, Response>>;
+}
+interface Response {
+  readonly $ref?: string;
+  readonly content?: Readonly<Record<string, unknown>>;
+}
+interface Document {
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, { readonly get: Operation }>>;
+  readonly components: { readonly responses: Readonly<Record<string, Response>> };
+}
+
+const history = '/v1/apps/{appid}/aggregated_metric_histories/{metrictype}';
+const historyPath = '/v1/apps/a/aggregated_metric_histories/cpu';
+/** Of no known password; a comparison takes long enough for others to wait. */
+const slowHash = { bcrypt: `$2b$09$${'a'.repeat(53)}` };
+
+const document = JSON.parse(
+  await readFile(new URL('../../../docs/openapi.json', import.meta.url), 'utf8'),
+) as Document;
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
+ajv.addSchema(document, 'openapi');
+const seen = new Set<string>();
+
+let xfcc: Record<string, string>;
+const started: Servers[] = [];
+beforeAll(async () => {
+  const authority = await createCertificateAuthority();
+  const { cert } = await authority.issue({ commonName: 'guid', organizationalUnits: ['organization:o'] });
+  xfcc = { 'x-forwarded-client-cert': new X509Certificate(cert).raw.toString('base64') };
+});
+afterAll(() => Promise.all(started.map((servers) => servers.close())));
+
+async function start(
+  overrides: Partial<ServersDeps> = {},
+  basicAuth = cloudFoundryConfig().health.basicAuth,
+): Promise<string> {
+  const config = cloudFoundryConfig({ health: { basicAuth, readinessEnabled: true } });
+  const servers = createServers(config, serversDeps(overrides));
+  started.push(servers);
+  await servers.listen('127.0.0.1');
+  return `http://127.0.0.1:${servers.addresses().cf?.port}`;
+}
+
+/** Asks, and holds the answer to what the document says about the path. */
+async function expectDocumented(path: string, url: string, status: number, options: AskOptions = {}) {
+  const answer = await ask(url, {
+    ...options,
+    headers: { ...xfcc, ...(options.headers as Record<string, string>) },
+  });
+  expect(answer.status).toBe(status);
+  const { response, pointer } = documented(path, status);
+  const [mediaType = ''] = (answer.headers['content-type'] ?? '').split(';');
+  expect(Object.keys(response.content ?? {})).toContain(mediaType);
+  const body: unknown = mediaType === 'application/json' ? JSON.parse(answer.body) : answer.body;
+  const validate = ajv.compile({ $ref: `openapi#${pointer}/content/${escapePointer(mediaType)}/schema` });
+  validate(body);
+  expect(validate.errors ?? []).toEqual([]);
+  seen.add(`${path} ${status}`);
+}
+
+function documented(path: string, status: number): { response: Response; pointer: string } {
+  const response = document.paths[path]?.get.responses[status];
+  if (!response) throw new Error(`${path} ${status} is not documented`);
+  const name = /^#\/components\/responses\/(\w+)$/.exec(response.$ref ?? '')?.[1];
+  if (name === undefined) {
+    return { response, pointer: `/paths/${escapePointer(path)}/get/responses/${status}` };
+  }
+  const shared = document.components.responses[name];
+  if (!shared) throw new Error(`${response.$ref} does not exist`);
+  return { response: shared, pointer: `/components/responses/${name}` };
+}
+
+function escapePointer(text: string): string {
+  return encodeURIComponent(text.replaceAll('~', '~0').replaceAll('/', '~1'));
+}
+
+test('histories', async () => {
+  const url = await start({
+    history: historyOf([
+      appMetric(),
+      appMetric({ value: null, unit: '' }),
+      appMetric({ value: -(2n ** 63n) }),
+    ]),
+  });
+  await expectDocumented(history, url + historyPath, 200);
+  await expectDocumented(history, `${url}${historyPath}?order=up`, 400);
+  await expectDocumented(history, url + historyPath, 401, { headers: { 'x-forwarded-client-cert': 'no' } });
+  await expectDocumented(history, url + historyPath, 405, { method: 'DELETE' });
+  await expectDocumented(history, url + historyPath.replace('cpu', 'c'.repeat(256)), 414);
+  const failing: HistoryReader = {
+    read: () => {
+      throw new Error('no database');
+    },
+  };
+  await expectDocumented(history, (await start({ history: failing })) + historyPath, 500);
+});
+
+test('liveness', async () => {
+  const url = await start();
+  await expectDocumented('/v1/liveness', `${url}/v1/liveness`, 200);
+  await expectDocumented('/v1/liveness', `${url}/v1/liveness`, 401, {
+    headers: { 'x-forwarded-client-cert': '' },
+  });
+  await expectDocumented('/v1/liveness', `${url}/v1/liveness`, 405, { method: 'PUT' });
+  await expectDocumented('/health/liveness', `${url}/health/liveness`, 200);
+  await expectDocumented('/health/liveness', `${url}/health/liveness`, 405, { method: 'PUT' });
+});
+
+test('readiness', async () => {
+  let state: Lifecycle = 'running';
+  const readinessChecks = [
+    { name: 'policy_db', type: 'database', check: async () => true },
+    { name: 'token', type: 'uaa', check: async () => false },
+  ];
+  const url = await start({ lifecycle: () => state, readinessChecks });
+  await expectDocumented('/health/readiness', `${url}/health/readiness`, 200);
+  await expectDocumented('/health/readiness', `${url}/health/readiness`, 405, { method: 'POST' });
+  state = 'draining';
+  await expectDocumented('/health/readiness', `${url}/health/readiness`, 503);
+});
+
+test('metrics', async () => {
+  const url = await start({}, { username: { plain: 'u' }, password: { plain: 'p' } });
+  await expectDocumented('/health', `${url}/health`, 200, { headers: basic('u', 'p') });
+  await expectDocumented('/health', `${url}/health`, 401);
+  await expectDocumented('/health', `${url}/health`, 405, { method: 'POST', headers: basic('u', 'p') });
+  const overrun = await start({}, { username: null, password: slowHash });
+  const flood = Array.from({ length: 20 }, (_, i) =>
+    ask(`${overrun}/health`, { headers: basic('', `${i}`) }),
+  );
+  await Promise.race(flood);
+  await expectDocumented('/health', `${overrun}/health`, 503, { headers: basic('', 'p') });
+  await Promise.all(flood);
+});
+
+test('profiles', async () => {
+  const clock = new ManualClock();
+  const path = '/debug/pprof/profile';
+  const url = await start({ clock }, { username: { plain: 'u' }, password: { plain: 'p' } });
+  const headers = basic('u', 'p');
+  const taking = expectDocumented(path, `${url}${path}?seconds=1`, 200, { headers });
+  await clock.timersPending(1);
+  await expectDocumented(path, url + path, 409, { headers });
+  await clock.advance(1_000);
+  await taking;
+  await expectDocumented(path, `${url}${path}?seconds=x`, 400, { headers });
+  await expectDocumented(path, url + path, 401);
+  await expectDocumented(path, url + path, 405, { method: 'POST', headers });
+  await expectDocumented(path, (await start()) + path, 404);
+});
+
+test('every answer that is documented was given', () => {
+  expect(document.openapi).toMatch(/^3\.1\./);
+  const all = Object.entries(document.paths).flatMap(([path, { get }]) =>
+    Object.keys(get.responses).map((status) => `${path} ${status}`),
+  );
+  expect([...seen].sort()).toEqual(all.sort());
+});
