@@ -8,7 +8,7 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { answerUnreadable, installErrorAnswers, refuseUnroutable } from './error-answers.js';
-import type { ServerCertificate } from './server-certificate.js';
+import type { ServerTls } from './server-tls.js';
 
 /** What a client may take, in milliseconds and bytes. */
 export interface ServerLimits {
@@ -55,7 +55,7 @@ export interface ListenerOptions {
   /** The configuration key of the port, for the message when it is taken. */
   readonly portKey: string;
   /** null: plain HTTP. */
-  readonly certificate: ServerCertificate | null;
+  readonly tls: ServerTls | null;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'concurrentHttpRequests'>;
   readonly clock: Pick<Clock, 'setTimer'>;
@@ -74,7 +74,7 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions): Listener {
-  const { name, certificate, limits, logger, clock } = options;
+  const { name, tls, limits, logger, clock } = options;
   const sockets = new Set<Socket>();
   let server: Server | undefined;
   let closing: Promise<void> | undefined;
@@ -82,7 +82,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   const app = fastify({
     serverFactory: (handler) => {
-      server = createServer(handler, certificate, limits);
+      server = createServer(handler, tls, limits);
       server.on('connection', (socket) => {
         sockets.add(socket);
         socket.once('close', () => sockets.delete(socket));
@@ -104,8 +104,8 @@ export function createListener(options: ListenerOptions): Listener {
     done();
   });
 
-  if (certificate && server && 'setSecureContext' in server) {
-    stopWatching = renewOnChange(server as Server & ContextHolder, certificate, logger);
+  if (tls && server && 'setSecureContext' in server) {
+    stopWatching = renewOnChange(server as Server & ContextHolder, tls, logger);
   }
 
   const listenOn = async (host: string) => {
@@ -148,7 +148,7 @@ export function createListener(options: ListenerOptions): Listener {
 
 function createServer(
   handler: Parameters<typeof createHttpServer>[1] & object,
-  certificate: ServerCertificate | null,
+  tls: ServerTls | null,
   limits: ServerLimits,
 ): Server {
   const http = {
@@ -158,13 +158,13 @@ function createServer(
     connectionsCheckingInterval: limits.checkIntervalMs,
     maxHeaderSize: limits.maxHeaderBytes,
   };
-  const server = certificate
+  const server = tls
     ? createHttpsServer(
         {
           ...http,
-          ...secureContext(certificate),
+          ...secureContext(tls),
           handshakeTimeout: limits.handshakeTimeoutMs,
-          requestCert: certificate.current().ca !== null,
+          requestCert: tls.clientCa !== null,
           rejectUnauthorized: true,
         },
         handler,
@@ -175,9 +175,9 @@ function createServer(
   return server;
 }
 
-function secureContext(certificate: ServerCertificate): SecureContextOptions {
-  const { key, cert, ca } = certificate.current();
-  return { key, cert, ...(ca !== null && { ca }), minVersion: 'TLSv1.2' };
+function secureContext({ keyPair, clientCa }: ServerTls): SecureContextOptions {
+  const { key, cert } = keyPair.current();
+  return { key, cert, ...(clientCa !== null && { ca: clientCa }), minVersion: 'TLSv1.2' };
 }
 
 interface ContextHolder {
@@ -185,10 +185,10 @@ interface ContextHolder {
 }
 
 /** New connections get the new certificate; one that cannot be used leaves the old one in force. */
-function renewOnChange(server: ContextHolder, certificate: ServerCertificate, logger: Logger): () => void {
-  return certificate.onChange(() => {
+function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): () => void {
+  return tls.keyPair.onChange(() => {
     try {
-      server.setSecureContext(secureContext(certificate));
+      server.setSecureContext(secureContext(tls));
       logger.info('certificate-renewed');
     } catch (error) {
       logger.error('certificate-unusable', error, { consequence: 'the previous certificate stays in use' });

@@ -12,7 +12,7 @@ import { sendError } from './error-answers.js';
 import { healthRoutes, type Lifecycle } from './health-routes.js';
 import { createListener, defaultLimits, type Listener, type ServerLimits } from './listener.js';
 import { createReadiness, type ReadinessCheck } from './readiness.js';
-import type { ServerCertificate } from './server-certificate.js';
+import type { ServerTls } from './server-tls.js';
 import { requireXfcc } from './xfcc-guard.js';
 
 type ServerName = 'api' | 'cf' | 'health';
@@ -30,7 +30,7 @@ export interface ServersDeps {
   readonly lifecycle: () => Lifecycle;
   readonly readinessChecks: readonly ReadinessCheck[];
   /** Required for each server whose configuration has key and certificate. */
-  readonly certificates: Readonly<Partial<Record<ServerName, ServerCertificate>>>;
+  readonly tls: Readonly<Partial<Record<ServerName, ServerTls>>>;
   /** PEM of `cfServer.xfcc.ca` as it is now, asked for with every request; required where that is configured. */
   readonly xfccIssuersPem?: () => string;
   /** Routes beside the API's own, behind the same authentication. */
@@ -59,7 +59,7 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
       name: `${titles[name]} server`,
       port,
       portKey,
-      certificate: tls.key && tls.cert ? required(deps.certificates[name], `certificates.${name}`) : null,
+      tls: tls.key && tls.cert ? required(deps.tls[name], `tls.${name}`) : null,
       logger: logger.child(name),
       metrics,
       clock,

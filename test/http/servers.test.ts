@@ -5,7 +5,7 @@ import { connect as netConnect, createServer as createNetServer, type AddressInf
 import { connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { getRoute } from '../../src/http/get-route.js';
-import type { ServerCertificate, ServerCertificateMaterial } from '../../src/http/server-certificate.js';
+import type { ServerTls } from '../../src/http/server-tls.js';
 import { createServers, type Servers, type ServersConfig, type ServersDeps } from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import {
@@ -55,27 +55,27 @@ async function start(config: ServersConfig, overrides: Partial<ServersDeps> = {}
   return { servers, port };
 }
 
-/** Material that a test can change. */
-function changeable(material: ServerCertificateMaterial) {
+/** A key pair that a test can replace. */
+function replaceable(pair: { key: string; cert: string }) {
   const listeners = new Set<() => void>();
   return {
     listeners,
-    certificate: {
-      current: () => material,
+    keyPair: {
+      current: () => pair,
       onChange: (listener: () => void) => {
         listeners.add(listener);
         return () => void listeners.delete(listener);
       },
-    } satisfies ServerCertificate,
-    change(next: ServerCertificateMaterial) {
-      material = next;
+    },
+    replace(next: { key: string; cert: string }) {
+      pair = next;
       for (const listener of listeners) listener();
     },
   };
 }
 
-function material(issued: IssuedCertificate, ca: string | null): ServerCertificateMaterial {
-  return { key: issued.key, cert: issued.chain, ca };
+function serverTls(clientCa: string | null): ServerTls {
+  return { keyPair: replaceable(server).keyPair, clientCa };
 }
 
 function xfcc(certificate: IssuedCertificate) {
@@ -221,7 +221,7 @@ describe('on a VM', () => {
 
   test('the API server demands a client certificate of its CA', async () => {
     const { port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls } }), {
-      certificates: { api: changeable(material(server, authority.cert)).certificate },
+      tls: { api: serverTls(authority.cert) },
     });
     const url = `https://127.0.0.1:${port('api')}/v1/liveness`;
     const ca = authority.cert;
@@ -247,7 +247,7 @@ describe('on a VM', () => {
   test('a server without a CA asks for no client certificate, and the log names the risk', async () => {
     const logger = recordingLogger();
     const { port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls: withoutCa } }), {
-      certificates: { api: changeable(material(server, null)).certificate },
+      tls: { api: serverTls(null) },
       logger,
     });
     expect((await ask(`https://127.0.0.1:${port('api')}/v1/liveness`, { ca: authority.cert })).status).toBe(
@@ -258,7 +258,7 @@ describe('on a VM', () => {
 
   test('the health server speaks TLS where it is configured', async () => {
     const { port } = await start(virtualMachineConfig({ healthServer: { port: 0, tls: withoutCa } }), {
-      certificates: { health: changeable(material(server, null)).certificate },
+      tls: { health: serverTls(null) },
     });
     const url = `https://127.0.0.1:${port('health')}/health/liveness`;
     expect((await ask(url, { ca: authority.cert })).status).toBe(200);
@@ -266,9 +266,9 @@ describe('on a VM', () => {
 
   test('a renewed certificate is used for new connections; a broken one is not', async () => {
     const logger = recordingLogger();
-    const source = changeable(material(server, authority.cert));
+    const source = replaceable(server);
     const { servers, port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls } }), {
-      certificates: { api: source.certificate },
+      tls: { api: { keyPair: source.keyPair, clientCa: authority.cert } },
       logger,
     });
     const serial = async () => {
@@ -285,11 +285,9 @@ describe('on a VM', () => {
       return serialNumber;
     };
     const before = await serial();
-    source.change({ key: 'broken', cert: 'broken', ca: authority.cert });
+    source.replace({ key: 'broken', cert: 'broken' });
     expect(await serial()).toBe(before);
-    source.change(
-      material(await authority.issue({ commonName: 'renewed', ipAddresses: ['127.0.0.1'] }), authority.cert),
-    );
+    source.replace(await authority.issue({ commonName: 'renewed', ipAddresses: ['127.0.0.1'] }));
     expect(await serial()).not.toBe(before);
     expect(logger.lines.map(({ event }) => event)).toEqual(
       expect.arrayContaining(['http.api.certificate-unusable', 'http.api.certificate-renewed']),
@@ -303,7 +301,7 @@ describe('on a VM', () => {
 
   test('configured TLS without its material is an error of whoever builds the servers', () => {
     const config = virtualMachineConfig({ apiServer: { port: 0, tls } });
-    expect(() => createServers(config, serversDeps())).toThrow('certificates.api');
+    expect(() => createServers(config, serversDeps())).toThrow('tls.api');
   });
 });
 
@@ -415,7 +413,7 @@ describe('life', () => {
       virtualMachineConfig({ healthServer: { port: 0, tls: withoutCa } }),
       {
         ...hanging,
-        certificates: { health: changeable(material(server, null)).certificate },
+        tls: { health: serverTls(null) },
       },
     );
     const broken = expect(ask(`http://127.0.0.1:${port('api')}${historyPath}`)).rejects.toThrow();

@@ -85,7 +85,7 @@ export function testListener(overrides: Partial<Parameters<typeof createListener
     name: 'test server',
     port: 0,
     portKey: 'test.port',
-    certificate: null,
+    tls: null,
     logger: recordingLogger(),
     metrics: createMetrics(),
     clock: systemClock,
@@ -128,7 +128,7 @@ export function serversDeps(overrides: Partial<ServersDeps> = {}): ServersDeps {
     metrics: createMetrics(),
     lifecycle: () => 'running',
     readinessChecks: [],
-    certificates: {},
+    tls: {},
     ...overrides,
   };
 }
