@@ -20,6 +20,8 @@ export function parseYamlMap(text: string): RawMap {
   if (text.length > maxConfigLength) {
     throw new YamlFault(`it is longer than the ${maxConfigLength} characters that are allowed`);
   }
+  // What decoding puts in the place of bytes that are no UTF-8: a password would be silently wrong.
+  if (text.includes('\uFFFD')) throw new YamlFault('it is not UTF-8 text');
   const root = guarded(() => withoutNulls(parse(text)));
   if (root === null) return new Map();
   if (!(root instanceof Map)) {
@@ -42,8 +44,10 @@ function parse(text: string): unknown {
     stringKeys: true,
     uniqueKeys: false,
   });
-  const faults = document.errors.map((error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`);
-  faults.push(...keepLiterals(document, lines));
+  const syntaxFaults = document.errors.map(
+    (error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`,
+  );
+  const faults = [...syntaxFaults, ...keepLiterals(document, lines)];
   if (faults.length > 0) throw new YamlFault(summary([...new Set(faults)]));
   return document.toJS({ mapAsMap: true }) as unknown;
 }
@@ -52,7 +56,7 @@ function parse(text: string): unknown {
 function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
   const faults: string[] = [];
   visit(document, {
-    Map: (_key, map) => void faults.push(...duplicateKeys(map, lines)),
+    Map: (_key, map) => void reportDuplicateKeys(map, lines, faults),
     Scalar: (key, scalar) => {
       const { value } = scalar;
       if (key === 'key') return;
@@ -64,15 +68,13 @@ function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
   return faults;
 }
 
-function duplicateKeys(map: YAMLMap, lines: LineCounter): string[] {
+function reportDuplicateKeys(map: YAMLMap, lines: LineCounter, faults: string[]): void {
   const seen = new Set<unknown>();
-  const faults: string[] = [];
   for (const { key } of map.items) {
     if (!isScalar(key)) continue;
     if (seen.has(key.value)) faults.push(`${place(lines, key.range?.[0] ?? 0)}: duplicate key`);
     seen.add(key.value);
   }
-  return faults;
 }
 
 function guarded<T>(read: () => T): T {
