@@ -1,0 +1,111 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../../src/clock.js';
+import { waitForFault, type ActiveFault, type Fault } from './faults.js';
+
+export interface Answer {
+  readonly status: number;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const maxBodyBytes = 1_048_576;
+
+/** One request and its answer, with the faults that spoil either. */
+export class Exchange {
+  readonly url: URL;
+  readonly method: string;
+  readonly #gone = new AbortController();
+  #spoil: ActiveFault | undefined;
+  /** Bytes of the answer's body, once there is one. */
+  bytes = 0;
+  /** Status of the answer; 0 while there is none, and for a connection that was broken instead. */
+  status = 0;
+
+  constructor(
+    private readonly request: IncomingMessage,
+    private readonly response: ServerResponse,
+    private readonly clock: Clock,
+  ) {
+    this.url = new URL(request.url ?? '/', 'https://localhost');
+    this.method = request.method ?? 'GET';
+    response.once('close', () => this.#gone.abort());
+  }
+
+  header(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** The request's body as text; breaks the connection beyond 1 MiB. */
+  async body(): Promise<string> {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > maxBodyBytes) throw new Error(`request body is longer than ${maxBodyBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  }
+
+  /**
+   * Lets faults happen that come before the answer. True if nothing remains to be answered. The kinds that depend
+   * on what is asked for (`empty`, `unauthorized`, `nan`) are the caller's.
+   */
+  async suffer(faults: readonly ActiveFault[]): Promise<boolean> {
+    for (const active of faults) {
+      const { fault, lifted } = active;
+      switch (fault.kind) {
+        case 'delay':
+          await waitForFault(this.clock, fault.ms, [lifted, this.#gone.signal]);
+          break;
+        case 'hang':
+          await waitForFault(this.clock, null, [lifted, this.#gone.signal]);
+          break;
+        case 'reset':
+          this.request.socket.destroy();
+          return true;
+        case 'status':
+          this.answer({ status: fault.status, body: fault.body ?? '' });
+          return true;
+        case 'stall':
+        case 'cut':
+        case 'garbage':
+          this.#spoil = active;
+          break;
+        case 'empty':
+        case 'unauthorized':
+        case 'nan':
+          break;
+      }
+      if (this.#gone.signal.aborted) return true;
+    }
+    return false;
+  }
+
+  answer({ status, body = '', headers = {} }: Answer): void {
+    const spoiled = this.#spoil?.fault.kind;
+    const text = spoiled === 'garbage' ? '<html>maintenance</html>' : body;
+    const length = Buffer.byteLength(text);
+    this.status = status;
+    this.bytes = length;
+    this.response.writeHead(status, { ...headers, 'content-length': length });
+    if (spoiled !== 'cut' && spoiled !== 'stall') {
+      this.response.end(text);
+      return;
+    }
+    this.response.write(text.slice(0, Math.floor(text.length / 2)), () => {
+      if (spoiled === 'cut') this.request.socket.destroy();
+    });
+    const lifted = this.#spoil?.lifted;
+    if (spoiled === 'stall' && lifted) {
+      void waitForFault(this.clock, null, [lifted, this.#gone.signal]).then(() => {
+        if (!this.#gone.signal.aborted) this.response.end(text.slice(Math.floor(text.length / 2)));
+      });
+    }
+  }
+}
+
+export function hasFault(faults: readonly ActiveFault[], kind: Fault['kind']): boolean {
+  return faults.some(({ fault }) => fault.kind === kind);
+}

@@ -1,0 +1,178 @@
+import type { AuthProxy } from './auth-proxy.js';
+import type { Books } from './books.js';
+import { readAnswerJson, type StoredEnvelope } from './envelope.js';
+import { hasFault, type Answer, type Exchange } from './exchange.js';
+import type { ActiveFault, FaultSwitch } from './faults.js';
+import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
+import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
+import { PromqlParseError, selectorsOf, sourceIdsOf, type Expression } from './promql/expression.js';
+import { parsePromql } from './promql/parse.js';
+import { checkReprinted } from './promql/reprint.js';
+import { PromqlEngineError } from './promql/series.js';
+import { BadParameter, readParametersOf } from './read-parameters.js';
+
+export interface LogCacheDependencies {
+  readonly store: LogCacheStore;
+  readonly proxy: AuthProxy;
+  readonly faults: FaultSwitch;
+  readonly books: Pick<Books, 'served'>;
+}
+
+interface Counted extends Answer {
+  /** Envelopes, samples or series in the answer. */
+  readonly items?: number;
+}
+
+const notFound: Answer = { status: 404 };
+const gatewayHeaders = {
+  'content-type': 'application/json',
+  'grpc-metadata-content-type': 'application/grpc',
+};
+const emptyVector = '{"status":"success","data":{"resultType":"vector","result":[]}}\n';
+
+/** log-cache over HTTPS: the auth proxy in front, the gateway behind it. */
+export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exchange) => Promise<void> {
+  return async (exchange) => {
+    const { pathname } = exchange.url;
+    const sourceId = /^\/api\/v1\/read\/([^/]+)$/.exec(pathname)?.[1];
+    if (pathname === '/api/v1/info') {
+      const faults = logCache.faults.meet('logCache', 'info');
+      if (!(await exchange.suffer(faults))) exchange.answer(infoAnswer());
+      logCache.books.served('info', exchange);
+    } else if (sourceId !== undefined) {
+      await serveRead(logCache, exchange, sourceId);
+    } else if (pathname === '/api/v1/query') {
+      await serveQuery(logCache, exchange);
+    } else if (pathname === '/api/v1/query_range') {
+      exchange.answer({ status: 501, body: queryErrorJson('bad_data', 'Metrics not available') });
+    } else {
+      exchange.answer({ ...notFound, body: '404 page not found\n' });
+    }
+  };
+}
+
+function infoAnswer(): Answer {
+  return {
+    status: 200,
+    body: '{"version":"3.2.12","vm_uptime":"789"}\n',
+    headers: { 'content-type': 'application/json' },
+  };
+}
+
+async function serveRead(
+  logCache: LogCacheDependencies,
+  exchange: Exchange,
+  encodedId: string,
+): Promise<void> {
+  const sourceId = decode(encodedId);
+  const faults = logCache.faults.meet('logCache', 'read', [sourceId]);
+  let items = 0;
+  if (!(await exchange.suffer(faults))) {
+    const answer = readAnswer(logCache, exchange, sourceId, faults);
+    items = answer.items ?? 0;
+    exchange.answer(answer);
+  }
+  logCache.books.served('read', exchange, items);
+}
+
+function readAnswer(
+  { store, proxy }: LogCacheDependencies,
+  exchange: Exchange,
+  sourceId: string,
+  faults: readonly ActiveFault[],
+): Counted {
+  const refused = hasFault(faults, 'unauthorized');
+  if (refused || !proxy.allows(exchange.header('authorization'), [sourceId])) return notFound;
+  if (exchange.method !== 'GET') return gatewayError(501, 12, 'Method Not Allowed');
+  try {
+    const parameters = readParametersOf(sourceId, exchange.url.searchParams);
+    const stored = hasFault(faults, 'empty') ? [] : store.read(parameters);
+    const envelopes = hasFault(faults, 'nan') ? stored.map(withNaN) : stored;
+    return {
+      status: 200,
+      body: readAnswerJson(envelopes),
+      headers: gatewayHeaders,
+      items: envelopes.length,
+    };
+  } catch (error) {
+    if (error instanceof BadParameter) return gatewayError(400, 3, error.message);
+    if (error instanceof ReadRefused) return gatewayError(500, 2, error.message);
+    throw error;
+  }
+}
+
+function gatewayError(status: number, code: number, message: string): Answer {
+  return { status, body: JSON.stringify({ code, message, details: [] }), headers: gatewayHeaders };
+}
+
+function withNaN(envelope: StoredEnvelope): StoredEnvelope {
+  if (envelope.body.type !== 'GAUGE') return envelope;
+  const metrics = Object.entries(envelope.body.metrics).map(
+    ([name, { unit }]) => [name, { unit, value: NaN }] as const,
+  );
+  return { ...envelope, body: { type: 'GAUGE', metrics: Object.fromEntries(metrics) } };
+}
+
+async function serveQuery(logCache: LogCacheDependencies, exchange: Exchange): Promise<void> {
+  const parsed = parseAtProxy(exchange.url.searchParams.get('query') ?? '');
+  const sourceIds = parsed instanceof PromqlParseError ? [] : selectorsOf(parsed).flatMap(sourceIdsOf);
+  const faults = logCache.faults.meet('logCache', 'query', sourceIds);
+  let items = 0;
+  if (!(await exchange.suffer(faults))) {
+    const answer = queryAnswer(logCache, exchange, parsed, sourceIds, faults);
+    items = answer.items ?? 0;
+    exchange.answer({ ...answer, headers: { 'content-type': 'application/json' } });
+  }
+  logCache.books.served('query', exchange, items);
+}
+
+function parseAtProxy(query: string): Expression | PromqlParseError {
+  try {
+    return parsePromql(query);
+  } catch (error) {
+    if (error instanceof PromqlParseError) return error;
+    throw error;
+  }
+}
+
+/** In the proxy's order: is there a token at all, is the query good, is the token good. */
+function queryAnswer(
+  { store, proxy }: LogCacheDependencies,
+  exchange: Exchange,
+  parsed: Expression | PromqlParseError,
+  sourceIds: readonly string[],
+  faults: readonly ActiveFault[],
+): Counted {
+  const authorization = exchange.header('authorization');
+  if (authorization === undefined || hasFault(faults, 'unauthorized')) return notFound;
+  if (parsed instanceof PromqlParseError) {
+    return { status: 400, body: queryErrorJson('bad_data', parsed.message) };
+  }
+  if (sourceIds.length === 0) {
+    return { status: 400, body: queryErrorJson('bad_data', 'query does not request any source_ids') };
+  }
+  if (!proxy.allows(authorization, sourceIds)) return notFound;
+  if (hasFault(faults, 'empty')) return { status: 200, body: emptyVector };
+  const { searchParams } = exchange.url;
+  try {
+    checkReprinted(parsed);
+    const { result, timeMs } = store.instantQuery(searchParams.get('query') ?? '', searchParams.get('time'));
+    const items =
+      result.type === 'vector' ? result.samples.length : result.type === 'matrix' ? result.series.length : 1;
+    return { status: 200, body: queryAnswerJson(result, timeMs), items };
+  } catch (error) {
+    if (error instanceof PromqlParseError || error instanceof PromqlEngineError) {
+      return { status: 500, body: queryErrorJson('internal', error.message) };
+    }
+    throw error;
+  }
+}
+
+/** A segment of a path; what cannot be decoded is nobody's id. */
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,208 @@
+import type { Clock } from '../../src/clock.js';
+import type { Apps } from './apps.js';
+import type { Envelope, EnvelopeType, StoredEnvelope } from './envelope.js';
+import { modelEnvelopes, wants, type Wanted } from './model-envelopes.js';
+import { compileNameFilter } from './name-filter.js';
+import { evaluatePromql, type PromqlResult } from './promql/evaluate.js';
+import { parsePromql } from './promql/parse.js';
+import { queryTimeMs } from './promql/query-time.js';
+import { SeriesReader } from './promql/series.js';
+
+export interface ReadParameters {
+  readonly sourceId: string;
+  /** ns since the epoch, inclusive. 0: the oldest. */
+  readonly startNs: bigint;
+  /** ns since the epoch, exclusive. 0: now. */
+  readonly endNs: bigint;
+  /** 0: 100. */
+  readonly limit: number;
+  /** Empty: all. */
+  readonly types: readonly EnvelopeType[];
+  readonly descending: boolean;
+  /** A regular expression; empty: none. */
+  readonly nameFilter: string;
+}
+
+export interface QueryResult {
+  /** Evaluation time, which all samples carry. ms since the epoch. */
+  readonly timeMs: number;
+  readonly result: PromqlResult;
+}
+
+/** A request that log-cache refuses, with the text and gRPC status UNKNOWN it would answer. */
+export class ReadRefused extends Error {
+  override readonly name = 'ReadRefused';
+}
+
+export interface StoreOptions {
+  /** How far back envelopes can be read, in milliseconds. */
+  readonly retentionMs: number;
+  /** An app's envelopes appear this much after their timestamp. */
+  readonly ingestLagMs: number;
+}
+
+const defaultLimit = 100;
+const maxLimit = 1000;
+/** log-cache's own bound for one source. */
+const maxInjectedPerSource = 100_000;
+/** Timers can be many thousand in a second. */
+const timerSliceUs = 1e6;
+/** A tick of container metrics, of which about this many envelopes are usually asked for. */
+const tickUs = 15e6;
+const gaugesPerTick = 5;
+const maxGaugeSliceUs = 300e6;
+
+/**
+ * What log-cache knows: envelopes computed from the apps' models when they are asked for, and envelopes that tests
+ * put in. Transport-independent, so that REST and gRPC can serve the same.
+ */
+export class LogCacheStore {
+  readonly #injected = new Map<string, StoredEnvelope[]>();
+
+  constructor(
+    private readonly apps: Pick<Apps, 'get'>,
+    private readonly clock: Pick<Clock, 'now'>,
+    private readonly options: StoreOptions,
+  ) {}
+
+  /** Model envelopes at or after this time are not visible yet. µs since the epoch. */
+  get visibleUntilUs(): number {
+    return (this.clock.now() - this.options.ingestLagMs) * 1000;
+  }
+
+  get visibleSinceUs(): number {
+    return (this.clock.now() - this.options.retentionMs) * 1000;
+  }
+
+  /** Stores an envelope of any kind, also of a source that is no app. The oldest give way beyond log-cache's bound. */
+  inject(envelope: Envelope): void {
+    const stored = this.#injected.get(envelope.sourceId) ?? [];
+    let at = stored.length;
+    while (at > 0 && (stored[at - 1]?.timestampUs ?? 0) > envelope.timestampUs) at--;
+    const firstOfTimestamp = stored[at - 1]?.timestampUs !== envelope.timestampUs;
+    stored.splice(at, 0, { ...envelope, firstOfTimestamp });
+    if (stored.length > maxInjectedPerSource) stored.shift();
+    this.#injected.set(envelope.sourceId, stored);
+  }
+
+  /** One page. Throws ReadRefused. */
+  read(parameters: ReadParameters): StoredEnvelope[] {
+    const { limit, descending } = parameters;
+    if (limit > maxLimit) throw new ReadRefused(`limit (${limit}) must be ${maxLimit} or less`);
+    if (limit < 0) throw new ReadRefused(`limit (${limit}) must be greater than zero`);
+    if (parameters.endNs !== 0n && parameters.startNs > parameters.endNs) {
+      throw new ReadRefused(`StartTime (${parameters.startNs}) must be before EndTime (${parameters.endNs})`);
+    }
+    const wanted = wantedBy(parameters);
+    const fromUs = Math.max(ceilMicroseconds(parameters.startNs), this.visibleSinceUs);
+    const toUs = parameters.endNs === 0n ? this.clock.now() * 1000 : ceilMicroseconds(parameters.endNs);
+    const pageLimit = limit || defaultLimit;
+    const lengthUs = this.#sliceUs(parameters.sourceId, wanted, pageLimit);
+    return readPage(this.#slices(parameters, wanted, fromUs, toUs, lengthUs), pageLimit, descending);
+  }
+
+  /** Evaluates an instant query. Throws PromqlParseError or PromqlEngineError. */
+  instantQuery(query: string, timeText: string | null): QueryResult {
+    const timeMs = queryTimeMs(timeText, this.clock.now());
+    const reader = new SeriesReader(this, this.apps);
+    return { timeMs, result: evaluatePromql(parsePromql(query), reader, timeMs) };
+  }
+
+  /** All envelopes of a source with timestamps in [fromUs, toUs), oldest first, however many they are. */
+  envelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
+    const app = this.apps.get(sourceId);
+    const computed = app ? modelEnvelopes(app, wanted, fromUs, Math.min(toUs, this.visibleUntilUs)) : [];
+    const injected = this.injectedEnvelopes(sourceId, wanted, fromUs, toUs);
+    if (injected.length === 0) return computed;
+    return [...computed, ...injected].sort((a, b) => a.timestampUs - b.timestampUs);
+  }
+
+  injectedEnvelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
+    const found: StoredEnvelope[] = [];
+    for (const envelope of this.#injected.get(sourceId) ?? []) {
+      if (envelope.timestampUs < fromUs || envelope.timestampUs >= toUs) continue;
+      const filtered = filterEnvelope(envelope, wanted);
+      if (filtered) found.push(filtered);
+    }
+    return found;
+  }
+
+  /** A length of window that holds about a page. */
+  #sliceUs(sourceId: string, wanted: Wanted, limit: number): number {
+    if (wants(wanted, 'TIMER', 'http')) return timerSliceUs;
+    const containers = this.apps.get(sourceId)?.containers.length ?? 0;
+    return Math.min(Math.max(tickUs, (tickUs * limit) / (gaugesPerTick * containers)), maxGaugeSliceUs);
+  }
+
+  /** The window cut into pieces, so that a page costs what it holds and not what the window holds. */
+  *#slices(
+    { sourceId, descending }: ReadParameters,
+    wanted: Wanted,
+    fromUs: number,
+    toUs: number,
+    lengthUs: number,
+  ): Generator<StoredEnvelope[]> {
+    const count = Math.ceil((toUs - fromUs) / lengthUs);
+    for (let i = 0; i < count; i++) {
+      const startUs = fromUs + (descending ? count - 1 - i : i) * lengthUs;
+      yield this.envelopes(sourceId, wanted, startUs, Math.min(startUs + lengthUs, toUs));
+    }
+  }
+}
+
+/**
+ * log-cache's stop at the limit, ties and all: envelopes of one timestamp lie in its tree as a chain, and the walk
+ * ends only at the first of a chain. Oldest first that is where the next group has just begun, so a page splits it;
+ * newest first it is where a group is complete. Both overshoot the limit, and the unfiltered chain decides.
+ */
+function readPage(
+  slices: Iterable<readonly StoredEnvelope[]>,
+  limit: number,
+  descending: boolean,
+): StoredEnvelope[] {
+  const page: StoredEnvelope[] = [];
+  for (const slice of slices) {
+    for (const envelope of descending ? slice.toReversed() : slice) {
+      page.push(envelope);
+      if (page.length >= limit && envelope.firstOfTimestamp) return page;
+    }
+  }
+  return page;
+}
+
+function wantedBy(parameters: ReadParameters): Wanted {
+  const types = parameters.types.length > 0 ? new Set(parameters.types) : null;
+  if (parameters.nameFilter === '') return { types, nameFilter: null };
+  try {
+    return { types, nameFilter: compileNameFilter(parameters.nameFilter) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ReadRefused(`name filter must be a valid regular expression: ${reason}`, { cause: error });
+  }
+}
+
+/** The envelope without the gauge metrics that do not match, or undefined if nothing is left of it. */
+function filterEnvelope(envelope: StoredEnvelope, wanted: Wanted): StoredEnvelope | undefined {
+  const { body } = envelope;
+  if (wanted.types && !wanted.types.has(body.type)) return undefined;
+  const { nameFilter } = wanted;
+  if (!nameFilter) return envelope;
+  switch (body.type) {
+    case 'LOG':
+    case 'EVENT':
+      return undefined;
+    case 'COUNTER':
+    case 'TIMER':
+      return nameFilter(body.name) ? envelope : undefined;
+    case 'GAUGE': {
+      const metrics = Object.entries(body.metrics).filter(([name]) => nameFilter(name));
+      if (metrics.length === 0) return undefined;
+      return { ...envelope, body: { type: 'GAUGE', metrics: Object.fromEntries(metrics) } };
+    }
+  }
+}
+
+/** The first whole microsecond at or after a time in ns. */
+function ceilMicroseconds(ns: bigint): number {
+  return Number((ns + 999n) / 1000n);
+}

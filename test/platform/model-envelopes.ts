@@ -1,0 +1,156 @@
+import type { CustomMetric, SimulatedApp } from './app-model.js';
+import {
+  containerMetric,
+  tickLayout,
+  tickSpanUs,
+  unitOf,
+  type ContainerMetricName,
+} from './container-metrics.js';
+import type { Container } from './container.js';
+import { fraction, hashText, mix } from './deterministic.js';
+import type { EnvelopeType, StoredEnvelope } from './envelope.js';
+import { requestsBetween } from './http-requests.js';
+import type { NameFilter } from './name-filter.js';
+
+/** Which envelopes someone wants to see. */
+export interface Wanted {
+  /** null: all types. */
+  readonly types: ReadonlySet<EnvelopeType> | null;
+  /** null: all names, also of envelopes that have none. */
+  readonly nameFilter: NameFilter | null;
+}
+
+export function wants(wanted: Wanted, type: EnvelopeType, name: string): boolean {
+  return (wanted.types?.has(type) ?? true) && (wanted.nameFilter?.(name) ?? true);
+}
+
+/** The envelopes of an app with timestamps in [fromUs, toUs), oldest first, computed from its model. */
+export function modelEnvelopes(
+  app: SimulatedApp,
+  wanted: Wanted,
+  fromUs: number,
+  toUs: number,
+): StoredEnvelope[] {
+  if (app.silent || fromUs >= toUs) return [];
+  const found: StoredEnvelope[] = [];
+  const layout = tickLayout.map((group) => ({
+    ...group,
+    wanted: group.names.map((name) => wants(wanted, group.type, name)),
+  }));
+  const anyContainerMetric = layout.some((group) => group.wanted.includes(true));
+  const customMetrics = app.settings.customMetrics.filter((metric) => wants(wanted, 'GAUGE', metric.name));
+  const timers = wants(wanted, 'TIMER', 'http');
+  for (const container of app.containers) {
+    if (anyContainerMetric) addContainerMetrics(found, app, container, layout, fromUs, toUs);
+    if (container.processType !== 'web') continue;
+    for (const metric of customMetrics) {
+      for (const sample of customMetricSamples(app, container, metric, fromUs, toUs)) {
+        found.push({
+          ...sample,
+          sourceId: app.guid,
+          instanceId: container.instanceId,
+          tags: noTags,
+          body: { type: 'GAUGE', metrics: { [metric.name]: { unit: metric.unit, value: sample.value } } },
+          firstOfTimestamp: true,
+        });
+      }
+    }
+    if (timers) addTimers(found, app, container, fromUs, toUs);
+  }
+  return found.sort((a, b) => a.timestampUs - b.timestampUs);
+}
+
+/** Custom metrics that came in by syslog carry no tags. */
+const noTags = {};
+
+type WantedLayout = readonly ((typeof tickLayout)[number] & { readonly wanted: readonly boolean[] })[];
+
+function addContainerMetrics(
+  found: StoredEnvelope[],
+  app: SimulatedApp,
+  container: Container,
+  layout: WantedLayout,
+  fromUs: number,
+  toUs: number,
+): void {
+  const tags = container.tags();
+  const firstTick = container.tickAtOrAfter(Math.max(fromUs - tickSpanUs, container.startedUs));
+  for (let tick = firstTick; ; tick++) {
+    const tickUs = container.tickTimeUs(tick);
+    if (tickUs >= toUs || tickUs >= container.stoppedUs) return;
+    for (const group of layout) {
+      const timestampUs = tickUs + group.offsetUs;
+      if (timestampUs < fromUs || timestampUs >= toUs) continue;
+      // The agent walks a Go map, so the order within a group differs from tick to tick.
+      const rotation = mix(container.seed, tick) % group.names.length;
+      for (let position = 0; position < group.names.length; position++) {
+        const at = (position + rotation) % group.names.length;
+        const name = group.names[at];
+        if (name === undefined || !group.wanted[at]) continue;
+        const value = containerMetric(app, container, tick, name);
+        found.push({
+          timestampUs,
+          sourceId: app.guid,
+          instanceId: container.instanceId,
+          tags,
+          body: containerMetricBody(group.type, name, value),
+          firstOfTimestamp: position === 0,
+        });
+      }
+    }
+  }
+}
+
+function containerMetricBody(
+  type: 'GAUGE' | 'COUNTER',
+  name: ContainerMetricName,
+  value: number,
+): StoredEnvelope['body'] {
+  return type === 'COUNTER'
+    ? { type, name, total: value }
+    : { type, metrics: { [name]: { unit: unitOf(name), value } } };
+}
+
+/** What one instance reports of a custom metric in [fromUs, toUs). */
+export function* customMetricSamples(
+  app: SimulatedApp,
+  container: Container,
+  metric: CustomMetric,
+  fromUs: number,
+  toUs: number,
+): Generator<{ timestampUs: number; value: number }> {
+  const intervalUs = Math.round(metric.intervalSecs * 1e6);
+  const phaseUs = Math.floor(fraction(mix(container.seed, hashText(metric.name))) * intervalUs);
+  const first = Math.ceil((Math.max(fromUs, container.startedUs) - phaseUs) / intervalUs);
+  const endUs = Math.min(toUs, container.stoppedUs);
+  for (let timestampUs = phaseUs + first * intervalUs; timestampUs < endUs; timestampUs += intervalUs) {
+    const total = metric.total(app.secsAt(timestampUs));
+    yield { timestampUs, value: total / Math.max(1, app.webCountAt(timestampUs)) };
+  }
+}
+
+function addTimers(
+  found: StoredEnvelope[],
+  app: SimulatedApp,
+  container: Container,
+  fromUs: number,
+  toUs: number,
+): void {
+  const peers = [
+    { peer: 'Client', tags: container.clientTags(), instanceId: container.instanceId },
+    { peer: 'Server', tags: container.serverTags(), instanceId: '0' },
+  ] as const;
+  for (const { peer, tags, instanceId } of peers) {
+    for (const request of requestsBetween(app, container, peer, fromUs, toUs)) {
+      const stopUs = request.timestampUs - 3;
+      found.push({
+        timestampUs: request.timestampUs,
+        sourceId: app.guid,
+        instanceId,
+        tags: { ...tags, request_id: request.id },
+        body: { type: 'TIMER', name: 'http', startUs: stopUs - request.durationUs, stopUs },
+        firstOfTimestamp: true,
+      });
+    }
+  }
+}

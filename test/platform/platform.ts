@@ -1,0 +1,162 @@
+import { systemClock, type Clock } from '../../src/clock.js';
+import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
+import type { AppOptions } from './app-model.js';
+import { Apps } from './apps.js';
+import { AuthProxy } from './auth-proxy.js';
+import { Books } from './books.js';
+import { FaultSwitch, type ServerName } from './faults.js';
+import { HttpsService, type HttpsServiceOptions } from './https-service.js';
+import { logCacheHandler } from './log-cache-server.js';
+import { LogCacheStore } from './log-cache-store.js';
+import { scalingEngineHandler } from './scaling-engine-server.js';
+import { ScalingEngine } from './scaling-engine.js';
+import { TokenAuthority } from './token-authority.js';
+import { Truth } from './truth.js';
+import { UaaAccounts, type UaaClient, type UaaUser } from './uaa-accounts.js';
+import { uaaHandler } from './uaa-server.js';
+
+export interface PlatformOptions {
+  readonly apps: readonly AppOptions[];
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** Equal seeds and equal times give equal metrics. */
+  readonly seed?: number;
+  /** Default: the clients and users of `standardAccounts`. */
+  readonly clients?: Readonly<Record<string, UaaClient>>;
+  readonly users?: Readonly<Record<string, UaaUser>>;
+  readonly tokenLifetimeSecs?: number;
+  /** Where a trigger brings none. */
+  readonly defaultCoolDownSecs?: number;
+  readonly retentionSecs?: number;
+  readonly ingestLagMs?: number;
+  /** 0 or absent: any free port. */
+  readonly ports?: Partial<Readonly<Record<ServerName, number>>>;
+}
+
+export interface Platform {
+  readonly urls: Readonly<Record<ServerName, string>>;
+  /** PEM of the authority that signed the servers' certificates and must sign the clients'. */
+  readonly ca: string;
+  readonly apps: Apps;
+  readonly logCache: LogCacheStore;
+  readonly truth: Truth;
+  readonly books: Books;
+  readonly faults: FaultSwitch;
+  readonly accounts: UaaAccounts;
+  readonly tokens: TokenAuthority;
+  readonly scalingEngine: ScalingEngine;
+  /** For clients of the scaling engine, or any server that trusts the platform's authority. */
+  issueCertificate(commonName: string): Promise<IssuedCertificate>;
+  /** Takes a server down: connections break, new ones are refused. */
+  takeDown(server: ServerName): Promise<void>;
+  /** Brings it up again on the same port. */
+  bringUp(server: ServerName): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A client and a user as operators set them up for the autoscaler. */
+export const standardAccounts = {
+  clientId: 'eventgenerator',
+  clientSecret: 'eventgenerator-secret',
+  userName: 'autoscaler@example.com',
+  userPassword: 'autoscaler-password',
+} as const;
+
+const adminScopes = ['doppler.firehose', 'logs.admin'];
+
+/** Starts UAA, log-cache and the scaling engine on loopback, with the given apps under load. */
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? silentLogger;
+  const retentionMs = (options.retentionSecs ?? 7200) * 1000;
+  const surroundings = {
+    originUs: clock.now() * 1000,
+    seed: options.seed ?? 1,
+    retentionUs: retentionMs * 1000,
+  };
+  const apps = new Apps(surroundings, clock);
+  for (const app of options.apps) apps.add(app);
+  const store = new LogCacheStore(apps, clock, { retentionMs, ingestLagMs: options.ingestLagMs ?? 0 });
+  const books = new Books(clock);
+  const faults = new FaultSwitch();
+  const accounts = new UaaAccounts(options.clients ?? standardClients, options.users ?? standardUsers, clock);
+  const tokens = await TokenAuthority.create('https://uaa.platform.example.com/oauth/token', clock);
+  const proxy = new AuthProxy(tokens, accounts);
+  const scalingEngine = new ScalingEngine(apps, clock, options.defaultCoolDownSecs ?? 300);
+
+  const authority = await createCertificateAuthority('Platform CA');
+  const certificate = await authority.issue({
+    commonName: 'platform',
+    dnsNames: ['localhost'],
+    ipAddresses: ['127.0.0.1', '::1'],
+  });
+  const service = (name: ServerName, specific: Pick<HttpsServiceOptions, 'handle' | 'clientCa'>) =>
+    new HttpsService({ name, certificate, clock, log, port: options.ports?.[name] ?? 0, ...specific });
+  const uaa = service('uaa', {
+    handle: uaaHandler({
+      accounts,
+      authority: tokens,
+      faults,
+      books,
+      tokenLifetimeSecs: options.tokenLifetimeSecs ?? 43_200,
+      url: () => uaa.url,
+    }),
+  });
+  const services: Record<ServerName, HttpsService> = {
+    uaa,
+    logCache: service('logCache', { handle: logCacheHandler({ store, proxy, faults, books }) }),
+    scalingEngine: service('scalingEngine', {
+      clientCa: authority.cert,
+      handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
+    }),
+  };
+  const stop = async () => {
+    faults.clear();
+    await Promise.all(Object.values(services).map((each) => each.stop()));
+  };
+  try {
+    for (const each of Object.values(services)) await each.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  return {
+    urls: {
+      uaa: services.uaa.url,
+      logCache: services.logCache.url,
+      scalingEngine: services.scalingEngine.url,
+    },
+    ca: authority.cert,
+    apps,
+    logCache: store,
+    truth: new Truth(apps, store),
+    books,
+    faults,
+    accounts,
+    tokens,
+    scalingEngine,
+    issueCertificate: (commonName) =>
+      authority.issue({ commonName, dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }),
+    takeDown: (server) => services[server].stop(),
+    bringUp: (server) => services[server].start(),
+    stop,
+  };
+}
+
+const standardClients: Readonly<Record<string, UaaClient>> = {
+  [standardAccounts.clientId]: {
+    secret: standardAccounts.clientSecret,
+    grants: ['client_credentials'],
+    authorities: adminScopes,
+  },
+  cf: { secret: '', grants: ['password', 'refresh_token'], tokenLifetimeSecs: 1200 },
+};
+
+const standardUsers: Readonly<Record<string, UaaUser>> = {
+  [standardAccounts.userName]: {
+    password: standardAccounts.userPassword,
+    scopes: ['cloud_controller.read', 'openid', ...adminScopes],
+  },
+};
