@@ -39,6 +39,8 @@ export class Container {
   /** Infinity while it runs. */
   stoppedUs = Infinity;
 
+  #processInstanceId: string | undefined;
+
   constructor(
     readonly host: ContainerHost,
     options: ContainerOptions,
@@ -63,7 +65,7 @@ export class Container {
 
   /** The environment's CF_INSTANCE_GUID: the only thing that tells two containers with the same index apart. */
   get processInstanceId(): string {
-    return guidOf(mix(this.seed, 2)).slice(0, 28);
+    return (this.#processInstanceId ??= guidOf(mix(this.seed, 2)).slice(0, 28));
   }
 
   aliveAt(timeUs: number): boolean {
@@ -86,70 +88,83 @@ export class Container {
 
   /** Tags of container metrics. Cloud Controller gives tasks and staging no process tags. */
   tags(): Tags {
+    const { guid, name } = this.host;
     const cell = this.#cell;
-    const agent = { deployment: 'cf', index: guidOf(cell), ip: `10.0.1.${cell + 10}`, job: 'diego-cell' };
-    const app = { ...appTags(this.host), origin: 'rep' };
-    if (this.processType === 'task' || this.processType === 'staging') return { ...agent, ...app };
-    return { ...agent, ...app, ...this.#processTags() };
+    if (this.processType === 'task' || this.processType === 'staging') {
+      return {
+        app_id: guid,
+        app_name: name,
+        deployment: 'cf',
+        index: cellIds[cell] ?? '',
+        ip: `10.0.1.${cell + 10}`,
+        job: 'diego-cell',
+        ...organization,
+        origin: 'rep',
+        source_id: guid,
+        ...space,
+      };
+    }
+    return {
+      app_id: guid,
+      app_name: name,
+      deployment: 'cf',
+      index: cellIds[cell] ?? '',
+      instance_id: this.instanceId,
+      ip: `10.0.1.${cell + 10}`,
+      job: 'diego-cell',
+      ...organization,
+      origin: 'rep',
+      process_id: this.#processId,
+      process_instance_id: this.processInstanceId,
+      process_type: this.processType,
+      source_id: guid,
+      ...space,
+    };
   }
 
   /** Tags of gorouter's `Client` events: nothing of the app but the instance's guid. */
   clientTags(): Tags {
     return {
-      ...requestTags(this.host, 'Client'),
+      ...routerTags,
       content_length: '-1',
+      peer_type: 'Client',
       routing_instance_id: this.processInstanceId,
+      uri: `http://${this.host.name}.example.com/`,
     };
   }
 
   /** Tags of gorouter's `Server` events: those of the endpoint, so the real index stands in a tag only. */
   serverTags(): Tags {
     return {
-      ...requestTags(this.host, 'Server'),
-      ...appTags(this.host),
-      ...this.#processTags(),
+      ...this.tags(),
+      ...routerTags,
       component: 'route-emitter',
       content_length: '512',
+      peer_type: 'Server',
       routing_instance_id: this.processInstanceId,
+      uri: `http://${this.host.name}.example.com/`,
     };
   }
 
-  #processTags(): Tags {
-    return {
-      instance_id: this.instanceId,
-      process_id: guidOf(mix(this.host.seed, 100 + this.processNumber)),
-      process_instance_id: this.processInstanceId,
-      process_type: this.processType,
-    };
+  get #processId(): string {
+    return guidOf(mix(this.host.seed, 100 + this.processNumber));
   }
 }
 
-function appTags(host: ContainerHost): Tags {
-  return {
-    app_id: host.guid,
-    app_name: host.name,
-    organization_id: guidOf(1),
-    organization_name: 'acme',
-    source_id: host.guid,
-    space_id: guidOf(2),
-    space_name: 'production',
-  };
-}
+const cellIds = Array.from({ length: cells }, (_, cell) => guidOf(cell));
+const organization = { organization_id: guidOf(1001), organization_name: 'acme' };
+const space = { space_id: guidOf(1002), space_name: 'production' };
 
-function requestTags(host: ContainerHost, peerType: 'Client' | 'Server'): Tags {
-  return {
-    __v1_type: 'HttpStartStop',
-    deployment: 'cf',
-    forwarded: '203.0.113.9',
-    index: guidOf(3),
-    ip: '10.0.1.3',
-    job: 'router',
-    method: 'GET',
-    origin: 'gorouter',
-    peer_type: peerType,
-    remote_address: '10.0.0.1:51334',
-    status_code: '200',
-    uri: `http://${host.name}.example.com/`,
-    user_agent: 'load-script',
-  };
-}
+const routerTags = {
+  __v1_type: 'HttpStartStop',
+  deployment: 'cf',
+  forwarded: '203.0.113.9',
+  index: guidOf(1003),
+  ip: '10.0.1.3',
+  job: 'router',
+  method: 'GET',
+  origin: 'gorouter',
+  remote_address: '10.0.0.1:51334',
+  status_code: '200',
+  user_agent: 'load-script',
+};

@@ -56,20 +56,26 @@ export interface StoredEnvelope extends Envelope {
 
 /** The answer of /api/v1/read: protojson with snake_case names, int64 as strings, NaN and infinities as strings. */
 export function readAnswerJson(envelopes: readonly Envelope[]): string {
-  // All envelopes of a container share one tags object, and its JSON is most of the answer.
-  const tagsJson = new Map<Tags, string>();
-  const parts = envelopes.map((envelope) => {
-    let tags = tagsJson.get(envelope.tags);
-    if (tags === undefined) {
-      tags = sortedObjectJson(envelope.tags);
-      tagsJson.set(envelope.tags, tags);
+  // All envelopes of a container share one tags object, and what it tells is most of the answer.
+  const identities = new Map<Tags, { sourceId: string; instanceId: string; json: string }>();
+  let batch = '';
+  for (const { timestampUs, sourceId, instanceId, tags, body } of envelopes) {
+    let identity = identities.get(tags);
+    if (identity?.sourceId !== sourceId || identity.instanceId !== instanceId) {
+      identity = { sourceId, instanceId, json: identityJson(sourceId, instanceId, tags) };
+      identities.set(tags, identity);
     }
-    return (
-      `{"timestamp":"${nanoseconds(envelope.timestampUs)}","source_id":${JSON.stringify(envelope.sourceId)}` +
-      `,"instance_id":${JSON.stringify(envelope.instanceId)},"deprecated_tags":{},"tags":${tags},${bodyJson(envelope.body)}}`
-    );
-  });
-  return `{"envelopes":{"batch":[${parts.join(',')}]}}\n`;
+    if (batch !== '') batch += ',';
+    batch += `{"timestamp":"${nanoseconds(timestampUs)}",${identity.json},${bodyJson(body)}}`;
+  }
+  return `{"envelopes":{"batch":[${batch}]}}\n`;
+}
+
+function identityJson(sourceId: string, instanceId: string, tags: Tags): string {
+  return (
+    `"source_id":${JSON.stringify(sourceId)},"instance_id":${JSON.stringify(instanceId)}` +
+    `,"deprecated_tags":{},"tags":${sortedObjectJson(tags)}`
+  );
 }
 
 /** Microseconds as decimal nanoseconds. */
@@ -81,8 +87,7 @@ function bodyJson(body: EnvelopeBody): string {
   switch (body.type) {
     case 'GAUGE': {
       const metrics = Object.entries(body.metrics).map(
-        ([name, { unit, value }]) =>
-          `${JSON.stringify(name)}:{"unit":${JSON.stringify(unit)},"value":${doubleJson(value)}}`,
+        ([name, { unit, value }]) => `${quote(name)}:{"unit":${quote(unit)},"value":${doubleJson(value)}}`,
       );
       return `"gauge":{"metrics":{${metrics.sort().join(',')}}}`;
     }
@@ -100,10 +105,19 @@ function bodyJson(body: EnvelopeBody): string {
   }
 }
 
+const plain = /^[\w %/.-]*$/;
+
+/** A JSON string; names and units hardly ever need an escape. */
+function quote(text: string): string {
+  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
 function doubleJson(value: number): string {
   return Number.isFinite(value) ? String(value) : `"${value}"`;
 }
 
 function sortedObjectJson(tags: Tags): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1))));
+  const names = Object.keys(tags);
+  if (names.every((name, i) => i === 0 || (names[i - 1] ?? '') < name)) return JSON.stringify(tags);
+  return JSON.stringify(Object.fromEntries(names.sort().map((name) => [name, tags[name]])));
 }
