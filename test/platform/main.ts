@@ -1,0 +1,143 @@
+import { createAutoscalerTables, insertPolicies } from '../support/autoscaler-tables.js';
+import { createDatabase, startPostgres } from '../support/postgres.js';
+import { startControlServer } from './control-server.js';
+import { guidOf, hashText } from './deterministic.js';
+import { writeEventgeneratorConfig, type WrittenConfig } from './eventgenerator-config.js';
+import { helpText, parseCommand, UsageError, type PlatformCommand } from './options.js';
+import { startPlatform, type Platform } from './platform.js';
+import { tellStory, type Story } from './stories.js';
+
+/*
+ * `npm run platform`: the miniature platform as a process of its own.
+ */
+
+type Release = () => Promise<void>;
+
+async function run(command: PlatformCommand, stopped: Promise<void>): Promise<void> {
+  const releases: Release[] = [];
+  try {
+    const databaseUrl = await openDatabase(command, releases);
+    const platform = await openPlatform(command, releases);
+    const control = await startControlServer(platform, command.numbers['control-port']);
+    releases.push(() => control.close());
+    const config = await writeConfig(command, platform, databaseUrl, releases);
+    printBooksEvery(command.numbers['print-books'] * 1000, platform, releases);
+    print({
+      event: 'ready',
+      control: control.url,
+      ...platform.urls,
+      apps: platform.apps.size,
+      ...(config ? { config: config.file, ports: config.ports, certificates: config.certificates } : {}),
+    });
+    await stopped;
+    print({ event: 'books', ...platform.books.toJSON() });
+  } finally {
+    // In reverse: PostgreSQL goes last, so that whoever writes to it can finish.
+    for (const release of releases.reverse()) await release();
+  }
+}
+
+async function openDatabase(command: PlatformCommand, releases: Release[]): Promise<string> {
+  let serverUrl = process.env['DATABASE_URL'];
+  if (!serverUrl) {
+    const server = await startPostgres();
+    releases.push(() => server.stop());
+    serverUrl = server.url;
+  }
+  const database = await createDatabase(serverUrl);
+  releases.push(() => database.drop());
+  await createAutoscalerTables(database.pool);
+  const policies = storiesOf(command).map(({ app, policy }) => [app.guid, policy] as const);
+  await insertPolicies(database.pool, policies);
+  return database.url;
+}
+
+async function openPlatform(command: PlatformCommand, releases: Release[]): Promise<Platform> {
+  const { numbers } = command;
+  const platform = await startPlatform({
+    apps: storiesOf(command).map((story) => story.app),
+    seed: numbers.seed,
+    tokenLifetimeSecs: numbers['token-lifetime'],
+    ports: {
+      uaa: numbers['uaa-port'],
+      logCache: numbers['log-cache-port'],
+      scalingEngine: numbers['scaling-engine-port'],
+    },
+  });
+  releases.push(() => platform.stop());
+  return platform;
+}
+
+function storiesOf({ numbers, stories, metrics }: PlatformCommand): Story[] {
+  return Array.from({ length: numbers.apps }, (_, i) =>
+    tellStory(stories[i % stories.length] ?? 'steady', {
+      guid: guidOf(hashText(`app ${i}`, numbers.seed)),
+      instances: numbers.instances,
+      paceSecs: numbers.pace,
+      tickSecs: numbers.tick,
+      metrics,
+      breachDurationSecs: numbers['breach-duration'],
+      coolDownSecs: numbers['cool-down'],
+      seed: numbers.seed,
+    }),
+  );
+}
+
+async function writeConfig(
+  { configFile, keepFiles, grant, numbers }: PlatformCommand,
+  platform: Platform,
+  databaseUrl: string,
+  releases: Release[],
+): Promise<WrittenConfig | undefined> {
+  if (configFile === undefined) return undefined;
+  const config = await writeEventgeneratorConfig(configFile, {
+    platform,
+    policyDbUrl: databaseUrl,
+    ports: { api: numbers['api-port'], health: numbers['health-port'], cf: numbers['cf-port'] },
+    collectionIntervalSecs: numbers['collection-interval'],
+    evaluationIntervalSecs: numbers['evaluation-interval'],
+    saveIntervalSecs: numbers['save-interval'],
+    policyPollerIntervalSecs: numbers['policy-interval'],
+    statWindowSecs: numbers['stat-window'],
+    metricPollerCount: numbers['metric-pollers'],
+    grant,
+  });
+  if (!keepFiles) releases.push(() => config.remove());
+  return config;
+}
+
+function printBooksEvery(intervalMs: number, platform: Platform, releases: Release[]): void {
+  if (intervalMs === 0) return;
+  const timer = setInterval(() => print({ event: 'books', ...platform.books.toJSON() }), intervalMs);
+  releases.push(async () => clearInterval(timer));
+}
+
+function print(value: object): void {
+  process.stdout.write(JSON.stringify(value) + '\n');
+}
+
+/** Resolves at the first SIGINT or SIGTERM; the second one ends the process at once. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const onSignal = () => (++signals === 1 ? resolve() : process.exit(130));
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  });
+}
+
+try {
+  const command = parseCommand(process.argv.slice(2));
+  if (command === 'help') {
+    process.stdout.write(helpText());
+  } else {
+    await run(command, firstSignal());
+    process.exitCode = 0;
+  }
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`platform: ${message}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+// Signal handlers and idle sockets must not keep a process alive that has released everything.
+process.exit();

@@ -1,0 +1,327 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { ManualClock } from '../support/manual-clock.js';
+import { adminAuthorization, ask, askForToken, basic, type ClientAnswer } from './client.js';
+import { constantLoad } from './load-script.js';
+import { startPlatform, standardAccounts, type Platform } from './platform.js';
+
+const clock = new ManualClock();
+const load = constantLoad({ requestsPerSecond: 50, cpuPercent: 100 });
+let platform: Platform;
+let authorization: string;
+
+beforeAll(async () => {
+  platform = await startPlatform({
+    clock,
+    apps: [
+      { guid: 'shop', load, instances: 2 },
+      { guid: 'bank', load },
+    ],
+    clients: {
+      [standardAccounts.clientId]: {
+        secret: standardAccounts.clientSecret,
+        grants: ['client_credentials'],
+        authorities: ['doppler.firehose', 'logs.admin'],
+      },
+      'odd+id': { secret: 'a+b%c d', grants: ['client_credentials'], authorities: ['logs.admin'] },
+      tenant: { secret: 'tenant', grants: ['client_credentials'], authorities: ['openid'], apps: ['shop'] },
+      cf: { secret: '', grants: ['password'], tokenLifetimeSecs: 1200 },
+    },
+    users: {
+      jane: { password: 'right', scopes: ['logs.admin', 'openid'] },
+      joe: { password: 'j', scopes: [] },
+    },
+  });
+  authorization = await adminAuthorization(platform);
+});
+afterEach(() => platform.faults.clear());
+afterAll(() => platform.stop());
+
+function get(path: string, headers: Record<string, string> = { authorization }): Promise<ClientAnswer> {
+  return ask(platform.urls.logCache + path, { ca: platform.ca, headers });
+}
+
+function query(promql: string, headers?: Record<string, string>): Promise<ClientAnswer> {
+  const time = Math.floor(clock.now() / 1000);
+  return get(
+    `/api/v1/query?${new URLSearchParams({ query: promql, time: String(time) }).toString()}`,
+    headers,
+  );
+}
+
+describe('UAA', () => {
+  test('client_credentials yields a JWT with the authorities as scope, and a second less than its lifetime', async () => {
+    const answer = await askForToken(platform, { grant_type: 'client_credentials' });
+    expect(answer.status).toBe(200);
+    const token = JSON.parse(answer.body) as Record<string, unknown>;
+    expect(token).toMatchObject({
+      token_type: 'bearer',
+      expires_in: 43_199,
+      scope: 'doppler.firehose logs.admin',
+    });
+    expect(String(token['access_token']).split('.')).toHaveLength(3);
+    expect(token).not.toHaveProperty('refresh_token');
+  });
+
+  test('Basic credentials are form-decoded, so raw ones with % or + fail', async () => {
+    const form = { grant_type: 'client_credentials' };
+    expect((await askForToken(platform, form, basic('odd+id', 'a+b%c d'))).status).toBe(200);
+    const raw = `Basic ${Buffer.from('odd+id:a+b%c d').toString('base64')}`;
+    expect((await askForToken(platform, form, raw)).status).toBe(401);
+  });
+
+  test('the cf client has an empty secret and gets user tokens', async () => {
+    const form = { grant_type: 'password', username: 'jane', password: 'right' };
+    const answer = await askForToken(platform, form, basic('cf', ''));
+    expect(JSON.parse(answer.body)).toMatchObject({ expires_in: 1199, scope: 'logs.admin openid' });
+    expect(answer.body).toContain('refresh_token');
+  });
+
+  test.each([
+    ['a wrong secret', { grant_type: 'client_credentials' }, basic('tenant', 'no'), 401, 'invalid_client'],
+    [
+      'a wrong password',
+      { grant_type: 'password', username: 'jane', password: 'x' },
+      basic('cf', ''),
+      401,
+      'invalid_client',
+    ],
+    [
+      'a grant the client may not use',
+      { grant_type: 'password' },
+      basic('tenant', 'tenant'),
+      401,
+      'invalid_client',
+    ],
+    ['no grant type', {}, basic('tenant', 'tenant'), 400, 'invalid_request'],
+    [
+      'an unknown grant type',
+      { grant_type: 'magic' },
+      basic('tenant', 'tenant'),
+      400,
+      'unsupported_grant_type',
+    ],
+    [
+      'a scope it does not have',
+      { grant_type: 'client_credentials', scope: 'uaa.admin' },
+      basic('tenant', 'tenant'),
+      400,
+      'invalid_scope',
+    ],
+  ])('refuses %s', async (_what, form, header, status, error) => {
+    const answer = await askForToken(platform, form, header);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({ error });
+  });
+
+  test('five wrong passwords lock the user for five minutes', async () => {
+    const ask5 = (password: string) =>
+      askForToken(platform, { grant_type: 'password', username: 'joe', password }, basic('cf', ''));
+    for (let i = 0; i < 5; i++) expect((await ask5('wrong')).body).toContain('Bad credentials');
+    expect((await ask5('j')).body).toContain('locked');
+    await clock.advance(300_001);
+    expect((await ask5('j')).status).toBe(200);
+  });
+});
+
+describe('the auth proxy', () => {
+  const path = '/api/v1/read/shop';
+
+  test('traps A3-1: answers 404 with an empty body to everyone it refuses', async () => {
+    for (const headers of [{}, { authorization: 'bearer nonsense' }, { authorization: 'bearer a.b.c' }]) {
+      expect(await get(path, headers)).toMatchObject({ status: 404, body: '' });
+      expect((await query(`cpu{source_id="shop"}`, headers)).status).toBe(404);
+    }
+    expect((await get('/somewhere')).body).toBe('404 page not found\n');
+  });
+
+  test('refuses a token of another authority, an expired one, and a revoked one', async () => {
+    expect((await get(path)).status).toBe(200);
+    const [head = '', payload = ''] = authorization.split('.');
+    expect((await get(path, { authorization: `${head}.${payload}.AAAA` })).status).toBe(404);
+    const old = await adminAuthorization(platform);
+    platform.tokens.revokeAll();
+    expect((await get(path, { authorization: old })).status).toBe(404);
+    authorization = await adminAuthorization(platform);
+    expect((await get(path)).status).toBe(200);
+    await clock.advance(43_200_000);
+    expect((await get(path)).status).toBe(404);
+    authorization = await adminAuthorization(platform);
+  });
+
+  test('lets a token without admin scope read its own apps only', async () => {
+    const answer = await askForToken(
+      platform,
+      { grant_type: 'client_credentials' },
+      basic('tenant', 'tenant'),
+    );
+    const tenant = `bearer ${(JSON.parse(answer.body) as { access_token: string }).access_token}`;
+    expect((await get(path, { authorization: tenant })).status).toBe(200);
+    expect((await get('/api/v1/read/bank', { authorization: tenant })).status).toBe(404);
+    expect((await query(`cpu{source_id=~"shop|bank"}`, { authorization: tenant })).status).toBe(404);
+  });
+
+  test('tells its version to anyone', async () => {
+    expect((await get('/api/v1/info', {})).body.trim()).toBe('{"version":"3.2.12","vm_uptime":"789"}');
+  });
+});
+
+describe('log-cache', () => {
+  test('answers a read in protojson', async () => {
+    platform.logCache.inject({
+      timestampUs: clock.now() * 1000 - 1,
+      sourceId: 'odd/source',
+      instanceId: '',
+      tags: {},
+      body: { type: 'GAUGE', metrics: { jobs: { unit: '', value: NaN } } },
+    });
+    const { status, body } = await get('/api/v1/read/odd%2Fsource');
+    expect(status).toBe(200);
+    expect(JSON.parse(body)).toEqual({
+      envelopes: {
+        batch: [
+          {
+            timestamp: `${clock.now() * 1000 - 1}000`,
+            source_id: 'odd/source',
+            instance_id: '',
+            deprecated_tags: {},
+            tags: {},
+            gauge: { metrics: { jobs: { unit: '', value: 'NaN' } } },
+          },
+        ],
+      },
+    });
+  });
+
+  test.each([
+    ['limit=1001', 500, 2],
+    ['start_time=5&end_time=2', 500, 2],
+    ['name_filter=(', 500, 2],
+    ['limit=abc', 400, 3],
+    ['limit=1&limit=2', 400, 3],
+    ['envelope_types=NOISE', 400, 3],
+    ['descending=perhaps', 400, 3],
+  ])('refuses %s with %i', async (parameters, status, code) => {
+    const answer = await get(`/api/v1/read/shop?${parameters}`);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({ code, details: [] });
+  });
+
+  test('takes camelCase names, enum numbers and ANY', async () => {
+    const read = async (parameters: string) => {
+      const { body } = await get(`/api/v1/read/shop?limit=1000&${parameters}`);
+      return (JSON.parse(body) as { envelopes: { batch: object[] } }).envelopes.batch;
+    };
+    expect(await read('envelopeTypes=3&nameFilter=^cpu$')).toEqual(
+      await read('envelope_types=GAUGE&name_filter=^cpu$&envelope_types=ANY'),
+    );
+  });
+
+  test('answers a query with numbers as text and the time in ms', async () => {
+    const { body } = await query(
+      `sum by (source_id) (count_over_time(http{source_id="shop",peer_type="Client"}[40s])) / 40`,
+    );
+    const time = Math.floor(clock.now() / 1000).toFixed(3);
+    expect(body).toBe(
+      `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"source_id":"shop"},"value":[${time},"50"]}]}}\n`,
+    );
+  });
+
+  test.each([
+    ['sum(', 400, 'bad_data'],
+    ['1 + 1', 400, 'bad_data'],
+    ['cpu{source_id="shop"} + memory', 500, 'internal'],
+    ['count_over_time(http{source_id="shop"}[90s])', 500, 'internal'],
+  ])('refuses the query %s with %i', async (promql, status, errorType) => {
+    const answer = await query(promql);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({ status: 'error', errorType });
+  });
+
+  test('a time that is none is an error', async () => {
+    const { status, body } = await get(`/api/v1/query?query=cpu{source_id="shop"}&time=noon`);
+    expect([status, (JSON.parse(body) as { error: string }).error]).toEqual([
+      500,
+      'cannot parse "noon" to a valid Unix or RFC3339 timestamp',
+    ]);
+  });
+});
+
+describe('faults', () => {
+  const path = '/api/v1/read/shop?name_filter=^cpu$';
+
+  test('a status is answered as often as asked for, for the app asked for', async () => {
+    platform.faults.set({
+      server: 'logCache',
+      operation: 'read',
+      app: 'shop',
+      times: 2,
+      fault: { kind: 'status', status: 503 },
+    });
+    expect((await get('/api/v1/read/bank')).status).toBe(200);
+    expect([(await get(path)).status, (await get(path)).status, (await get(path)).status]).toEqual([
+      503, 503, 200,
+    ]);
+  });
+
+  test('reset and cut break the connection', async () => {
+    for (const kind of ['reset', 'cut'] as const) {
+      const fault = platform.faults.set({ server: 'logCache', fault: { kind } });
+      await expect(get(path)).rejects.toThrow();
+      fault.lift();
+    }
+  });
+
+  test('garbage, empty and NaN answers', async () => {
+    const during = async (kind: 'garbage' | 'empty' | 'nan' | 'unauthorized') => {
+      const fault = platform.faults.set({ server: 'logCache', fault: { kind } });
+      const answers = await Promise.all([get(path), query('cpu{source_id="shop"}')]);
+      fault.lift();
+      return answers.map(({ status, body }) => `${status} ${body.trim()}`);
+    };
+    expect(await during('garbage')).toEqual(['200 <html>maintenance</html>', '200 <html>maintenance</html>']);
+    expect(await during('empty')).toEqual([
+      '200 {"envelopes":{"batch":[]}}',
+      '200 {"status":"success","data":{"resultType":"vector","result":[]}}',
+    ]);
+    expect((await during('nan'))[0]).toContain('"value":"NaN"');
+    expect(await during('unauthorized')).toEqual(['404 ', '404 ']);
+  });
+
+  test('a hanging answer comes when the fault is lifted, a stalled one is finished then', async () => {
+    for (const kind of ['hang', 'stall'] as const) {
+      const fault = platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind } });
+      const answer = get(path);
+      while (platform.faults.list()[0]?.hits === 0) await new Promise(setImmediate);
+      fault.lift();
+      expect((await answer).body).toContain('"batch":[{');
+    }
+  });
+
+  test('a delayed answer takes its time', async () => {
+    platform.faults.set({ server: 'uaa', fault: { kind: 'delay', ms: 4000 } });
+    const answer = askForToken(platform, { grant_type: 'client_credentials' });
+    await clock.timersPending();
+    expect(clock.nextTimerInMs).toBe(4000);
+    await clock.advance(4000);
+    expect((await answer).status).toBe(200);
+  });
+
+  test('a server that is down refuses connections, and comes back on the same port', async () => {
+    await platform.takeDown('logCache');
+    await expect(get(path)).rejects.toThrow('ECONNREFUSED');
+    await platform.bringUp('logCache');
+    expect((await get(path)).status).toBe(200);
+  });
+});
+
+test('the books count requests, envelopes and bytes by kind', async () => {
+  const before = structuredClone(platform.books.of('read'));
+  const { body } = await get('/api/v1/read/shop?limit=1000&name_filter=^cpu$');
+  const { batch } = (JSON.parse(body) as { envelopes: { batch: object[] } }).envelopes;
+  await platform.books.until((books) => books.of('read').requests > before.requests);
+  const { requests, envelopes, bytes, byStatus } = platform.books.of('read');
+  expect(requests - before.requests).toBe(1);
+  expect(envelopes - before.envelopes).toBe(batch.length);
+  expect(bytes - before.bytes).toBe(Buffer.byteLength(body));
+  expect((byStatus['200'] ?? 0) - (before.byStatus['200'] ?? 0)).toBe(1);
+});
