@@ -8,19 +8,19 @@ export type EnvelopeType = (typeof envelopeTypes)[number];
 
 export type Tags = Readonly<Record<string, string>>;
 
-export interface GaugeBody {
+interface GaugeBody {
   readonly type: 'GAUGE';
   /** The syslog ingress makes one envelope per metric; injected envelopes may hold several. */
   readonly metrics: Readonly<Record<string, { readonly unit: string; readonly value: number }>>;
 }
 
-export interface CounterBody {
+interface CounterBody {
   readonly type: 'COUNTER';
   readonly name: string;
   readonly total: number;
 }
 
-export interface TimerBody {
+interface TimerBody {
   readonly type: 'TIMER';
   readonly name: string;
   /** Microseconds since the epoch. */
@@ -28,18 +28,18 @@ export interface TimerBody {
   readonly stopUs: number;
 }
 
-export interface LogBody {
+interface LogBody {
   readonly type: 'LOG';
   readonly payload: string;
 }
 
-export interface EventBody {
+interface EventBody {
   readonly type: 'EVENT';
   readonly title: string;
   readonly body: string;
 }
 
-export type EnvelopeBody = GaugeBody | CounterBody | TimerBody | LogBody | EventBody;
+type EnvelopeBody = GaugeBody | CounterBody | TimerBody | LogBody | EventBody;
 
 export interface Envelope {
   readonly timestampUs: number;
@@ -79,7 +79,7 @@ function identityJson(sourceId: string, instanceId: string, tags: Tags): string 
 }
 
 /** Microseconds as decimal nanoseconds. */
-export function nanoseconds(us: number): string {
+function nanoseconds(us: number): string {
   return us === 0 ? '0' : `${us}000`;
 }
 

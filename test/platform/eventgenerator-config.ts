@@ -21,6 +21,9 @@ export interface EventgeneratorConfigOptions {
   readonly breachDurationSecs?: number;
   readonly httpClientTimeoutSecs?: number;
   readonly breaker?: { readonly initialSecs: number; readonly maxSecs: number; readonly failures: number };
+  /** What the CF server accepts in XFCC. */
+  readonly orgGuid?: string;
+  readonly spaceGuid?: string;
   readonly grant?: 'client_credentials' | 'password';
   readonly logLevel?: string;
 }
@@ -33,10 +36,6 @@ export interface WrittenConfig {
   /** Removes the file and the certificates. */
   remove(): Promise<void>;
 }
-
-/** Organisation and space that the CF server accepts in XFCC. */
-export const validOrgGuid = 'platform-org';
-export const validSpaceGuid = 'platform-space';
 
 /**
  * Writes a configuration that any eventgenerator understands (`-c FILE`), and its certificates into a folder beside
@@ -91,7 +90,10 @@ function configuration(
     server: { port: ports.api, tls },
     cf_server: {
       port: ports.cf,
-      xfcc: { valid_org_guid: validOrgGuid, valid_space_guid: validSpaceGuid },
+      xfcc: {
+        valid_org_guid: options.orgGuid ?? 'platform-org',
+        valid_space_guid: options.spaceGuid ?? 'platform-space',
+      },
     },
     health: { server_config: { port: ports.health }, readiness_enabled: true },
     db: {

@@ -15,7 +15,7 @@ export type Operation = (typeof operations)[number];
  * - `garbage`: answers 200 with a body that is no JSON
  * - `empty`: log-cache answers 200 and nothing in it, as it does while a node is down
  * - `unauthorized`: log-cache answers its 404, UAA and the scaling engine 401
- * - `nan`: every gauge value is NaN
+ * - `nan`: every gauge value of a read is NaN
  */
 export type Fault =
   | { readonly kind: 'delay'; readonly ms: number }

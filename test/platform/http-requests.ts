@@ -45,7 +45,7 @@ export function tallyRequests(
 ): RequestTally {
   const tally: RequestTally = { count: 0, sumUs: 0, minUs: Infinity, maxUs: -Infinity };
   const longerUs = peer === 'Server' ? serverLongerUs : 0;
-  for (let second = Math.floor(fromUs / 1e6); second * 1e6 < toUs; second++) {
+  for (let second = firstSecond(container, fromUs); second * 1e6 < endUs(container, toUs); second++) {
     const count = requestsInSecond(app, container, second);
     if (count === 0) continue;
     const meanUs = meanDurationUs(app, second) + longerUs;
@@ -76,12 +76,21 @@ export function* requestsBetween(
   fromUs: number,
   toUs: number,
 ): Generator<SimulatedRequest> {
-  for (let second = Math.floor(fromUs / 1e6); second * 1e6 < toUs; second++) {
+  for (let second = firstSecond(container, fromUs); second * 1e6 < endUs(container, toUs); second++) {
     const count = requestsInSecond(app, container, second);
     for (const request of requestsOfSecond(app, container, peer, second, count)) {
       if (request.timestampUs >= fromUs && request.timestampUs < toUs) yield request;
     }
   }
+}
+
+function firstSecond(container: Container, fromUs: number): number {
+  return Math.floor(Math.max(fromUs, container.startedUs) / 1e6);
+}
+
+/** Whoever is stopped still answers the requests of that second. */
+function endUs(container: Container, toUs: number): number {
+  return Math.min(toUs, container.stoppedUs + 1e6);
 }
 
 /** Who runs at the beginning of a second gets all its requests: so the number is fixed before the second is over. */

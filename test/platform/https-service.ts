@@ -63,9 +63,8 @@ export class HttpsService {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const exchange = new Exchange(request, response, this.options.clock);
     try {
-      await this.options.handle(exchange);
+      await this.options.handle(new Exchange(request, response, this.options.clock));
     } catch (error) {
       this.options.log.error(`${this.options.name}.request-failed`, error);
       response.destroy();

@@ -10,7 +10,7 @@ export interface Load {
 /** The load at a time in seconds since the platform started (negative before). Must be a pure function. */
 export type LoadScript = (secs: number) => Load;
 
-export const noLoad: Load = { requestsPerSecond: 0, cpuPercent: 0, memoryMiB: 0 };
+const noLoad: Load = { requestsPerSecond: 0, cpuPercent: 0, memoryMiB: 0 };
 
 export function constantLoad(load: Partial<Load>): LoadScript {
   const complete = { ...noLoad, ...load };

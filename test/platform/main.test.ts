@@ -93,6 +93,9 @@ test('runs with policies in a database and a configuration file, and removes bot
     const told = await control(`${ready.control}/truth/${(apps as { guid: string }[])[0]?.guid}/cpu`);
     expect((told.body as object[]).length).toBeGreaterThan(0);
 
+    const asked = await control(`${ready.control}/requests/${(apps as { guid: string }[])[0]?.guid}`);
+    expect(asked.body).toHaveLength(2);
+
     const fault = { server: 'logCache', operation: 'read', fault: { kind: 'hang' } };
     expect(await control(`${ready.control}/faults`, 'POST', fault)).toMatchObject({ status: 200 });
     expect(await control(`${ready.control}/faults`)).toMatchObject({ body: [fault] });

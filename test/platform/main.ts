@@ -116,13 +116,26 @@ function print(value: object): void {
   process.stdout.write(JSON.stringify(value) + '\n');
 }
 
-/** Resolves at the first SIGINT or SIGTERM; the second one ends the process at once. */
+/** Ctrl-C reaches this process twice when npm passes the terminal's signal on. */
+const sameSignalMs = 1000;
+
+/**
+ * Resolves at the first SIGINT or SIGTERM; a later one ends the process at once. Rejects at an error that nobody
+ * caught, so that PostgreSQL, which has its own process group, does not outlive this process.
+ */
 function firstSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let signals = 0;
-    const onSignal = () => (++signals === 1 ? resolve() : process.exit(130));
+  return new Promise((resolve, reject) => {
+    let firstAtMs: number | undefined;
+    const onSignal = () => {
+      firstAtMs ??= performance.now();
+      if (performance.now() - firstAtMs > sameSignalMs) process.exit(130);
+      resolve();
+    };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
+    process.on('uncaughtException', reject);
+    // Whoever read the output may be gone.
+    process.stdout.on('error', () => {});
   });
 }
 

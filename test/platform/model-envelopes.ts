@@ -73,8 +73,9 @@ function addContainerMetrics(
   fromUs: number,
   toUs: number,
 ): void {
-  const tags = container.tags();
   const firstTick = container.tickAtOrAfter(Math.max(fromUs - tickSpanUs, container.startedUs));
+  if (container.tickTimeUs(firstTick) >= Math.min(toUs, container.stoppedUs)) return;
+  const tags = container.tags();
   for (let tick = firstTick; ; tick++) {
     const tickUs = container.tickTimeUs(tick);
     if (tickUs >= toUs || tickUs >= container.stoppedUs) return;
@@ -136,6 +137,7 @@ function addTimers(
   fromUs: number,
   toUs: number,
 ): void {
+  if (container.startedUs >= toUs || container.stoppedUs < fromUs - 1e6) return;
   const peers = [
     { peer: 'Client', tags: container.clientTags(), instanceId: container.instanceId },
     { peer: 'Server', tags: container.serverTags(), instanceId: '0' },

@@ -58,7 +58,7 @@ const numbers = {
   },
 } as const satisfies Readonly<Record<string, NumberOption>>;
 
-export type NumberName = keyof typeof numbers;
+type NumberName = keyof typeof numbers;
 
 export interface PlatformCommand {
   readonly numbers: Readonly<Record<NumberName, number>>;

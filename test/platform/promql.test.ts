@@ -51,7 +51,7 @@ describe('the queries of autoscalers', () => {
       `avg by (instance_id) (max_over_time(http{source_id='shop',peer_type='Client'}[40s])) / (1000 * 1000)`,
     );
     expect(samples.map(({ value }) => value)).toEqual(
-      truth.requests('shop', ...windowUs).map(({ meanNs }) => meanNs / 1e6),
+      truth.requests('shop', ...windowUs).map(({ sumNs, count }) => sumNs / count / 1e6),
     );
     expect(samples[0]?.value).toBeCloseTo(40, 5);
   });

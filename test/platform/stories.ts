@@ -40,7 +40,7 @@ export interface StoryOptions {
   readonly seed: number;
 }
 
-export interface PolicyJson {
+interface PolicyJson {
   readonly instance_min_count: number;
   readonly instance_max_count: number;
   readonly scaling_rules: readonly {

@@ -19,7 +19,8 @@ export interface TrueRequests {
   readonly instanceId: string;
   readonly processInstanceId: string;
   readonly count: number;
-  readonly meanNs: number;
+  /** Of the response times, in ns. */
+  readonly sumNs: number;
 }
 
 /** The value that an eventgenerator should come to. */
@@ -66,7 +67,7 @@ export class Truth {
       const { count, sumUs } = tallyRequests(app, container, 'Client', fromUs, untilUs);
       if (count === 0) return [];
       const { instanceId, processInstanceId } = container;
-      return [{ instanceId, processInstanceId, count, meanNs: (sumUs * 1000) / count }];
+      return [{ instanceId, processInstanceId, count, sumNs: sumUs * 1000 }];
     });
   }
 
@@ -106,9 +107,9 @@ export class Truth {
     const throughput = metricType === 'throughput';
     // Two containers with one index are one instance to PromQL, which groups by the envelope's instance id.
     const instances = new Map<string, { count: number; sumNs: number }>();
-    for (const { instanceId, count, meanNs } of this.requests(appId, fromUs, toUs)) {
+    for (const { instanceId, count, sumNs } of this.requests(appId, fromUs, toUs)) {
       const instance = instances.get(instanceId) ?? { count: 0, sumNs: 0 };
-      instances.set(instanceId, { count: instance.count + count, sumNs: instance.sumNs + count * meanNs });
+      instances.set(instanceId, { count: instance.count + count, sumNs: instance.sumNs + sumNs });
     }
     const values = [...instances.values()].map(({ count, sumNs }) =>
       ceil(throughput ? count / secs : sumNs / count / 1e6),

@@ -6,7 +6,7 @@ import { requestsBetween, tallyRequests, type PeerType } from '../http-requests.
 import type { LogCacheStore } from '../log-cache-store.js';
 import { sourceIdsOf, type Matcher, type Selector } from './expression.js';
 
-export interface Point {
+interface Point {
   readonly timeUs: number;
   readonly value: number;
 }

@@ -1,0 +1,90 @@
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { ManualClock } from '../support/manual-clock.js';
+import { adminAuthorization, ask, askForToken, type ClientAnswer } from './client.js';
+import { constantLoad } from './load-script.js';
+import { startPlatform, type Platform } from './platform.js';
+
+const clock = new ManualClock();
+const path = '/api/v1/read/shop?name_filter=^cpu$';
+let platform: Platform;
+let authorization: string;
+
+beforeAll(async () => {
+  const load = constantLoad({ requestsPerSecond: 50, cpuPercent: 100 });
+  platform = await startPlatform({ clock, apps: [{ guid: 'shop', load, instances: 2 }] });
+  authorization = await adminAuthorization(platform);
+});
+afterEach(() => platform.faults.clear());
+afterAll(() => platform.stop());
+
+function get(pathname: string): Promise<ClientAnswer> {
+  return ask(platform.urls.logCache + pathname, { ca: platform.ca, headers: { authorization } });
+}
+
+function query(promql: string): Promise<ClientAnswer> {
+  return get(`/api/v1/query?${new URLSearchParams({ query: promql }).toString()}`);
+}
+
+test('a status is answered as often as asked for, for the app asked for', async () => {
+  platform.faults.set({
+    server: 'logCache',
+    operation: 'read',
+    app: 'shop',
+    times: 2,
+    fault: { kind: 'status', status: 503 },
+  });
+  expect((await get('/api/v1/read/bank')).status).toBe(200);
+  expect([(await get(path)).status, (await get(path)).status, (await get(path)).status]).toEqual([
+    503, 503, 200,
+  ]);
+});
+
+test('reset and cut break the connection', async () => {
+  for (const kind of ['reset', 'cut'] as const) {
+    const fault = platform.faults.set({ server: 'logCache', fault: { kind } });
+    await expect(get(path)).rejects.toThrow();
+    fault.lift();
+  }
+});
+
+test('garbage, empty and NaN answers', async () => {
+  const during = async (kind: 'garbage' | 'empty' | 'nan' | 'unauthorized') => {
+    const fault = platform.faults.set({ server: 'logCache', fault: { kind } });
+    const answers = await Promise.all([get(path), query('cpu{source_id="shop"}')]);
+    fault.lift();
+    return answers.map(({ status, body }) => `${status} ${body.trim()}`);
+  };
+  expect(await during('garbage')).toEqual(['200 <html>maintenance</html>', '200 <html>maintenance</html>']);
+  expect(await during('empty')).toEqual([
+    '200 {"envelopes":{"batch":[]}}',
+    '200 {"status":"success","data":{"resultType":"vector","result":[]}}',
+  ]);
+  expect((await during('nan'))[0]).toContain('"value":"NaN"');
+  expect(await during('unauthorized')).toEqual(['404 ', '404 ']);
+});
+
+test('a hanging answer comes when the fault is lifted, a stalled one is finished then', async () => {
+  for (const kind of ['hang', 'stall'] as const) {
+    const fault = platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind } });
+    const answer = get(path);
+    while (platform.faults.list()[0]?.hits === 0) await new Promise(setImmediate);
+    fault.lift();
+    expect((await answer).body).toContain('"batch":[{');
+  }
+});
+
+test('a delayed answer takes its time', async () => {
+  platform.faults.set({ server: 'uaa', fault: { kind: 'delay', ms: 4000 } });
+  const answer = askForToken(platform, { grant_type: 'client_credentials' });
+  await clock.timersPending();
+  expect(clock.nextTimerInMs).toBe(4000);
+  await clock.advance(4000);
+  expect((await answer).status).toBe(200);
+});
+
+test('a server that is down refuses connections, and comes back on the same port', async () => {
+  await platform.takeDown('logCache');
+  await expect(get(path)).rejects.toThrow('ECONNREFUSED');
+  await platform.bringUp('logCache');
+  expect((await get(path)).status).toBe(200);
+});
