@@ -1,0 +1,106 @@
+import type { Metrics } from '../observability/metrics.js';
+import type { AppMetric } from './app-metric.js';
+import type { HistoryQuery } from './history-reader.js';
+import { Ring, type Series } from './ring.js';
+
+/**
+ * No ring grows beyond this: a breach duration of 3600 s, the longest that the policy schema allows, stays below it
+ * at every collection interval from 200 ms. A rule that asks for more never has enough samples, and never fires.
+ */
+const MAX_RING_POINTS = 20_000;
+
+/**
+ * Points that a ring must hold for its longest rule: a tenth more than the breach duration has collections, because
+ * rounds drift and a point before the breach duration is needed too; never fewer than the configured cache size.
+ */
+export function ringCapacity(
+  cacheSize: number,
+  longestBreachDurationSecs: number,
+  collectionIntervalMs: number,
+): number {
+  const forLongestRule = Math.ceil((longestBreachDurationSecs * 1000 * 11) / (collectionIntervalMs * 10)) + 2;
+  return Math.min(MAX_RING_POINTS, Math.max(cacheSize, forLongestRule));
+}
+
+/**
+ * The histories in memory: a ring per app and metric type, for the apps this process collects. It holds what was
+ * recorded or seeded and not yet retained away, nothing else, so its size follows the policies in force.
+ */
+export class History {
+  readonly #apps = new Map<string, Map<string, Ring>>();
+  readonly #metrics: Pick<Metrics, 'historyRings'>;
+  #rings = 0;
+
+  constructor(metrics: Pick<Metrics, 'historyRings'>) {
+    this.#metrics = metrics;
+  }
+
+  /** Adds an app's newest app metric. False if a ring cannot hold it (negative timestamp, or beyond int64). */
+  record(metric: AppMetric, capacity: number): boolean {
+    return this.#ringFor(metric.appId, metric.metricType, capacity).append(
+      metric.timestampNs,
+      metric.value,
+      metric.unit,
+    );
+  }
+
+  /** Puts what the database has of one history before what was recorded here, in any order. */
+  seed(appId: string, metricType: string, points: readonly AppMetric[], capacity: number): void {
+    this.#ringFor(appId, metricType, capacity).seed(points);
+  }
+
+  series(appId: string, metricType: string): Series | undefined {
+    return this.#apps.get(appId)?.get(metricType);
+  }
+
+  /**
+   * The answer to a history query, or null if only the database has all of it. Only for apps that this process
+   * collects now: of others the ring lacks what their owner has recorded since.
+   */
+  range(query: HistoryQuery): AppMetric[] | null {
+    const ring = this.#apps.get(query.appId)?.get(query.metricType);
+    if (!ring?.coversFrom(query.startNs)) return null;
+    const { appId, metricType } = query;
+    const found: AppMetric[] = [];
+    for (let age = 0; age < ring.size; age++) {
+      const timestampNs = ring.timestampAt(age);
+      if (timestampNs < query.startNs) break;
+      if (timestampNs > query.endNs) continue;
+      const value = ring.valueAt(age);
+      found.push({ appId, metricType, value, unit: value === null ? '' : ring.unit, timestampNs });
+    }
+    return query.order === 'DESC' ? found : found.reverse();
+  }
+
+  /** Drops every history but these: app id to its rules' metric types. */
+  retain(wanted: ReadonlyMap<string, ReadonlySet<string>>): void {
+    for (const [appId, rings] of this.#apps) {
+      const types = wanted.get(appId);
+      for (const metricType of rings.keys()) {
+        if (!types?.has(metricType) && rings.delete(metricType)) this.#rings--;
+      }
+      if (rings.size === 0) this.#apps.delete(appId);
+    }
+    this.#metrics.historyRings.set(this.#rings);
+  }
+
+  /** Drops every history of one app. */
+  forget(appId: string): void {
+    this.#rings -= this.#apps.get(appId)?.size ?? 0;
+    this.#apps.delete(appId);
+    this.#metrics.historyRings.set(this.#rings);
+  }
+
+  #ringFor(appId: string, metricType: string, capacity: number): Ring {
+    let rings = this.#apps.get(appId);
+    if (!rings) this.#apps.set(appId, (rings = new Map<string, Ring>()));
+    let ring = rings.get(metricType);
+    if (!ring) {
+      rings.set(metricType, (ring = new Ring(capacity)));
+      this.#metrics.historyRings.set(++this.#rings);
+    } else if (ring.capacity !== capacity) {
+      ring.resize(capacity);
+    }
+    return ring;
+  }
+}
