@@ -1,0 +1,76 @@
+import type { Series } from '../history/ring.js';
+import { directionOf, type AppPolicy, type Direction, type ScalingRule } from '../policy/policy.js';
+import type { Trigger } from '../scaling-engine/trigger.js';
+import { breachDurationSecs, breachTerms, judge, type EvaluationSettings } from './breach-rule.js';
+import type { Decision, HeldReason, RuleVerdict } from './decision.js';
+
+/** The histories that rules are judged by. */
+export interface Histories {
+  series(appId: string, metricType: string): Series | undefined;
+}
+
+/** What keeps a trigger from being posted. */
+export interface Hold {
+  readonly reason: HeldReason;
+  /** Wall-clock ms; absent where unknown. */
+  readonly untilMs?: number;
+}
+
+/** What stands between a rule that fires and its post, as seen at one moment. */
+export interface Gate {
+  /** Wall-clock ms while a cool-down runs, else null. */
+  readonly coolDownUntilMs: number | null;
+  /** All that holds a trigger of this direction back, the most telling first; empty lets it pass. */
+  holds(direction: Direction): readonly Hold[];
+}
+
+/**
+ * Evaluates one app at atNs. Rules are judged in policy order, and the first that fires ends the round, also when it
+ * is then held back: otherwise a scale-out that has to wait would make way for a scale-in that contradicts it.
+ */
+export function decide(
+  policy: AppPolicy,
+  histories: Histories,
+  atNs: bigint,
+  gate: Gate,
+  settings: EvaluationSettings,
+): Decision {
+  if (gate.coolDownUntilMs !== null) {
+    return { outcome: 'held', reason: 'cooling-down', untilMs: gate.coolDownUntilMs };
+  }
+  const verdicts: RuleVerdict[] = [];
+  for (const rule of policy.rules) {
+    const series = histories.series(policy.appId, rule.metricType);
+    const verdict = judge(series, breachTerms(rule, settings), atNs);
+    if (verdict !== 'fires') {
+      verdicts.push({ rule, reason: verdict });
+      continue;
+    }
+    const holds = gate.holds(directionOf(rule));
+    const trigger = triggerOf(policy.appId, rule, series?.unit ?? '', settings);
+    return heldBy(holds, rule) ?? { outcome: 'fired', rule, trigger };
+  }
+  return { outcome: 'not-fired', verdicts };
+}
+
+/** Held for the first reason, until the last of all known times; null if nothing holds. */
+export function heldBy(holds: readonly Hold[], rule: ScalingRule): Decision | null {
+  const [first] = holds;
+  if (!first) return null;
+  const ends = holds.flatMap(({ untilMs }) => (untilMs === undefined ? [] : [untilMs]));
+  const until = ends.length > 0 ? { untilMs: Math.max(...ends) } : {};
+  return { outcome: 'held', reason: first.reason, rule, ...until };
+}
+
+function triggerOf(appId: string, rule: ScalingRule, unit: string, settings: EvaluationSettings): Trigger {
+  return {
+    app_id: appId,
+    metric_type: rule.metricType,
+    metric_unit: unit,
+    breach_duration_secs: breachDurationSecs(rule, settings.defaultBreachDurationSecs),
+    threshold: rule.threshold,
+    operator: rule.operator,
+    cool_down_secs: rule.coolDownSecs,
+    adjustment: rule.adjustment,
+  };
+}
