@@ -17,9 +17,10 @@ export type NotFiredReason = 'not-breached' | 'no-data' | 'not-enough-samples' |
  * - `breaker-open`: the app's breaker or the shared one is open
  * - `at-limit-backoff`: the scaling engine ignored this direction lately
  * - `lease-lost`: this member may not post until it has a lease again
+ * - `engine-busy`: too many posts were in flight for a whole evaluation interval
  */
 export type HeldReason =
-  'cooling-down' | 'posted-recently' | 'breaker-open' | 'at-limit-backoff' | 'lease-lost';
+  'cooling-down' | 'posted-recently' | 'breaker-open' | 'at-limit-backoff' | 'lease-lost' | 'engine-busy';
 
 export interface RuleVerdict {
   readonly rule: ScalingRule;
