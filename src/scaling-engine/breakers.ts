@@ -1,0 +1,194 @@
+import type { Clock } from '../clock.js';
+import type { TriggerFault, TriggerResult } from './trigger.js';
+
+/** The shared breaker opens for this long, doubling while probes fail. */
+const SHARED_INITIAL_MS = 2_000;
+const SHARED_MAX_MS = 30_000;
+
+/** So many different apps failing in a row, with no success between them, are no coincidence but an outage. */
+const OUTAGE_APPS = 3;
+
+/** After its probe failed, an app leaves the next one to others for so long. */
+const PROBE_TURN_MS = 2_000;
+
+/** An app's back-off is up to this share longer than configured, lest apps that failed together return together. */
+const JITTER = 0.1;
+
+export type Permission =
+  | { readonly allowed: true }
+  /** untilMs: wall-clock ms when it is worth asking again. */
+  | { readonly allowed: false; readonly untilMs: number };
+
+export type SharedState = 'closed' | 'half-open' | 'open';
+
+/** Times are monotonic ms. Never changed in place, so that the row can keep what it takes back. */
+interface AppBreaker {
+  /** Since the last success. */
+  readonly failures: number;
+  /** Length of the last opening without jitter; 0 if it never opened. */
+  readonly backOffMs: number;
+  readonly openUntilMs: number;
+}
+
+const closedBreaker: AppBreaker = { failures: 0, backOffMs: 0, openUntilMs: -Infinity };
+
+interface SharedBreaker {
+  /** What opened it, or kept it open last. */
+  readonly cause: 'no-connection' | 'outage';
+  readonly openMs: number;
+  readonly untilMs: number;
+  /** The app whose probe failed last: others are given the next one first. */
+  readonly failedProbe: string | null;
+}
+
+export interface BreakerSettings {
+  readonly consecutiveFailureCount: number;
+  readonly backOffInitialIntervalMs: number;
+  readonly backOffMaxIntervalMs: number;
+}
+
+/**
+ * Decides which app may post to the scaling engine after failures. An app's own breaker opens for minutes, the shared
+ * one for seconds; what tells an app's fault from an outage is whether different apps fail one after the other.
+ * Why the failures of an outage are taken back: docs/decisions/0001-own-breakers.md.
+ *
+ * A post goes: `mayPost`, `posting`, then `record` with its result, or `abandoned` if it was not sent after all.
+ */
+export class Breakers {
+  readonly #clock: Clock;
+  readonly #settings: BreakerSettings;
+  readonly #random: () => number;
+  readonly #apps = new Map<string, AppBreaker>();
+  /** Different apps that failed as in an outage since the last success, each with its breaker before that. */
+  readonly #row = new Map<string, AppBreaker>();
+  #shared: SharedBreaker | null = null;
+  #probe: string | null = null;
+
+  constructor(deps: { clock: Clock; settings: BreakerSettings; random?: () => number }) {
+    this.#clock = deps.clock;
+    this.#settings = deps.settings;
+    this.#random = deps.random ?? Math.random;
+  }
+
+  mayPost(appId: string): Permission {
+    const nowMs = this.#clock.monotonic();
+    const openUntilMs = this.#apps.get(appId)?.openUntilMs ?? -Infinity;
+    if (nowMs < openUntilMs) return this.#deniedUntil(openUntilMs);
+    const shared = this.#shared;
+    if (!shared) return { allowed: true };
+    if (nowMs < shared.untilMs) return this.#deniedUntil(shared.untilMs);
+    if (this.#probe !== null) return this.#deniedUntil(nowMs + PROBE_TURN_MS);
+    // An app that always fails must not be the only one that is ever asked whether the engine is back.
+    const othersUntilMs = shared.untilMs + PROBE_TURN_MS;
+    if (shared.failedProbe === appId && nowMs < othersUntilMs) return this.#deniedUntil(othersUntilMs);
+    return { allowed: true };
+  }
+
+  /** Right after mayPost allowed it: under a half-open shared breaker this post is the probe. */
+  posting(appId: string): void {
+    if (this.#shared) this.#probe = appId;
+  }
+
+  /** The post was not sent after all. */
+  abandoned(appId: string): void {
+    if (this.#probe === appId) this.#probe = null;
+  }
+
+  record(appId: string, result: TriggerResult): void {
+    const wasProbe = this.#probe === appId;
+    this.abandoned(appId);
+    if (result.kind === 'failed') this.#failed(appId, result.fault, wasProbe);
+    else this.#succeeded(appId);
+  }
+
+  /** A new policy may have mended what the app was refused for. */
+  policyChanged(appId: string): void {
+    this.#apps.delete(appId);
+    if (this.#row.has(appId)) this.#row.set(appId, closedBreaker);
+  }
+
+  forget(appId: string): void {
+    this.policyChanged(appId);
+  }
+
+  /** For the metrics. */
+  state(): { readonly openApps: number; readonly shared: SharedState } {
+    const nowMs = this.#clock.monotonic();
+    let openApps = 0;
+    for (const { openUntilMs } of this.#apps.values()) if (nowMs < openUntilMs) openApps++;
+    const shared = this.#shared ? (nowMs < this.#shared.untilMs ? 'open' : 'half-open') : 'closed';
+    return { openApps, shared };
+  }
+
+  #succeeded(appId: string): void {
+    this.#apps.delete(appId);
+    this.#row.clear();
+    this.#closeShared();
+  }
+
+  #failed(appId: string, fault: TriggerFault, wasProbe: boolean): void {
+    if (this.#shared && wasProbe) {
+      if (!endsOutage(fault, this.#shared.cause)) return this.#reopenShared(this.#shared, appId, fault);
+      this.#closeShared();
+    } else if (this.#shared && fault !== 'rejected') {
+      return; // posted before the shared breaker opened, and failed for the same reason
+    }
+    if (fault === 'no-connection') return this.#openShared('no-connection');
+    // A refusal is about this app, and so perhaps was its failure before: it is no witness of an outage.
+    if (fault === 'rejected') this.#row.delete(appId);
+    else if (!this.#row.has(appId)) this.#row.set(appId, this.#apps.get(appId) ?? closedBreaker);
+    this.#countFailure(appId);
+    if (this.#row.size >= OUTAGE_APPS) this.#openShared('outage');
+  }
+
+  #countFailure(appId: string): void {
+    const { consecutiveFailureCount, backOffInitialIntervalMs, backOffMaxIntervalMs } = this.#settings;
+    const { failures, backOffMs, openUntilMs } = this.#apps.get(appId) ?? closedBreaker;
+    if (failures + 1 < consecutiveFailureCount) {
+      this.#apps.set(appId, { failures: failures + 1, backOffMs, openUntilMs });
+      return;
+    }
+    const nextMs = backOffMs > 0 ? Math.min(backOffMs * 2, backOffMaxIntervalMs) : backOffInitialIntervalMs;
+    const lengthMs = nextMs * (1 + JITTER * this.#random());
+    this.#apps.set(appId, {
+      failures: failures + 1,
+      backOffMs: nextMs,
+      openUntilMs: this.#clock.monotonic() + lengthMs,
+    });
+  }
+
+  #openShared(cause: SharedBreaker['cause']): void {
+    for (const [appId, before] of this.#row) {
+      if (before === closedBreaker) this.#apps.delete(appId);
+      else this.#apps.set(appId, before);
+    }
+    this.#row.clear();
+    const untilMs = this.#clock.monotonic() + SHARED_INITIAL_MS;
+    this.#shared = { cause, openMs: SHARED_INITIAL_MS, untilMs, failedProbe: null };
+  }
+
+  #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFault): void {
+    const openMs = Math.min(shared.openMs * 2, SHARED_MAX_MS);
+    const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
+    const untilMs = this.#clock.monotonic() + openMs;
+    this.#shared = { cause, openMs, untilMs, failedProbe: appId };
+  }
+
+  #closeShared(): void {
+    this.#shared = null;
+    this.#probe = null;
+  }
+
+  #deniedUntil(monotonicMs: number): Permission {
+    return { allowed: false, untilMs: this.#clock.now() + (monotonicMs - this.#clock.monotonic()) };
+  }
+}
+
+/**
+ * Whether a probe that failed shows nevertheless that the shared breaker's cause is gone: a refusal comes from a
+ * working engine, and any answer shows that connections can be made again; then the ordinary counting goes on.
+ */
+function endsOutage(fault: TriggerFault, cause: SharedBreaker['cause']): boolean {
+  if (fault === 'rejected') return true;
+  return cause === 'no-connection' && (fault === 'unavailable' || fault === 'bad-answer');
+}
