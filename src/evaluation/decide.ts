@@ -46,20 +46,18 @@ export function decide(
       verdicts.push({ rule, reason: verdict });
       continue;
     }
-    const holds = gate.holds(directionOf(rule));
-    const trigger = triggerOf(policy.appId, rule, series?.unit ?? '', settings);
-    return heldBy(holds, rule) ?? { outcome: 'fired', rule, trigger };
+    const [hold, ...more] = gate.holds(directionOf(rule));
+    if (hold) return heldBy([hold, ...more], rule);
+    return { outcome: 'fired', rule, trigger: triggerOf(policy.appId, rule, series?.unit ?? '', settings) };
   }
   return { outcome: 'not-fired', verdicts };
 }
 
-/** Held for the first reason, until the last of all known times; null if nothing holds. */
-export function heldBy(holds: readonly Hold[], rule: ScalingRule): Decision | null {
-  const [first] = holds;
-  if (!first) return null;
+/** Held for the first reason, until the last of all known times. */
+export function heldBy(holds: readonly [Hold, ...Hold[]], rule: ScalingRule): Decision {
   const ends = holds.flatMap(({ untilMs }) => (untilMs === undefined ? [] : [untilMs]));
   const until = ends.length > 0 ? { untilMs: Math.max(...ends) } : {};
-  return { outcome: 'held', reason: first.reason, rule, ...until };
+  return { outcome: 'held', reason: holds[0].reason, rule, ...until };
 }
 
 function triggerOf(appId: string, rule: ScalingRule, unit: string, settings: EvaluationSettings): Trigger {
