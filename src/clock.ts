@@ -39,6 +39,18 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** Resolves with true when the work has ended (well or not), with false if that takes longer than deadlineMs. */
+export async function endsWithin(clock: Clock, deadlineMs: number, work: Promise<unknown>): Promise<boolean> {
+  const deadline = new AbortController();
+  const ended = work.then(
+    () => true,
+    () => true,
+  );
+  const inTime = await Promise.race([ended, sleep(clock, deadlineMs, deadline.signal).then(() => false)]);
+  deadline.abort();
+  return inTime;
+}
+
 const NS_PER_MS = 1_000_000n;
 
 /** Whole milliseconds since the epoch to nanoseconds; fractions of a millisecond are dropped. */

@@ -6,7 +6,7 @@ import type { FailureKind } from '../log-cache/log-cache.js';
  * several apps at once because log-cache pays a Cloud Controller call for every query.
  */
 
-export const httpMetricTypes = ['throughput', 'responsetime'] as const;
+const httpMetricTypes = ['throughput', 'responsetime'] as const;
 export type HttpMetricType = (typeof httpMetricTypes)[number];
 
 export function isHttpMetricType(metricType: string): metricType is HttpMetricType {

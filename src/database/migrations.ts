@@ -21,7 +21,6 @@ const ownMigrations: readonly Migration[] = [
   instance_guid varchar(255) not null,
   instance_index integer not null,
   joined_at timestamptz not null,
-  renewed_at timestamptz not null,
   expires_at timestamptz not null,
   apps_owned integer not null default 0
 ) with (fillfactor = 50);`,

@@ -3,7 +3,7 @@ import type { AppMetric } from './app-metric.js';
 import type { HistoryQuery } from './history-reader.js';
 
 /** What a warm-up wants to know: the newest app metrics of one app and metric type, back to a time. */
-interface RecentQuery {
+export interface RecentQuery {
   readonly appId: string;
   readonly metricType: string;
   /** ns since the epoch, inclusive. */

@@ -12,9 +12,3 @@ export interface AppMetric {
   /** End of the stat window in ns since the epoch. */
   readonly timestampNs: bigint;
 }
-
-/** One app metric without the app, type and unit that its history has in common. */
-export interface HistoryPoint {
-  readonly timestampNs: bigint;
-  readonly value: bigint | null;
-}

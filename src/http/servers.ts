@@ -15,7 +15,7 @@ import { createReadiness, type ReadinessCheck } from './readiness.js';
 import type { ServerTls } from './server-tls.js';
 import { requireXfcc } from './xfcc-guard.js';
 
-type ServerName = 'api' | 'cf' | 'health';
+export type ServerName = 'api' | 'cf' | 'health';
 
 export type ServersConfig = Pick<
   Config,

@@ -48,7 +48,7 @@ export interface GaugeMetric {
   readonly value: number;
 }
 
-export interface ReadPage {
+interface ReadPage {
   readonly envelopes: readonly GaugeEnvelope[];
   /** Bytes of the answer's body. */
   readonly bytes: number;
@@ -60,7 +60,7 @@ export interface VectorSample {
   readonly value: number;
 }
 
-export interface QueryAnswer {
+interface QueryAnswer {
   readonly samples: readonly VectorSample[];
   readonly bytes: number;
 }

@@ -1,6 +1,8 @@
 /** Answers the question "is this app mine to collect and evaluate?" The answer may change at any time. */
 export interface Ownership {
   owns(appId: string): boolean;
+  /** Whether this process may work on apps at all, for the readiness endpoint. */
+  isUp(): boolean;
   /** The listener is called after answers may have changed. */
   onChange(listener: () => void): void;
 }

@@ -11,7 +11,7 @@ export interface IssuedCertificate {
   readonly chain: string;
 }
 
-export interface CertificateSubject {
+interface CertificateSubject {
   readonly commonName: string;
   /** All values go into one multi-valued RDN, as Diego's instance identity has them. */
   readonly organizationalUnits?: readonly string[];

@@ -1,0 +1,33 @@
+import type { Database } from '../database/database.js';
+import type { ReadinessCheck } from '../http/readiness.js';
+import type { LogCacheCollector } from './log-cache-collector.js';
+
+export interface CheckedParts {
+  readonly databases: { readonly policyDb: Database; readonly appMetricsDb: Database };
+  readonly logCache: Pick<LogCacheCollector, 'health' | 'tokens'>;
+  /** Whether this process may work on apps. */
+  readonly ownership: { isUp(): boolean };
+}
+
+/** Less than the readiness endpoint waits for a check. */
+const statementTimeoutMs = 3_000;
+
+/** What this process needs to do its work. */
+export function readinessChecks({ databases, logCache, ownership }: CheckedParts): ReadinessCheck[] {
+  const { tokens } = logCache;
+  const uaa: ReadinessCheck[] = tokens
+    ? [{ name: 'uaa', type: 'token', check: () => tokens.authorization().then(() => true) }]
+    : [];
+  return [
+    { name: 'policy_db', type: 'database', check: () => answers(databases.policyDb) },
+    { name: 'appmetrics_db', type: 'database', check: () => answers(databases.appMetricsDb) },
+    { name: 'log_cache', type: 'log-cache', check: async () => logCache.health.isUp() },
+    ...uaa,
+    { name: 'ownership', type: 'ownership', check: async () => ownership.isUp() },
+  ];
+}
+
+async function answers(database: Database): Promise<boolean> {
+  await database.query('select 1', [], { timeoutMs: statementTimeoutMs });
+  return true;
+}

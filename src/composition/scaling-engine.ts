@@ -1,0 +1,33 @@
+import type { Config } from '../config/config.js';
+import type { Releasers } from '../releasers.js';
+import {
+  createScalingEngineClient,
+  type ScalingEngineClient,
+} from '../scaling-engine/scaling-engine-client.js';
+import { openKeyPair } from '../tls/key-pair.js';
+import { trustedRoots } from '../tls/trust.js';
+import type { Surroundings } from './surroundings.js';
+
+/** The scaling engine's client, with the client certificate where one is configured (on Cloud Foundry always). */
+export async function openScalingEngine(
+  config: Pick<Config, 'scalingEngine' | 'httpClientTimeoutMs'>,
+  { clock, logger: parent, metrics, trust }: Surroundings,
+  releasers: Releasers,
+): Promise<ScalingEngineClient> {
+  const logger = parent.child('scaling-engine');
+  const { url, tls } = config.scalingEngine;
+  const keyPair =
+    tls.key && tls.cert
+      ? await openKeyPair({ key: tls.key, cert: tls.cert, name: 'scaling_engine', clock, logger, metrics })
+      : null;
+  if (keyPair) releasers.add('scaling engine certificate', () => keyPair.close());
+  const client = createScalingEngineClient({
+    url,
+    keyPair,
+    clock,
+    roots: await trustedRoots({ ca: tls.ca, ...trust, logger }),
+    timeoutMs: config.httpClientTimeoutMs,
+  });
+  releasers.add('scaling engine client', () => client.close());
+  return client;
+}

@@ -1,0 +1,184 @@
+import type { AddressInfo } from 'node:net';
+import { endsWithin } from './clock.js';
+import { createConcurrencyLimit } from './collection/concurrency-limit.js';
+import { createSchedule } from './collection/schedule.js';
+import { openLogCacheCollector } from './composition/log-cache-collector.js';
+import { openOwnership } from './composition/ownership.js';
+import { readinessChecks } from './composition/readiness-checks.js';
+import { openScalingEngine } from './composition/scaling-engine.js';
+import { openServers } from './composition/servers.js';
+import type { Surroundings } from './composition/surroundings.js';
+import type { Config } from './config/config.js';
+import { openDatabases } from './database/database.js';
+import { registerPoolMetrics } from './database/pool-metrics.js';
+import { Evaluator } from './evaluation/evaluator.js';
+import { Gates } from './evaluation/gates.js';
+import { createAppMetricStore } from './history/app-metric-store.js';
+import { AppMetricWriter } from './history/app-metric-writer.js';
+import { History } from './history/history.js';
+import { createLayeredHistoryReader } from './history/layered-history-reader.js';
+import { createWarmUp } from './history/warm-up.js';
+import type { Lifecycle } from './http/health-routes.js';
+import type { ServerName } from './http/servers.js';
+import { keepGaugesFresh } from './observability/fresh-gauges.js';
+import { PolicyPoller } from './policy/policy-poller.js';
+import { createPolicyStore } from './policy/policy-store.js';
+import { createReleasers } from './releasers.js';
+import { createRounds } from './rounds.js';
+import { Breakers } from './scaling-engine/breakers.js';
+import { createWorkload } from './workload.js';
+
+export interface Eventgenerator {
+  /** Where the servers listen. */
+  addresses(): Partial<Record<ServerName, AddressInfo>>;
+  /** Hands over, finishes or aborts what runs, writes what waits, and lets go of everything. Idempotent; never rejects. */
+  stop(): Promise<void>;
+}
+
+/** Time that rounds and posts under way have to end by themselves when the process stops. */
+const roundsDeadlineMs = 1_500;
+const flushDeadlineMs = 1_500;
+
+/**
+ * The composition root: builds every part, connects them and starts them in order. Rejects, with everything released
+ * again, when a part cannot be built; databases, UAA and log-cache that are away are no reason, they may come back.
+ */
+export async function startEventgenerator(
+  config: Config,
+  surroundings: Surroundings,
+): Promise<Eventgenerator> {
+  const { clock, logger, metrics } = surroundings;
+  const { aggregator } = config;
+  const settings = {
+    defaultBreachDurationSecs: config.defaultBreachDurationSecs,
+    collectionIntervalMs: aggregator.collectionIntervalMs,
+  };
+  const releasers = createReleasers(logger);
+  let lifecycle: Lifecycle = 'starting';
+
+  try {
+    const databases = await openDatabases(config.policyDb, config.appMetricsDb, {
+      clock,
+      logger: logger.child('database'),
+    });
+    releasers.add('databases', () => databases.close());
+    registerPoolMetrics(metrics.registry, databases);
+
+    const logCache = await openLogCacheCollector(config, surroundings, releasers);
+    const scalingEngine = await openScalingEngine(config, surroundings, releasers);
+    const { ownership, claims } = await openOwnership(
+      config,
+      surroundings,
+      databases.appMetricsDb,
+      releasers,
+    );
+
+    const history = new History(metrics);
+    const store = createAppMetricStore(databases.appMetricsDb);
+    const writer = new AppMetricWriter({
+      store,
+      clock,
+      logger,
+      metrics,
+      saveIntervalMs: aggregator.saveIntervalMs,
+    });
+    const { evaluationIntervalMs } = config.evaluator;
+    const evaluator = new Evaluator({
+      clock,
+      metrics,
+      history,
+      claims,
+      scalingEngine,
+      settings,
+      evaluationIntervalMs,
+      logger: logger.child('evaluation'),
+      gates: new Gates({ clock, evaluationIntervalMs }),
+      breakers: new Breakers({ clock, settings: config.circuitBreaker }),
+    });
+
+    const rounds = createRounds({
+      clock,
+      metrics,
+      history,
+      writer,
+      evaluator,
+      settings,
+      collector: logCache.collector,
+      logger: logger.child('rounds'),
+      policyOf: (appId) => workload.policyOf(appId),
+      runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
+      statWindowSecs: config.defaultStatWindowSecs,
+      cacheSizePerApp: aggregator.metricCacheSizePerApp,
+    });
+    const limit = createConcurrencyLimit(clock, aggregator.metricPollerCount);
+    const schedule = createSchedule({
+      clock,
+      metrics,
+      limit,
+      run: (appId) => rounds.run(appId),
+      intervalMs: aggregator.collectionIntervalMs,
+    });
+    const warmUp = createWarmUp({
+      store,
+      clock,
+      logger,
+      isWanted: (appId) => workload.policyOf(appId) !== undefined,
+      seed: (appId, key, points) => history.seed(appId, key.metricType, points, key.capacity),
+    });
+    const workload = createWorkload({
+      ownership,
+      settings,
+      metrics,
+      schedule,
+      history,
+      evaluator,
+      warmUp,
+      cacheSizePerApp: aggregator.metricCacheSizePerApp,
+    });
+    const poller = new PolicyPoller({
+      store: createPolicyStore(databases.policyDb),
+      clock,
+      logger,
+      metrics,
+      intervalMs: aggregator.policyPollerIntervalMs,
+    });
+
+    const servers = await openServers(config, surroundings, releasers, {
+      history: createLayeredHistoryReader({
+        fromMemory: (query) => (workload.policyOf(query.appId) ? history.range(query) : null),
+        fromDatabase: (query) => store.stream(query),
+      }),
+      lifecycle: () => lifecycle,
+      readinessChecks: readinessChecks({ databases, logCache, ownership }),
+    });
+
+    releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
+    releasers.add('warm-up', () => warmUp.stop());
+    releasers.add('rounds', async () => {
+      await endsWithin(
+        clock,
+        roundsDeadlineMs,
+        schedule.stop().then(() => rounds.posted()),
+      );
+    });
+    releasers.add('policy poller', () => poller.stop());
+    releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, pool: logCache.pool }));
+
+    writer.start();
+    poller.onSnapshot((policies) => workload.use(policies));
+    // A first read that fails is tried again; it is no reason to stay out of the route.
+    await poller.readOnce().catch(() => undefined);
+    poller.start();
+    lifecycle = 'running';
+    return {
+      addresses: () => servers.addresses(),
+      stop: () => {
+        lifecycle = 'draining';
+        return releasers.releaseAll();
+      },
+    };
+  } catch (error) {
+    await releasers.releaseAll();
+    throw error;
+  }
+}

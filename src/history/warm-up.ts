@@ -1,0 +1,97 @@
+import { msToNs, secsToNs, sleep, type Clock } from '../clock.js';
+import type { Logger } from '../observability/logger.js';
+import type { AppMetric } from './app-metric.js';
+import type { AppMetricStore, RecentQuery } from './app-metric-store.js';
+import type { HistoryKey } from './history-key.js';
+
+export interface WarmUpOptions {
+  readonly store: Pick<AppMetricStore, 'readRecent'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whether the history is still wanted; asked again after every failure. */
+  readonly isWanted: (appId: string) => boolean;
+  readonly seed: (appId: string, key: HistoryKey, points: readonly AppMetric[]) => void;
+}
+
+export interface WarmUp {
+  /** Reads these histories soon, all that are wanted by then in one query. Key: app id. */
+  want(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
+const firstRetryMs = 1_000;
+const maxRetryMs = 30_000;
+
+/**
+ * Reads from appmetrics_db what a new owner of apps did not collect itself, so that a rule that was about to fire
+ * still fires. Off the hot path: rounds go on meanwhile, and what they record stays the newest.
+ */
+export function createWarmUp(options: WarmUpOptions): WarmUp {
+  const { store, clock, isWanted, seed } = options;
+  const logger = options.logger.child('warm-up');
+  const stopping = new AbortController();
+  const pending = new Map<string, Map<string, HistoryKey>>();
+  let running: Promise<void> | undefined;
+
+  async function run(): Promise<void> {
+    for (let failures = 0; pending.size > 0 && !stopping.signal.aborted;) {
+      const startedMs = clock.monotonic();
+      try {
+        const points = await readPending();
+        logger.info('done', { points, millis: Math.round(clock.monotonic() - startedMs) });
+        failures = 0;
+      } catch (error) {
+        failures++;
+        if (failures === 1) logger.error('failed', error, { apps: pending.size });
+        await sleep(clock, Math.min(maxRetryMs, firstRetryMs * 2 ** (failures - 1)), stopping.signal);
+        for (const appId of pending.keys()) if (!isWanted(appId)) pending.delete(appId);
+      }
+    }
+  }
+
+  async function readPending(): Promise<number> {
+    const taken = new Map(pending);
+    const queries: RecentQuery[] = [];
+    const nowNs = msToNs(clock.now());
+    for (const [appId, keys] of taken) {
+      for (const { metricType, reachSecs } of keys.values()) {
+        queries.push({ appId, metricType, sinceNs: nowNs - secsToNs(reachSecs) });
+      }
+    }
+    let count = 0;
+    let series: AppMetric[] = [];
+    const seedSeries = () => {
+      const [first] = series;
+      const key = first && taken.get(first.appId)?.get(first.metricType);
+      if (first && key && isWanted(first.appId)) seed(first.appId, key, series);
+      count += series.length;
+      series = [];
+    };
+    for await (const batch of store.readRecent(queries)) {
+      if (stopping.signal.aborted) break;
+      for (const point of batch) {
+        const [first] = series;
+        if (first && (first.appId !== point.appId || first.metricType !== point.metricType)) seedSeries();
+        series.push(point);
+      }
+    }
+    seedSeries();
+    // What was wanted again meanwhile, for another policy, stays pending.
+    for (const [appId, keys] of taken) if (pending.get(appId) === keys) pending.delete(appId);
+    return count;
+  }
+
+  return {
+    want(keys) {
+      for (const [appId, appKeys] of keys) {
+        pending.set(appId, new Map(appKeys.map((key) => [key.metricType, key])));
+      }
+      if (pending.size > 0) running ??= run().finally(() => (running = undefined));
+    },
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}

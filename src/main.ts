@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { systemClock } from './clock.js';
+import { parseCommandLine, usage, UsageError } from './command-line.js';
+import type { Surroundings } from './composition/surroundings.js';
+import { loadConfig } from './config/load-config.js';
+import type { LoadedConfig } from './config/config.js';
+import { startEventgenerator } from './eventgenerator.js';
+import { migrateCommand } from './migrate-command.js';
+import { collectDefaultMetrics } from 'prom-client';
+import { createMetrics } from './observability/metrics.js';
+import { createLogger } from './observability/pino-logger.js';
+import { onStopSignal } from './signals.js';
+
+/** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
+const stopDeadlineMs = 8_000;
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseCommandLine(args);
+  switch (command.name) {
+    case 'help':
+      process.stdout.write(usage);
+      return 0;
+    case 'version':
+      process.stdout.write(`${version()}\n`);
+      return 0;
+    case 'migrate':
+      return migrateCommand(loadConfig({ file: command.configFile, env: process.env }).config, command.all);
+    case 'run':
+      return run(loadConfig({ file: command.configFile, env: process.env }));
+  }
+}
+
+/** Runs until a signal; resolves to the exit code. */
+async function run({ config, warnings }: LoadedConfig): Promise<number> {
+  const surroundings = systemSurroundings(config.logging.level);
+  const { logger } = surroundings;
+  for (const warning of warnings) logger.info('configuration-warning', { warning });
+  process.on('uncaughtException', (error) => {
+    logger.error('uncaught-exception', error);
+    process.exit(1);
+  });
+  process.on('unhandledRejection', (reason) => logger.error('unhandled-rejection', reason));
+
+  const stopAsked = new Promise<void>((resolve) =>
+    onStopSignal(logger, resolve, (code) => process.exit(code)),
+  );
+  void stopAsked.then(() =>
+    systemClock.setTimer(stopDeadlineMs, () => {
+      logger.error('stop-took-too-long', new Error(`not everything had ended after ${stopDeadlineMs} ms`));
+      process.exit(0);
+    }),
+  );
+  try {
+    const eventgenerator = await startEventgenerator(config, surroundings);
+    logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
+    await stopAsked;
+    await eventgenerator.stop();
+    logger.info('stopped');
+    return 0;
+  } catch (error) {
+    logger.error('start-failed', error);
+    return 1;
+  }
+}
+
+function systemSurroundings(level: LoadedConfig['config']['logging']['level']): Surroundings {
+  const metrics = createMetrics();
+  collectDefaultMetrics({ register: metrics.registry });
+  const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
+  return {
+    clock: systemClock,
+    logger: createLogger({ level }),
+    metrics,
+    trust: systemCertPath ? { systemCertPath } : {},
+  };
+}
+
+function version(): string {
+  const packageJson = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    if (error instanceof UsageError) process.stdout.write('\n' + usage);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

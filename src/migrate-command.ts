@@ -1,0 +1,25 @@
+import { systemClock } from './clock.js';
+import type { Config } from './config/config.js';
+import { openDatabases } from './database/database.js';
+import { messageOf } from './database/errors.js';
+import { migrate, ownTablesSql } from './database/migrations.js';
+import { createLogger } from './observability/pino-logger.js';
+
+/** `eventgenerator migrate`: creates what is missing and says what. Resolves to the exit code. */
+export async function migrateCommand(config: Config, all: boolean): Promise<number> {
+  const logger = createLogger({ level: 'error' }).child('database');
+  const databases = await openDatabases(config.policyDb, config.appMetricsDb, { clock: systemClock, logger });
+  try {
+    const created = await migrate(databases, { all });
+    process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');
+    return 0;
+  } catch (error) {
+    process.stdout.write(
+      `failed to create tables: ${messageOf(error)}\n` +
+        `If the user of db.appmetrics_db.url may not create tables, let one who may run this there:\n\n${ownTablesSql}\n`,
+    );
+    return 1;
+  } finally {
+    await databases.close();
+  }
+}

@@ -1,0 +1,150 @@
+import { msToNs, nsToMs, type Clock } from './clock.js';
+import type { Collector } from './collection/authorized-collector.js';
+import { collectApp, type AppCollection } from './collection/collect-app.js';
+import { breachTerms, earliestFiringTime, type EvaluationSettings } from './evaluation/breach-rule.js';
+import type { Evaluator } from './evaluation/evaluator.js';
+import type { AppMetricWriter } from './history/app-metric-writer.js';
+import type { History } from './history/history.js';
+import { historyKeys } from './history/history-key.js';
+import type { FailureKind } from './log-cache/log-cache.js';
+import { promqlWindowSecs } from './log-cache/promql.js';
+import type { Logger } from './observability/logger.js';
+import type { Metrics } from './observability/metrics.js';
+import type { AppPolicy } from './policy/policy.js';
+
+export interface RoundOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<
+    Metrics,
+    | 'collections'
+    | 'logCacheRequests'
+    | 'logCachePages'
+    | 'logCacheEnvelopes'
+    | 'logCacheBytes'
+    | 'samplesDropped'
+  >;
+  /** The policy in force if the app is ours, else undefined. */
+  readonly policyOf: (appId: string) => AppPolicy | undefined;
+  readonly collector: Collector;
+  readonly history: Pick<History, 'record' | 'series'>;
+  readonly writer: Pick<AppMetricWriter, 'add'>;
+  readonly evaluator: Pick<Evaluator, 'evaluate' | 'act'>;
+  readonly settings: EvaluationSettings;
+  readonly runWithin: (appId: string, delayMs: number) => void;
+  readonly statWindowSecs: number;
+  /** Points per ring, at least. */
+  readonly cacheSizePerApp: number;
+}
+
+export interface Rounds {
+  /** One round of one app. Resolves to whether log-cache served it well; never rejects. */
+  run(appId: string): Promise<boolean>;
+  /** Resolves when no trigger is on its way any more. */
+  posted(): Promise<void>;
+}
+
+/** Failures that say something about log-cache as a whole, not about one app's envelopes or permissions. */
+const logCacheTrouble: ReadonlySet<FailureKind> = new Set(['timeout', 'connection', 'server-error']);
+
+/**
+ * The way of one app through all parts: collect, remember, decide, act. A round does not wait for the scaling engine,
+ * which may be slow, and nothing that concerns one app may end the process.
+ */
+export function createRounds(options: RoundOptions): Rounds {
+  const { clock, logger, metrics, policyOf, collector, history, writer, evaluator, settings } = options;
+  const httpWindowSecs = promqlWindowSecs(settings.collectionIntervalMs);
+  const posting = new Set<Promise<unknown>>();
+
+  async function run(appId: string): Promise<boolean> {
+    const policy = policyOf(appId);
+    if (!policy) return true;
+    const endNs = msToNs(clock.now());
+    const collection = await collectApp(
+      {
+        appId,
+        metricTypes: policy.rules.map((rule) => rule.metricType),
+        endNs,
+        statWindowSecs: options.statWindowSecs,
+        httpWindowSecs,
+      },
+      collector,
+    );
+    count(collection);
+    // The policy may have changed, or the app gone to another member, while log-cache was asked.
+    const current = policyOf(appId);
+    if (current) {
+      remember(current, collection, endNs);
+      decideAndAct(current, endNs);
+    }
+    return ![...collection.outcomes.values()].some(
+      (outcome) => outcome.kind === 'failed' && logCacheTrouble.has(outcome.failure),
+    );
+  }
+
+  /** A failed fetch is stored nowhere: it is neither zero nor *no data*. */
+  function remember(policy: AppPolicy, { outcomes }: AppCollection, timestampNs: bigint): void {
+    const { appId } = policy;
+    for (const { metricType, capacity } of historyKeys(policy, settings, options.cacheSizePerApp)) {
+      const outcome = outcomes.get(metricType);
+      if (!outcome || outcome.kind === 'failed') continue;
+      const { value, unit } = outcome.kind === 'value' ? outcome : { value: null, unit: '' };
+      const appMetric = { appId, metricType, value, unit, timestampNs };
+      history.record(appMetric, capacity);
+      writer.add([appMetric]);
+    }
+  }
+
+  function decideAndAct(policy: AppPolicy, atNs: bigint): void {
+    const decision = evaluator.evaluate(policy, atNs);
+    if (decision.outcome === 'fired') {
+      const post = evaluator.act(decision).finally(() => posting.delete(post));
+      posting.add(post);
+    } else if (decision.outcome === 'not-fired') {
+      hurry(policy, atNs);
+    } else if (decision.rule && decision.untilMs !== undefined) {
+      // A rule fires and may be posted soon: it should not have to wait for the next regular turn.
+      runSoon(policy.appId, decision.untilMs);
+    }
+  }
+
+  /** Lets the next round fall on the moment at which a breach duration ends, instead of up to an interval later. */
+  function hurry(policy: AppPolicy, atNs: bigint): void {
+    for (const rule of policy.rules) {
+      const series = history.series(policy.appId, rule.metricType);
+      const firingNs = earliestFiringTime(series, breachTerms(rule, settings));
+      // A time that has passed means that something else is missing, which another round would not bring.
+      if (firingNs === null || firingNs < atNs) continue;
+      runSoon(policy.appId, nsToMs(firingNs) + 1);
+    }
+  }
+
+  function runSoon(appId: string, atMs: number): void {
+    const delayMs = atMs - clock.now();
+    if (delayMs < settings.collectionIntervalMs) options.runWithin(appId, delayMs);
+  }
+
+  function count({ outcomes, cost }: AppCollection): void {
+    for (const outcome of outcomes.values()) {
+      const result =
+        outcome.kind === 'failed' ? outcome.failure : outcome.kind === 'value' ? 'value' : 'no_data';
+      metrics.collections.inc({ result });
+    }
+    metrics.logCacheRequests.inc(cost.requests);
+    metrics.logCachePages.inc(cost.pages);
+    metrics.logCacheEnvelopes.inc(cost.envelopes);
+    metrics.logCacheBytes.inc(cost.bytes);
+    metrics.samplesDropped.inc(cost.droppedSamples);
+  }
+
+  return {
+    run: (appId) =>
+      run(appId).catch((error: unknown) => {
+        logger.error('round-failed', error, { appId });
+        return true;
+      }),
+    async posted() {
+      await Promise.all(posting);
+    },
+  };
+}
