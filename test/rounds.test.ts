@@ -1,0 +1,204 @@
+import { expect, test } from '@jest/globals';
+import type { UnauthorizedJob } from '../src/collection/authorized-collector.js';
+import { noCost } from '../src/collection/cost.js';
+import type { CollectionResult, MetricOutcome } from '../src/collection/job.js';
+import type { Decision } from '../src/evaluation/decision.js';
+import type { AppMetric } from '../src/history/app-metric.js';
+import { History } from '../src/history/history.js';
+import { createMetrics } from '../src/observability/metrics.js';
+import type { AppPolicy, ScalingRule } from '../src/policy/policy.js';
+import { createRounds } from '../src/rounds.js';
+import { ManualClock } from './support/manual-clock.js';
+import { recordingLogger } from './support/recording-logger.js';
+
+const rule: ScalingRule = {
+  metricType: 'cpu',
+  threshold: 80n,
+  operator: '>',
+  adjustment: '+1',
+  breachDurationSecs: 120,
+  coolDownSecs: 0,
+};
+const policy: AppPolicy = { appId: 'app', version: '1', rules: [rule] };
+const notFired: Decision = { outcome: 'not-fired', verdicts: [{ rule, reason: 'not-breached' }] };
+const fired: Decision = {
+  outcome: 'fired',
+  rule,
+  trigger: {
+    app_id: 'app',
+    metric_type: 'cpu',
+    metric_unit: '%',
+    breach_duration_secs: 120,
+    threshold: 80n,
+    operator: '>',
+    cool_down_secs: 0,
+    adjustment: '+1',
+  },
+};
+
+function value(number: bigint): MetricOutcome {
+  return { kind: 'value', value: number, unit: '%' };
+}
+
+const failed = (failure: 'timeout' | 'unauthorized'): MetricOutcome => ({
+  kind: 'failed',
+  failure,
+  message: failure,
+});
+
+function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
+  const clock = new ManualClock();
+  const metrics = createMetrics();
+  const history = new History(metrics);
+  const { logger, lines } = recordingLogger();
+  const state = {
+    inForce: new Map(policies.map((each) => [each.appId, each])),
+    outcomes: { cpu: value(90n) } as Record<string, MetricOutcome>,
+    decision: notFired,
+    collect: undefined as undefined | (() => void),
+    post: () => Promise.resolve(fired),
+    written: [] as AppMetric[],
+    evaluatedAt: [] as bigint[],
+    soon: [] as number[],
+  };
+  const rounds = createRounds({
+    clock,
+    logger,
+    metrics,
+    history,
+    settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
+    statWindowSecs: 120,
+    cacheSizePerApp: 10,
+    policyOf: (appId) => state.inForce.get(appId),
+    collector: {
+      async run(_job: UnauthorizedJob): Promise<CollectionResult> {
+        state.collect?.();
+        return {
+          kind: 'read',
+          outcomes: state.outcomes,
+          containerMetricSeen: true,
+          instances: 1,
+          cost: noCost(),
+        };
+      },
+    },
+    writer: { add: (rows) => void state.written.push(...rows) },
+    evaluator: {
+      evaluate: (_app, atNs) => {
+        state.evaluatedAt.push(atNs);
+        return state.decision;
+      },
+      act: () => state.post(),
+    },
+    runWithin: (_appId, delayMs) => void state.soon.push(delayMs),
+  });
+  return { clock, metrics, history, lines, state, rounds };
+}
+
+test('app metrics carry the time at which the round is evaluated, in the history and in the database', async () => {
+  const { clock, history, state, rounds } = harness();
+  const startedNs = BigInt(clock.now()) * 1_000_000n;
+  expect(await rounds.run('app')).toBe(true);
+  expect(state.written).toEqual([
+    { appId: 'app', metricType: 'cpu', value: 90n, unit: '%', timestampNs: startedNs },
+  ]);
+  expect(history.series('app', 'cpu')?.timestampAt(0)).toBe(startedNs);
+  expect(state.evaluatedAt).toEqual([startedNs]);
+});
+
+test('no data is stored as such', async () => {
+  const { state, rounds } = harness();
+  state.outcomes = { cpu: { kind: 'no-data' } };
+  await rounds.run('app');
+  expect(state.written).toMatchObject([{ value: null, unit: '' }]);
+});
+
+test('traps A1-7, A1-8: a failed fetch is stored nowhere, counted, and the app is evaluated all the same', async () => {
+  const { history, metrics, state, rounds } = harness();
+  state.outcomes = { cpu: failed('timeout') };
+  expect(await rounds.run('app')).toBe(false);
+  expect(state.written).toEqual([]);
+  expect(history.series('app', 'cpu')).toBeUndefined();
+  expect(state.evaluatedAt).toHaveLength(1);
+  expect((await metrics.collections.get()).values).toMatchObject([
+    { value: 1, labels: { result: 'timeout' } },
+  ]);
+});
+
+test('an app that log-cache refuses says nothing about log-cache', async () => {
+  const { state, rounds } = harness();
+  state.outcomes = { cpu: failed('unauthorized') };
+  expect(await rounds.run('app')).toBe(true);
+});
+
+test('an app that lost its policy meanwhile is neither stored nor evaluated', async () => {
+  const { state, rounds } = harness();
+  state.collect = () => state.inForce.clear();
+  await rounds.run('app');
+  expect(state.written).toEqual([]);
+  expect(state.evaluatedAt).toEqual([]);
+});
+
+test('a policy that changed meanwhile counts with its new rules', async () => {
+  const { state, rounds } = harness();
+  state.collect = () =>
+    state.inForce.set('app', { ...policy, version: '2', rules: [{ ...rule, metricType: 'disk' }] });
+  await rounds.run('app');
+  expect(state.written).toEqual([]);
+  expect(state.evaluatedAt).toHaveLength(1);
+});
+
+test('traps B, cloud-run autoscaling: a slow scaling engine holds up no round, and stopping can wait for it', async () => {
+  const { clock, state, rounds } = harness();
+  let answer: (decision: typeof fired) => void = () => {};
+  state.decision = fired;
+  state.post = () => new Promise((resolve) => (answer = resolve as typeof answer));
+  await rounds.run('app');
+  let posted = false;
+  const waiting = rounds.posted().then(() => (posted = true));
+  await clock.advance(0);
+  expect(posted).toBe(false);
+  answer(fired);
+  await waiting;
+});
+
+test('the next round falls on the moment at which the breach duration ends', async () => {
+  const { clock, state, rounds } = harness();
+  state.outcomes = { cpu: value(10n) };
+  await rounds.run('app');
+  state.outcomes = { cpu: value(90n) };
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(39_000);
+    await rounds.run('app');
+  }
+  // 10 was seen 117 s ago; just after 120 s it lies before the breach duration.
+  expect(state.soon.at(-1)).toBe(3001);
+});
+
+test('a rule that fires and is held back shortly is looked at again at that time', async () => {
+  const { clock, state, rounds } = harness();
+  state.decision = { outcome: 'held', reason: 'breaker-open', rule, untilMs: clock.now() + 2000 };
+  await rounds.run('app');
+  state.decision = { outcome: 'held', reason: 'at-limit-backoff', rule, untilMs: clock.now() + 120_000 };
+  await rounds.run('app');
+  state.decision = { outcome: 'held', reason: 'cooling-down', untilMs: clock.now() + 10 };
+  await rounds.run('app');
+  expect(state.soon).toEqual([2000]);
+});
+
+test('nothing that goes wrong with one app ends the process', async () => {
+  const { lines, state, rounds } = harness();
+  state.collect = () => {
+    throw new Error('broken');
+  };
+  expect(await rounds.run('app')).toBe(true);
+  expect(lines).toMatchObject([{ level: 'error', event: 'round-failed', data: { appId: 'app' } }]);
+});
+
+test('an app without a policy is not asked for', async () => {
+  const { state, rounds } = harness();
+  state.collect = () => {
+    throw new Error('asked');
+  };
+  expect(await rounds.run('unknown')).toBe(true);
+});

@@ -1,0 +1,120 @@
+import { expect, test } from '@jest/globals';
+import type { HistoryKey } from '../src/history/history-key.js';
+import { createMetrics } from '../src/observability/metrics.js';
+import type { AppPolicy, ScalingRule } from '../src/policy/policy.js';
+import { createWorkload } from '../src/workload.js';
+
+function rule(changes: Partial<ScalingRule> = {}): ScalingRule {
+  return {
+    metricType: 'cpu',
+    threshold: 80n,
+    operator: '>',
+    adjustment: '+1',
+    breachDurationSecs: 0,
+    coolDownSecs: 0,
+    ...changes,
+  };
+}
+
+function policy(appId: string, rules = [rule()], version = '1'): AppPolicy {
+  return { appId, version, rules };
+}
+
+function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
+  return new Map(policies.map((each) => [each.appId, each]));
+}
+
+function harness() {
+  const owned = new Set(['a', 'b', 'c']);
+  let changed: () => void = () => {};
+  const seen = {
+    scheduled: new Set<string>() as ReadonlySet<string>,
+    retained: new Map<string, ReadonlySet<string>>() as ReadonlyMap<string, ReadonlySet<string>>,
+    wanted: new Map<string, readonly HistoryKey[]>() as ReadonlyMap<string, readonly HistoryKey[]>,
+    forgotten: [] as string[],
+    policiesChanged: [] as string[],
+  };
+  const metrics = createMetrics();
+  const workload = createWorkload({
+    metrics,
+    settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
+    cacheSizePerApp: 10,
+    ownership: {
+      owns: (appId) => owned.has(appId),
+      isUp: () => true,
+      onChange: (listener) => (changed = listener),
+    },
+    schedule: { setApps: (appIds) => (seen.scheduled = appIds) },
+    history: { retain: (wanted) => (seen.retained = wanted) },
+    evaluator: {
+      forget: (appId) => void seen.forgotten.push(appId),
+      policyChanged: (app) => void seen.policiesChanged.push(app.appId),
+    },
+    warmUp: { want: (keys) => (seen.wanted = keys) },
+  });
+  return {
+    workload,
+    seen,
+    metrics,
+    own: (...appIds: string[]) => {
+      owned.clear();
+      for (const appId of appIds) owned.add(appId);
+      changed();
+    },
+  };
+}
+
+test('only owned apps with rules are worked on, and their histories are warmed up', async () => {
+  const { workload, seen, metrics } = harness();
+  workload.use(snapshot(policy('a'), policy('b', []), policy('elsewhere')));
+  expect([...seen.scheduled]).toEqual(['a']);
+  expect([...seen.wanted.keys()]).toEqual(['a']);
+  expect(workload.policyOf('a')?.appId).toBe('a');
+  expect(workload.policyOf('b')).toBeUndefined();
+  expect(workload.policyOf('elsewhere')).toBeUndefined();
+  expect((await metrics.appsOwned.get()).values[0]?.value).toBe(1);
+});
+
+test('an unchanged policy is neither warmed up again nor reported as changed', () => {
+  const { workload, seen } = harness();
+  const same = policy('a');
+  workload.use(snapshot(same));
+  workload.use(snapshot(same, policy('b')));
+  expect([...seen.wanted.keys()]).toEqual(['b']);
+  expect(seen.policiesChanged).toEqual([]);
+});
+
+test('a changed policy is told to the evaluator and warmed up for its new rules', () => {
+  const { workload, seen } = harness();
+  workload.use(snapshot(policy('a')));
+  workload.use(snapshot(policy('a', [rule({ metricType: 'throughput' })], '2')));
+  expect(seen.policiesChanged).toEqual(['a']);
+  expect(seen.forgotten).toEqual([]);
+  expect(seen.wanted.get('a')?.map((key) => key.metricType)).toEqual(['throughput']);
+  expect(seen.retained.get('a')).toEqual(new Set(['throughput']));
+});
+
+test('traps A2-14: what is gone, by policy or by ownership, is forgotten everywhere', () => {
+  const { workload, seen, own } = harness();
+  workload.use(snapshot(policy('a'), policy('b'), policy('c')));
+  workload.use(snapshot(policy('a'), policy('b')));
+  expect(seen.forgotten).toEqual(['c']);
+  own('a');
+  expect(seen.forgotten).toEqual(['c', 'b']);
+  expect([...seen.scheduled]).toEqual(['a']);
+  expect([...seen.retained.keys()]).toEqual(['a']);
+});
+
+test('an app taken over is scheduled and its history wanted as far back as its longest rule looks', () => {
+  const { workload, seen, own } = harness();
+  own();
+  workload.use(
+    snapshot(policy('a', [rule(), rule({ breachDurationSecs: 600 }), rule({ metricType: 'disk' })])),
+  );
+  expect(seen.scheduled.size).toBe(0);
+  own('a');
+  expect(seen.wanted.get('a')).toEqual([
+    { metricType: 'cpu', reachSecs: 1200, capacity: 19 },
+    { metricType: 'disk', reachSecs: 240, capacity: 10 },
+  ]);
+});
