@@ -166,9 +166,9 @@ export async function startEventgenerator(
 
     writer.start();
     poller.onSnapshot((policies) => workload.use(policies));
+    poller.start();
     // A first read that fails is tried again; it is no reason to stay out of the route.
     await poller.readOnce().catch(() => undefined);
-    poller.start();
     lifecycle = 'running';
     return {
       addresses: () => servers.addresses(),
