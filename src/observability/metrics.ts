@@ -95,5 +95,23 @@ export function createMetrics(registry: Registry = new Registry()) {
       ['certificate'],
     ),
     logLinesSuppressed: counter('log_lines_suppressed_total', 'Repeated log lines left out'),
+
+    members: gauge('members', 'Members that share the apps, as this instance sees them; 0 while unknown'),
+    memberState: gauge('member_state', 'Own state as a member: 1 for the state it is in, else 0', ['state']),
+    leaseAgeSeconds: gauge(
+      'lease_age_seconds',
+      'Time since the start of the last answered renewal of the own lease; -1 without a lease',
+    ),
+    leaseRenewals: counter('lease_renewals_total', 'Attempts to join or renew by result', ['result']),
+    appsMoved: counter('apps_moved_total', 'Apps gained from and lost to other members', ['direction']),
+    claims: counter(
+      'claims_total',
+      'Claims before posting a trigger: won, lost, skipped (posted without one) or undecided (not posted)',
+      ['result'],
+    ),
+    claimAnswersLost: counter(
+      'claim_answers_lost_total',
+      'Cool-downs and back-offs that could not be recorded for other members',
+    ),
   };
 }

@@ -1,8 +1,11 @@
+/** Taken out of its global once: these few lines run millions of times when the members change. */
+const { imul } = Math;
+
 /** FNV-1a, 32 bit, over the UTF-8 bytes of a string: what the Go eventgenerator shards by. Returns 0..2³²−1. */
 export function fnv1a32(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(text, 'utf8')) {
-    hash = Math.imul(hash ^ byte, 0x01000193);
+    hash = imul(hash ^ byte, 0x01000193);
   }
   return hash >>> 0;
 }
@@ -13,9 +16,9 @@ export function fnv1a32(text: string): number {
  */
 export function mix32(value: number): number {
   let hash = value ^ (value >>> 16);
-  hash = Math.imul(hash, 0x85ebca6b);
+  hash = imul(hash, 0x85ebca6b);
   hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
+  hash = imul(hash, 0xc2b2ae35);
   hash ^= hash >>> 16;
   return hash >>> 0;
 }

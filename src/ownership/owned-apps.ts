@@ -12,3 +12,20 @@ export function ownedPolicies(
   }
   return owned;
 }
+
+export interface MovedApps {
+  /** Owned now and not before: their histories, cool-downs and back-offs are to be read. */
+  readonly gained: readonly string[];
+  readonly lost: readonly string[];
+}
+
+/** What a change of membership moved. Both arguments must come from the same policies, or it shows their changes too. */
+export function movedApps(
+  before: ReadonlyMap<string, unknown>,
+  after: ReadonlyMap<string, unknown>,
+): MovedApps {
+  return {
+    gained: [...after.keys()].filter((appId) => !before.has(appId)),
+    lost: [...before.keys()].filter((appId) => !after.has(appId)),
+  };
+}

@@ -1,0 +1,159 @@
+import type { Clock } from '../clock.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import type { Direction } from '../policy/policy.js';
+import type { ClaimResult, Claims } from './claims.js';
+import type { ElasticOwnership } from './elastic-ownership.js';
+import { claimDeadlineMs, pruneEveryMs } from './timing.js';
+import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
+
+/** Why a trigger for an app would be refused, as far as members have told each other. Wall-clock ms; null: not at all. */
+export interface KnownCoolDown {
+  readonly coolDownUntilMs: number | null;
+  readonly ignoredOutUntilMs: number | null;
+  readonly ignoredInUntilMs: number | null;
+}
+
+export interface ElasticClaims extends Claims {
+  /** For apps that this member has come to own; one statement for all. Rejects when the database does not answer. */
+  readCoolDowns(appIds: readonly string[]): Promise<ReadonlyMap<string, KnownCoolDown>>;
+}
+
+export interface ElasticClaimsDeps {
+  readonly clock: Clock;
+  readonly store: TriggerStore;
+  readonly ownership: Pick<ElasticOwnership, 'leaseId' | 'mayPost' | 'confirmLease' | 'owns'>;
+  /** At most one trigger per app in this time: the evaluation interval. */
+  readonly intervalMs: number;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'claims' | 'claimAnswersLost'>;
+}
+
+/** `skipped`: posted without a claim; `undecided`: not posted, because it is not known whether anyone may. */
+type Counted = 'won' | 'lost' | 'skipped' | 'undecided';
+
+const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
+
+/**
+ * Claims an app's row in the database before each post: whatever members believe of their leases, one row is
+ * updated once. Why an undecided claim is no permission yet: docs/decisions/0002-leases-and-claims.md.
+ */
+export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
+  const { clock, store, ownership, intervalMs, metrics } = deps;
+  const logger = deps.logger.child('claims');
+  /** App id to the monotonic ms since when a claim for it has been asked for that was never made use of. */
+  const unused = new Map<string, number>();
+  /** Apps whose claim is being decided: two claims of one process must not take each other for its own. */
+  const deciding = new Set<string>();
+  let prunedMs = -Infinity;
+
+  function counted(result: Counted, answer: ClaimResult): ClaimResult {
+    metrics.claims.inc({ result });
+    return answer;
+  }
+
+  /** One attempt. undefined: undecided, which a claim also is whose answer came too late to act on. */
+  async function attempt(appId: string, direction: Direction): Promise<ClaimResult | undefined> {
+    const { leaseId } = ownership;
+    if (leaseId === null || !ownership.mayPost()) return counted('lost', leaseLost);
+    const startedMs = clock.monotonic();
+    const askedMs = unused.get(appId) ?? startedMs;
+    unused.set(appId, askedMs);
+    let outcome: ClaimOutcome;
+    try {
+      const askingForMs = startedMs - askedMs;
+      outcome = await store.claim({ appId, direction, leaseId, intervalMs, askingForMs });
+    } catch (error) {
+      logger.debug('claim-failed', { app_id: appId, error: String(error) });
+      return undefined;
+    }
+    // A process that was frozen here holds a claim that others may have waited out.
+    if (clock.monotonic() - startedMs > claimDeadlineMs) return undefined;
+    if (outcome.granted && !ownership.mayPost()) return counted('lost', leaseLost);
+    unused.delete(appId);
+    return outcome.granted ? counted('won', { granted: true }) : counted('lost', refusal(outcome, direction));
+  }
+
+  function refusal(outcome: ClaimOutcome & { granted: false }, direction: Direction): ClaimResult {
+    const { coolDownMs, ignoredOutMs, ignoredInMs } = outcome.blocks;
+    const ignoredMs = direction === 'out' ? ignoredOutMs : ignoredInMs;
+    const nowMs = clock.now();
+    if (coolDownMs > 0) return { granted: false, reason: 'cooling-down', untilMs: nowMs + coolDownMs };
+    if (outcome.postedMs > 0) {
+      return { granted: false, reason: 'posted-elsewhere', untilMs: nowMs + outcome.postedMs };
+    }
+    if (ignoredMs > 0) return { granted: false, reason: 'at-limit-backoff', untilMs: nowMs + ignoredMs };
+    return { granted: false, reason: 'posted-elsewhere', untilMs: nowMs + intervalMs };
+  }
+
+  async function claim(appId: string, direction: Direction): Promise<ClaimResult> {
+    const first = await attempt(appId, direction);
+    if (first) return first;
+    // Either the database is away, and then nobody knows who owns the app, or only the claim went wrong.
+    if (!(await ownership.confirmLease()) || !ownership.owns(appId)) return counted('undecided', leaseLost);
+    const second = await attempt(appId, direction);
+    if (second) return second;
+    if (!ownership.mayPost()) return counted('undecided', leaseLost);
+    unused.delete(appId);
+    logger.error(
+      'posted-without-claim',
+      new Error('the database renews the lease but does not decide claims'),
+      {
+        app_id: appId,
+        remedy:
+          'check that this user may insert into and update eventgenerator_trigger, and what locks its rows',
+      },
+    );
+    return counted('skipped', { granted: true });
+  }
+
+  /** Whoever claims cleans up, now and then. */
+  function prune(): void {
+    const nowMs = clock.monotonic();
+    if (nowMs - prunedMs < pruneEveryMs) return;
+    prunedMs = nowMs;
+    for (const [appId, askedMs] of unused) if (nowMs - askedMs > pruneEveryMs) unused.delete(appId);
+    store.prune().catch((error: unknown) => logger.debug('prune-failed', { error: String(error) }));
+  }
+
+  return {
+    async claim(appId, direction) {
+      if (deciding.has(appId)) return counted('lost', { granted: false, reason: 'posted-elsewhere' });
+      deciding.add(appId);
+      try {
+        return await claim(appId, direction);
+      } finally {
+        deciding.delete(appId);
+        prune();
+      }
+    },
+
+    async settle(appId, direction, { coolDownUntilMs, ignoredUntilMs }) {
+      const { leaseId } = ownership;
+      if (leaseId === null) return;
+      const ignoredForMs = ignoredUntilMs === null ? null : Math.max(0, ignoredUntilMs - clock.now());
+      try {
+        await store.settle({ appId, leaseId, direction, coolDownUntilMs, ignoredForMs });
+      } catch (error) {
+        metrics.claimAnswersLost.inc();
+        logger.debug('settle-failed', { app_id: appId, error: String(error) });
+      }
+    },
+
+    async readCoolDowns(appIds) {
+      const blocks = await store.readBlocks(appIds);
+      const nowMs = clock.now();
+      const until = (forMs: number) => (forMs > 0 ? nowMs + forMs : null);
+      return new Map(
+        [...blocks].map(([appId, { coolDownMs, ignoredOutMs, ignoredInMs }]) => [
+          appId,
+          {
+            coolDownUntilMs: until(coolDownMs),
+            ignoredOutUntilMs: until(ignoredOutMs),
+            ignoredInUntilMs: until(ignoredInMs),
+          },
+        ]),
+      );
+    },
+  };
+}

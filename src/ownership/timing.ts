@@ -1,0 +1,54 @@
+/*
+ * Every time of elastic ownership, in milliseconds, with the reason for it. They hang together: an app whose owner
+ * died is taken over after at most leaseMs + renewEveryMs, and a leaver is gone (leaveDeadlineMs twice, leaveGraceMs)
+ * well before the platform kills it.
+ */
+
+/**
+ * How long a lease lasts in the database. Shorter finds the dead sooner, longer outlasts pauses of members and
+ * failovers of the database: ten seconds cover five renewals.
+ */
+export const leaseMs = 10_000;
+
+/**
+ * How long a member itself counts on its lease, from the *start* of the last answered renewal. Its clock may run 1 %
+ * slow and the database's 1 % fast, which makes 10 s there 9.80 s here. Ending too early costs one rejoin, ending
+ * too late would let a member act on a lease that is over.
+ */
+export const localLeaseMs = 9_800;
+
+/** From start to start; a tenth of it at random is taken off, so that members do not renew in step for ever. */
+export const renewEveryMs = 2_000;
+
+/** Answers that come later do not count: they tell of a view and a lease that may have gone since. */
+export const renewDeadlineMs = 2_000;
+
+/** Below the deadline, so that a statement that nobody waits for any more does not keep waiting in the server. */
+export const renewLockTimeoutMs = 1_500;
+
+/** One attempt to remove the own row. A row left behind costs its apps a lease and a renewal, hence two attempts. */
+export const leaveDeadlineMs = 1_000;
+export const leaveAttempts = 2;
+
+/** After the row is gone: until every other member has renewed, seen it and started, which takes 2 s and a bit. */
+export const leaveGraceMs = 2_500;
+
+/** A claim takes a millisecond; one that takes this long will not come. */
+export const claimDeadlineMs = 1_000;
+export const claimLockTimeoutMs = 750;
+
+/** Cool-downs and back-offs of newly owned apps, one statement for all. Without them a trigger is refused, no more. */
+export const blocksReadDeadlineMs = 5_000;
+
+/** Reading the members for an operator. */
+export const membersReadDeadlineMs = 1_000;
+
+/** Removing old rows is nobody's hurry. */
+export const pruneDeadlineMs = 5_000;
+export const pruneEveryMs = 3_600_000;
+
+/**
+ * The longest that a stored time may hold an app back: the longest cool-down that a policy may have. Wherever a
+ * clock is wrong by days, scaling stops for an hour at most.
+ */
+export const longestBlockMs = 3_600_000;

@@ -1,0 +1,181 @@
+import type { Direction } from '../policy/policy.js';
+import { memberLength } from './lease-id.js';
+import type { Statements } from './member-store.js';
+import {
+  blocksReadDeadlineMs,
+  claimDeadlineMs,
+  claimLockTimeoutMs,
+  longestBlockMs,
+  pruneDeadlineMs,
+} from './timing.js';
+
+export interface ClaimRequest {
+  readonly appId: string;
+  readonly direction: Direction;
+  readonly leaseId: string;
+  /** At most one post per app in this time. */
+  readonly intervalMs: number;
+  /**
+   * For so long this process has been asking for this claim without an answer: a post that the row shows since then
+   * under one of its leases is such a claim, executed late and never made use of. 0: this is the first time.
+   */
+  readonly askingForMs: number;
+}
+
+/** How long an app is held back, in ms from now by the database's clock; 0 or less: not at all. */
+export interface Blocks {
+  readonly coolDownMs: number;
+  readonly ignoredOutMs: number;
+  readonly ignoredInMs: number;
+}
+
+export type ClaimOutcome =
+  | { readonly granted: true }
+  | {
+      readonly granted: false;
+      readonly blocks: Blocks;
+      /** Until the last post is as old as the interval. */
+      readonly postedMs: number;
+    };
+
+export interface Settlement {
+  readonly appId: string;
+  readonly leaseId: string;
+  readonly direction: Direction;
+  /** Epoch ms by the scaling engine's clock; null without a cool-down. */
+  readonly coolDownUntilMs: number | null;
+  /** From now; null without a back-off. */
+  readonly ignoredForMs: number | null;
+}
+
+/** The table of posts, one row per app. Every method rejects when the database did not answer in time. */
+export interface TriggerStore {
+  claim(request: ClaimRequest): Promise<ClaimOutcome>;
+  settle(settlement: Settlement): Promise<void>;
+  /** The apps that are held back now. */
+  readBlocks(appIds: readonly string[]): Promise<ReadonlyMap<string, Blocks>>;
+  /** Removes rows that have held nothing back for long, some at a time. */
+  prune(): Promise<void>;
+}
+
+/*
+ * All times are compared with the database's clock, which all members share. A stored time further ahead than it may
+ * be comes from a clock that was set back since, and does not count: it would silence an app for as long.
+ */
+const now = 'statement_timestamp()';
+const ms = (value: string) => `${value} * interval '1 millisecond'`;
+const longest = `${now} + ${ms(String(longestBlockMs))}`;
+const limits = `limits as materialized (select set_config('lock_timeout', '${claimLockTimeoutMs}ms', true))`;
+
+/** ms from now until a nullable time, as a float8; 0 where there is none. */
+const msUntil = (time: string) => `coalesce(extract(epoch from ${time} - ${now}) * 1000, 0)::float8`;
+
+/** The same for a time that holds an app back; 0 also where it does not count. */
+const blockMs = (time: string) => `case when ${time} <= ${longest} then ${msUntil(time)} else 0 end`;
+
+const blockColumns = `
+  ${blockMs('t.cool_down_until')} as cool_down_ms,
+  ${blockMs('t.ignored_out_until')} as ignored_out_ms,
+  ${blockMs('t.ignored_in_until')} as ignored_in_ms`;
+
+/**
+ * All leases of a process have their first half in common (lease-id.ts). A back-off binds other processes only: the
+ * one that wrote it also knows when to forget it (the rule stopped breaching, the policy changed), which the row
+ * does not. What a refused claim reads is the row as it was when the statement began: it may not be there yet,
+ * because another member is inserting it now.
+ */
+const isOwn = `left(t.posted_by::text, ${memberLength}) = left($2::uuid::text, ${memberLength})`;
+const claimSql = `
+with ${limits},
+claimed as (
+  insert into eventgenerator_trigger as t (app_id, posted_by, posted_at)
+  select $1::varchar, $2::uuid, ${now} from limits
+  on conflict (app_id) do update set posted_by = excluded.posted_by, posted_at = excluded.posted_at
+  where (
+      t.posted_at <= ${now} - ${ms('$3::float8')}
+      or t.posted_at > ${now} + ${ms('$3::float8')}
+      or (${isOwn} and t.posted_at > ${now} - ${ms('$5::float8')})
+    )
+    and ${blockMs('t.cool_down_until')} <= 0
+    and (${isOwn} or case $4::text when 'out' then ${blockMs('t.ignored_out_until')}
+      else ${blockMs('t.ignored_in_until')} end <= 0)
+  returning 1
+)
+select exists (select from claimed) as granted,
+  ${msUntil(`t.posted_at + ${ms('$3::float8')}`)} as posted_ms, ${blockColumns}
+from (select) as one_row left join eventgenerator_trigger t on t.app_id = $1::varchar`;
+
+/**
+ * The row is there unless the trigger was posted without a claim: then this records the post. What the scaling engine
+ * answered last is true: a cool-down replaces an older one and ends both back-offs, for who scales is at no limit.
+ */
+const ignoredUntil = `least(${now} + ${ms('$5::float8')}, ${longest})`;
+const settleSql = `
+with ${limits}
+insert into eventgenerator_trigger as t
+  (app_id, posted_by, posted_at, cool_down_until, ignored_out_until, ignored_in_until)
+select $1::varchar, $2::uuid, ${now},
+  case when $4::float8 is not null then least(to_timestamp($4::float8 / 1000), ${longest}) end,
+  case when $3::text = 'out' and $5::float8 is not null then ${ignoredUntil} end,
+  case when $3::text = 'in' and $5::float8 is not null then ${ignoredUntil} end
+from limits
+on conflict (app_id) do update set
+  cool_down_until = coalesce(excluded.cool_down_until, t.cool_down_until),
+  ignored_out_until = case when $3::text = 'out' or $4::float8 is not null
+    then excluded.ignored_out_until else t.ignored_out_until end,
+  ignored_in_until = case when $3::text = 'in' or $4::float8 is not null
+    then excluded.ignored_in_until else t.ignored_in_until end`;
+
+const readSql = `
+select t.app_id, ${blockColumns}
+from unnest($1::varchar[]) as wanted (app_id) join eventgenerator_trigger t on t.app_id = wanted.app_id
+where greatest(t.cool_down_until, t.ignored_out_until, t.ignored_in_until) > ${now}`;
+
+const pruneSql = `
+delete from eventgenerator_trigger where app_id in (
+  select app_id from eventgenerator_trigger where posted_at < ${now} - interval '1 day'
+  limit 1000 for update skip locked)`;
+
+type BlockRow = { cool_down_ms: number; ignored_out_ms: number; ignored_in_ms: number };
+
+export function createTriggerStore(statements: Statements): TriggerStore {
+  return {
+    async claim({ appId, direction, leaseId, intervalMs, askingForMs }) {
+      const { rows } = await statements.query<BlockRow & { granted: boolean; posted_ms: number }>(
+        claimSql,
+        [appId, leaseId, intervalMs, direction, askingForMs],
+        { timeoutMs: claimDeadlineMs },
+      );
+      const row = rows[0];
+      if (row === undefined) throw new Error(`a claim for app ${appId} returned no row`);
+      return row.granted
+        ? { granted: true }
+        : { granted: false, blocks: toBlocks(row), postedMs: row.posted_ms };
+    },
+
+    async settle({ appId, leaseId, direction, coolDownUntilMs, ignoredForMs }) {
+      await statements.query(settleSql, [appId, leaseId, direction, coolDownUntilMs, ignoredForMs], {
+        timeoutMs: claimDeadlineMs,
+      });
+    },
+
+    async readBlocks(appIds) {
+      const { rows } = await statements.query<BlockRow & { app_id: string }>(readSql, [appIds], {
+        timeoutMs: blocksReadDeadlineMs,
+      });
+      return new Map(rows.map((row) => [row.app_id, toBlocks(row)]));
+    },
+
+    async prune() {
+      await statements.query(pruneSql, [], { timeoutMs: pruneDeadlineMs });
+    },
+  };
+}
+
+function toBlocks(row: BlockRow): Blocks {
+  return {
+    coolDownMs: row.cool_down_ms,
+    ignoredOutMs: row.ignored_out_ms,
+    ignoredInMs: row.ignored_in_ms,
+  };
+}

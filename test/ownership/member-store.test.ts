@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createLeaseIds } from '../../src/ownership/lease-id.js';
+import { createMemberStore, type Candidate, type MemberStore } from '../../src/ownership/member-store.js';
+import { membersView } from '../../src/ownership/members-view.js';
+import { createOwnershipDatabase, poolStatements, type OwnershipDatabase } from './tables.js';
+
+let db: OwnershipDatabase;
+let store: MemberStore;
+beforeAll(async () => {
+  db = await createOwnershipDatabase();
+  store = createMemberStore(db.statements);
+});
+afterAll(() => db.close());
+beforeEach(() => db.database.pool.query('truncate eventgenerator_member'));
+
+test('who joins is in its own first view, beside those who live', async () => {
+  const [a, b] = [candidate(), candidate()];
+  expect(await store.join(a)).toEqual([a.leaseId]);
+  expect((await store.join(b)).toSorted()).toEqual([a.leaseId, b.leaseId].sort());
+  expect((await store.renew(a.leaseId, 3))?.toSorted()).toEqual([a.leaseId, b.leaseId].sort());
+});
+
+test('a renewal extends the lease by the database’s clock and writes the number of apps', async () => {
+  const a = candidate();
+  await store.join(a);
+  await expireIn(a.leaseId, '1 second');
+  await store.renew(a.leaseId, 7);
+  const [row] = await store.readMembers();
+  expect(row).toMatchObject({ leaseId: a.leaseId, appsOwned: 7 });
+  expect(row!.expiresInMs).toBeGreaterThan(9_000);
+  expect(row!.expiresInMs).toBeLessThanOrEqual(10_000);
+});
+
+test('traps A1-33: an expired lease cannot be renewed and is nobody’s neighbour any more', async () => {
+  const [a, b] = [candidate(), candidate()];
+  await store.join(a);
+  await store.join(b);
+  await expireIn(a.leaseId, '-1 millisecond');
+  expect(await store.renew(a.leaseId, 0)).toBeNull();
+  expect(await store.renew(b.leaseId, 0)).toEqual([b.leaseId]);
+  expect(await store.readMembers()).toHaveLength(1);
+});
+
+test('who rejoins replaces the earlier leases of its own process only', async () => {
+  const ids = createLeaseIds();
+  const [first, second, other] = [candidate(ids), candidate(ids), candidate()];
+  await store.join(other);
+  await store.join(first);
+  expect((await store.join(second)).toSorted()).toEqual([second.leaseId, other.leaseId].sort());
+  expect(await leaseIdsInTable()).toEqual([second.leaseId, other.leaseId].sort());
+  expect(await store.renew(first.leaseId, 0)).toBeNull();
+});
+
+test('who joins deletes rows long expired, and those that only a wrong clock can have written', async () => {
+  const rows = [candidate(), candidate(), candidate(), candidate()];
+  for (const row of rows) await store.join(row);
+  await expireIn(rows[0]!.leaseId, '-11 minutes');
+  await expireIn(rows[1]!.leaseId, '-9 minutes');
+  await expireIn(rows[2]!.leaseId, '1 hour');
+  const late = candidate();
+  expect((await store.join(late)).toSorted()).toEqual([rows[3]!.leaseId, late.leaseId].sort());
+  expect(await leaseIdsInTable()).toEqual([rows[1]!, rows[3]!, late].map((row) => row.leaseId).sort());
+});
+
+test('a member whose row lies in the future because the clock was set back renews and is in its own view', async () => {
+  const a = candidate();
+  await store.join(a);
+  await expireIn(a.leaseId, '5 minutes');
+  expect(await store.readMembers()).toEqual([]);
+  expect(await store.renew(a.leaseId, 0)).toEqual([a.leaseId]);
+  expect(await store.readMembers()).toHaveLength(1);
+});
+
+test('leaving removes all leases of the process, and a renewal that arrives afterwards changes nothing', async () => {
+  const ids = createLeaseIds();
+  const [first, second, other] = [candidate(ids), candidate(ids), candidate()];
+  await store.join(other);
+  await store.join(second);
+  await db.database.pool.query(
+    `insert into eventgenerator_member select $1, 'late', 0, now(), now() + interval '10 s', 0`,
+    [first.leaseId],
+  );
+  await store.leave(ids.lowest, ids.highest);
+  expect(await store.renew(second.leaseId, 0)).toBeNull();
+  expect(await leaseIdsInTable()).toEqual([other.leaseId]);
+});
+
+test('repeated instance indexes are normal, and operators see who is there', async () => {
+  const [old, young] = [candidate(), candidate()];
+  await store.join({ ...old, instanceGuid: 'g'.repeat(300) });
+  await store.join(young);
+  await store.renew(young.leaseId, 12);
+  const view = await membersView(store);
+  expect(view.map((member) => [member.leaseId, member.instanceIndex, member.appsOwned])).toEqual([
+    [old.leaseId, 0, 0],
+    [young.leaseId, 0, 12],
+  ]);
+  expect(view[0]!.instanceGuid).toBe('g'.repeat(255));
+  expect(Math.abs(Date.parse(view[0]!.since) - Date.now())).toBeLessThan(60_000);
+  expect(view[0]!.expiresInSecs).toBeLessThanOrEqual(10);
+});
+
+test('20 members that join at once all see everybody by their next renewal', async () => {
+  const candidates = Array.from({ length: 20 }, () => candidate());
+  await Promise.all(candidates.map((each) => store.join(each)));
+  const views = await Promise.all(candidates.map((each) => store.renew(each.leaseId, 0)));
+  for (const view of views) expect(view).toHaveLength(20);
+});
+
+test('a row that stays locked ends the renewal in the server before the client gives up', async () => {
+  const a = candidate();
+  await store.join(a);
+  const client = await db.database.pool.connect();
+  try {
+    await client.query('begin');
+    await client.query('select from eventgenerator_member for update');
+    await expect(store.renew(a.leaseId, 0)).rejects.toMatchObject({ code: '55P03' });
+    const late = candidate();
+    expect(await store.join(late)).toHaveLength(2);
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+});
+
+test('a connection on which nothing comes back rejects at the deadline', async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket));
+  const port = await listen(silent);
+  const statements = poolStatements(`postgres://nobody@127.0.0.1:${port}/nothing?sslmode=disable`);
+  try {
+    const { leaseId, lowestLeaseId } = candidate();
+    await expect(createMemberStore(statements).leave(lowestLeaseId, leaseId)).rejects.toThrow('1000 ms');
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+    await statements.end();
+  }
+});
+
+function candidate(ids = createLeaseIds()): Candidate {
+  return { leaseId: ids.next(), lowestLeaseId: ids.lowest, instanceGuid: 'guid', instanceIndex: 0 };
+}
+
+async function expireIn(leaseId: string, interval: string): Promise<void> {
+  await db.database.pool.query(
+    'update eventgenerator_member set expires_at = statement_timestamp() + $2::interval where lease_id = $1',
+    [leaseId, interval],
+  );
+}
+
+async function leaseIdsInTable(): Promise<string[]> {
+  const { rows } = await db.database.pool.query<{ lease_id: string }>(
+    'select lease_id::text from eventgenerator_member order by 1',
+  );
+  return rows.map((row) => row.lease_id);
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      resolve(address !== null && typeof address === 'object' ? address.port : 0);
+    });
+  });
+}
