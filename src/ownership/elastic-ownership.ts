@@ -52,8 +52,8 @@ export interface ElasticOwnership extends Ownership {
    * also while the database is away. Never rejects; idempotent.
    */
   leave(): Promise<void>;
-  /** Stops at once, without telling the others. Idempotent. */
-  close(): Promise<void>;
+  /** Stops at once, without telling the others; an answer still to come is ignored. Idempotent. */
+  close(): void;
 }
 
 /**
@@ -212,10 +212,9 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       return new Promise((resolve) => confirmations.push(resolve));
     },
     leave: () => (leaving ??= giveBack()),
-    async close() {
+    close() {
       stopped.abort();
       become(leaseLeft(lease));
-      await loop;
     },
   };
 }

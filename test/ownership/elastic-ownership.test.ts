@@ -1,0 +1,245 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import { createElasticOwnership, type ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
+import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
+import type { Candidate } from '../../src/ownership/member-store.js';
+import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+const other = createLeaseIds().next();
+const apps = Array.from({ length: 40 }, (_, i) => `app-${i}`);
+
+/** Answers as told; remembers what it was asked. */
+class FakeStore {
+  asked: string[] = [];
+  candidates: Candidate[] = [];
+  answer: (leaseId: string) => Promise<readonly string[] | null> = (leaseId) => Promise.resolve([leaseId]);
+
+  async join(candidate: Candidate): Promise<readonly string[]> {
+    this.asked.push('join');
+    this.candidates.push(candidate);
+    return (await this.answer(candidate.leaseId)) ?? [];
+  }
+
+  async renew(leaseId: string, appsOwned: number): Promise<readonly string[] | null> {
+    this.asked.push(`renew ${appsOwned}`);
+    return this.answer(leaseId);
+  }
+
+  async leave(): Promise<void> {
+    this.asked.push('leave');
+    await this.answer('');
+  }
+}
+
+let clock: ManualClock;
+let store: FakeStore;
+let metrics: Metrics;
+let logged: string[];
+let ownership: ElasticOwnership;
+let changes: number;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  store = new FakeStore();
+  metrics = createMetrics();
+  logged = [];
+  changes = 0;
+  const logger: Logger = {
+    ...silentLogger,
+    info: (event, data) =>
+      void logged.push(data && 'members' in data ? `${event} ${Number(data['members'])}` : event),
+    error: (event) => void logged.push(`error ${event}`),
+    child: () => logger,
+  };
+  ownership = createElasticOwnership({
+    clock,
+    store,
+    instance: { guid: 'guid', index: 3 },
+    appsOwned: () => 7,
+    logger,
+    metrics,
+    random: () => 0,
+  });
+  ownership.onChange(() => void changes++);
+});
+
+test('joins, renews every two seconds, and says what changed', async () => {
+  expect([ownership.state, ownership.leaseId, owned()]).toEqual(['joining', null, 0]);
+  ownership.start();
+  ownership.start();
+  await clock.advance(0);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['member', true, apps.length]);
+  store.answer = (leaseId) => Promise.resolve([leaseId, other]);
+  await clock.advance(4000);
+  expect(store.asked).toEqual(['join', 'renew 7', 'renew 7']);
+  expect(store.candidates[0]).toMatchObject({ instanceGuid: 'guid', instanceIndex: 3 });
+  expect(ownership.members).toContain(memberOf(other));
+  expect(owned()).toBeLessThan(apps.length);
+  expect(changes).toBe(2);
+  expect(logged).toEqual(['member', 'members-changed 1', 'members-changed 2']);
+  ownership.close();
+});
+
+test('a database that refuses connections is asked at the same pace, and complained about once', async () => {
+  store.answer = () => Promise.reject(new Error('connection refused'));
+  ownership.start();
+  await clock.advance(20_000);
+  expect(store.asked).toHaveLength(11);
+  expect(new Set(store.candidates.map((candidate) => candidate.leaseId)).size).toBe(11);
+  expect(logged).toEqual(['error renewal-failed']);
+  ownership.close();
+});
+
+test('a database that hangs costs the lease, and a new one is taken when it is back', async () => {
+  ownership.start();
+  await clock.advance(4000);
+  const before = ownership.leaseId;
+  store.answer = () => failIn(2000);
+  await clock.advance(9799);
+  expect([ownership.state, ownership.mayPost()]).toEqual(['member', true]);
+  await clock.advance(1);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['lost', false, apps.length]);
+  await clock.advance(60_000);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['lost', false, apps.length]);
+  store.answer = (leaseId) => Promise.resolve([leaseId]);
+  await clock.advance(2000);
+  expect([ownership.state, ownership.mayPost()]).toEqual(['member', true]);
+  expect(ownership.leaseId).not.toBe(before);
+  expect(memberOf(ownership.leaseId ?? '')).toBe(memberOf(before ?? ''));
+  expect(logged.filter((event) => event.startsWith('error'))).toHaveLength(1);
+  expect(await result('failed')).toBeGreaterThan(30);
+  ownership.close();
+});
+
+test('a lease that is gone is replaced at once', async () => {
+  ownership.start();
+  await clock.advance(0);
+  store.answer = (leaseId) => Promise.resolve(leaseId === store.candidates[0]?.leaseId ? null : [leaseId]);
+  await clock.advance(2000);
+  expect(store.asked).toEqual(['join', 'renew 7', 'join']);
+  expect(ownership.state).toBe('member');
+  expect(await result('refused')).toBe(1);
+  ownership.close();
+});
+
+test('wall-clock jumps change nothing', async () => {
+  ownership.start();
+  await clock.advance(1000);
+  clock.jumpWallClock(3_600_000);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['member', true, apps.length]);
+  clock.jumpWallClock(-7_200_000);
+  await clock.advance(10_000);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['member', true, apps.length]);
+  ownership.close();
+});
+
+test('an answer that comes after its deadline is not believed', async () => {
+  ownership.start();
+  await clock.advance(0);
+  store.answer = (leaseId) => new Promise((resolve) => clock.setTimer(2001, () => resolve([leaseId, other])));
+  await clock.advance(9800);
+  expect([ownership.state, ownership.members.length]).toEqual(['lost', 1]);
+  expect(await result('late')).toBeGreaterThan(0);
+  ownership.close();
+});
+
+test('leaving removes the lease first and goes on owning until the others have taken over', async () => {
+  ownership.start();
+  await clock.advance(0);
+  const left = ownership.leave();
+  await clock.advance(2499);
+  expect(store.asked).toEqual(['join', 'leave']);
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['leaving', true, apps.length]);
+  await clock.advance(1);
+  await left;
+  expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['left', false, 0]);
+  expect(changes).toBe(2);
+  expect(clock.pendingTimers).toBe(0);
+  expect(await ownership.confirmLease()).toBe(false);
+});
+
+test('leaving while the database hangs takes no longer than two attempts and the grace', async () => {
+  ownership.start();
+  await clock.advance(0);
+  store.answer = () => failIn(1000);
+  const left = ownership.leave();
+  await clock.advance(4500);
+  await left;
+  expect(store.asked.filter((asked) => asked === 'leave')).toHaveLength(2);
+});
+
+test('leaving while joining waits for that answer, so that no lease is left behind', async () => {
+  store.answer = (leaseId) => new Promise((resolve) => clock.setTimer(1500, () => resolve([leaseId])));
+  ownership.start();
+  await clock.advance(0);
+  const left = ownership.leave();
+  await clock.advance(1499);
+  expect(store.asked).toEqual(['join']);
+  await clock.advance(3000);
+  expect(store.asked).toEqual(['join', 'leave']);
+  await clock.advance(2500);
+  await left;
+  expect(owned()).toBe(0);
+});
+
+test('leaving before the start asks the database nothing', async () => {
+  await ownership.leave();
+  ownership.start();
+  await clock.advance(10_000);
+  expect(store.asked).toEqual([]);
+});
+
+test('a lease is confirmed by a renewal that was sent after the question', async () => {
+  ownership.start();
+  await clock.advance(1000);
+  let confirmed: boolean | undefined;
+  const ask = () => void ownership.confirmLease().then((holds) => (confirmed = holds));
+  ask();
+  await clock.advance(999);
+  expect(confirmed).toBeUndefined();
+  await clock.advance(1);
+  expect(confirmed).toBe(true);
+  ask();
+  store.answer = () => failIn(2000);
+  await clock.advance(4000);
+  expect([confirmed, ownership.state]).toEqual([false, 'member']);
+  ownership.close();
+});
+
+test('a listener that throws costs nobody the lease', async () => {
+  ownership.onChange(() => {
+    throw new Error('a fault elsewhere');
+  });
+  ownership.start();
+  await clock.advance(20_000);
+  expect(ownership.state).toBe('member');
+  expect(logged).toContain('error listener-failed');
+  ownership.close();
+});
+
+test('metrics show state, members and the age of the lease', async () => {
+  ownership.start();
+  await clock.advance(0);
+  store.answer = () => failIn(2000);
+  await clock.advance(4000);
+  const text = await metrics.registry.metrics();
+  expect(text).toContain('autoscaler_eventgenerator_members 1\n');
+  expect(text).toContain('autoscaler_eventgenerator_member_state{state="member"} 1\n');
+  expect(text).toContain('autoscaler_eventgenerator_member_state{state="lost"} 0\n');
+  expect(text).toContain('autoscaler_eventgenerator_lease_age_seconds 4\n');
+  ownership.close();
+});
+
+function owned(): number {
+  return apps.filter((app) => ownership.owns(app)).length;
+}
+
+function failIn(ms: number): Promise<never> {
+  return new Promise((_, reject) => clock.setTimer(ms, () => reject(new Error('no answer'))));
+}
+
+async function result(name: string): Promise<number> {
+  const { values } = await metrics.leaseRenewals.get();
+  return values.find((value) => value.labels['result'] === name)?.value ?? 0;
+}
