@@ -32,11 +32,18 @@ export interface ElasticClaimsDeps {
 /** `skipped`: posted without a claim; `undecided`: not posted, because it is not known whether anyone may. */
 type Counted = 'won' | 'lost' | 'skipped' | 'undecided';
 
+/**
+ * Why an attempt was not decided.
+ * - `no-answer`: none, or one that came too late to act on; perhaps the claim is made, or will be
+ * - `impossible`: the database says that it cannot make claims (no such table, no right to write it)
+ */
+type Undecided = 'no-answer' | 'impossible';
+
 const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
 
 /**
  * Claims an app's row in the database before each post: whatever members believe of their leases, one row is
- * updated once. Why an undecided claim is no permission yet: docs/decisions/0002-leases-and-claims.md.
+ * updated once. Why an undecided claim is no permission: docs/decisions/0002-leases-and-claims.md.
  */
 export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   const { clock, store, ownership, intervalMs, metrics } = deps;
@@ -45,6 +52,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   const unused = new Map<string, number>();
   /** Apps whose claim is being decided: two claims of one process must not take each other for its own. */
   const deciding = new Set<string>();
+  let isComplaining = false;
   let prunedMs = -Infinity;
 
   function counted(result: Counted, answer: ClaimResult): ClaimResult {
@@ -52,8 +60,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     return answer;
   }
 
-  /** One attempt. undefined: undecided, which a claim also is whose answer came too late to act on. */
-  async function attempt(appId: string, direction: Direction): Promise<ClaimResult | undefined> {
+  async function attempt(appId: string, direction: Direction): Promise<ClaimResult | Undecided> {
     const { leaseId } = ownership;
     if (leaseId === null || !ownership.mayPost()) return counted('lost', leaseLost);
     const startedMs = clock.monotonic();
@@ -64,11 +71,15 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
       const askingForMs = startedMs - askedMs;
       outcome = await store.claim({ appId, direction, leaseId, intervalMs, askingForMs });
     } catch (error) {
-      logger.debug('claim-failed', { app_id: appId, error: String(error) });
-      return undefined;
+      // The first of a series says why, the metric how many there are.
+      if (isComplaining) logger.debug('claim-failed', { app_id: appId, error: String(error) });
+      else logger.error('claim-failed', error, { app_id: appId });
+      isComplaining = true;
+      return isRefusal(error) ? 'impossible' : 'no-answer';
     }
+    isComplaining = false;
     // A process that was frozen here holds a claim that others may have waited out.
-    if (clock.monotonic() - startedMs > claimDeadlineMs) return undefined;
+    if (clock.monotonic() - startedMs > claimDeadlineMs) return 'no-answer';
     if (outcome.granted && !ownership.mayPost()) return counted('lost', leaseLost);
     unused.delete(appId);
     return outcome.granted ? counted('won', { granted: true }) : counted('lost', refusal(outcome, direction));
@@ -88,22 +99,18 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
 
   async function claim(appId: string, direction: Direction): Promise<ClaimResult> {
     const first = await attempt(appId, direction);
-    if (first) return first;
-    // Either the database is away, and then nobody knows who owns the app, or only the claim went wrong.
+    if (typeof first !== 'string') return first;
+    // Silence may mean that the database is away, or that others own the app by now. A renewal tells, and then a
+    // second attempt is worth its time: the next round of this app may be far.
     if (!(await ownership.confirmLease()) || !ownership.owns(appId)) return counted('undecided', leaseLost);
     const second = await attempt(appId, direction);
-    if (second) return second;
-    if (!ownership.mayPost()) return counted('undecided', leaseLost);
+    if (typeof second !== 'string') return second;
+    if (second === 'no-answer' || !ownership.mayPost()) return counted('undecided', leaseLost);
     unused.delete(appId);
-    logger.error(
-      'posted-without-claim',
-      new Error('the database renews the lease but does not decide claims'),
-      {
-        app_id: appId,
-        remedy:
-          'check that this user may insert into and update eventgenerator_trigger, and what locks its rows',
-      },
-    );
+    logger.error('posted-without-claim', new Error('the database renews leases but cannot make claims'), {
+      app_id: appId,
+      remedy: 'create the table eventgenerator_trigger and let this user select, insert, update and delete',
+    });
     return counted('skipped', { granted: true });
   }
 
@@ -156,4 +163,10 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
       );
     },
   };
+}
+
+/** SQLSTATE class 42: the statement itself is refused, and was not executed. */
+function isRefusal(error: unknown): boolean {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && code.startsWith('42');
 }

@@ -35,6 +35,7 @@ export interface ElasticOwnershipDeps {
   readonly random?: () => number;
 }
 
+/** Its listeners are also called when it has a new lease: what it had to hold back without one may be posted now. */
 export interface ElasticOwnership extends Ownership {
   readonly state: MemberState;
   /** The lease held now or last; null before the first. */
@@ -95,7 +96,9 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         went: old.filter((member) => !members.includes(member)),
       });
     }
-    if (!isSameView(before.view, next.view) || (next.state === 'left' && before.state !== 'left')) notify();
+    const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
+    const hasLeft = next.state === 'left' && before.state !== 'left';
+    if (!isSameView(before.view, next.view) || hasNewLease || hasLeft) notify();
   }
 
   function notify(): void {

@@ -132,11 +132,22 @@ test('an app that has another owner by now is left to it', async () => {
   expect(requests).toHaveLength(1);
 });
 
-test('where the database renews the lease but decides no claims, the owner posts without, and it is counted', async () => {
-  answer = () => Promise.reject(new Error('permission denied for table eventgenerator_trigger'));
-  expect(await claims.claim('app', 'out')).toEqual({ granted: true });
+test('silence is no permission, also while the lease is renewed', async () => {
+  answer = () => Promise.reject(new Error('no answer'));
+  expect(await claims.claim('app', 'out')).toEqual({ granted: false, reason: 'lease-lost' });
   expect(requests).toHaveLength(2);
+  expect(await counts()).toEqual({ undecided: 1 });
+});
+
+test('where the database renews leases but cannot make claims, the owner posts without, and it is counted', async () => {
+  const error = Object.assign(new Error('permission denied for table eventgenerator_trigger'), {
+    code: '42501',
+  });
+  answer = () => Promise.reject(error);
+  expect(await claims.claim('app', 'out')).toEqual({ granted: true });
   expect(await counts()).toEqual({ skipped: 1 });
+  member.confirmed = false;
+  expect(await claims.claim('app', 'out')).toEqual({ granted: false, reason: 'lease-lost' });
 });
 
 test('two claims of one process for one app cannot both be granted', async () => {

@@ -105,6 +105,7 @@ test('a database that hangs costs the lease, and a new one is taken when it is b
   store.answer = (leaseId) => Promise.resolve([leaseId]);
   await clock.advance(2000);
   expect([ownership.state, ownership.mayPost()]).toEqual(['member', true]);
+  expect(changes).toBe(2);
   expect(ownership.leaseId).not.toBe(before);
   expect(memberOf(ownership.leaseId ?? '')).toBe(memberOf(before ?? ''));
   expect(logged.filter((event) => event.startsWith('error'))).toHaveLength(1);
