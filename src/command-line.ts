@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 export type Command =
   | { readonly name: 'run'; readonly configFile: string | undefined }
   | { readonly name: 'migrate'; readonly configFile: string | undefined; readonly all: boolean }
+  | { readonly name: 'members'; readonly configFile: string | undefined }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
@@ -18,6 +19,7 @@ Commands:
   run        Run until SIGTERM (default)
   migrate    Create the eventgenerator's own tables in appmetrics_db; --all also creates policy_json and
              app_metric, which elsewhere belong to the rest of the autoscaler: for laptops and tests only
+  members    Show who shares the apps in elastic mode: since when, and how many apps each owns
 
 Options:
   -c, --config FILE   Configuration in YAML. On Cloud Foundry it is optional: the bound service with the tag
@@ -42,6 +44,8 @@ export function parseCommandLine(args: readonly string[]): Command {
       return { name: 'run', configFile: values.config };
     case 'migrate':
       return { name: 'migrate', configFile: values.config, all: values.all ?? false };
+    case 'members':
+      return { name: 'members', configFile: values.config };
     default:
       throw new UsageError(`unknown command '${command}'`);
   }

@@ -19,6 +19,7 @@ import { History } from './history/history.js';
 import { createLayeredHistoryReader } from './history/layered-history-reader.js';
 import { createWarmUp } from './history/warm-up.js';
 import type { Lifecycle } from './http/health-routes.js';
+import { membersRoutes } from './http/members-routes.js';
 import type { ServerName } from './http/servers.js';
 import { keepGaugesFresh } from './observability/fresh-gauges.js';
 import { PolicyPoller } from './policy/policy-poller.js';
@@ -26,6 +27,7 @@ import { createPolicyStore } from './policy/policy-store.js';
 import { createReleasers } from './releasers.js';
 import { createRounds } from './rounds.js';
 import { Breakers } from './scaling-engine/breakers.js';
+import { createTakeover } from './takeover.js';
 import { createWorkload } from './workload.js';
 
 export interface Eventgenerator {
@@ -38,6 +40,7 @@ export interface Eventgenerator {
 /** Time that rounds and posts under way have to end by themselves when the process stops. */
 const roundsDeadlineMs = 1_500;
 const flushDeadlineMs = 1_500;
+const saveDeadlineMs = 500;
 
 /**
  * The composition root: builds every part, connects them and starts them in order. Rejects, with everything released
@@ -66,12 +69,8 @@ export async function startEventgenerator(
 
     const logCache = await openLogCacheCollector(config, surroundings, releasers);
     const scalingEngine = await openScalingEngine(config, surroundings, releasers);
-    const { ownership, claims } = await openOwnership(
-      config,
-      surroundings,
-      databases.appMetricsDb,
-      releasers,
-    );
+    const parts = await openOwnership(config, surroundings, releasers, () => workload.size);
+    const { ownership, claims } = parts;
 
     const history = new History(metrics);
     const store = createAppMetricStore(databases.appMetricsDb);
@@ -124,15 +123,27 @@ export async function startEventgenerator(
       logger,
       isWanted: (appId) => workload.policyOf(appId) !== undefined,
       seed: (appId, key, points) => history.seed(appId, key.metricType, points, key.capacity),
+      seeded: (appId) => rounds.reconsider(appId),
+    });
+    const takeover = createTakeover({
+      clock,
+      logger,
+      warmUp,
+      evaluator,
+      policyOf: (appId) => workload.policyOf(appId),
+      readCoolDowns: parts.readCoolDowns,
+      handoverMs: () => parts.handoverMs(),
     });
     const workload = createWorkload({
       ownership,
+      logger: logger.child('ownership'),
       settings,
       metrics,
       schedule,
       history,
       evaluator,
-      warmUp,
+      takeover,
+      saveNow: () => void writer.saveNow(),
       cacheSizePerApp: aggregator.metricCacheSizePerApp,
     });
     const poller = new PolicyPoller({
@@ -150,10 +161,12 @@ export async function startEventgenerator(
       }),
       lifecycle: () => lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership }),
+      apiModules: [membersRoutes(parts.readMembers)],
     });
 
     releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
     releasers.add('warm-up', () => warmUp.stop());
+    releasers.add('takeover', () => takeover.stop());
     releasers.add('rounds', async () => {
       await endsWithin(
         clock,
@@ -163,10 +176,16 @@ export async function startEventgenerator(
     });
     releasers.add('policy poller', () => poller.stop());
     releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, pool: logCache.pool }));
+    releasers.add('ownership of apps', async () => {
+      // Who takes over reads what is written by then.
+      await endsWithin(clock, saveDeadlineMs, writer.saveNow());
+      await parts.leave();
+    });
 
     writer.start();
     poller.onSnapshot((policies) => workload.use(policies));
     poller.start();
+    parts.start();
     // A first read that fails is tried again; it is no reason to stay out of the route.
     await poller.readOnce().catch(() => undefined);
     lifecycle = 'running';

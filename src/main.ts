@@ -5,6 +5,7 @@ import type { Surroundings } from './composition/surroundings.js';
 import { loadConfig } from './config/load-config.js';
 import type { LoadedConfig } from './config/config.js';
 import { startEventgenerator } from './eventgenerator.js';
+import { membersCommand } from './members-command.js';
 import { migrateCommand } from './migrate-command.js';
 import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from './observability/metrics.js';
@@ -25,6 +26,8 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     case 'migrate':
       return migrateCommand(loadConfig({ file: command.configFile, env: process.env }).config, command.all);
+    case 'members':
+      return membersCommand(loadConfig({ file: command.configFile, env: process.env }).config);
     case 'run':
       return run(loadConfig({ file: command.configFile, env: process.env }));
   }

@@ -40,6 +40,8 @@ export interface RoundOptions {
 export interface Rounds {
   /** One round of one app. Resolves to whether log-cache served it well; never rejects. */
   run(appId: string): Promise<boolean>;
+  /** Decides and acts once more on what the history knows now, as of the app's newest app metrics. */
+  reconsider(appId: string): void;
   /** Resolves when no trigger is on its way any more. */
   posted(): Promise<void>;
 }
@@ -143,6 +145,16 @@ export function createRounds(options: RoundOptions): Rounds {
         logger.error('round-failed', error, { appId });
         return true;
       }),
+    reconsider(appId) {
+      const policy = policyOf(appId);
+      if (!policy) return;
+      const newest = policy.rules
+        .map((rule) => history.series(appId, rule.metricType))
+        .flatMap((series) => (series && series.size > 0 ? [series.timestampAt(0)] : []))
+        .reduce((latest, timestampNs) => (timestampNs > latest ? timestampNs : latest), -1n);
+      // What was collected before the stat window of a next round says too little about now.
+      if (newest > msToNs(clock.now() - settings.collectionIntervalMs)) decideAndAct(policy, newest);
+    },
     async posted() {
       await Promise.all(posting);
     },

@@ -8,6 +8,7 @@ test.each([
   [['--config', 'a.yml', 'run'], { name: 'run', configFile: 'a.yml' }],
   [['migrate', '--all', '-c', 'a.yml'], { name: 'migrate', configFile: 'a.yml', all: true }],
   [['migrate'], { name: 'migrate', configFile: undefined, all: false }],
+  [['members', '-c', 'a.yml'], { name: 'members', configFile: 'a.yml' }],
   [['--help'], { name: 'help' }],
   [['migrate', '-h'], { name: 'help' }],
   [['--version'], { name: 'version' }],
@@ -27,6 +28,6 @@ test.each([
 });
 
 test('the usage names every command and option', () => {
-  for (const word of ['run', 'migrate', '--config', '--all', '--help', '--version'])
+  for (const word of ['run', 'migrate', 'members', '--config', '--all', '--help', '--version'])
     expect(usage).toContain(word);
 });

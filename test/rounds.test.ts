@@ -186,6 +186,21 @@ test('a rule that fires and is held back shortly is looked at again at that time
   expect(state.soon).toEqual([2000]);
 });
 
+test('an app is reconsidered as of its newest app metrics, while they are not older than an interval', async () => {
+  const { clock, state, rounds } = harness();
+  rounds.reconsider('app');
+  expect(state.evaluatedAt).toEqual([]);
+  await rounds.run('app');
+  await clock.advance(39_000);
+  rounds.reconsider('app');
+  expect(state.evaluatedAt).toHaveLength(2);
+  expect(state.evaluatedAt[1]).toBe(state.evaluatedAt[0]);
+  await clock.advance(2_000);
+  rounds.reconsider('app');
+  rounds.reconsider('unknown');
+  expect(state.evaluatedAt).toHaveLength(2);
+});
+
 test('nothing that goes wrong with one app ends the process', async () => {
   const { lines, state, rounds } = harness();
   state.collect = () => {

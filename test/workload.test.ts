@@ -3,6 +3,7 @@ import type { HistoryKey } from '../src/history/history-key.js';
 import { createMetrics } from '../src/observability/metrics.js';
 import type { AppPolicy, ScalingRule } from '../src/policy/policy.js';
 import { createWorkload } from '../src/workload.js';
+import { recordingLogger } from './support/recording-logger.js';
 
 function rule(changes: Partial<ScalingRule> = {}): ScalingRule {
   return {
@@ -33,10 +34,13 @@ function harness() {
     wanted: new Map<string, readonly HistoryKey[]>() as ReadonlyMap<string, readonly HistoryKey[]>,
     forgotten: [] as string[],
     policiesChanged: [] as string[],
+    saves: 0,
   };
   const metrics = createMetrics();
+  const { logger, lines } = recordingLogger();
   const workload = createWorkload({
     metrics,
+    logger,
     settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
     cacheSizePerApp: 10,
     ownership: {
@@ -50,11 +54,13 @@ function harness() {
       forget: (appId) => void seen.forgotten.push(appId),
       policyChanged: (app) => void seen.policiesChanged.push(app.appId),
     },
-    warmUp: { want: (keys) => (seen.wanted = keys) },
+    takeover: { begin: (keys) => (seen.wanted = keys) },
+    saveNow: () => void seen.saves++,
   });
   return {
     workload,
     seen,
+    lines,
     metrics,
     own: (...appIds: string[]) => {
       owned.clear();
@@ -94,13 +100,15 @@ test('a changed policy is told to the evaluator and warmed up for its new rules'
   expect(seen.retained.get('a')).toEqual(new Set(['throughput']));
 });
 
-test('traps A2-14: what is gone, by policy or by ownership, is forgotten everywhere', () => {
+test('traps A2-14: what is gone, by policy or by ownership, is saved for its new owner and forgotten everywhere', () => {
   const { workload, seen, own } = harness();
   workload.use(snapshot(policy('a'), policy('b'), policy('c')));
   workload.use(snapshot(policy('a'), policy('b')));
   expect(seen.forgotten).toEqual(['c']);
+  expect(seen.saves).toBe(1);
   own('a');
   expect(seen.forgotten).toEqual(['c', 'b']);
+  expect(seen.saves).toBe(2);
   expect([...seen.scheduled]).toEqual(['a']);
   expect([...seen.retained.keys()]).toEqual(['a']);
 });
@@ -116,5 +124,18 @@ test('an app taken over is scheduled and its history wanted as far back as its l
   expect(seen.wanted.get('a')).toEqual([
     { metricType: 'cpu', reachSecs: 1200, capacity: 19 },
     { metricType: 'disk', reachSecs: 240, capacity: 10 },
+  ]);
+});
+
+test('apps that move between members are counted and said once, apps that come by policy are not', async () => {
+  const { workload, lines, metrics, own } = harness();
+  workload.use(snapshot(policy('a'), policy('b'), policy('elsewhere')));
+  expect(lines).toEqual([]);
+  own('a', 'elsewhere');
+  expect(lines).toMatchObject([{ event: 'apps-moved', data: { gained: 1, lost: 1, owned: 2 } }]);
+  const moved = (await metrics.appsMoved.get()).values.map(({ labels, value }) => [labels.direction, value]);
+  expect(moved).toEqual([
+    ['gained', 1],
+    ['lost', 1],
   ]);
 });

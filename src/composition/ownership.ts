@@ -1,23 +1,112 @@
 import type { Config } from '../config/config.js';
-import type { Database } from '../database/database.js';
+import { openDatabase } from '../database/database.js';
 import { grantedClaims, type Claims } from '../ownership/claims.js';
+import { createElasticClaims, type ElasticClaims } from '../ownership/elastic-claims.js';
+import { createElasticOwnership } from '../ownership/elastic-ownership.js';
+import { createMemberStore } from '../ownership/member-store.js';
+import { membersView, type MemberView } from '../ownership/members-view.js';
 import type { Ownership } from '../ownership/ownership.js';
 import { createStaticOwnership } from '../ownership/static-ownership.js';
+import { renewEveryMs } from '../ownership/timing.js';
+import { createTriggerStore } from '../ownership/trigger-store.js';
 import type { Releasers } from '../releasers.js';
+import { prepareOwnTables } from './own-tables.js';
 import type { Surroundings } from './surroundings.js';
 
+/** Who works on an app, and who may post for it. */
 export interface OwnershipParts {
   readonly ownership: Ownership;
   readonly claims: Claims;
+  /** Begins to take part. */
+  start(): void;
+  /** Hands all apps over; until it resolves they are still ours. Never rejects. */
+  leave(): Promise<void>;
+  /** How long a new owner should wait until what the old one collected is in the database; ms. */
+  handoverMs(): number;
+  /** What the fleet knows of cool-downs; null where nothing is shared. */
+  readonly readCoolDowns: ElasticClaims['readCoolDowns'] | null;
+  /** The living members; null where there are none. */
+  readonly readMembers: (() => Promise<readonly MemberView[]>) | null;
 }
 
-/** Who works on an app, and who may post for it, as the pool's mode wants it. */
+/**
+ * Leases and claims must not wait for a connection behind long history queries: a renewal that does costs the lease.
+ * One for the renewal, the others for claims.
+ */
+const ownConnections = 3;
+/** Joining and letting go take a renewal each; then the old owner writes what it has. */
+const handoverMs = 2 * renewEveryMs + 1_000;
+/** For so long after joining, apps come from members that are alive and let go of them. */
+const joiningMs = 3 * renewEveryMs + handoverMs;
+
+/** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
 export async function openOwnership(
-  { pool }: Pick<Config, 'pool'>,
-  _surroundings: Surroundings,
-  _database: Database,
-  _releasers: Releasers,
+  config: Pick<Config, 'pool' | 'appMetricsDb' | 'evaluator' | 'instance'>,
+  surroundings: Surroundings,
+  releasers: Releasers,
+  appsOwned: () => number,
 ): Promise<OwnershipParts> {
-  if (!pool.static) throw new Error('pool.total_instances and pool.instance_index are required');
-  return { ownership: createStaticOwnership(pool.static), claims: grantedClaims };
+  const { pool } = config;
+  if (pool.mode === 'static') return staticParts(config);
+
+  const { clock, logger, metrics } = surroundings;
+  const database = await openDatabase(
+    'appmetrics_db',
+    { ...config.appMetricsDb, maxOpenConnections: ownConnections, maxIdleConnections: ownConnections },
+    { clock, logger: logger.child('ownership') },
+  );
+  releasers.add('ownership database', () => database.close());
+  const tables = await prepareOwnTables(database, surroundings, releasers);
+  if (tables === 'refused' && pool.static) {
+    logger.info('ownership.static-instead', { ...pool.static });
+    return staticParts(config);
+  }
+  if (tables === 'refused') {
+    throw new Error(
+      'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
+    );
+  }
+
+  const store = createMemberStore(database);
+  const ownership = createElasticOwnership({
+    clock,
+    logger,
+    metrics,
+    store,
+    appsOwned,
+    instance: config.instance,
+  });
+  releasers.add('ownership', () => ownership.close());
+  const claims = createElasticClaims({
+    clock,
+    logger,
+    metrics,
+    ownership,
+    store: createTriggerStore(database),
+    intervalMs: config.evaluator.evaluationIntervalMs,
+  });
+  const startedMs = clock.monotonic();
+  return {
+    ownership,
+    claims,
+    start: () => ownership.start(),
+    leave: () => ownership.leave(),
+    handoverMs: () =>
+      ownership.members.length > 1 && clock.monotonic() - startedMs < joiningMs ? handoverMs : 0,
+    readCoolDowns: (appIds) => claims.readCoolDowns(appIds),
+    readMembers: () => membersView(store),
+  };
+}
+
+function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
+  if (!pool.static) throw new Error('static ownership needs pool.total_instances and pool.instance_index');
+  return {
+    ownership: createStaticOwnership(pool.static),
+    claims: grantedClaims,
+    start: () => {},
+    leave: () => Promise.resolve(),
+    handoverMs: () => 0,
+    readCoolDowns: null,
+    readMembers: null,
+  };
 }

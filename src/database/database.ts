@@ -99,6 +99,18 @@ export async function openDatabases(
   };
 }
 
+/** Opens one database with a pool of its own, apart from whatever else talks to it. Rejects with a DatabaseConfigError. */
+export async function openDatabase(
+  name: string,
+  config: DatabaseConfig,
+  deps: PoolDeps,
+): Promise<Database & { close(): Promise<void> }> {
+  const pool = await ConnectionPool.open(name, config, deps);
+  return Object.assign(new PooledDatabase(name, pool, deps.clock), {
+    close: () => pool.close(closeTimeoutMs),
+  });
+}
+
 /** The larger of two numbers of connections, the shorter of two times; 0 (not limited) only if both are. */
 function sharedLimits(one: DatabaseConfig, other: DatabaseConfig): DatabaseConfig {
   const shorter = (a: number, b: number) => (a > 0 && b > 0 ? Math.min(a, b) : Math.max(a, b));

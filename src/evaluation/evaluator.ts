@@ -1,3 +1,4 @@
+import type { KnownCoolDown } from '../ownership/elastic-claims.js';
 import type { Metrics } from '../observability/metrics.js';
 import { directionOf, operators, type AppPolicy, type Direction } from '../policy/policy.js';
 import type { SharedState } from '../scaling-engine/breakers.js';
@@ -84,6 +85,19 @@ export class Evaluator {
    */
   policyChanged(app: AppPolicy): void {
     this.#recordOf(app);
+  }
+
+  /** Takes over what other members were told of the app, for who comes to own it. Wall-clock ms; null: not at all. */
+  restore(app: AppPolicy, known: KnownCoolDown): void {
+    const { gates } = this.#deps;
+    if (known.coolDownUntilMs !== null) gates.coolDown(app.appId, known.coolDownUntilMs);
+    const untilMs = { out: known.ignoredOutUntilMs, in: known.ignoredInUntilMs };
+    for (const direction of ['out', 'in'] as const) {
+      // Which rule was ignored is not known to others: the first of its direction is the likeliest.
+      const rule = app.rules.find((each) => directionOf(each) === direction);
+      const ignoredUntilMs = untilMs[direction];
+      if (rule && ignoredUntilMs !== null) gates.ignoredElsewhere(app.appId, rule, ignoredUntilMs);
+    }
   }
 
   /** The app is no longer owned, or has no policy. What a post in flight still brings for it is dropped, too. */

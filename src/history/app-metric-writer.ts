@@ -75,6 +75,11 @@ export class AppMetricWriter {
     this.#loop ??= this.#run();
   }
 
+  /** Writes what waits now instead of at the next interval: for whoever reads the database next. Never rejects. */
+  saveNow(): Promise<void> {
+    return this.#write(() => statementTimeoutMs);
+  }
+
   /**
    * Ends saving at intervals and writes what waits, for at most deadlineMs; what is left then is lost and counted.
    * Rows added later are lost too. Idempotent; never rejects.

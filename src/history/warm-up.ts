@@ -11,6 +11,8 @@ export interface WarmUpOptions {
   /** Whether the history is still wanted; asked again after every failure. */
   readonly isWanted: (appId: string) => boolean;
   readonly seed: (appId: string, key: HistoryKey, points: readonly AppMetric[]) => void;
+  /** Called for each app whose histories have been read. */
+  readonly seeded: (appId: string) => void;
 }
 
 export interface WarmUp {
@@ -78,7 +80,10 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
     }
     seedSeries();
     // What was wanted again meanwhile, for another policy, stays pending.
-    for (const [appId, keys] of taken) if (pending.get(appId) === keys) pending.delete(appId);
+    for (const [appId, keys] of taken) {
+      if (pending.get(appId) === keys) pending.delete(appId);
+      options.seeded(appId);
+    }
     return count;
   }
 

@@ -207,6 +207,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       if (stopped.signal.aborted) return;
       loop ??= run();
     },
+    isUp: () => stateAt(lease, clock.monotonic()) === 'member',
     owns: (appId) => ownsApp(lease, appId, clock.monotonic()),
     onChange: (listener) => void listeners.push(listener),
     mayPost: () => mayPost(lease, clock.monotonic()),

@@ -29,7 +29,7 @@ export interface Candidate {
   readonly instanceIndex: number;
 }
 
-export interface MemberRow {
+interface MemberRow {
   readonly leaseId: string;
   readonly instanceGuid: string;
   readonly instanceIndex: number;

@@ -13,7 +13,7 @@ export function ownedPolicies(
   return owned;
 }
 
-export interface MovedApps {
+interface MovedApps {
   /** Owned now and not before: their histories, cool-downs and back-offs are to be read. */
   readonly gained: readonly string[];
   readonly lost: readonly string[];

@@ -20,11 +20,13 @@ function harness(batches: (call: number) => AsyncIterable<readonly AppMetric[]>)
   const queries: (readonly RecentQuery[])[] = [];
   const seeded: { appId: string; metricType: string; points: number }[] = [];
   const unwanted = new Set<string>();
+  const complete: string[] = [];
   const warmUp = createWarmUp({
     clock,
     logger,
     isWanted: (appId) => !unwanted.has(appId),
     seed: (appId, { metricType }, points) => void seeded.push({ appId, metricType, points: points.length }),
+    seeded: (appId) => void complete.push(appId),
     store: {
       readRecent(wanted) {
         queries.push(wanted);
@@ -32,7 +34,7 @@ function harness(batches: (call: number) => AsyncIterable<readonly AppMetric[]>)
       },
     },
   });
-  return { clock, lines, queries, seeded, unwanted, warmUp };
+  return { clock, complete, lines, queries, seeded, unwanted, warmUp };
 }
 
 async function* inBatches(...batches: AppMetric[][]): AsyncGenerator<readonly AppMetric[]> {
@@ -45,7 +47,7 @@ async function* broken(...batches: AppMetric[][]): AsyncGenerator<readonly AppMe
 }
 
 test('one query asks for all histories, and each is seeded whole, even across batches', async () => {
-  const { clock, queries, seeded, warmUp } = harness(() =>
+  const { clock, complete, queries, seeded, warmUp } = harness(() =>
     inBatches(
       [point('a', 'cpu', 1), point('a', 'cpu', 2)],
       [point('a', 'cpu', 3), point('a', 'disk', 1), point('b', 'cpu', 1)],
@@ -71,6 +73,7 @@ test('one query asks for all histories, and each is seeded whole, even across ba
     { appId: 'a', metricType: 'disk', points: 1 },
     { appId: 'b', metricType: 'cpu', points: 1 },
   ]);
+  expect(complete).toEqual(['a', 'b']);
 });
 
 test('a failed read is tried again later, only for apps that are still wanted, and said once', async () => {

@@ -1,0 +1,29 @@
+import type { MemberView } from '../ownership/members-view.js';
+import type { RouteModule } from './api-routes.js';
+import { sendError } from './error-answers.js';
+import { getRoute } from './get-route.js';
+
+/** `GET /v1/members`: who shares the apps. `readMembers` is null under static sharding, where members know nothing of each other. */
+export function membersRoutes(readMembers: (() => Promise<readonly MemberView[]>) | null): RouteModule {
+  return (app) =>
+    getRoute(app, '/v1/members', async (_request, reply) => {
+      if (!readMembers) return { mode: 'static', members: [] };
+      try {
+        return { mode: 'elastic', members: (await readMembers()).map(toJson) };
+      } catch {
+        // The renewals' own log lines tell why.
+        return sendError(reply, 503, 'appmetrics_db does not answer, and only it knows the members');
+      }
+    });
+}
+
+function toJson(member: MemberView): Record<string, unknown> {
+  return {
+    lease_id: member.leaseId,
+    instance_guid: member.instanceGuid,
+    instance_index: member.instanceIndex,
+    since: member.since,
+    expires_in_secs: member.expiresInSecs,
+    apps_owned: member.appsOwned,
+  };
+}
