@@ -1,10 +1,9 @@
-import { createAutoscalerTables, insertPolicies } from '../support/autoscaler-tables.js';
-import { createDatabase, startPostgres } from '../support/postgres.js';
 import { startControlServer } from './control-server.js';
 import { guidOf, hashText } from './deterministic.js';
 import { writeEventgeneratorConfig, type WrittenConfig } from './eventgenerator-config.js';
 import { helpText, parseCommand, UsageError, type PlatformCommand } from './options.js';
 import { startPlatform, type Platform } from './platform.js';
+import { openPolicyDatabase } from './policy-database.js';
 import { tellStory, type Story } from './stories.js';
 
 /*
@@ -38,17 +37,10 @@ async function run(command: PlatformCommand, stopped: Promise<void>): Promise<vo
 }
 
 async function openDatabase(command: PlatformCommand, releases: Release[]): Promise<string> {
-  let serverUrl = process.env['DATABASE_URL'];
-  if (!serverUrl) {
-    const server = await startPostgres();
-    releases.push(() => server.stop());
-    serverUrl = server.url;
-  }
-  const database = await createDatabase(serverUrl);
-  releases.push(() => database.drop());
-  await createAutoscalerTables(database.pool);
-  const policies = storiesOf(command).map(({ app, policy }) => [app.guid, policy] as const);
-  await insertPolicies(database.pool, policies);
+  const database = await openPolicyDatabase(
+    storiesOf(command).map(({ app, policy }) => [app.guid, policy] as const),
+  );
+  releases.push(() => database.close());
   return database.url;
 }
 

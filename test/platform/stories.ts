@@ -61,9 +61,8 @@ export interface Story {
 
 export function tellStory(name: StoryName, options: StoryOptions): Story {
   const { guid, instances, metrics, tickSecs } = options;
-  const atLimit = name === 'idle' || name === 'at-maximum';
   const min = name === 'idle' ? instances : 1;
-  const max = atLimit ? instances : Math.max(10, 4 * instances);
+  const max = name === 'at-maximum' ? instances : Math.max(10, 4 * instances);
   const level = levelScript(name, options);
   return {
     name,
