@@ -1,0 +1,97 @@
+/** One line of the eventgenerator's log. */
+export interface LogLine {
+  /** Wall-clock ms. */
+  readonly atMs: number;
+  readonly level: string;
+  /** Without the leading "eventgenerator.". */
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What the eventgenerator says it decided about an app. */
+export type Evaluation =
+  | { readonly outcome: 'fired'; readonly atMs: number; readonly adjustment: string }
+  /** untilMs: wall clock; absent where unknown. */
+  | { readonly outcome: 'held'; readonly atMs: number; readonly reason: string; readonly untilMs?: number }
+  /** One reason per rule, in the policy's order. */
+  | { readonly outcome: 'not-fired'; readonly atMs: number; readonly reasons: readonly string[] };
+
+/** Undefined: it is no line of the structured log. */
+export function parseLogLine(text: string): LogLine | undefined {
+  const line = parseObject(text);
+  const { timestamp, level, message, data } = line ?? {};
+  if (typeof timestamp !== 'string' || typeof level !== 'string' || typeof message !== 'string')
+    return undefined;
+  return {
+    atMs: Date.parse(timestamp),
+    level,
+    event: message.replace(/^eventgenerator\./, ''),
+    data: isObject(data) ? data : {},
+  };
+}
+
+/** Undefined: the line is about something else. */
+export function evaluationIn({
+  atMs,
+  event,
+  data,
+}: LogLine): { readonly appId: string; readonly evaluation: Evaluation } | undefined {
+  const { appId, outcome, reason, untilMs, adjustment, reasons } = data;
+  if (event !== 'evaluation.evaluated' || typeof appId !== 'string') return undefined;
+  switch (outcome) {
+    case 'fired':
+      return { appId, evaluation: { outcome, atMs, adjustment: String(adjustment) } };
+    case 'held':
+      return {
+        appId,
+        evaluation: {
+          outcome,
+          atMs,
+          reason: String(reason),
+          ...(typeof untilMs === 'number' ? { untilMs } : {}),
+        },
+      };
+    case 'not-fired':
+      return {
+        appId,
+        evaluation: { outcome, atMs, reasons: Array.isArray(reasons) ? reasons.map(String) : [] },
+      };
+    default:
+      return undefined;
+  }
+}
+
+const maxReadableLength = 400;
+
+/** A line of the log for human eyes; what is no JSON stays as it is. */
+export function readableLogLine(text: string): string {
+  const line = parseLogLine(text);
+  if (!line) return shorten(text);
+  const { error } = line.data;
+  const facts = Object.entries(line.data).filter(([name]) => name !== 'error' && name !== 'trace');
+  const parts = [
+    new Date(line.atMs).toISOString().slice(11, 19),
+    line.level.padEnd(5),
+    line.event,
+    ...(error === undefined ? [] : [`- ${typeof error === 'string' ? error : JSON.stringify(error)}`]),
+    ...facts.map(([name, value]) => `${name}=${JSON.stringify(value)}`),
+  ];
+  return shorten(parts.join(' '));
+}
+
+function shorten(text: string): string {
+  return text.length > maxReadableLength ? `${text.slice(0, maxReadableLength)}…` : text;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
