@@ -20,8 +20,11 @@ export interface EventgeneratorProcess {
   readonly ended: Promise<number | string>;
   /** The last lines that it wrote, without those at debug level, for human eyes. */
   lastLines(): readonly string[];
-  /** SIGTERM; SIGKILL when that is not enough. Resolves as `ended`. */
-  stop(): Promise<number | string>;
+  /**
+   * SIGTERM; SIGKILL when that is not enough. Rejects if it did not end with 0 then. One that had ended before is no
+   * fault of stopping, nor is one that was too young to know about signals.
+   */
+  stop(): Promise<void>;
   kill(): void;
 }
 
@@ -42,12 +45,16 @@ export function startEventgenerator(
     if (text.trim() !== '') lastLines.push(text);
     if (lastLines.length > maxLastLines) lastLines.shift();
   };
+  let isUp = false;
   const { promise: started, resolve: hasStarted } = withResolver();
   createInterface(child.stdout).on('line', (text) => {
     const line = parseLogLine(text);
     if (line?.level !== 'debug') keep(text);
     if (!line) return;
-    if (line.event === 'started') hasStarted();
+    if (line.event === 'started') {
+      isUp = true;
+      hasStarted();
+    }
     onLine(line);
   });
   createInterface(child.stderr).on('line', keep);
@@ -59,9 +66,13 @@ export function startEventgenerator(
     ended,
     lastLines: () => lastLines.map(readableLogLine),
     async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const young = !isUp;
       child.kill('SIGTERM');
       if (!(await endsWithin(systemClock, stopDeadlineMs, ended))) child.kill('SIGKILL');
-      return ended;
+      const how = await ended;
+      if (how === 0 || (young && how === 'SIGTERM')) return;
+      throw new Error(`it ended with ${how} instead of 0 when it was asked to stop`);
     },
     kill: () => void child.kill('SIGKILL'),
   };
