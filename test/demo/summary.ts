@@ -21,8 +21,7 @@ export function summaryLines(result: DemoResult, keep: boolean, look: Look): str
     );
   }
   if (ending.kind === 'failed') {
-    if (ending.details.length > 0)
-      lines.push('', 'Details:', ...ending.details.map((line) => `  ${line}`));
+    if (ending.details.length > 0) lines.push('', 'Details:', ...ending.details.map((line) => `  ${line}`));
   } else {
     lines.push(...leftLines(state));
   }
