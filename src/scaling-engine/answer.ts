@@ -12,7 +12,14 @@ const MAX_QUOTED_CHARS = 300;
 /** What an answer of the scaling engine means; `engine` names it in messages. */
 export function readAnswer(status: number, body: string, engine: string): TriggerResult {
   if (status === 200) return readResult(body, engine);
-  return failed(faultOfStatus(status), `${engine} answered ${status}${quoteError(body)}`);
+  const said = `${engine} answered ${status}${quoteError(body)}`;
+  const fault = faultOfStatus(status);
+  return fault === 'rejected' && !isEngineError(body)
+    ? failed(
+        'unavailable',
+        `${said}, which is no answer of a scaling engine: check its route and scaling_engine_url`,
+      )
+    : failed(fault, said);
 }
 
 function readResult(body: string, engine: string): TriggerResult {
@@ -36,6 +43,14 @@ function readResult(body: string, engine: string): TriggerResult {
 function faultOfStatus(status: number): TriggerFault {
   if (status >= 500 || [401, 403, 408, 429].includes(status)) return 'unavailable';
   return status >= 400 ? 'rejected' : 'bad-answer';
+}
+
+/**
+ * Errors of the engine are `{"code","message"}`. A router that has lost the engine's route answers 404 in plain text
+ * for every app: taken for the app's own fault, an outage of the engine would silence app after app for minutes.
+ */
+function isEngineError(body: string): boolean {
+  return typeof parseObject(body)?.['code'] === 'string';
 }
 
 /** Rounded up: a trigger in the last fraction of a millisecond would be refused. */

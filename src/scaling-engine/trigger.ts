@@ -27,7 +27,8 @@ export type TriggerResult =
 
 /**
  * - `no-connection`: refused, reset, TLS, name resolution: nobody's app is to blame
- * - `timeout`, `unavailable` (5xx, 401, 403, 408, 429): counts for the app, and as a sign of an outage
+ * - `timeout`, `unavailable` (5xx, 401, 403, 408, 429, and a 4xx that comes from a router instead of the engine):
+ *   counts for the app, and as a sign of an outage
  * - `rejected`: any other 4xx: the app's or policy's own fault
  * - `bad-answer`: a 200 that is not the scaling engine's
  */

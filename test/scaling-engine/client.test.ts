@@ -144,13 +144,30 @@ test.each<[number, string, string, string]>([
   [500, '{"code":"Internal-server-error","message":"Error taking scaling action"}', 'unavailable', '500'],
   [502, '<html>', 'unavailable', '502 (<html>)'],
   [503, 'x'.repeat(200_000), 'unavailable', '503'],
-  [404, 'x'.repeat(200_000), 'rejected', '404'],
+  [404, 'x'.repeat(200_000), 'unavailable', '404'],
   [204, '', 'bad-answer', '204'],
   [307, '', 'bad-answer', '307'],
 ])('traps A1-19, wire section 8: %i %s', async (status, body, fault, message) => {
   const result = await answer(status, body);
   expect(result).toMatchObject({ kind: 'failed', fault });
   expect(result.kind === 'failed' && result.message).toContain(message);
+});
+
+test.each([
+  [404, "404 Not Found: Requested route ('scalingengine.example.com') does not exist.\n"],
+  [404, '404 page not found\n'],
+  [400, '400 Bad Request: Missing Host header\n'],
+  [404, '<html>Not found</html>'],
+  [410, ''],
+  [404, '{"errors":[]}'],
+])('a router that lost the engine (%i %j) is an outage, not the app’s fault', async (status, body) => {
+  handle = (_request, response) =>
+    response.writeHead(status, { 'x-cf-routererror': 'unknown_route' }).end(body);
+  expect(await client.post(trigger)).toMatchObject({
+    kind: 'failed',
+    fault: 'unavailable',
+    message: expect.stringMatching(new RegExp(`answered ${status}.* no answer of a scaling engine: check`)),
+  });
 });
 
 test.each([
