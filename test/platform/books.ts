@@ -10,7 +10,10 @@ export interface ServedCounts {
   envelopes: number;
   /** Of the answers' bodies. */
   bytes: number;
-  /** Requests by the status of the answer; "broken" where the connection was broken instead. */
+  /**
+   * Requests by the status of the answer (over gRPC the one that a gateway would make of it); "broken" where the
+   * connection was broken instead.
+   */
   byStatus: Record<string, number>;
 }
 

@@ -79,7 +79,7 @@ function identityJson(sourceId: string, instanceId: string, tags: Tags): string 
 }
 
 /** Microseconds as decimal nanoseconds. */
-function nanoseconds(us: number): string {
+export function nanoseconds(us: number): string {
   return us === 0 ? '0' : `${us}000`;
 }
 

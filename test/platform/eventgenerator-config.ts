@@ -4,8 +4,11 @@ import { stringify } from 'yaml';
 import { freePort } from '../support/postgres.js';
 import { standardAccounts, type Platform } from './platform.js';
 
+/** `rest`: over HTTPS with a token of UAA. `grpc`: with a client certificate, and without UAA. */
+export type Transport = 'rest' | 'grpc';
+
 export interface EventgeneratorConfigOptions {
-  readonly platform: Pick<Platform, 'urls' | 'ca' | 'issueCertificate'>;
+  readonly platform: Pick<Platform, 'urls' | 'logCacheGrpc' | 'ca' | 'issueCertificate'>;
   readonly policyDbUrl: string;
   /** Default: the same database. */
   readonly appMetricsDbUrl?: string;
@@ -24,6 +27,9 @@ export interface EventgeneratorConfigOptions {
   /** What the CF server accepts in XFCC. */
   readonly orgGuid?: string;
   readonly spaceGuid?: string;
+  /** How log-cache is asked; default: over REST. */
+  readonly transport?: Transport;
+  /** Of no meaning over gRPC. */
   readonly grant?: 'client_credentials' | 'password';
   readonly logLevel?: string;
 }
@@ -116,11 +122,14 @@ function configuration(
       trigger_array_channel_size: 200,
     },
     scalingEngine: { scaling_engine_url: urls.scalingEngine, tls },
-    metricCollector: {
-      metric_collector_url: urls.logCache,
-      tls: { ca_file: certificates.ca },
-      uaa: { url: urls.uaa, skip_ssl_validation: true, ...credentials(options.grant) },
-    },
+    metricCollector:
+      options.transport === 'grpc'
+        ? { metric_collector_url: options.platform.logCacheGrpc, tls }
+        : {
+            metric_collector_url: urls.logCache,
+            tls: { ca_file: certificates.ca },
+            uaa: { url: urls.uaa, skip_ssl_validation: true, ...credentials(options.grant) },
+          },
     defaultStatWindowSecs: options.statWindowSecs ?? 120,
     defaultBreachDurationSecs: options.breachDurationSecs ?? 120,
     circuitBreaker: {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../src/clock.js';
 import { waitForFault, type ActiveFault, type Fault } from './faults.js';
+import { suffer } from './suffer.js';
 
 export interface Answer {
   readonly status: number;
@@ -48,39 +49,15 @@ export class Exchange {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  /**
-   * Lets faults happen that come before the answer. True if nothing remains to be answered. The kinds that depend
-   * on what is asked for (`empty`, `unauthorized`, `nan`) are the caller's.
-   */
-  async suffer(faults: readonly ActiveFault[]): Promise<boolean> {
-    for (const active of faults) {
-      const { fault, lifted } = active;
-      switch (fault.kind) {
-        case 'delay':
-          await waitForFault(this.clock, fault.ms, [lifted, this.#gone.signal]);
-          break;
-        case 'hang':
-          await waitForFault(this.clock, null, [lifted, this.#gone.signal]);
-          break;
-        case 'reset':
-          this.request.socket.destroy();
-          return true;
-        case 'status':
-          this.answer({ status: fault.status, body: fault.body ?? '' });
-          return true;
-        case 'stall':
-        case 'cut':
-        case 'garbage':
-          this.#spoil = active;
-          break;
-        case 'empty':
-        case 'unauthorized':
-        case 'nan':
-          break;
-      }
-      if (this.#gone.signal.aborted) return true;
-    }
-    return false;
+  /** Lets faults happen that come before the answer. True if nothing remains to be answered. */
+  suffer(faults: readonly ActiveFault[]): Promise<boolean> {
+    return suffer(faults, {
+      clock: this.clock,
+      gone: this.#gone.signal,
+      breakConnection: () => this.request.socket.destroy(),
+      answerStatus: (status, body) => this.answer({ status, body }),
+      spoil: (fault) => (this.#spoil = fault),
+    });
   }
 
   answer({ status, body = '', headers = {} }: Answer): void {

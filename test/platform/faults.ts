@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 
+/** `logCache` is REST and gRPC alike. */
 export const serverNames = ['uaa', 'logCache', 'scalingEngine'] as const;
 export type ServerName = (typeof serverNames)[number];
 
@@ -10,11 +11,12 @@ export type Operation = (typeof operations)[number];
  * What goes wrong.
  * - `delay`: answers after `ms` milliseconds
  * - `hang`: does not answer until the fault is lifted; `stall`: sends headers and half the body, then no more
- * - `status`: answers with this status and body and does nothing else
+ * - `status`: answers with this status and body and does nothing else; over gRPC with the code that its gateway turns
+ *   into this status, and the body as its text
  * - `reset`: breaks the connection without an answer; `cut`: in the middle of the body
- * - `garbage`: answers 200 with a body that is no JSON
+ * - `garbage`: answers 200 with a body that is no JSON, or no protobuf message
  * - `empty`: log-cache answers 200 and nothing in it, as it does while a node is down
- * - `unauthorized`: log-cache answers its 404, UAA and the scaling engine 401
+ * - `unauthorized`: log-cache answers its 404 (over gRPC PERMISSION_DENIED), UAA and the scaling engine 401
  * - `nan`: every gauge value of a read is NaN
  */
 export type Fault =

@@ -1,8 +1,9 @@
 import type { AuthProxy } from './auth-proxy.js';
 import type { Books } from './books.js';
-import { readAnswerJson, type StoredEnvelope } from './envelope.js';
+import { readAnswerJson } from './envelope.js';
 import { hasFault, type Answer, type Exchange } from './exchange.js';
 import type { ActiveFault, FaultSwitch } from './faults.js';
+import { itemsIn, pageUnder } from './log-cache-answers.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
 import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf, type Expression } from './promql/expression.js';
@@ -86,8 +87,7 @@ function readAnswer(
   if (exchange.method !== 'GET') return gatewayError(501, 12, 'Method Not Allowed');
   try {
     const parameters = readParametersOf(sourceId, exchange.url.searchParams);
-    const stored = hasFault(faults, 'empty') ? [] : store.read(parameters);
-    const envelopes = hasFault(faults, 'nan') ? stored.map(withNaN) : stored;
+    const envelopes = pageUnder(faults, store, parameters);
     return {
       status: 200,
       body: readAnswerJson(envelopes),
@@ -103,14 +103,6 @@ function readAnswer(
 
 function gatewayError(status: number, code: number, message: string): Answer {
   return { status, body: JSON.stringify({ code, message, details: [] }), headers: gatewayHeaders };
-}
-
-function withNaN(envelope: StoredEnvelope): StoredEnvelope {
-  if (envelope.body.type !== 'GAUGE') return envelope;
-  const metrics = Object.entries(envelope.body.metrics).map(
-    ([name, { unit }]) => [name, { unit, value: NaN }] as const,
-  );
-  return { ...envelope, body: { type: 'GAUGE', metrics: Object.fromEntries(metrics) } };
 }
 
 async function serveQuery(logCache: LogCacheDependencies, exchange: Exchange): Promise<void> {
@@ -157,9 +149,7 @@ function queryAnswer(
   try {
     checkReprinted(parsed);
     const { result, timeMs } = store.instantQuery(searchParams.get('query') ?? '', searchParams.get('time'));
-    const items =
-      result.type === 'vector' ? result.samples.length : result.type === 'matrix' ? result.series.length : 1;
-    return { status: 200, body: queryAnswerJson(result, timeMs), items };
+    return { status: 200, body: queryAnswerJson(result, timeMs), items: itemsIn(result) };
   } catch (error) {
     if (error instanceof PromqlParseError || error instanceof PromqlEngineError) {
       return { status: 500, body: queryErrorJson('internal', error.message) };

@@ -9,7 +9,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { parse } from 'yaml';
-import { parseCommand, UsageError } from './options.js';
+import { helpText, parseCommand, UsageError } from './options.js';
 
 interface Ready {
   readonly control: string;
@@ -134,10 +134,17 @@ describe('the command line', () => {
     expect(parseCommand(['-h'])).toBe('help');
   });
 
+  test('the configuration written may ask log-cache over gRPC', () => {
+    expect(parseCommand([])).toMatchObject({ transport: 'rest' });
+    expect(parseCommand(['--transport', 'grpc'])).toMatchObject({ transport: 'grpc' });
+    expect(helpText()).toContain('--transport TRANSPORT');
+  });
+
   test.each([
     [['--stories', 'tragedy'], '--stories knows'],
     [['--apps', '1.5'], 'a whole number'],
     [['--stat-window', '10'], 'from 60 to 3600'],
+    [['--transport', 'carrier-pigeon'], '--transport knows rest, grpc'],
     [['--write-config', ''], 'needs the name of a file'],
     [['--unknown'], "Unknown option '--unknown'"],
     [['stray'], 'stray'],

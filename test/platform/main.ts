@@ -25,6 +25,7 @@ async function run(command: PlatformCommand, stopped: Promise<void>): Promise<vo
       event: 'ready',
       control: control.url,
       ...platform.urls,
+      logCacheGrpc: platform.logCacheGrpc,
       apps: platform.apps.size,
       ...(config ? { config: config.file, ports: config.ports, certificates: config.certificates } : {}),
     });
@@ -53,6 +54,7 @@ async function openPlatform(command: PlatformCommand, releases: Release[]): Prom
     ports: {
       uaa: numbers['uaa-port'],
       logCache: numbers['log-cache-port'],
+      logCacheGrpc: numbers['log-cache-grpc-port'],
       scalingEngine: numbers['scaling-engine-port'],
     },
   });
@@ -76,7 +78,7 @@ function storiesOf({ numbers, stories, metrics }: PlatformCommand): Story[] {
 }
 
 async function writeConfig(
-  { configFile, keepFiles, grant, numbers }: PlatformCommand,
+  { configFile, keepFiles, transport, grant, numbers }: PlatformCommand,
   platform: Platform,
   databaseUrl: string,
   releases: Release[],
@@ -92,6 +94,7 @@ async function writeConfig(
     policyPollerIntervalSecs: numbers['policy-interval'],
     statWindowSecs: numbers['stat-window'],
     metricPollerCount: numbers['metric-pollers'],
+    transport,
     grant,
   });
   if (!keepFiles) releases.push(() => config.remove());

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { controlHelp } from './control-server.js';
+import type { Transport } from './eventgenerator-config.js';
 import { storyMetrics, storyNames, type StoryMetric, type StoryName } from './stories.js';
 
 /** A command line that makes no sense; the message is for the user. */
@@ -48,6 +49,7 @@ const numbers = {
   'cf-port': { value: 0, min: 0, max: 65_535, help: "the eventgenerator's CF server; 0: a free one" },
   'uaa-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
   'log-cache-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
+  'log-cache-grpc-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
   'scaling-engine-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
   'control-port': { value: 0, min: 0, max: 65_535, help: 'books and faults; 0: a free one' },
   'print-books': {
@@ -64,6 +66,8 @@ export interface PlatformCommand {
   readonly numbers: Readonly<Record<NumberName, number>>;
   readonly stories: readonly StoryName[];
   readonly metrics: readonly StoryMetric[];
+  /** How the eventgenerator asks log-cache. */
+  readonly transport: Transport;
   readonly grant: 'client_credentials' | 'password';
   /** Absent: no configuration is written. */
   readonly configFile: string | undefined;
@@ -71,6 +75,7 @@ export interface PlatformCommand {
 }
 
 const defaultMetrics = 'cpu,memoryutil,throughput';
+const transports = ['rest', 'grpc'] as const;
 const grants = ['client_credentials', 'password'] as const;
 
 /** The command, or 'help'. Throws UsageError. */
@@ -92,6 +97,7 @@ export function parseCommand(args: readonly string[]): PlatformCommand | 'help' 
     ) as Record<NumberName, number>,
     stories: listIn('stories', text('stories', storyNames.join(',')), storyNames),
     metrics: listIn('metrics', text('metrics', defaultMetrics), storyMetrics),
+    transport: oneOf('transport', text('transport', 'rest'), transports),
     grant: oneOf('grant', grant, grants),
     configFile: configFile === '' ? undefined : configFile,
     keepFiles: texts['keep-files'] === true,
@@ -108,6 +114,7 @@ function parse(args: readonly string[]): Record<string, string | boolean | undef
         ...Object.fromEntries(Object.keys(numbers).map((name) => [name, text])),
         stories: text,
         metrics: text,
+        transport: text,
         grant: text,
         'write-config': text,
         'keep-files': flag,
@@ -148,14 +155,17 @@ export function helpText(): string {
   );
   return `Usage: npm run platform -- [options]
 
-A miniature Cloud Foundry on this machine: UAA, log-cache and scaling engine over HTTPS, apps under load, and a
-PostgreSQL with their policies (an own one, or a new database on the server that DATABASE_URL names). It prints one
-JSON line when it is ready, its books as JSON at the end, and runs until SIGINT or SIGTERM.
+A miniature Cloud Foundry on this machine: UAA, log-cache and scaling engine over HTTPS, log-cache over gRPC with
+mutual TLS too, apps under load, and a PostgreSQL with their policies (an own one, or a new database on the server that
+DATABASE_URL names). It prints one JSON line when it is ready, its books as JSON at the end, and runs until SIGINT or SIGTERM.
 
   --write-config FILE        writes an eventgenerator's configuration for it, to be used with -c FILE, and the
                              certificates into FILE.certificates; both are removed at the end
   --keep-files               leaves them
-  --grant GRANT              ${grants.join(' or ')} (default ${grants[0]}), for the configuration written
+  --transport TRANSPORT      ${transports.join(' or ')} (default ${transports[0]}), how the configuration written lets log-cache be asked:
+                             over HTTPS with a token of UAA, or over gRPC with a client certificate and without UAA
+  --grant GRANT              ${grants.join(' or ')} (default ${grants[0]}), likewise; over gRPC
+                             it means nothing
   --stories A,B,...          told by the apps in turn: ${storyNames.join(', ')} (default: all)
   --metrics A,B,...          metric types of the rules, in order: ${storyMetrics.join(', ')}
                              (default ${defaultMetrics})

@@ -5,8 +5,10 @@ import type { AppOptions } from './app-model.js';
 import { Apps } from './apps.js';
 import { AuthProxy } from './auth-proxy.js';
 import { Books } from './books.js';
-import { FaultSwitch, type ServerName } from './faults.js';
+import { FaultSwitch, serverNames, type ServerName } from './faults.js';
+import { GrpcService } from './grpc-service.js';
 import { HttpsService, type HttpsServiceOptions } from './https-service.js';
+import { logCacheGrpcHandler } from './log-cache-grpc.js';
 import { logCacheHandler } from './log-cache-server.js';
 import { LogCacheStore } from './log-cache-store.js';
 import { scalingEngineHandler } from './scaling-engine-server.js';
@@ -31,11 +33,13 @@ export interface PlatformOptions {
   readonly retentionSecs?: number;
   readonly ingestLagMs?: number;
   /** 0 or absent: any free port. */
-  readonly ports?: Partial<Readonly<Record<ServerName, number>>>;
+  readonly ports?: Partial<Readonly<Record<ServerName | 'logCacheGrpc', number>>>;
 }
 
 export interface Platform {
   readonly urls: Readonly<Record<ServerName, string>>;
+  /** host:port of log-cache's gRPC API. Its certificate is, as on a BOSH VM, not for the host dialled. */
+  readonly logCacheGrpc: string;
   /** PEM of the authority that signed the servers' certificates and must sign the clients'. */
   readonly ca: string;
   readonly apps: Apps;
@@ -46,7 +50,7 @@ export interface Platform {
   readonly accounts: UaaAccounts;
   readonly tokens: TokenAuthority;
   readonly scalingEngine: ScalingEngine;
-  /** For clients of the scaling engine, or any server that trusts the platform's authority. */
+  /** For clients of the scaling engine and of log-cache over gRPC, or any server that trusts the platform's authority. */
   issueCertificate(commonName: string): Promise<IssuedCertificate>;
   /** Takes a server down: connections break, new ones are refused. */
   takeDown(server: ServerName): Promise<void>;
@@ -65,7 +69,10 @@ export const standardAccounts = {
 
 const adminScopes = ['doppler.firehose', 'logs.admin'];
 
-/** Starts UAA, log-cache and the scaling engine on loopback, with the given apps under load. */
+/** The names in the certificate of log-cache's gRPC port; the host name that BOSH gives it is none of them. */
+const logCacheNames = ['log_cache', 'log-cache', 'logcache'];
+
+/** Starts UAA, log-cache (REST and gRPC) and the scaling engine on loopback, with the given apps under load. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
   const clock = options.clock ?? systemClock;
   const log = options.log ?? silentLogger;
@@ -111,12 +118,23 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
     }),
   };
+  const grpc = new GrpcService({
+    name: 'logCacheGrpc',
+    certificate: await authority.issue({ commonName: 'log-cache', dnsNames: logCacheNames }),
+    clientCa: authority.cert,
+    port: options.ports?.logCacheGrpc ?? 0,
+    clock,
+    log,
+    handle: logCacheGrpcHandler({ store, faults, books }),
+  });
+  /** What goes down and comes up together. */
+  const partsOf = (name: ServerName) => (name === 'logCache' ? [services.logCache, grpc] : [services[name]]);
   const stop = async () => {
     faults.clear();
-    await Promise.all(Object.values(services).map((each) => each.stop()));
+    await Promise.all(serverNames.flatMap(partsOf).map((part) => part.stop()));
   };
   try {
-    for (const each of Object.values(services)) await each.start();
+    for (const part of serverNames.flatMap(partsOf)) await part.start();
   } catch (error) {
     await stop();
     throw error;
@@ -128,6 +146,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       logCache: services.logCache.url,
       scalingEngine: services.scalingEngine.url,
     },
+    logCacheGrpc: grpc.address,
     ca: authority.cert,
     apps,
     logCache: store,
@@ -139,8 +158,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     scalingEngine,
     issueCertificate: (commonName) =>
       authority.issue({ commonName, dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }),
-    takeDown: (server) => services[server].stop(),
-    bringUp: (server) => services[server].start(),
+    takeDown: async (server) => {
+      await Promise.all(partsOf(server).map((part) => part.stop()));
+    },
+    bringUp: async (server) => {
+      await Promise.all(partsOf(server).map((part) => part.start()));
+    },
     stop,
   };
 }
