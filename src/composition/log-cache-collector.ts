@@ -1,10 +1,13 @@
+import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from '../collection/authorized-collector.js';
 import { createCollectorPool, type CollectorPool } from '../collection/collector-pool.js';
 import type { CollectorWorkerData } from '../collection/job.js';
-import { watchRefusals, type LogCacheHealth } from '../collection/log-cache-health.js';
-import type { Config, PemSource } from '../config/config.js';
+import { watchLogCache, type LogCacheHealth } from '../collection/log-cache-health.js';
+import { createRenewablePool } from '../collection/renewable-pool.js';
+import type { Config, PemSource, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../releasers.js';
-import { openKeyPair } from '../tls/key-pair.js';
+import { errorMessage } from '../tls/connection-error.js';
+import { openKeyPair, type KeyPairVersion } from '../tls/key-pair.js';
 import { trustedRoots } from '../tls/trust.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
@@ -13,6 +16,8 @@ import type { Surroundings } from './surroundings.js';
 /** Reads of log-cache and PromQL queries, design section 4: a hung one must not hold a place for long. */
 const readTimeoutMs = 5_000;
 const queryTimeoutMs = 10_000;
+
+type LogCacheAccess = CollectorWorkerData['logCache'];
 
 export interface LogCacheCollector {
   readonly collector: Collector;
@@ -28,22 +33,81 @@ export async function openLogCacheCollector(
   surroundings: Surroundings,
   releasers: Releasers,
 ): Promise<LogCacheCollector> {
-  const { clock, metrics } = surroundings;
-  const logger = surroundings.logger.child('collection');
   const { uaa, url, tls } = config.logCache;
+  const { clock } = surroundings;
+  const logger = surroundings.logger.child('collection');
+  const openPool = (logCache: LogCacheAccess) =>
+    createCollectorPool({ workerData: { logCache, readTimeoutMs, queryTimeoutMs }, clock, logger });
+
   let tokens: TokenSource | null = null;
-  let logCache: CollectorWorkerData['logCache'];
+  let pool: CollectorPool;
   if (uaa) {
+    const { skipSslValidation } = uaa;
     const roots = await restRoots(tls.ca, surroundings);
-    tokens = createTokenSource(uaa, { clock, metrics, roots, logger: surroundings.logger.child('uaa') });
-    releasers.add('token source', tokens.close.bind(tokens));
-    logCache = { transport: 'rest', url, ca: roots, skipSslValidation: uaa.skipSslValidation };
+    tokens = openTokens(uaa, roots, surroundings, releasers);
+    pool = openPool({ transport: 'rest', url, ca: roots, skipSslValidation });
   } else {
-    if (!tls.key || !tls.cert) {
-      throw new Error(
-        'log-cache over gRPC needs metricCollector.tls.key_file and cert_file; over HTTPS it needs metricCollector.uaa.url',
-      );
-    }
+    pool = await openGrpcPool(config.logCache, surroundings, releasers, openPool);
+  }
+  releasers.add('collector pool', () => pool.close());
+
+  const { collector, health } = watchLogCache(createAuthorizedCollector(pool, tokens), {
+    logger,
+    explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRefused),
+  });
+  return { collector, pool, health, tokens };
+}
+
+const certificateRefused =
+  'log-cache refuses every app to the client certificate in metricCollector.tls: use one that log-cache accepts';
+
+function openTokens(
+  uaa: UaaConfig,
+  roots: readonly string[],
+  { clock, metrics, logger }: Surroundings,
+  releasers: Releasers,
+): TokenSource {
+  const tokens = createTokenSource(uaa, { clock, metrics, roots, logger: logger.child('uaa') });
+  releasers.add('token source', () => tokens.close());
+  return tokens;
+}
+
+/**
+ * What is trusted over HTTPS: the system's authorities, and `ca_file` where it can be read. Many deployments name the
+ * authority of log-cache's gRPC certificate there, which has nothing to do with the routes of UAA and log-cache.
+ */
+async function restRoots(ca: PemSource | null, { trust, logger: parent }: Surroundings): Promise<string[]> {
+  const logger = parent.child('collection');
+  const system = await trustedRoots({ ca: null, ...trust, logger });
+  if (!ca) return system;
+  try {
+    return [...system, ...(await trustedRoots({ ca, ...trust, logger }))];
+  } catch (error) {
+    logger.info('log-cache-authority-not-used', {
+      key: 'metricCollector.tls.ca_file',
+      cause: errorMessage(error),
+    });
+    return system;
+  }
+}
+
+/**
+ * Threads that follow the client certificate: a new pair gets new threads, the old ones finish their jobs. The trusted
+ * authorities are read at start only.
+ */
+async function openGrpcPool(
+  { url: address, tls }: Config['logCache'],
+  { clock, metrics, trust, logger: parent }: Surroundings,
+  releasers: Releasers,
+  openPool: (access: LogCacheAccess) => CollectorPool,
+): Promise<CollectorPool> {
+  const logger = parent.child('collection');
+  if (!tls.key || !tls.cert) {
+    throw new Error(
+      'log-cache over gRPC needs metricCollector.tls.key_file and metricCollector.tls.cert_file; over HTTPS it needs metricCollector.uaa.url',
+    );
+  }
+  try {
     const pair = await openKeyPair({
       key: tls.key,
       cert: tls.cert,
@@ -53,30 +117,16 @@ export async function openLogCacheCollector(
       metrics,
     });
     releasers.add('log-cache certificate', () => pair.close());
-    const ca = await trustedRoots({ ca: tls.ca, ...surroundings.trust, logger });
-    const { key, cert } = pair.current();
-    logCache = { transport: 'grpc', address: url, ca, key, cert };
+    const ca = await trustedRoots({ ca: tls.ca, ...trust, logger });
+    const openWith = ({ key, cert }: KeyPairVersion) => {
+      // Throws here, before anything has changed, instead of in every thread.
+      createSecureContext({ key, cert, ca });
+      return openPool({ transport: 'grpc', address, ca, key, cert });
+    };
+    const pool = createRenewablePool(openWith(pair.current()));
+    pair.onChange((version) => pool.replace(openWith(version)));
+    return pool;
+  } catch (cause) {
+    throw new Error(`log-cache over gRPC cannot use metricCollector.tls: ${errorMessage(cause)}`, { cause });
   }
-
-  const pool = createCollectorPool({
-    workerData: { logCache, readTimeoutMs, queryTimeoutMs },
-    clock,
-    logger,
-  });
-  releasers.add('collector pool', () => pool.close());
-  const { collector, health } = watchRefusals(createAuthorizedCollector(pool, tokens), {
-    logger,
-    explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : null),
-  });
-  return { collector, pool, health, tokens };
-}
-
-/**
- * What is trusted over HTTPS: the system's authorities, and `ca_file` where it can be read. Many deployments name the
- * authority of log-cache's gRPC certificate there, which has nothing to do with the routes of UAA and log-cache.
- */
-async function restRoots(ca: PemSource | null, { logger, trust }: Surroundings): Promise<string[]> {
-  const system = await trustedRoots({ ca: null, ...trust, logger });
-  const own = ca ? await trustedRoots({ ca, ...trust, logger }).catch(() => []) : [];
-  return [...system, ...own];
 }

@@ -1,4 +1,9 @@
-import { Server as GrpcServer, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
+import {
+  Server as GrpcServer,
+  ServerCredentials,
+  type sendUnaryData,
+  type ServerUnaryCall,
+} from '@grpc/grpc-js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -83,13 +88,12 @@ export interface GrpcLogCacheServer {
   readonly address: string;
   /** Called instead of the store while set. */
   fault: ((callback: sendUnaryData<never>, call: { getPeer(): string }) => void) | null;
+  /** Who asked, by the common name of the client certificate. */
+  readonly callers: string[];
   close(): void;
 }
 
-interface Call<Request> {
-  readonly request: Request;
-  getPeer(): string;
-}
+type Call<Request> = Pick<ServerUnaryCall<Request, never>, 'request' | 'getPeer' | 'getAuthContext'>;
 
 /** log-cache's gRPC API with mutual TLS on loopback, from a store. */
 export async function serveGrpc(
@@ -102,6 +106,7 @@ export async function serveGrpc(
   server.addService(egressService, {
     Read(call: Call<ReadRequestMessage>, callback: sendUnaryData<ReadResponseMessage>) {
       const { request } = call;
+      grpc.callers.push(String(call.getAuthContext().sslPeerCertificate?.subject.CN));
       if (grpc.fault) return grpc.fault(callback, call);
       if (request.envelope_types.join() !== 'GAUGE' || !request.descending) {
         return callback({ code: 3, details: 'only gauges, newest first' });
@@ -119,6 +124,7 @@ export async function serveGrpc(
   server.addService(promqlService, {
     InstantQuery(call: Call<InstantQueryRequestMessage>, callback: sendUnaryData<InstantQueryResultMessage>) {
       const { request } = call;
+      grpc.callers.push(String(call.getAuthContext().sslPeerCertificate?.subject.CN));
       if (grpc.fault) return grpc.fault(callback, call);
       const samples = store.query({ query: request.query, timeSecs: Number(request.time) });
       const messages = samples.map(({ labels, value }) => ({
@@ -141,6 +147,7 @@ export async function serveGrpc(
   const grpc: GrpcLogCacheServer = {
     address: `127.0.0.1:${boundPort}`,
     fault: null,
+    callers: [],
     close: () => server.forceShutdown(),
   };
   return grpc;
