@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { wave } from '../platform/load-script.js';
+import { transports } from './config.js';
+import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
+import { policyOf, when } from './policies.js';
+
+const rounds = 3;
+
+describe.each(transports)('over %s', (transport) => {
+  let pipeline: Pipeline;
+  beforeAll(async () => {
+    pipeline = await startPipeline({
+      transport,
+      speed: 20,
+      configure: (config) => ({
+        ...config,
+        defaultStatWindowSecs: 120,
+        aggregator: { ...config.aggregator, collectionIntervalMs: 10_000 },
+      }),
+      apps: [
+        {
+          guid: 'crowd',
+          instances: 120,
+          maxInstances: 120,
+          load: wave(
+            { cpuPercent: 120 * 20, requestsPerSecond: 120 * 5, memoryMiB: 120 * 50 },
+            { cpuPercent: 120 * 90, requestsPerSecond: 120 * 20, memoryMiB: 120 * 300 },
+            60,
+          ),
+          policy: policyOf(
+            when('cpu > 1000', '+1'),
+            when('memoryutil > 100', '+1'),
+            when('throughput > 100000', '+1'),
+          ),
+        },
+        {
+          guid: 'all-types',
+          instances: 3,
+          load: wave(
+            { cpuPercent: 10, requestsPerSecond: 1, memoryMiB: 10 },
+            { cpuPercent: 250, requestsPerSecond: 90, memoryMiB: 700 },
+            45,
+          ),
+          customMetrics: [
+            { name: 'jobs', unit: 'things', intervalSecs: 7, total: (secs) => 40 + (secs % 13) },
+            { name: 'jobs_failed', unit: 'things', intervalSecs: 7, total: () => 1_000_000 },
+          ],
+          policy: policyOf(
+            when('cpu > 100000', '+1'),
+            when('cpuutil > 100000', '+1'),
+            when('memoryused > 100000', '+1'),
+            when('memoryutil > 100000', '+1'),
+            when('disk > 100000', '+1'),
+            when('diskutil > 100000', '+1'),
+            when('throughput > 100000', '+1'),
+            when('jobs > 100000', '+1'),
+          ),
+        },
+      ],
+      prepare({ platform }) {
+        const app = platform.apps.require('all-types');
+        const nowUs = platform.logCache.visibleUntilUs;
+        for (const processType of ['task', 'staging', 'worker'] as const) {
+          app.startContainer({ processType, cpuPercent: 5_000 }, nowUs);
+        }
+        // A rolling deployment: a second web process, whose instance has an index that the first one has too.
+        app.startContainer({ processType: 'web', index: 1 }, nowUs);
+      },
+    });
+    await Promise.all([pipeline.evaluated('crowd', rounds), pipeline.evaluated('all-types', rounds)]);
+    expect(await pipeline.audit()).toEqual(nothingWrong);
+  });
+  afterAll(stopPipelines);
+
+  test('traps A1-1, A2-2, A2-3: an app with 120 instances is aggregated over all envelopes of its window', async () => {
+    const rows = await pipeline.rows('crowd');
+    for (const metricType of ['cpu', 'memoryutil', 'throughput']) {
+      const values = rows.filter((row) => row.metricType === metricType).map((row) => Number(row.value));
+      expect(values.length).toBeGreaterThanOrEqual(rounds);
+      expect(Math.min(...values)).toBeGreaterThan(0);
+    }
+    // 120 instances report cpu, memory and its quota 8 times in 120 s.
+    const pages = await pipeline.value('logCachePages');
+    const envelopes = await pipeline.value('logCacheEnvelopes');
+    expect(envelopes).toBeGreaterThanOrEqual(rounds * 120 * 8 * 3);
+    expect(pages).toBeGreaterThanOrEqual(rounds * 3);
+    expect(pipeline.platform.books.of('read').envelopes).toBe(envelopes);
+  });
+
+  test('traps A1-2, A1-42, A1-43: every metric type counts web instances only, each once, and requests once', async () => {
+    const rows = await pipeline.rows('all-types');
+    const types = new Map(rows.map(({ metricType, unit }) => [metricType, unit]));
+    expect(Object.fromEntries(types)).toEqual({
+      cpu: '%',
+      cpuutil: '%',
+      memoryused: 'MB',
+      memoryutil: '%',
+      disk: 'MB',
+      diskutil: '%',
+      throughput: 'rps',
+      jobs: 'things',
+    });
+    expect(rows.length).toBeGreaterThanOrEqual(rounds * types.size);
+    // Had the task, the worker or the neighbouring custom metric been counted, these would be far larger.
+    for (const row of rows) expect(Number(row.value)).toBeLessThan(1_000);
+  });
+
+  test('all metrics of one round carry one timestamp', async () => {
+    const perRound = new Map<bigint, number>();
+    for (const { timestampNs } of await pipeline.rows('all-types')) {
+      perRound.set(timestampNs, (perRound.get(timestampNs) ?? 0) + 1);
+    }
+    expect(new Set(perRound.values())).toEqual(new Set([8]));
+  });
+});
