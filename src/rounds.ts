@@ -10,6 +10,7 @@ import type { FailureKind } from './log-cache/log-cache.js';
 import { promqlWindowSecs } from './log-cache/promql.js';
 import type { Logger } from './observability/logger.js';
 import type { Metrics } from './observability/metrics.js';
+import { RepeatedEvents } from './observability/repeated-events.js';
 import type { AppPolicy } from './policy/policy.js';
 
 export interface RoundOptions {
@@ -23,6 +24,7 @@ export interface RoundOptions {
     | 'logCacheEnvelopes'
     | 'logCacheBytes'
     | 'samplesDropped'
+    | 'logLinesSuppressed'
   >;
   /** The policy in force if the app is ours, else undefined. */
   readonly policyOf: (appId: string) => AppPolicy | undefined;
@@ -57,6 +59,7 @@ export function createRounds(options: RoundOptions): Rounds {
   const { clock, logger, metrics, policyOf, collector, history, writer, evaluator, settings } = options;
   const httpWindowSecs = promqlWindowSecs(settings.collectionIntervalMs);
   const posting = new Set<Promise<unknown>>();
+  const failures = new RepeatedEvents({ clock, logger, metrics });
 
   async function run(appId: string): Promise<boolean> {
     const policy = policyOf(appId);
@@ -73,6 +76,7 @@ export function createRounds(options: RoundOptions): Rounds {
       collector,
     );
     count(collection);
+    reportFailures(appId, collection);
     // The policy may have changed, or the app gone to another member, while log-cache was asked.
     const current = policyOf(appId);
     if (current) {
@@ -137,6 +141,16 @@ export function createRounds(options: RoundOptions): Rounds {
     metrics.logCacheEnvelopes.inc(cost.envelopes);
     metrics.logCacheBytes.inc(cost.bytes);
     metrics.samplesDropped.inc(cost.droppedSamples);
+  }
+
+  /** One line a minute for each kind: an outage fails all apps, and the metrics count them. */
+  function reportFailures(appId: string, { outcomes }: AppCollection): void {
+    for (const [metricType, outcome] of outcomes) {
+      if (outcome.kind !== 'failed') continue;
+      const { failure, message } = outcome;
+      const facts = { appId, metricType, failure };
+      failures.error('collection-failed', new Error(message), facts, `collection-failed ${failure}`);
+    }
   }
 
   return {
