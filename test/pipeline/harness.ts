@@ -60,6 +60,8 @@ export interface Pipeline {
   get(server: 'api' | 'cf' | 'health', path: string): Promise<ClientAnswer>;
   /** Stops the eventgenerator only. */
   stopEventgenerator(): Promise<void>;
+  /** Stops everything. Idempotent. */
+  stop(): Promise<void>;
   /** Stops the eventgenerator and holds what it stored against what was really so and what it collected. */
   audit(): Promise<Audit>;
 }
@@ -78,7 +80,7 @@ const startUpEvents = new Set(['http.insecure-setting', 'database.connection-not
 
 const running: (() => Promise<void>)[] = [];
 
-/** To be called after each test, or after all where they share a pipeline. */
+/** Stops all pipelines, also those that did not come up. */
 export async function stopPipelines(): Promise<void> {
   await Promise.all(running.splice(0).map((stop) => stop()));
 }
@@ -88,9 +90,10 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const log = recordingLogger();
   const metrics = createMetrics();
   const undo: (() => Promise<void>)[] = [];
-  running.push(async () => {
+  const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
-  });
+  };
+  running.push(stop);
 
   const platform = await startPlatform({ ...options.platform, clock, apps: options.apps });
   undo.push(() => platform.stop());
@@ -174,6 +177,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
         : askPlain(`http://127.0.0.1:${port}${path}`);
     },
     stopEventgenerator: () => eventgenerator.stop(),
+    stop,
     async audit() {
       await eventgenerator.stop();
       const stored = await rows();

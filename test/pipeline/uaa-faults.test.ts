@@ -1,0 +1,105 @@
+import { afterEach, expect, test } from '@jest/globals';
+import type { Config, UaaConfig } from '../../src/config/config.js';
+import { constantLoad } from '../platform/load-script.js';
+import { standardAccounts } from '../platform/platform.js';
+import { nothingWrong, startPipeline, stopPipelines } from './harness.js';
+import { policyOf, when } from './policies.js';
+
+// Over REST only: gRPC needs no token.
+
+afterEach(stopPipelines);
+
+const apps = Array.from({ length: 4 }, (_, i) => ({
+  guid: `app-${i}`,
+  tickSecs: 1,
+  instances: 2,
+  load: constantLoad({ cpuPercent: 100, requestsPerSecond: 100 }),
+  policy: policyOf(when('cpu < 20', '-1'), when('throughput < 20', '-1')),
+}));
+
+const admin = { grants: ['client_credentials'], authorities: ['logs.admin'] } as const;
+
+function withUaa(changes: Partial<UaaConfig>): (config: Config) => Config {
+  return (config) => {
+    const { logCache } = config;
+    if (!logCache.uaa) throw new Error('this test is about UAA');
+    return { ...config, logCache: { ...logCache, uaa: { ...logCache.uaa, ...changes } } };
+  };
+}
+
+test('traps A1-36: with a wrong secret UAA is left alone, log-cache is not asked, and one line says what to mend', async () => {
+  const pipeline = await startPipeline({
+    apps,
+    speed: 20,
+    configure: withUaa({ clientSecret: 'mistyped-secret' }),
+  });
+  const { accounts, books } = pipeline.platform;
+  await pipeline.reaches('collections', 24, { result: 'no-token' });
+  expect(books.of('token')).toMatchObject({ requests: 1, byStatus: { 401: 1 } });
+  expect(books.of('read').requests + books.of('query').requests).toBe(0);
+  const [refusal, ...more] = pipeline.log.lines.filter(({ event }) => event === 'uaa.token-refused');
+  expect(more).toEqual([]);
+  expect(refusal).toMatchObject({ level: 'error', data: { kind: 'credentials' } });
+  expect(refusal?.message).toContain(
+    `UAA client "${standardAccounts.clientId}" got no token from ${pipeline.platform.urls.uaa}/oauth/token: ` +
+      'HTTP status 401 (unauthorized: Bad credentials); check metricCollector.uaa.client_id and client_secret',
+  );
+  expect(JSON.stringify(pipeline.log.lines)).not.toContain('mistyped-secret');
+  expect(await pipeline.rows()).toEqual([]);
+  expect(await pipeline.value('tokenAgeSeconds')).toBe(-1);
+  const readiness = await pipeline.get('health', '/health/readiness');
+  expect(JSON.parse(readiness.body)).toMatchObject({
+    checks: expect.arrayContaining([{ name: 'uaa', type: 'token', status: 'DOWN' }]),
+  });
+
+  accounts.setClient(standardAccounts.clientId, { ...admin, secret: 'mistyped-secret' });
+  await pipeline.log.until('uaa.token-recovered');
+  await pipeline.freshRows('app-0', 2);
+  expect(books.triggers.total).toBe(0);
+  expect(await pipeline.audit()).toEqual(nothingWrong);
+});
+
+test('traps A3-1: a token revoked while all apps work is replaced once, and no app metric is missed', async () => {
+  const pipeline = await startPipeline({ apps });
+  const { books, tokens } = pipeline.platform;
+  for (const { guid } of apps) await pipeline.freshRows(guid, 2);
+  tokens.revokeAll();
+  for (const { guid } of apps) await pipeline.freshRows(guid, 4);
+  expect(books.of('token').requests).toBe(2);
+  expect(books.of('read').byStatus['404'] ?? 0).toBeGreaterThan(0);
+  expect(await pipeline.value('collections', { result: 'unauthorized' })).toBe(0);
+  expect(pipeline.told().filter(({ level }) => level === 'error')).toEqual([]);
+  expect(books.triggers.total).toBe(0);
+  expect(await pipeline.audit()).toEqual(nothingWrong);
+});
+
+test('traps A1-36: a client that may read nothing is named with the scope that it lacks, and UAA is spared', async () => {
+  const pipeline = await startPipeline({
+    apps,
+    speed: 20,
+    platform: {
+      clients: {
+        [standardAccounts.clientId]: {
+          secret: standardAccounts.clientSecret,
+          grants: ['client_credentials'],
+          authorities: ['openid'],
+        },
+      },
+    },
+  });
+  const { accounts, books } = pipeline.platform;
+  const told = await pipeline.log.until('collection.log-cache-refuses-every-app');
+  expect(told.message).toBe(
+    `The token of UAA client "${standardAccounts.clientId}" lacks the scope logs.admin or doppler.firehose (it has openid), ` +
+      'so log-cache shows only apps that the token may see: add logs.admin to the authorities of the client',
+  );
+  await pipeline.reaches('collections', 40, { result: 'unauthorized' });
+  expect(books.of('token').requests).toBeLessThanOrEqual(3);
+  expect(await pipeline.rows()).toEqual([]);
+
+  accounts.setClient(standardAccounts.clientId, { ...admin, secret: standardAccounts.clientSecret });
+  await pipeline.log.until('collection.log-cache-serves-again');
+  for (const { guid } of apps) await pipeline.freshRows(guid, 2);
+  expect(books.triggers.total).toBe(0);
+  expect(await pipeline.audit()).toEqual(nothingWrong);
+});
