@@ -3,6 +3,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Direction } from '../policy/policy.js';
 import type { ClaimResult, Claims } from './claims.js';
+import { claimIdOf } from './lease-id.js';
 import type { ElasticOwnership } from './elastic-ownership.js';
 import { claimDeadlineMs, pruneEveryMs } from './timing.js';
 import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
@@ -39,6 +40,7 @@ type Counted = 'won' | 'lost' | 'skipped' | 'undecided';
  */
 type Undecided = 'no-answer' | 'impossible';
 
+const unansweredLimit = 50_000;
 const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
 
 /**
@@ -48,10 +50,11 @@ const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
 export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   const { clock, store, ownership, intervalMs, metrics } = deps;
   const logger = deps.logger.child('claims');
-  /** App id to the monotonic ms since when a claim for it has been asked for that was never made use of. */
-  const unused = new Map<string, number>();
-  /** Apps whose claim is being decided: two claims of one process must not take each other for its own. */
+  /** App id to the id of a claim that may have been made without its answer getting through. */
+  const unanswered = new Map<string, string>();
+  /** Apps whose claim is being decided: two claims of one process must not share an id. */
   const deciding = new Set<string>();
+  let claimCount = 0;
   let isComplaining = false;
   let prunedMs = -Infinity;
 
@@ -64,12 +67,13 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     const { leaseId } = ownership;
     if (leaseId === null || !ownership.mayPost()) return counted('lost', leaseLost);
     const startedMs = clock.monotonic();
-    const askedMs = unused.get(appId) ?? startedMs;
-    unused.set(appId, askedMs);
+    const claimId = unanswered.get(appId) ?? claimIdOf(leaseId, claimCount++);
+    // Forgetting them costs some apps an interval, where their lost claims were made after all.
+    if (unanswered.size >= unansweredLimit) unanswered.clear();
+    unanswered.set(appId, claimId);
     let outcome: ClaimOutcome;
     try {
-      const askingForMs = startedMs - askedMs;
-      outcome = await store.claim({ appId, direction, leaseId, intervalMs, askingForMs });
+      outcome = await store.claim({ appId, direction, claimId, intervalMs });
     } catch (error) {
       // The first of a series says why, the metric how many there are.
       if (isComplaining) logger.debug('claim-failed', { app_id: appId, error: String(error) });
@@ -81,7 +85,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     // A process that was frozen here holds a claim that others may have waited out.
     if (clock.monotonic() - startedMs > claimDeadlineMs) return 'no-answer';
     if (outcome.granted && !ownership.mayPost()) return counted('lost', leaseLost);
-    unused.delete(appId);
+    unanswered.delete(appId);
     return outcome.granted ? counted('won', { granted: true }) : counted('lost', refusal(outcome, direction));
   }
 
@@ -106,7 +110,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     const second = await attempt(appId, direction);
     if (typeof second !== 'string') return second;
     if (second === 'no-answer' || !ownership.mayPost()) return counted('undecided', leaseLost);
-    unused.delete(appId);
+    unanswered.delete(appId);
     logger.error('posted-without-claim', new Error('the database renews leases but cannot make claims'), {
       app_id: appId,
       remedy: 'create the table eventgenerator_trigger and let this user select, insert, update and delete',
@@ -119,7 +123,6 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     const nowMs = clock.monotonic();
     if (nowMs - prunedMs < pruneEveryMs) return;
     prunedMs = nowMs;
-    for (const [appId, askedMs] of unused) if (nowMs - askedMs > pruneEveryMs) unused.delete(appId);
     store.prune().catch((error: unknown) => logger.debug('prune-failed', { error: String(error) }));
   }
 
@@ -138,9 +141,10 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     async settle(appId, direction, { coolDownUntilMs, ignoredUntilMs }) {
       const { leaseId } = ownership;
       if (leaseId === null) return;
+      const claimId = claimIdOf(leaseId, claimCount++);
       const ignoredForMs = ignoredUntilMs === null ? null : Math.max(0, ignoredUntilMs - clock.now());
       try {
-        await store.settle({ appId, leaseId, direction, coolDownUntilMs, ignoredForMs });
+        await store.settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs });
       } catch (error) {
         metrics.claimAnswersLost.inc();
         logger.debug('settle-failed', { app_id: appId, error: String(error) });

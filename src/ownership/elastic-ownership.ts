@@ -143,6 +143,8 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       metrics.leaseRenewals.inc({ result: next.renewedMs === startedMs ? 'answered' : 'late' });
       failing = false;
       become(next);
+      // Only the first renewal makes the lease count for the others: when they let go of apps, we own them already.
+      return !isMember && next.state === 'member';
     } catch (error) {
       metrics.leaseRenewals.inc({ result: 'failed' });
       // The first of a series says why; the state that follows from the series is logged by itself.

@@ -35,3 +35,8 @@ export function createLeaseIds(random: Buffer = randomBytes(8)): LeaseIds {
 export function memberOf(leaseId: string): string {
   return leaseId.slice(0, memberLength);
 }
+
+/** Names the n-th claim of a process; its first half is that of the process's leases. n ≥ 0, below 2⁴⁸. */
+export function claimIdOf(leaseId: string, n: number): string {
+  return `${memberOf(leaseId)}-9000-${n.toString(16).padStart(12, '0')}`;
+}

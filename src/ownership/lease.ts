@@ -6,6 +6,7 @@ import {
   leaveDeadlineMs,
   leaveGraceMs,
   localLeaseMs,
+  rejoinPatienceMs,
   renewDeadlineMs,
 } from './timing.js';
 
@@ -32,6 +33,8 @@ export interface Lease {
   readonly renewedMs: number;
   /** Nothing may be posted from this moment on. */
   readonly postUntilMs: number;
+  /** Until then a view in which members of the old one are missing does not replace it. */
+  readonly viewHeldUntilMs: number;
   /** End of the last attempt, whatever became of it. Attempts end every few seconds in a process that is not frozen. */
   readonly attemptedMs: number;
 }
@@ -49,6 +52,7 @@ export const noLease: Lease = {
   view: null,
   renewedMs: -Infinity,
   postUntilMs: -Infinity,
+  viewHeldUntilMs: -Infinity,
   attemptedMs: -Infinity,
 };
 
@@ -56,14 +60,17 @@ export const noLease: Lease = {
 export function leaseAnswered(lease: Lease, attempt: Attempt, livingLeaseIds: readonly string[]): Lease {
   if (isOver(lease)) return lease;
   if (attempt.endedMs - attempt.startedMs > renewDeadlineMs) return leaseFailed(lease, attempt);
+  const hasRejoined = lease.view !== null && attempt.leaseId !== lease.leaseId;
+  const viewHeldUntilMs = hasRejoined ? attempt.startedMs + rejoinPatienceMs : lease.viewHeldUntilMs;
   const seen = createView(livingLeaseIds.map(memberOf));
-  const rejoined = lease.view !== null && attempt.leaseId !== lease.leaseId;
+  const keepsView = lease.view && attempt.startedMs < viewHeldUntilMs && isMissingMembers(seen, lease.view);
   return {
     state: 'member',
     leaseId: attempt.leaseId,
-    view: rejoined && lease.view && isMissingMembers(seen, lease.view) ? lease.view : seen,
+    view: keepsView ? lease.view : seen,
     renewedMs: attempt.startedMs,
     postUntilMs: attempt.startedMs + localLeaseMs,
+    viewHeldUntilMs,
     attemptedMs: attempt.endedMs,
   };
 }
@@ -118,8 +125,8 @@ export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
 
 /**
  * Where the database was away for longer than a lease, all members rejoin, one after the other, and the first would
- * own everything for a moment. So who rejoins and misses others keeps its old view for one renewal: they had
- * that long to return. Where only this member was cut off or frozen, nobody is missing and the new view counts at once.
+ * own everything for a moment. So who rejoins and misses others keeps its old view for as long as they may take to
+ * return. Where only this member was cut off or frozen, nobody is missing and the new view counts at once.
  */
 function isMissingMembers(seen: View, old: View): boolean {
   return old.members.some((member) => !seen.members.includes(member));

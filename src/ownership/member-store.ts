@@ -41,7 +41,7 @@ interface MemberRow {
 
 /** The table of leases. Every method rejects when the database did not answer in time. */
 export interface MemberStore {
-  /** Takes a lease. Returns all living lease ids, the new one among them. */
+  /** Takes a lease, which others see from its first renewal on. Returns all living lease ids, the new one among them. */
   join(candidate: Candidate): Promise<readonly string[]>;
   /** Returns all living lease ids, or null where this lease is not living any more: it cannot be renewed then. */
   renew(leaseId: string, appsOwned: number): Promise<readonly string[] | null>;
@@ -64,8 +64,13 @@ export interface MemberStore {
 const limits = `limits as materialized (select set_config('lock_timeout', '${renewLockTimeoutMs}ms', true))`;
 const lease = `interval '${leaseMs} milliseconds'`;
 
-/** A row that expires later than any lease could was written before the database's clock was set back: not living. */
-const living = `expires_at > statement_timestamp() and expires_at < statement_timestamp() + 2 * ${lease}`;
+/**
+ * Members that others should count on. Not one that has joined and not renewed yet (apps_owned = -1): it may never have
+ * learned that it has a lease. And not a row that expires later than any lease could, for it was written before the
+ * database's clock was set back.
+ */
+const living = `apps_owned >= 0
+  and expires_at > statement_timestamp() and expires_at < statement_timestamp() + 2 * ${lease}`;
 
 /** Skips locked rows: what another member is about to remove or renew is not worth waiting for. */
 const joinSql = `
@@ -80,7 +85,7 @@ removed as (
 ),
 joined as (
   insert into eventgenerator_member (lease_id, instance_guid, instance_index, joined_at, expires_at, apps_owned)
-  select $1::uuid, $3::varchar, $4::int, statement_timestamp(), statement_timestamp() + ${lease}, 0 from limits
+  select $1::uuid, $3::varchar, $4::int, statement_timestamp(), statement_timestamp() + ${lease}, -1 from limits
   returning lease_id
 )
 select lease_id::text from joined

@@ -26,6 +26,9 @@ export const renewDeadlineMs = 2_000;
 /** Below the deadline, so that a statement that nobody waits for any more does not keep waiting in the server. */
 export const renewLockTimeoutMs = 1_500;
 
+/** After an outage everybody has rejoined within the deadline of a hanging attempt and a bit. */
+export const rejoinPatienceMs = 2_500;
+
 /** One attempt to remove the own row. A row left behind costs its apps a lease and a renewal, hence two attempts. */
 export const leaveDeadlineMs = 1_000;
 export const leaveAttempts = 2;

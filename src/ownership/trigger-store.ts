@@ -12,14 +12,13 @@ import {
 export interface ClaimRequest {
   readonly appId: string;
   readonly direction: Direction;
-  readonly leaseId: string;
+  /**
+   * One for every post (`claimIdOf`), and the same in each attempt to claim it: where the row has it already, an
+   * earlier attempt was executed without its answer getting through, and the post has not been made.
+   */
+  readonly claimId: string;
   /** At most one post per app in this time. */
   readonly intervalMs: number;
-  /**
-   * For so long this process has been asking for this claim without an answer: a post that the row shows since then
-   * under one of its leases is such a claim, executed late and never made use of. 0: this is the first time.
-   */
-  readonly askingForMs: number;
 }
 
 /** How long an app is held back, in ms from now by the database's clock; 0 or less: not at all. */
@@ -40,7 +39,8 @@ export type ClaimOutcome =
 
 export interface Settlement {
   readonly appId: string;
-  readonly leaseId: string;
+  /** Names the post where it is not recorded yet. */
+  readonly claimId: string;
   readonly direction: Direction;
   /** Epoch ms by the scaling engine's clock; null without a cool-down. */
   readonly coolDownUntilMs: number | null;
@@ -79,7 +79,7 @@ const blockColumns = `
   ${blockMs('t.ignored_in_until')} as ignored_in_ms`;
 
 /**
- * All leases of a process have their first half in common (lease-id.ts). A back-off binds other processes only: the
+ * All claims of a process have their first half in common (lease-id.ts). A back-off binds other processes only: the
  * one that wrote it also knows when to forget it (the rule stopped breaching, the policy changed), which the row
  * does not. What a refused claim reads is the row as it was when the statement began: it may not be there yet,
  * because another member is inserting it now.
@@ -94,7 +94,7 @@ claimed as (
   where (
       t.posted_at <= ${now} - ${ms('$3::float8')}
       or t.posted_at > ${now} + ${ms('$3::float8')}
-      or (${isOwn} and t.posted_at > ${now} - ${ms('$5::float8')})
+      or t.posted_by = $2::uuid
     )
     and ${blockMs('t.cool_down_until')} <= 0
     and (${isOwn} or case $4::text when 'out' then ${blockMs('t.ignored_out_until')}
@@ -140,10 +140,10 @@ type BlockRow = { cool_down_ms: number; ignored_out_ms: number; ignored_in_ms: n
 
 export function createTriggerStore(statements: Statements): TriggerStore {
   return {
-    async claim({ appId, direction, leaseId, intervalMs, askingForMs }) {
+    async claim({ appId, direction, claimId, intervalMs }) {
       const { rows } = await statements.query<BlockRow & { granted: boolean; posted_ms: number }>(
         claimSql,
-        [appId, leaseId, intervalMs, direction, askingForMs],
+        [appId, claimId, intervalMs, direction],
         { timeoutMs: claimDeadlineMs },
       );
       const row = rows[0];
@@ -153,8 +153,8 @@ export function createTriggerStore(statements: Statements): TriggerStore {
         : { granted: false, blocks: toBlocks(row), postedMs: row.posted_ms };
     },
 
-    async settle({ appId, leaseId, direction, coolDownUntilMs, ignoredForMs }) {
-      await statements.query(settleSql, [appId, leaseId, direction, coolDownUntilMs, ignoredForMs], {
+    async settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs }) {
+      await statements.query(settleSql, [appId, claimId, direction, coolDownUntilMs, ignoredForMs], {
         timeoutMs: claimDeadlineMs,
       });
     },

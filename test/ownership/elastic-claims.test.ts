@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { createElasticClaims, type ElasticClaims } from '../../src/ownership/elastic-claims.js';
+import { claimIdOf, createLeaseIds } from '../../src/ownership/lease-id.js';
 import type {
   ClaimOutcome,
   ClaimRequest,
@@ -20,7 +21,7 @@ let requests: ClaimRequest[];
 let settlements: Settlement[];
 let prunes: number;
 let answer: () => Promise<ClaimOutcome>;
-const member = { leaseId: 'lease', holds: true, confirmed: true, owns: true };
+const member = { leaseId: createLeaseIds().next(), holds: true, confirmed: true, owns: true };
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -64,7 +65,7 @@ beforeEach(() => {
 test('a claim that is granted may be posted', async () => {
   expect(await claims.claim('app', 'out')).toEqual({ granted: true });
   expect(requests).toEqual([
-    { appId: 'app', direction: 'out', leaseId: 'lease', intervalMs: 40_000, askingForMs: 0 },
+    { appId: 'app', direction: 'out', claimId: claimIdOf(member.leaseId, 0), intervalMs: 40_000 },
   ]);
   expect(await counts()).toEqual({ won: 1 });
 });
@@ -97,7 +98,9 @@ test('a claim whose lease ran out while it was decided is not used, and is not i
   answer = () => Promise.resolve(granted);
   await claims.claim('app', 'out');
   await claims.claim('app', 'out');
-  expect(requests.map((request) => request.askingForMs)).toEqual([0, 3000, 0]);
+  const [first, second, third] = requests.map((request) => request.claimId);
+  expect(second).toBe(first);
+  expect(third).not.toBe(first);
 });
 
 test('a frozen member does not act on a claim that was granted long ago', async () => {
@@ -118,10 +121,11 @@ test('while the database does not answer, nothing is posted', async () => {
   expect(await counts()).toEqual({ undecided: 1 });
 });
 
-test('a claim that went wrong is asked for again once the lease is confirmed', async () => {
+test('a claim that went wrong is asked for again, under the same id, once the lease is confirmed', async () => {
   const answers = [Promise.reject(new Error('connection reset')), Promise.resolve(granted)];
   answer = () => answers.shift() ?? Promise.resolve(granted);
   expect(await claims.claim('app', 'out')).toEqual({ granted: true });
+  expect(requests[1]).toEqual(requests[0]);
   expect(await counts()).toEqual({ won: 1 });
 });
 
@@ -161,8 +165,14 @@ test('the answer of the scaling engine is told to the others, own times as what 
   await claims.settle('app', 'out', { coolDownUntilMs, ignoredUntilMs: null });
   await claims.settle('app', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 600_000 });
   expect(settlements).toEqual([
-    { appId: 'app', leaseId: 'lease', direction: 'out', coolDownUntilMs, ignoredForMs: null },
-    { appId: 'app', leaseId: 'lease', direction: 'in', coolDownUntilMs: null, ignoredForMs: 600_000 },
+    { appId: 'app', claimId: expect.any(String), direction: 'out', coolDownUntilMs, ignoredForMs: null },
+    {
+      appId: 'app',
+      claimId: expect.any(String),
+      direction: 'in',
+      coolDownUntilMs: null,
+      ignoredForMs: 600_000,
+    },
   ]);
   member.holds = false;
   await claims.settle('app', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });

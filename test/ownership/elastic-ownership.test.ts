@@ -64,7 +64,7 @@ beforeEach(() => {
   ownership.onChange(() => void changes++);
 });
 
-test('joins, renews every two seconds, and says what changed', async () => {
+test('joins, renews at once and then every two seconds, and says what changed', async () => {
   expect([ownership.state, ownership.leaseId, owned()]).toEqual(['joining', null, 0]);
   ownership.start();
   ownership.start();
@@ -72,7 +72,7 @@ test('joins, renews every two seconds, and says what changed', async () => {
   expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['member', true, apps.length]);
   store.answer = (leaseId) => Promise.resolve([leaseId, other]);
   await clock.advance(4000);
-  expect(store.asked).toEqual(['join', 'renew 7', 'renew 7']);
+  expect(store.asked).toEqual(['join', 'renew 7', 'renew 7', 'renew 7']);
   expect(store.candidates[0]).toMatchObject({ instanceGuid: 'guid', instanceIndex: 3 });
   expect(ownership.members).toContain(memberOf(other));
   expect(owned()).toBeLessThan(apps.length);
@@ -118,7 +118,7 @@ test('a lease that is gone is replaced at once', async () => {
   await clock.advance(0);
   store.answer = (leaseId) => Promise.resolve(leaseId === store.candidates[0]?.leaseId ? null : [leaseId]);
   await clock.advance(2000);
-  expect(store.asked).toEqual(['join', 'renew 7', 'join']);
+  expect(store.asked).toEqual(['join', 'renew 7', 'renew 7', 'join', 'renew 7']);
   expect(ownership.state).toBe('member');
   expect(await result('refused')).toBe(1);
   ownership.close();
@@ -150,7 +150,7 @@ test('leaving removes the lease first and goes on owning until the others have t
   await clock.advance(0);
   const left = ownership.leave();
   await clock.advance(2499);
-  expect(store.asked).toEqual(['join', 'leave']);
+  expect(store.asked).toEqual(['join', 'renew 7', 'leave']);
   expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['leaving', true, apps.length]);
   await clock.advance(1);
   await left;

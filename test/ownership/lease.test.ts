@@ -104,8 +104,10 @@ test('after an outage that cost everyone their lease, who returns first does not
     other.next(),
   ]);
   expect(ownedAt(returned, 21_010)).toBe(mineBefore);
-  const alone = leaseAnswered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [next]);
-  expect(ownedAt(alone, 21_010)).toBe(apps.length);
+  const waiting = leaseAnswered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [next]);
+  expect(ownedAt(waiting, 21_010)).toBe(mineBefore);
+  const alone = leaseAnswered(waiting, { leaseId: next, startedMs: 23_000, endedMs: 23_010 }, [next]);
+  expect(ownedAt(alone, 23_010)).toBe(apps.length);
 });
 
 test('after being cut off alone, the members that took over and came meanwhile count at once', () => {

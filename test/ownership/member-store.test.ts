@@ -14,11 +14,14 @@ beforeAll(async () => {
 afterAll(() => db.close());
 beforeEach(() => db.database.pool.query('truncate eventgenerator_member'));
 
-test('who joins is in its own first view, beside those who live', async () => {
+test('who joins is in its own first view, and in those of others once it has renewed', async () => {
   const [a, b] = [candidate(), candidate()];
-  expect(await store.join(a)).toEqual([a.leaseId]);
-  expect((await store.join(b)).toSorted()).toEqual([a.leaseId, b.leaseId].sort());
-  expect((await store.renew(a.leaseId, 3))?.toSorted()).toEqual([a.leaseId, b.leaseId].sort());
+  const both = [a.leaseId, b.leaseId].sort();
+  expect(await enter(a)).toEqual([a.leaseId]);
+  expect((await store.join(b)).toSorted()).toEqual(both);
+  expect(await store.renew(a.leaseId, 3)).toEqual([a.leaseId]);
+  expect((await store.renew(b.leaseId, 0))?.toSorted()).toEqual(both);
+  expect((await store.renew(a.leaseId, 3))?.toSorted()).toEqual(both);
 });
 
 test('a renewal extends the lease by the database’s clock and writes the number of apps', async () => {
@@ -34,8 +37,8 @@ test('a renewal extends the lease by the database’s clock and writes the numbe
 
 test('traps A1-33: an expired lease cannot be renewed and is nobody’s neighbour any more', async () => {
   const [a, b] = [candidate(), candidate()];
-  await store.join(a);
-  await store.join(b);
+  await enter(a);
+  await enter(b);
   await expireIn(a.leaseId, '-1 millisecond');
   expect(await store.renew(a.leaseId, 0)).toBeNull();
   expect(await store.renew(b.leaseId, 0)).toEqual([b.leaseId]);
@@ -45,8 +48,8 @@ test('traps A1-33: an expired lease cannot be renewed and is nobody’s neighbou
 test('who rejoins replaces the earlier leases of its own process only', async () => {
   const ids = createLeaseIds();
   const [first, second, other] = [candidate(ids), candidate(ids), candidate()];
-  await store.join(other);
-  await store.join(first);
+  await enter(other);
+  await enter(first);
   expect((await store.join(second)).toSorted()).toEqual([second.leaseId, other.leaseId].sort());
   expect(await leaseIdsInTable()).toEqual([second.leaseId, other.leaseId].sort());
   expect(await store.renew(first.leaseId, 0)).toBeNull();
@@ -54,7 +57,7 @@ test('who rejoins replaces the earlier leases of its own process only', async ()
 
 test('who joins deletes rows long expired, and those that only a wrong clock can have written', async () => {
   const rows = [candidate(), candidate(), candidate(), candidate()];
-  for (const row of rows) await store.join(row);
+  for (const row of rows) await enter(row);
   await expireIn(rows[0]!.leaseId, '-11 minutes');
   await expireIn(rows[1]!.leaseId, '-9 minutes');
   await expireIn(rows[2]!.leaseId, '1 hour');
@@ -88,8 +91,8 @@ test('leaving removes all leases of the process, and a renewal that arrives afte
 
 test('repeated instance indexes are normal, and operators see who is there', async () => {
   const [old, young] = [candidate(), candidate()];
-  await store.join({ ...old, instanceGuid: 'g'.repeat(300) });
-  await store.join(young);
+  await enter({ ...old, instanceGuid: 'g'.repeat(300) });
+  await enter(young);
   await store.renew(young.leaseId, 12);
   const view = await membersView(store);
   expect(view.map((member) => [member.leaseId, member.instanceIndex, member.appsOwned])).toEqual([
@@ -101,16 +104,17 @@ test('repeated instance indexes are normal, and operators see who is there', asy
   expect(view[0]!.expiresInSecs).toBeLessThanOrEqual(10);
 });
 
-test('20 members that join at once all see everybody by their next renewal', async () => {
+test('20 members that join at once all see everybody by their second renewal', async () => {
   const candidates = Array.from({ length: 20 }, () => candidate());
   await Promise.all(candidates.map((each) => store.join(each)));
+  await Promise.all(candidates.map((each) => store.renew(each.leaseId, 0)));
   const views = await Promise.all(candidates.map((each) => store.renew(each.leaseId, 0)));
   for (const view of views) expect(view).toHaveLength(20);
 });
 
 test('a row that stays locked ends the renewal in the server before the client gives up', async () => {
   const a = candidate();
-  await store.join(a);
+  await enter(a);
   const client = await db.database.pool.connect();
   try {
     await client.query('begin');
@@ -138,6 +142,12 @@ test('a connection on which nothing comes back rejects at the deadline', async (
     await statements.end();
   }
 });
+
+/** Joins and renews once, as a member does. */
+async function enter(member: Candidate): Promise<readonly string[] | null> {
+  await store.join(member);
+  return store.renew(member.leaseId, 0);
+}
 
 function candidate(ids = createLeaseIds()): Candidate {
   return { leaseId: ids.next(), lowestLeaseId: ids.lowest, instanceGuid: 'guid', instanceIndex: 0 };

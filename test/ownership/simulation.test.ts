@@ -174,8 +174,18 @@ test('while one healthy member lives, no app is without an owner for longer than
       sample(fleet, () => {
         const { now } = fleet.world;
         for (const appId of fleet.apps) {
-          if (fleet.ownersOf(appId).length > 0) ownedAt.set(appId, now);
-          else longestMs = Math.max(longestMs, now - Math.max(ownedAt.get(appId) ?? 0, fleet.lastDeath));
+          if (fleet.ownersOf(appId).length > 0) {
+            ownedAt.set(appId, now);
+            continue;
+          }
+          // A fault of the heir itself counts like a death: it hears of its share a renewal later.
+          const since = Math.max(
+            ownedAt.get(appId) ?? 0,
+            fleet.lastDeath,
+            fleet.heirOf(appId)?.link.faultyAt ?? 0,
+          );
+          ownedAt.set(appId, since);
+          longestMs = Math.max(longestMs, now - since);
         }
       });
       await tell(fleet, story, faults);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { createLeaseIds } from '../../src/ownership/lease-id.js';
+import { claimIdOf, createLeaseIds } from '../../src/ownership/lease-id.js';
 import {
   createTriggerStore,
   type ClaimRequest,
@@ -17,14 +17,18 @@ afterAll(() => db.close());
 beforeEach(() => db.database.pool.query('truncate eventgenerator_trigger'));
 
 const intervalMs = 40_000;
-const mine = createLeaseIds();
-const others = createLeaseIds();
+const mine = claimsOf(createLeaseIds().next());
+const others = claimsOf(createLeaseIds().next());
 
 test('20 members that claim one app at once: exactly one may post', async () => {
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () =>
-        store.claim({ ...request(), appId: `app-${round}`, leaseId: createLeaseIds().next() }),
+        store.claim({
+          ...request(),
+          appId: `app-${round}`,
+          claimId: claimsOf(createLeaseIds().next()).next(),
+        }),
       ),
     );
     expect(answers.filter((answer) => answer.granted)).toHaveLength(1);
@@ -35,7 +39,9 @@ test('also where the row exists already', async () => {
   await store.claim(request());
   await age('posted_at', '41 seconds');
   const answers = await Promise.all(
-    Array.from({ length: 20 }, () => store.claim({ ...request(), leaseId: createLeaseIds().next() })),
+    Array.from({ length: 20 }, () =>
+      store.claim({ ...request(), claimId: claimsOf(createLeaseIds().next()).next() }),
+    ),
   );
   expect(answers.filter((answer) => answer.granted)).toHaveLength(1);
 });
@@ -43,21 +49,21 @@ test('also where the row exists already', async () => {
 test('a claim is refused until the last post is as old as the interval', async () => {
   expect(await store.claim(request())).toEqual({ granted: true });
   await age('posted_at', '39 seconds');
-  const refused = await store.claim(request({ leaseId: others.next() }));
+  const refused = await store.claim(request({ claimId: others.next() }));
   expect(refused).toMatchObject({ granted: false, blocks: { coolDownMs: 0 } });
   if (!refused.granted) expect(refused.postedMs).toBeGreaterThan(0);
   await age('posted_at', '1 second');
-  expect(await store.claim(request({ leaseId: others.next() }))).toEqual({ granted: true });
+  expect(await store.claim(request({ claimId: others.next() }))).toEqual({ granted: true });
 });
 
 test('a cool-down holds back everybody, and outlives its owner', async () => {
-  const leaseId = mine.next();
-  await store.claim(request({ leaseId }));
+  const claimId = mine.next();
+  await store.claim(request({ claimId }));
   const coolDownUntilMs = Date.now() + 300_000;
-  await store.settle({ appId: 'app', leaseId, direction: 'out', coolDownUntilMs, ignoredForMs: null });
+  await store.settle({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: null });
   await age('posted_at', '1 minute');
-  for (const claimant of [leaseId, others.next()]) {
-    const refused = await store.claim(request({ leaseId: claimant, direction: 'in' }));
+  for (const claimant of [mine.next(), others.next()]) {
+    const refused = await store.claim(request({ claimId: claimant, direction: 'in' }));
     expect(refused.granted).toBe(false);
     if (!refused.granted) expect(Math.abs(refused.blocks.coolDownMs - 300_000)).toBeLessThan(5_000);
   }
@@ -66,30 +72,30 @@ test('a cool-down holds back everybody, and outlives its owner', async () => {
 });
 
 test('a back-off holds back its own direction, and only members that did not write it', async () => {
-  const leaseId = mine.next();
-  await store.claim(request({ leaseId }));
+  const claimId = mine.next();
+  await store.claim(request({ claimId }));
   await store.settle({
     appId: 'app',
-    leaseId,
+    claimId,
     direction: 'in',
     coolDownUntilMs: null,
     ignoredForMs: 600_000,
   });
   await age('posted_at', '1 minute');
-  const refused = await store.claim(request({ leaseId: others.next(), direction: 'in' }));
+  const refused = await store.claim(request({ claimId: others.next(), direction: 'in' }));
   expect(refused).toMatchObject({ granted: false, postedMs: expect.any(Number) });
   if (!refused.granted) {
     expect(refused.blocks.ignoredInMs).toBeGreaterThan(590_000);
     expect(refused.blocks.ignoredOutMs).toBe(0);
     expect(refused.postedMs).toBeLessThan(0);
   }
-  expect(await store.claim(request({ leaseId: mine.next(), direction: 'in' }))).toEqual({ granted: true });
+  expect(await store.claim(request({ claimId: mine.next(), direction: 'in' }))).toEqual({ granted: true });
   await age('posted_at', '1 minute');
-  expect(await store.claim(request({ leaseId: others.next(), direction: 'out' }))).toEqual({ granted: true });
+  expect(await store.claim(request({ claimId: others.next(), direction: 'out' }))).toEqual({ granted: true });
 });
 
 test('a scaling action ends both back-offs, another answer only that of its direction', async () => {
-  const settlement = { appId: 'app', leaseId: mine.next(), coolDownUntilMs: null };
+  const settlement = { appId: 'app', claimId: mine.next(), coolDownUntilMs: null };
   await store.settle({ ...settlement, direction: 'in', ignoredForMs: 600_000 });
   await store.settle({ ...settlement, direction: 'out', ignoredForMs: 120_000 });
   await store.settle({ ...settlement, direction: 'in', ignoredForMs: null });
@@ -104,36 +110,37 @@ test('a scaling action ends both back-offs, another answer only that of its dire
 test('an answer without a claim records the post', async () => {
   await store.settle({
     appId: 'app',
-    leaseId: mine.next(),
+    claimId: mine.next(),
     direction: 'out',
     coolDownUntilMs: null,
     ignoredForMs: null,
   });
-  expect((await store.claim(request({ leaseId: others.next() }))).granted).toBe(false);
+  expect((await store.claim(request({ claimId: others.next() }))).granted).toBe(false);
 });
 
-test('an own claim that was executed late and never made use of does not stand in the way', async () => {
-  await store.claim(request({ leaseId: mine.next() }));
+test('a claim whose answer was lost is granted again to who asks under the same id, and to nobody else', async () => {
+  const claim = request();
+  await store.claim(claim);
   await age('posted_at', '3 seconds');
-  const again = request({ leaseId: mine.next() });
-  expect((await store.claim({ ...again, askingForMs: 2_000 })).granted).toBe(false);
-  expect((await store.claim({ ...again, leaseId: others.next(), askingForMs: 5_000 })).granted).toBe(false);
-  expect((await store.claim({ ...again, askingForMs: 5_000 })).granted).toBe(true);
+  expect((await store.claim(request())).granted).toBe(false);
+  expect((await store.claim(claim)).granted).toBe(true);
+  await age('posted_at', '39 seconds');
+  expect((await store.claim(request())).granted).toBe(false);
 });
 
 test('no stored time silences an app for more than an hour, whatever a clock shows', async () => {
-  const leaseId = mine.next();
+  const claimId = mine.next();
   const coolDownUntilMs = Date.now() + 24 * 3_600_000;
-  await store.settle({ appId: 'app', leaseId, direction: 'out', coolDownUntilMs, ignoredForMs: 1e9 });
+  await store.settle({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: 1e9 });
   const blocks = (await store.readBlocks(['app'])).get('app');
   expect(blocks?.coolDownMs).toBeLessThanOrEqual(3_600_000);
   expect(blocks?.ignoredOutMs).toBeLessThanOrEqual(3_600_000);
   for (const column of ['posted_at', 'cool_down_until', 'ignored_out_until']) await age(column, '-2 hours');
-  expect(await store.claim(request({ leaseId: others.next() }))).toEqual({ granted: true });
+  expect(await store.claim(request({ claimId: others.next() }))).toEqual({ granted: true });
 });
 
 test('known blocks are read for many apps at once, running ones only', async () => {
-  const settlement = { leaseId: mine.next(), direction: 'out', ignoredForMs: null } as const;
+  const settlement = { claimId: mine.next(), direction: 'out', ignoredForMs: null } as const;
   await store.settle({ ...settlement, appId: 'cooling', coolDownUntilMs: Date.now() + 60_000 });
   await store.settle({ ...settlement, appId: 'over', coolDownUntilMs: Date.now() - 60_000 });
   await store.settle({ ...settlement, appId: 'foreign', coolDownUntilMs: Date.now() + 60_000 });
@@ -165,7 +172,13 @@ test('rows that held nothing back for a day are removed', async () => {
 });
 
 function request(changes: Partial<ClaimRequest> = {}): ClaimRequest {
-  return { appId: 'app', direction: 'out', leaseId: mine.next(), intervalMs, askingForMs: 0, ...changes };
+  return { appId: 'app', direction: 'out', claimId: mine.next(), intervalMs, ...changes };
+}
+
+/** The ids of one process's claims. */
+function claimsOf(leaseId: string): { next(): string } {
+  let count = 0;
+  return { next: () => claimIdOf(leaseId, count++) };
 }
 
 /** Lets time pass for one column, by moving what it holds into the past. */

@@ -1,7 +1,8 @@
 import { grantedClaims, type Claims } from '../../../src/ownership/claims.js';
 import { createElasticClaims } from '../../../src/ownership/elastic-claims.js';
 import { createElasticOwnership, type ElasticOwnership } from '../../../src/ownership/elastic-ownership.js';
-import { createLeaseIds } from '../../../src/ownership/lease-id.js';
+import { createLeaseIds, memberOf } from '../../../src/ownership/lease-id.js';
+import { createView } from '../../../src/ownership/rendezvous.js';
 import { silentLogger } from '../../../src/observability/logger.js';
 import { createMetrics } from '../../../src/observability/metrics.js';
 import type { TriggerStore } from '../../../src/ownership/trigger-store.js';
@@ -48,7 +49,7 @@ export class Fleet {
   readonly apps: readonly string[];
   /** True time of the last thing that may have changed what members should agree on, or kept them from hearing of it. */
   lastDisturbance = 0;
-  /** True time when a member was killed or frozen, or when the last statement of such a one was executed. */
+  /** True time when a member was killed, frozen or cut off, or when a statement of one that was no more was executed. */
   lastDeath = 0;
   readonly #options: FleetOptions;
 
@@ -106,8 +107,13 @@ export class Fleet {
     return member;
   }
 
-  leave({ process, ownership }: Member): void {
-    process.perform(() => void ownership.leave().then(this.disturbed));
+  leave({ process, link, ownership }: Member): void {
+    process.perform(() => {
+      void ownership.leave().then(() => {
+        link.isOver = true;
+        this.disturbed();
+      });
+    });
     this.disturbed();
   }
 
@@ -127,7 +133,11 @@ export class Fleet {
 
   cut({ link }: Member, forMs: number): void {
     link.cutUntil = Math.max(link.cutUntil, this.world.now + forMs);
-    this.world.at(link.cutUntil, this.disturbed);
+    this.died();
+    this.world.at(link.cutUntil, () => {
+      link.faultyAt = this.world.now;
+      this.disturbed();
+    });
   }
 
   freezeDatabase(forMs: number): void {
@@ -151,6 +161,12 @@ export class Fleet {
 
   ownersOf(appId: string): Member[] {
     return this.members.filter(({ process, ownership }) => process.isRunning && ownership.owns(appId));
+  }
+
+  /** Who should own the app by what stands in the database, whether or not it has heard so yet. */
+  heirOf(appId: string): Member | undefined {
+    const heir = createView(this.database.livingMembers).ownerOf(appId);
+    return this.members.find(({ ownership }) => memberOf(ownership.leaseId ?? '') === heir);
   }
 
   /** Rounds of an app begin at about the same time everywhere, for they hang on wall clocks that are nearly right. */

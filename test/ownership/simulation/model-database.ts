@@ -4,6 +4,12 @@ import { claimLockTimeoutMs, leaseMs, renewLockTimeoutMs } from '../../../src/ow
 import type { ClaimOutcome, ClaimRequest } from '../../../src/ownership/trigger-store.js';
 import type { World } from './world.js';
 
+interface LeaseRow {
+  readonly expiresAt: number;
+  /** False between joining and the first renewal. */
+  readonly isActive: boolean;
+}
+
 interface PostRow {
   readonly postedBy: string;
   readonly postedAt: number;
@@ -15,7 +21,7 @@ interface PostRow {
  * committed, then looks at them again. (That the SQL itself does so is tested on the real server.)
  */
 export class ModelDatabase {
-  readonly leases = new Map<string, number>();
+  readonly leases = new Map<string, LeaseRow>();
   readonly posts = new Map<string, PostRow>();
   /** Statements that arrive before this true time are read then: the server is frozen. */
   frozenUntil = 0;
@@ -35,8 +41,13 @@ export class ModelDatabase {
     return 1e12 + this.#rate * this.#world.now;
   }
 
+  /** Of those that have renewed. */
+  get livingMembers(): string[] {
+    return this.#living(this.now).map(memberOf);
+  }
+
   isLiving(leaseId: string): boolean {
-    return (this.leases.get(leaseId) ?? -Infinity) > this.now;
+    return (this.leases.get(leaseId)?.expiresAt ?? -Infinity) > this.now;
   }
 
   async join({ leaseId, lowestLeaseId }: Candidate, stallMs: number): Promise<readonly string[]> {
@@ -47,7 +58,7 @@ export class ModelDatabase {
     const removed = [...this.leases.keys()].filter((id) => isEarlier(id) && !this.#locks.has(id));
     await this.#commit([leaseId, ...removed], stallMs, () => {
       for (const id of removed) this.leases.delete(id);
-      this.leases.set(leaseId, time + leaseMs);
+      this.leases.set(leaseId, { expiresAt: time + leaseMs, isActive: false });
     });
     return [leaseId, ...living];
   }
@@ -57,9 +68,11 @@ export class ModelDatabase {
     const living = this.#living(time);
     const limit = this.#lockTimeout(renewLockTimeoutMs);
     while (this.#locks.has(leaseId)) await Promise.race([this.#locks.get(leaseId), limit]);
-    if ((this.leases.get(leaseId) ?? -Infinity) <= time) return null;
-    await this.#commit([leaseId], stallMs, () => this.leases.set(leaseId, time + leaseMs));
-    return living;
+    if ((this.leases.get(leaseId)?.expiresAt ?? -Infinity) <= time) return null;
+    await this.#commit([leaseId], stallMs, () =>
+      this.leases.set(leaseId, { expiresAt: time + leaseMs, isActive: true }),
+    );
+    return [...new Set([leaseId, ...living])];
   }
 
   async leave(lowest: string, highest: string, stallMs: number): Promise<void> {
@@ -77,18 +90,16 @@ export class ModelDatabase {
   }
 
   async claim(request: ClaimRequest, stallMs: number): Promise<ClaimOutcome> {
-    const { appId, leaseId, intervalMs, askingForMs } = request;
+    const { appId, claimId, intervalMs } = request;
     const time = await this.#begin();
     const limit = this.#lockTimeout(claimLockTimeoutMs);
     while (this.#locks.has(appId)) await Promise.race([this.#locks.get(appId), limit]);
     const row = this.posts.get(appId);
-    const isOwnUnused =
-      row && memberOf(row.postedBy) === memberOf(leaseId) && row.postedAt > time - askingForMs;
-    if (row && row.postedAt > time - intervalMs && !isOwnUnused) {
+    if (row && row.postedAt > time - intervalMs && row.postedBy !== claimId) {
       const blocks = { coolDownMs: 0, ignoredOutMs: 0, ignoredInMs: 0 };
       return { granted: false, blocks, postedMs: row.postedAt + intervalMs - time };
     }
-    await this.#commit([appId], stallMs, () => this.posts.set(appId, { postedBy: leaseId, postedAt: time }));
+    await this.#commit([appId], stallMs, () => this.posts.set(appId, { postedBy: claimId, postedAt: time }));
     return { granted: true };
   }
 
@@ -99,7 +110,9 @@ export class ModelDatabase {
   }
 
   #living(time: number): string[] {
-    return [...this.leases].filter(([, expires]) => expires > time).map(([id]) => id);
+    return [...this.leases]
+      .filter(([, { expiresAt, isActive }]) => isActive && expiresAt > time)
+      .map(([id]) => id);
   }
 
   /** Rejects as PostgreSQL does when a row that another statement has written is not released in time. */

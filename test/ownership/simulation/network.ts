@@ -19,7 +19,7 @@ const latestMs = 5_000;
 export interface LinkObserver {
   /** Something out of the ordinary has happened. */
   disturbed(): void;
-  /** A statement is executed although its process is frozen or dead. */
+  /** A statement is executed although its process is frozen, dead or has left. */
   died(): void;
 }
 
@@ -27,6 +27,10 @@ export interface LinkObserver {
 export class Link {
   /** Until this true time nothing passes; what was sent meanwhile arrives then, or never. */
   cutUntil = 0;
+  /** True time of the last fault. */
+  faultyAt = 0;
+  /** Set when the process has left: what is executed for it afterwards is as from the dead. */
+  isOver = false;
   readonly #world: World;
   readonly #database: ModelDatabase;
   readonly #process: Process;
@@ -74,7 +78,7 @@ export class Link {
         settle();
       };
       void this.#transport(() => {
-        if (!this.#process.isRunning) this.#observer.died();
+        if (this.isOver || !this.#process.isRunning) this.#observer.died();
         const stalls = this.#world.chance(this.#faults.commitStalls);
         execute(stalls ? this.#world.between(0, latestMs) : 0)
           .then(
@@ -82,7 +86,7 @@ export class Link {
             (error: Error) => () => reject(error),
           )
           .then((settle) => {
-            if (stalls) this.#observer.disturbed();
+            if (stalls) this.#fault();
             return this.#transport(() => this.#process.perform(() => deliver(settle)));
           })
           .catch(reject);
@@ -90,17 +94,22 @@ export class Link {
     });
   }
 
+  #fault(): void {
+    this.faultyAt = this.#world.now;
+    this.#observer.disturbed();
+  }
+
   async #transport(arrive: () => void): Promise<void> {
     const world = this.#world;
     const isCut = world.now < this.cutUntil;
     if (world.chance(isCut ? 0.5 : this.#faults.lost)) {
-      this.#observer.disturbed();
+      this.#fault();
       return;
     }
     const isLate = world.chance(this.#faults.late);
     await world.until(world.now + (isLate ? world.between(0, latestMs) : world.between(0.1, 20)));
     if (world.now < this.cutUntil) await world.until(this.cutUntil + world.between(0, 20));
-    if (isLate || isCut) this.#observer.disturbed();
+    if (isLate || isCut) this.#fault();
     arrive();
   }
 }
