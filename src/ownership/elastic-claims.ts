@@ -40,7 +40,9 @@ type Counted = 'won' | 'lost' | 'skipped' | 'undecided';
  */
 type Undecided = 'no-answer' | 'impossible';
 
+/** As many apps as a fleet may have. */
 const unansweredLimit = 50_000;
+
 const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
 
 /**

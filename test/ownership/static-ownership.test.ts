@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { fnv1a32, mix32 } from '../../src/ownership/hash.js';
-import { ownedPolicies } from '../../src/ownership/owned-apps.js';
+import { movedApps, ownedPolicies } from '../../src/ownership/owned-apps.js';
 import { createStaticOwnership } from '../../src/ownership/static-ownership.js';
 import type { AppPolicy } from '../../src/policy/policy.js';
 
@@ -44,4 +44,9 @@ test('apps without scaling rules are nobody’s work', () => {
   ]);
   const owned = ownedPolicies(policies, { owns: (appId) => appId !== 'other' });
   expect([...owned.keys()]).toEqual(['with']);
+});
+
+test('what a change of members moved is told apart by gained and lost', () => {
+  const [before, after] = [new Map(Object.entries({ a: 1, b: 1 })), new Map(Object.entries({ b: 2, c: 2 }))];
+  expect(movedApps(before, after)).toEqual({ gained: ['c'], lost: ['a'] });
 });
