@@ -104,7 +104,8 @@ export async function startEventgenerator(
       settings,
       collector: logCache.collector,
       logger: logger.child('rounds'),
-      policyOf: (appId) => workload.policyOf(appId),
+      // Asked anew: timers of a process that was frozen run before it has learned what it still owns.
+      policyOf: (appId) => (ownership.owns(appId) ? workload.policyOf(appId) : undefined),
       runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
       statWindowSecs: config.defaultStatWindowSecs,
       cacheSizePerApp: aggregator.metricCacheSizePerApp,
@@ -184,6 +185,7 @@ export async function startEventgenerator(
 
     writer.start();
     poller.onSnapshot((policies) => workload.use(policies));
+    ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
     poller.start();
     parts.start();
     // A first read that fails is tried again; it is no reason to stay out of the route.

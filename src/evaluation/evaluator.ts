@@ -74,6 +74,13 @@ export class Evaluator {
     return done;
   }
 
+  /** Apps whose newest decision was held back for this reason. */
+  heldFor(reason: HeldReason): string[] {
+    return [...this.#apps]
+      .filter(([, { lastDecision }]) => lastDecision?.outcome === 'held' && lastDecision.reason === reason)
+      .map(([appId]) => appId);
+  }
+
   /** The newest decision about an app, for display; null before its first evaluation. */
   lastDecision(appId: string): Decision | null {
     return this.#apps.get(appId)?.lastDecision ?? null;

@@ -558,3 +558,40 @@ test('the gauges show what holds triggers back', async () => {
   await clock.advance(2000);
   expect(await shown()).toEqual([1, 1, 1, 1]);
 });
+
+describe('an app taken over', () => {
+  test('is held back by the cool-down and the back-offs that other members were told of', async () => {
+    const { round, clock, engine, evaluator } = setUp();
+    evaluator.restore(policyOf([outRule], '1', 'cooling'), {
+      coolDownUntilMs: clock.now() + 60_000,
+      ignoredOutUntilMs: null,
+      ignoredInUntilMs: null,
+    });
+    evaluator.restore(policyOf([inRule, outRule], '1', 'at limit'), {
+      coolDownUntilMs: null,
+      ignoredOutUntilMs: clock.now() + 60_000,
+      ignoredInUntilMs: null,
+    });
+    expect(await round([outRule], '1', 'cooling')).toMatchObject({ outcome: 'held', reason: 'cooling-down' });
+    expect(await round([outRule], '1', 'at limit')).toMatchObject({
+      outcome: 'held',
+      reason: 'at-limit-backoff',
+    });
+    expect(engine.posted).toEqual([]);
+    await clock.advance(60_000);
+    expect((await round([outRule], '1', 'cooling')).outcome).toBe('fired');
+    expect((await round([outRule], '1', 'at limit')).outcome).toBe('fired');
+  });
+
+  test('is found again when what held it back is over', async () => {
+    const claims = new FakeClaims();
+    const { round, evaluator } = setUp(claims);
+    claims.result = { granted: false, reason: 'lease-lost' };
+    await round();
+    expect(evaluator.heldFor('lease-lost')).toEqual(['app']);
+    expect(evaluator.heldFor('breaker-open')).toEqual([]);
+    claims.result = { granted: true };
+    await round();
+    expect(evaluator.heldFor('lease-lost')).toEqual([]);
+  });
+});
