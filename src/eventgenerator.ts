@@ -37,6 +37,8 @@ export interface Eventgenerator {
   stop(): Promise<void>;
 }
 
+/** So long the first policies are waited for: usually they are there within milliseconds. */
+const firstPoliciesDeadlineMs = 1_000;
 /** Time that rounds and posts under way have to end by themselves when the process stops. */
 const roundsDeadlineMs = 1_500;
 const flushDeadlineMs = 1_500;
@@ -188,8 +190,8 @@ export async function startEventgenerator(
     ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
     poller.start();
     parts.start();
-    // A first read that fails is tried again; it is no reason to stay out of the route.
-    await poller.readOnce().catch(() => undefined);
+    // A first read that fails or hangs is no reason to stay out of the route, nor to be deaf to a signal to stop.
+    await endsWithin(clock, firstPoliciesDeadlineMs, poller.readOnce());
     lifecycle = 'running';
     return {
       addresses: () => servers.addresses(),

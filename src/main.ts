@@ -47,15 +47,17 @@ async function run({ config, warnings }: LoadedConfig): Promise<number> {
   const stopAsked = new Promise<void>((resolve) =>
     onStopSignal(logger, resolve, (code) => process.exit(code)),
   );
-  void stopAsked.then(() =>
+  let stopping = false;
+  void stopAsked.then(() => {
+    stopping = true;
     systemClock.setTimer(stopDeadlineMs, () => {
       logger.error('stop-took-too-long', new Error(`not everything had ended after ${stopDeadlineMs} ms`));
       process.exit(0);
-    }),
-  );
+    });
+  });
   try {
     const eventgenerator = await startEventgenerator(config, surroundings);
-    logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
+    if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
     await stopAsked;
     await eventgenerator.stop();
     logger.info('stopped');
