@@ -32,6 +32,8 @@ export interface PlatformOptions {
   readonly defaultCoolDownSecs?: number;
   readonly retentionSecs?: number;
   readonly ingestLagMs?: number;
+  /** PEM of authorities, beside the platform's own, whose certificates clients of the scaling engine may show. */
+  readonly clientAuthorities?: readonly string[];
   /** 0 or absent: any free port. */
   readonly ports?: Partial<Readonly<Record<ServerName | 'logCacheGrpc', number>>>;
 }
@@ -114,7 +116,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     uaa,
     logCache: service('logCache', { handle: logCacheHandler({ store, proxy, faults, books }) }),
     scalingEngine: service('scalingEngine', {
-      clientCa: authority.cert,
+      clientCa: [authority.cert, ...(options.clientAuthorities ?? [])].join('\n'),
       handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
     }),
   };
