@@ -24,8 +24,8 @@ export interface CollectorPoolOptions {
   readonly workerData: CollectorWorkerData;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'error'>;
-  /** Default: one less than there are processors, the main thread needs one too. */
-  readonly threads?: number;
+  /** See threadsFor. */
+  readonly threads: number;
   /** Default: longer than any job may take by its own deadlines, so that only a stuck thread runs into it. */
   readonly jobTimeoutMs?: number;
   /** Default: the collector. */
@@ -38,8 +38,17 @@ const maxQueuedJobs = 5_000;
 const defaultJobTimeoutMs = 90_000;
 const collectorFile = new URL('../../workers/collector.js', import.meta.url);
 
+/**
+ * Threads that hold so many jobs at once, within the processors that the main thread leaves. Not one for every
+ * processor: a thread takes 20 MB, on a Cloud Foundry cell processors are many and belong to others, and two threads
+ * read some hundred apps a second. Too few shows in the utilization, too many ends in a kill for memory.
+ */
+export function threadsFor(jobs: number, processors = availableParallelism()): number {
+  return Math.max(1, Math.min(Math.ceil(jobs / jobsPerThread), processors - 1));
+}
+
 export function createCollectorPool(options: CollectorPoolOptions): CollectorPool {
-  const threads = options.threads ?? Math.max(1, availableParallelism() - 1);
+  const { threads } = options;
   const jobTimeoutMs = options.jobTimeoutMs ?? defaultJobTimeoutMs;
   const pool = new Piscina<CollectionJob, CollectionResult>({
     filename: (options.workerFile ?? collectorFile).href,

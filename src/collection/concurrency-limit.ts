@@ -18,12 +18,17 @@ export interface ConcurrencyLimit {
   waited(): void;
 }
 
+/** The most collections that are ever in flight. */
+export function mostInFlight(floor: number): number {
+  return Math.max(floor, ceiling);
+}
+
 /**
  * Additive increase while the limit is what holds collections up and log-cache answers well, halving as soon as it
  * does not; never below `floor`, and never above 200 unless `floor` is.
  */
 export function createConcurrencyLimit(clock: Pick<Clock, 'monotonic'>, floor: number): ConcurrencyLimit {
-  const top = Math.max(floor, ceiling);
+  const top = mostInFlight(floor);
   let current = floor;
   let periodStart = clock.monotonic();
   let count = 0;

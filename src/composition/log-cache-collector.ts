@@ -1,6 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from '../collection/authorized-collector.js';
-import { createCollectorPool, type CollectorPool } from '../collection/collector-pool.js';
+import { createCollectorPool, threadsFor, type CollectorPool } from '../collection/collector-pool.js';
+import { mostInFlight } from '../collection/concurrency-limit.js';
 import type { CollectorWorkerData } from '../collection/job.js';
 import { watchLogCache, type LogCacheHealth } from '../collection/log-cache-health.js';
 import { createRenewablePool } from '../collection/renewable-pool.js';
@@ -29,7 +30,7 @@ export interface LogCacheCollector {
 
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
-  config: Pick<Config, 'logCache'>,
+  config: Pick<Config, 'logCache' | 'aggregator'>,
   surroundings: Surroundings,
   releasers: Releasers,
 ): Promise<LogCacheCollector> {
@@ -37,7 +38,12 @@ export async function openLogCacheCollector(
   const { clock } = surroundings;
   const logger = surroundings.logger.child('collection');
   const openPool = (logCache: LogCacheAccess) =>
-    createCollectorPool({ workerData: { logCache, readTimeoutMs, queryTimeoutMs }, clock, logger });
+    createCollectorPool({
+      workerData: { logCache, readTimeoutMs, queryTimeoutMs },
+      threads: threadsFor(mostInFlight(config.aggregator.metricPollerCount)),
+      clock,
+      logger,
+    });
 
   let tokens: TokenSource | null = null;
   let pool: CollectorPool;

@@ -5,6 +5,7 @@ import {
   type CollectorPool,
   type CollectorPoolOptions,
   createCollectorPool,
+  threadsFor,
 } from '../../src/collection/collector-pool.js';
 import type { CollectorWorkerData, ReadJob } from '../../src/collection/job.js';
 import { systemClock } from '../../src/clock.js';
@@ -194,4 +195,15 @@ test('closing is quick, fails what runs and refuses what comes', async () => {
   await Promise.all([pool.close(), pool.close()]);
   expect(await running).toMatchObject({ kind: 'failed', failure: 'thread' });
   expect(await pool.run(readJob)).toMatchObject({ kind: 'failed', failure: 'thread', message: /closed/ });
+});
+
+test.each([
+  [200, 2, 1],
+  [200, 4, 2],
+  [200, 64, 2],
+  [201, 64, 3],
+  [1000, 4, 3],
+  [1, 1, 1],
+])('%i jobs at once on %i processors take %i threads', (jobs, processors, threads) => {
+  expect(threadsFor(jobs, processors)).toBe(threads);
 });
