@@ -33,7 +33,7 @@ interface LogLine {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-export interface HttpAnswer {
+interface HttpAnswer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
