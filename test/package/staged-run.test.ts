@@ -17,8 +17,8 @@ import {
   type StagingArea,
 } from './staging.js';
 
-/** How the instances share the apps. Without an entry: elastically, as on every foundation that says nothing. */
-const poolMode: NodeJS.ProcessEnv = { EVENTGENERATOR_POOL_MODE: 'static' };
+/** How the instances share the apps: elastically, as on every foundation that does not say EVENTGENERATOR_POOL_MODE. */
+const poolMode: NodeJS.ProcessEnv = {};
 
 const busyApp = '5e1b9c5c-9a53-4f5e-9f9e-6f3a0d1c2b4a';
 const application = fixture<{ organization_id: string; space_id: string }>('vcap-application.json');
