@@ -28,9 +28,14 @@ export interface LogCacheCollector {
   readonly tokens: TokenSource | null;
 }
 
+export interface LogCacheCollectorConfig {
+  readonly logCache: Config['logCache'];
+  readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
+}
+
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
-  config: Pick<Config, 'logCache' | 'aggregator'>,
+  config: LogCacheCollectorConfig,
   surroundings: Surroundings,
   releasers: Releasers,
 ): Promise<LogCacheCollector> {

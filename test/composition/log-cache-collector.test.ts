@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CollectionResult } from '../../src/collection/job.js';
 import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
-import { openLogCacheCollector } from '../../src/composition/log-cache-collector.js';
+import {
+  openLogCacheCollector,
+  type LogCacheCollectorConfig,
+} from '../../src/composition/log-cache-collector.js';
 import type { Config } from '../../src/config/config.js';
 import { serveGrpc, type GrpcLogCacheServer } from '../log-cache/servers.js';
 import { appId, gauge, SimulatedStore } from '../log-cache/simulated-log-cache.js';
@@ -55,9 +58,10 @@ async function identity(commonName: string) {
   return authority.issue({ commonName });
 }
 
-function config(tls: Partial<Config['logCache']['tls']> = {}): Pick<Config, 'logCache'> {
+function config(tls: Partial<Config['logCache']['tls']> = {}): LogCacheCollectorConfig {
   const files = { key: { file: join(folder, 'client.key') }, cert: { file: join(folder, 'client.crt') } };
   return {
+    aggregator: { metricPollerCount: 20 },
     logCache: { url: server.address, uaa: null, tls: { ...files, ca: { pem: authority.cert }, ...tls } },
   };
 }

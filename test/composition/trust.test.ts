@@ -3,7 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
-import { openLogCacheCollector } from '../../src/composition/log-cache-collector.js';
+import {
+  openLogCacheCollector,
+  type LogCacheCollectorConfig,
+} from '../../src/composition/log-cache-collector.js';
 import { openScalingEngine } from '../../src/composition/scaling-engine.js';
 import type { Surroundings } from '../../src/composition/surroundings.js';
 import type { Config, TlsConfig } from '../../src/config/config.js';
@@ -66,11 +69,14 @@ function scene(trust: Surroundings['trust']): Scene {
   return made;
 }
 
+const aggregator = { metricPollerCount: 20 };
+
 function restConfig(
   tls: TlsConfig = noTls,
   uaa: Partial<NonNullable<Config['logCache']['uaa']>> = {},
-): Pick<Config, 'logCache'> {
+): LogCacheCollectorConfig {
   return {
+    aggregator,
     logCache: {
       url: platform.urls.logCache,
       tls,
@@ -174,7 +180,7 @@ test('over gRPC the authority of ca_file alone is trusted, or where there is non
     const tls = { key: { pem: key }, cert: { pem: chain }, ca: ca === null ? null : { pem: ca } };
     const { surroundings, releasers } = scene(trust);
     const logCache = { url: platform.logCacheGrpc, tls, uaa: null };
-    const { collector } = await openLogCacheCollector({ logCache }, surroundings, releasers);
+    const { collector } = await openLogCacheCollector({ logCache, aggregator }, surroundings, releasers);
     const result = await collector.run(readJob());
     return result.kind === 'failed' ? result.failure : result.kind;
   };
