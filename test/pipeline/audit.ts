@@ -11,12 +11,17 @@ export interface StoredRow {
   readonly value: string;
 }
 
-/** Oldest first. */
-export async function storedRows(database: Pick<TestDatabase, 'pool'>): Promise<StoredRow[]> {
+/** Rows of one app or of all, newer than sinceNs; oldest first. */
+export async function storedRows(
+  database: Pick<TestDatabase, 'pool'>,
+  { appId = null, sinceNs = 0n }: { appId?: string | null; sinceNs?: bigint } = {},
+): Promise<StoredRow[]> {
   const { rows } = await database.pool.query<
     Record<'app_id' | 'metric_type' | 'unit' | 'timestamp' | 'value', string>
   >(
-    'select app_id, metric_type, unit, timestamp, value from app_metric order by timestamp, app_id, metric_type',
+    `select app_id, metric_type, unit, timestamp, value from app_metric
+     where timestamp > $1 and ($2::text is null or app_id = $2) order by timestamp, app_id, metric_type`,
+    [sinceNs, appId],
   );
   return rows.map((row) => ({
     appId: row.app_id,

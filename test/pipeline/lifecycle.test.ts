@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Config } from '../../src/config/config.js';
+import { startEventgenerator } from '../../src/eventgenerator.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { constantLoad } from '../platform/load-script.js';
+import { startPlatform, type Platform } from '../platform/platform.js';
+import { createAutoscalerTables, insertPolicy } from '../support/autoscaler-tables.js';
+import { eventually } from '../support/eventually.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { createDatabase, freePort, type TestDatabase } from '../support/postgres.js';
+import { recordingLogger } from '../support/recording-logger.js';
+import { pipelineConfig } from './config.js';
+import { policyOf, when } from './policies.js';
+
+/** Stands still, so that no deadline ends what these tests look at. */
+let clock: ManualClock;
+let platform: Platform;
+let database: TestDatabase;
+let config: Config;
+let healthPort: number;
+
+beforeEach(async () => {
+  clock = new ManualClock(Date.now());
+  platform = await startPlatform({
+    clock,
+    apps: [{ guid: 'shop', load: constantLoad({ cpuPercent: 50 }) }],
+  });
+  database = await createDatabase();
+  await createAutoscalerTables(database.pool);
+  await insertPolicy(database.pool, 'shop', policyOf(when('cpu > 80', '+1')));
+  const standard = await pipelineConfig(
+    platform,
+    { policyDb: database.url, appMetricsDb: database.url },
+    'rest',
+  );
+  healthPort = await freePort();
+  config = { ...standard, healthServer: { port: healthPort, tls: { key: null, cert: null, ca: null } } };
+});
+afterEach(async () => {
+  await platform.stop();
+  await database.drop();
+});
+
+function start() {
+  const { logger } = recordingLogger();
+  const trust = { systemBundle: '/nowhere' };
+  return startEventgenerator(config, { clock, logger, metrics: createMetrics(), trust });
+}
+
+async function statusOf(path: string): Promise<number | undefined> {
+  const headers = { connection: 'close' };
+  return fetch(`http://127.0.0.1:${healthPort}/health/${path}`, { headers }).then(
+    ({ status }) => status,
+    () => undefined,
+  );
+}
+
+test('it lives, but is not ready, until the policies are read', async () => {
+  const client = await database.pool.connect();
+  await client.query('begin; lock table policy_json in access exclusive mode');
+  const starting = start();
+  try {
+    await eventually('liveness', async () => (await statusOf('liveness')) === 200);
+    expect(await statusOf('readiness')).toBe(503);
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+  const eventgenerator = await starting;
+  expect(await statusOf('readiness')).toBe(200);
+  await eventgenerator.stop();
+  expect(await statusOf('liveness')).toBeUndefined();
+});
+
+test('it lives, but is not ready, while it finishes what it has begun before it stops', async () => {
+  const eventgenerator = await start();
+  const fault = platform.faults.set({ server: 'logCache', fault: { kind: 'hang' } });
+  await clock.advance(config.aggregator.collectionIntervalMs);
+  await eventually('a collection', () =>
+    platform.faults.list().some((rule) => rule.id === fault.id && rule.hits > 0),
+  );
+  const stopped = eventgenerator.stop();
+  expect(await statusOf('readiness')).toBe(503);
+  expect(await statusOf('liveness')).toBe(200);
+  fault.lift();
+  await stopped;
+  expect(await statusOf('liveness')).toBeUndefined();
+  const { rowCount } = await database.pool.query('select 1 from app_metric');
+  expect(rowCount).toBe(1);
+});
