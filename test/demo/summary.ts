@@ -72,9 +72,9 @@ function whyLeft(app: AppState): string {
   if (value === null) return `${actor.metricType}: no data, which is not zero`;
   const now = `${actor.metricType} ${valueText(app)}`;
   if (value > actor.upper && instances >= actor.maxInstances)
-    return `${now} is above ${actor.upper}, but ${instances} instances are its maximum`;
+    return `${now} is above ${actor.upper}, but it is at its maximum of ${instances}`;
   if (value < actor.lower && instances <= actor.minInstances)
-    return `${now} is below ${actor.lower}, but ${instances} instances are its minimum`;
+    return `${now} is below ${actor.lower}, but it is at its minimum of ${instances}`;
   if (value >= actor.lower && value <= actor.upper) return `${now} is within its limits, ${limitsText(app)}`;
   return `${now} is outside its limits, ${limitsText(app)}, but not yet for ${actor.breachDurationSecs} s`;
 }
