@@ -1,7 +1,8 @@
+import type { Clock } from '../clock.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from './cost.js';
 import type { CollectionCost, CollectionResult, Failed, MetricOutcome } from './job.js';
-import { queryApart } from './query-apart.js';
+import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
 import {
   jobsOf,
   type Presence,
@@ -16,36 +17,51 @@ import {
 export interface AppCollection {
   /** One outcome per metric type that the rules need. */
   readonly outcomes: ReadonlyMap<string, MetricOutcome>;
+  /** Of queries that several apps share, one app has the whole cost. */
   readonly cost: CollectionCost;
   /** Instances whose gauges were counted; 0 where no gauges were needed. */
   readonly instances: number;
 }
 
+export interface AppCollector {
+  /** Never rejects. */
+  collect(request: RoundRequest): Promise<AppCollection>;
+}
+
+/** Collects apps one by one, and lets those that are due at the same time share queries. */
+export function createAppCollector(collector: Collector, clock: Clock): AppCollector {
+  const queries = createQueryBatcher(collector, clock);
+  return { collect: (request) => collectApp(request, collector, queries) };
+}
+
 /**
  * Collects everything that one app's rules need: one read for all gauges, one query per http metric type, and where a
- * query came back empty a proof that the app is known. Metric types fail one by one. Never rejects.
+ * query came back empty a proof that the app is known. Metric types fail one by one.
  */
-export async function collectApp(request: RoundRequest, collector: Collector): Promise<AppCollection> {
+async function collectApp(
+  request: RoundRequest,
+  collector: Collector,
+  queries: QueryBatcher,
+): Promise<AppCollection> {
   const jobs = jobsOf(request);
-  const [read, ...queries] = await Promise.all([
+  const [read, ...answers] = await Promise.all([
     jobs.read && collector.run(jobs.read),
-    ...jobs.queries.map((job) => queryApart(job, collector)),
+    ...jobs.questions.map((question) => queries.ask(question)),
   ]);
-  const costs = [...(read ? [read.cost] : []), ...queries.map(({ cost }) => cost)];
+  const costs = [...(read ? [read.cost] : []), ...answers.map(({ cost }) => cost)];
   const outcomes = new Map<string, MetricOutcome>();
   for (const metricType of jobs.read?.gaugeTypes ?? []) {
     outcomes.set(metricType, gaugeOutcome(metricType, read));
   }
 
-  const httpOutcomes = queries.flatMap((query) => [...query.outcomes.values()]);
   let presence: Presence | null = presenceFromRead(request, read);
-  if (presence === null && httpOutcomes.some(({ kind }) => kind === 'empty')) {
+  if (presence === null && answers.some(({ outcome }) => outcome.kind === 'empty')) {
     const probe = await collector.run(probeJob(request));
     presence = presenceFromProbe(probe);
     costs.push(probe.cost);
   }
-  for (const [index, { metricType }] of jobs.queries.entries()) {
-    const outcome = httpOutcomes[index] ?? leftOut(metricType);
+  for (const [index, { metricType }] of jobs.questions.entries()) {
+    const outcome = answers[index]?.outcome ?? leftOut(metricType);
     outcomes.set(metricType, settleEmpty(metricType, outcome, presence ?? false));
   }
   return { outcomes, cost: sumOfCosts(costs), instances: read?.kind === 'read' ? read.instances : 0 };

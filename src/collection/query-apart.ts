@@ -20,8 +20,19 @@ const causedByOneApp = new Set<FailureKind>([
 ]);
 
 /**
- * Runs a query for one or more apps. Where it fails it is asked again for each half of the apps that failed, so that
- * one app's failure does not cost another's value: at most twice as many queries as apps.
+ * Failures that a query has waited for up to its deadline. The apps are then asked one by one: halving would wait for
+ * the deadline in each of its steps, past the app's next round.
+ */
+const slowFailures = new Set<FailureKind>(['timeout', 'server-error']);
+
+/** Whether the outcome is a failure that the app alone may be the cause of. */
+export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
+  return outcome?.kind === 'failed' && causedByOneApp.has(outcome.failure);
+}
+
+/**
+ * Runs a query for one or more apps. Where it fails it is asked again for parts of the apps that failed, down to each
+ * alone, so that one app's failure does not cost another's value: at most twice as many queries as apps.
  */
 export async function queryApart(
   job: Omit<QueryJob, 'authorization'>,
@@ -29,19 +40,27 @@ export async function queryApart(
 ): Promise<QueryOutcomes> {
   const result = await collector.run(job);
   const outcomes = new Map(job.appIds.map((appId) => [appId, outcomeIn(result, appId)]));
-  const again = job.appIds.filter((appId) => {
-    const outcome = outcomes.get(appId);
-    return outcome?.kind === 'failed' && causedByOneApp.has(outcome.failure);
-  });
+  const again = job.appIds.filter((appId) => mayBeOneAppsFault(outcomes.get(appId)));
   if (job.appIds.length === 1 || again.length === 0) return { outcomes, cost: result.cost };
 
-  const middle = Math.ceil(again.length / 2);
-  const halves = [again.slice(0, middle), again.slice(middle)].filter((appIds) => appIds.length > 0);
-  const answers = await Promise.all(halves.map((appIds) => queryApart({ ...job, appIds }, collector)));
+  const answers = await Promise.all(
+    parts(again, outcomes).map((appIds) => queryApart({ ...job, appIds }, collector)),
+  );
   return {
     outcomes: new Map([...outcomes, ...answers.flatMap((answer) => [...answer.outcomes])]),
     cost: sumOfCosts([result.cost, ...answers.map((answer) => answer.cost)]),
   };
+}
+
+/** The apps to ask for again, in parts: a failure that took its time is looked for in each app at once. */
+function parts(appIds: readonly string[], outcomes: ReadonlyMap<string, HttpOutcome>): string[][] {
+  const slow = appIds.some((appId) => {
+    const outcome = outcomes.get(appId);
+    return outcome?.kind === 'failed' && slowFailures.has(outcome.failure);
+  });
+  const length = slow ? 1 : Math.ceil(appIds.length / 2);
+  const count = Math.ceil(appIds.length / length);
+  return Array.from({ length: count }, (_, part) => appIds.slice(part * length, (part + 1) * length));
 }
 
 function outcomeIn(result: CollectionResult, appId: string): HttpOutcome {

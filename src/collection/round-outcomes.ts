@@ -7,9 +7,9 @@ import {
   type HttpMetricType,
   isHttpMetricType,
   type MetricOutcome,
-  type QueryJob,
   type ReadJob,
 } from './job.js';
+import type { HttpQuestion } from './query-batcher.js';
 
 /** What one app's round needs. */
 export interface RoundRequest {
@@ -26,7 +26,7 @@ export interface RoundRequest {
 
 export interface RoundJobs {
   readonly read: Omit<ReadJob, 'authorization'> | null;
-  readonly queries: readonly Omit<QueryJob, 'authorization'>[];
+  readonly questions: readonly HttpQuestion[];
 }
 
 export function jobsOf(request: RoundRequest): RoundJobs {
@@ -43,10 +43,9 @@ export function jobsOf(request: RoundRequest): RoundJobs {
   } as const;
   return {
     read: gaugeTypes.length > 0 ? read : null,
-    queries: metricTypes.filter(isHttpMetricType).map((metricType) => ({
-      kind: 'query',
+    questions: metricTypes.filter(isHttpMetricType).map((metricType) => ({
       metricType,
-      appIds: [request.appId],
+      appId: request.appId,
       timeSecs: endSecs,
       windowSecs: request.httpWindowSecs,
     })),

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
-import { collectApp } from '../../src/collection/collect-app.js';
+import { createAppCollector } from '../../src/collection/collect-app.js';
 import { runJob } from '../../src/collection/run-job.js';
 import { LogCacheError } from '../../src/log-cache/log-cache.js';
 import { appId, gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
@@ -23,6 +23,7 @@ async function collect(
   over: { statWindowSecs?: number; httpWindowSecs?: number } = {},
 ) {
   const logCache = logCacheOf(store);
+  const clock = new ManualClock();
   const collector = {
     run: (job: UnauthorizedJob) => {
       const failure = new LogCacheError('server-error', 'log-cache answered 500');
@@ -33,12 +34,15 @@ async function collect(
           read: reads === 'works' ? (request) => logCache.read(request) : failing,
           instantQuery: queries === 'work' ? (request) => logCache.instantQuery(request) : failing,
         },
-        new ManualClock(),
+        clock,
       );
     },
   };
   const request = { appId, metricTypes, endNs: end, statWindowSecs: 120, httpWindowSecs: 40, ...over };
-  const { outcomes, ...rest } = await collectApp(request, collector);
+  const collection = createAppCollector(collector, clock).collect(request);
+  await clock.advance(10);
+  const { outcomes, ...rest } = await collection;
+  expect(clock.pendingTimers).toBe(0);
   return { outcomes: Object.fromEntries(outcomes), ...rest };
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { collectApp } from '../../src/collection/collect-app.js';
+import { createAppCollector } from '../../src/collection/collect-app.js';
 import { createAuthorizedCollector } from '../../src/collection/authorized-collector.js';
 import {
   type CollectorPool,
@@ -84,16 +84,13 @@ describe('a whole round', () => {
     store.vector = [{ labels: { source_id: appId, instance_id: '0' }, value: 12.5 }];
     const pool = open({ workerData: { logCache: await serve(store), ...timeouts }, threads: 2 });
     const collector = createAuthorizedCollector(pool, null);
-    const { outcomes, cost, instances } = await collectApp(
-      {
-        appId,
-        metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
-        endNs: end,
-        statWindowSecs: 120,
-        httpWindowSecs: 40,
-      },
-      collector,
-    );
+    const { outcomes, cost, instances } = await createAppCollector(collector, systemClock).collect({
+      appId,
+      metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
+      endNs: end,
+      statWindowSecs: 120,
+      httpWindowSecs: 40,
+    });
     expect(Object.fromEntries(outcomes)).toEqual({
       memoryutil: { kind: 'value', value: 50n, unit: '%' },
       queue: { kind: 'no-data' },

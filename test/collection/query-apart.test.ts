@@ -38,20 +38,37 @@ test('traps A3-5: apps share one query', async () => {
   expect(cost.requests).toBe(1);
 });
 
-test('one app that fails costs no other its value', async () => {
-  const { collector, queries } = failingFor(['c']);
+test('one app that is refused at once is found by halving, and costs no other its value', async () => {
+  const { collector, queries } = failingFor(['c'], 'client-error');
   const { outcomes, cost } = await queryApart(job, collector);
   for (const app of apps) expect(outcomes.get(app)?.kind).toBe(app === 'c' ? 'failed' : 'value');
   expect(queries.sort()).toEqual(['abcdefgh', 'abcd', 'efgh', 'ab', 'cd', 'c', 'd'].sort());
   expect(cost.requests).toBe(7);
 });
 
-test('where every app fails there are at most twice as many queries as apps', async () => {
-  const { collector, queries } = failingFor(apps, 'server-error');
-  const { outcomes } = await queryApart(job, collector);
-  expect([...outcomes.values()].every(({ kind }) => kind === 'failed')).toBe(true);
-  expect(queries).toHaveLength(15);
-});
+test.each(['timeout', 'server-error'] as const)(
+  'after a %s each app is asked alone: there is no time for a deadline in each of several steps',
+  async (failure) => {
+    const { collector, queries } = failingFor(['c'], failure);
+    const { outcomes, cost } = await queryApart(job, collector);
+    for (const app of apps) expect(outcomes.get(app)?.kind).toBe(app === 'c' ? 'failed' : 'value');
+    expect(queries).toEqual(['abcdefgh', ...apps]);
+    expect(cost.requests).toBe(9);
+  },
+);
+
+test.each([
+  ['client-error', 15],
+  ['timeout', 9],
+] as const)(
+  'where every app fails with %s there are at most twice as many queries as apps',
+  async (failure, count) => {
+    const { collector, queries } = failingFor(apps, failure);
+    const { outcomes } = await queryApart(job, collector);
+    expect([...outcomes.values()].every(({ kind }) => kind === 'failed')).toBe(true);
+    expect(queries).toHaveLength(count);
+  },
+);
 
 test('a log-cache that cannot be reached is not asked again', async () => {
   const { collector, queries } = failingFor(apps, 'connection');

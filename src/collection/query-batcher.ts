@@ -1,0 +1,106 @@
+import type { Clock, Timer } from '../clock.js';
+import { canShareQuery } from '../log-cache/promql.js';
+import { AskedAlone } from './asked-alone.js';
+import type { Collector } from './authorized-collector.js';
+import { noCost } from './cost.js';
+import type { HttpOutcome } from './http-aggregation.js';
+import type { CollectionCost, QueryJob } from './job.js';
+import { mayBeOneAppsFault, queryApart } from './query-apart.js';
+
+/** One http metric type of one app. */
+export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {
+  readonly appId: string;
+}
+
+export interface HttpAnswer {
+  readonly outcome: HttpOutcome;
+  /** What several apps share is in the answer of one of them. */
+  readonly cost: CollectionCost;
+}
+
+export interface QueryBatcher {
+  /** Never rejects. */
+  ask(question: HttpQuestion): Promise<HttpAnswer>;
+}
+
+/**
+ * log-cache reads the apps of a query one after the other, each within 5 s, and ends the query after 10 s: more apps
+ * would fail together oftener than they save a request.
+ */
+const maxAppsPerQuery = 10;
+/** Of ids in UTF-8, of which a URL takes up to three times as many. Ten GUIDs have 360. */
+const maxIdBytes = 1000;
+/** Rounds of one slot of the schedule start in one go; waiting longer would only delay them. */
+const gatherMs = 10;
+
+interface Batch {
+  readonly asked: { appId: string; resolve: (answer: HttpAnswer) => void }[];
+  readonly question: HttpQuestion;
+  idBytes: number;
+  readonly timer: Timer;
+}
+
+/**
+ * Puts the questions of apps that are due at the same time into one query: each query costs log-cache a request to
+ * Cloud Controller, and both sides the work for a request.
+ */
+export function createQueryBatcher(collector: Collector, clock: Clock): QueryBatcher {
+  const batches = new Map<string, Batch>();
+  const alone = new AskedAlone(clock);
+
+  function open(key: string, question: HttpQuestion): Batch {
+    const timer = clock.setTimer(gatherMs, () => void send(key));
+    const batch = { asked: [], question, idBytes: 0, timer };
+    batches.set(key, batch);
+    return batch;
+  }
+
+  async function send(key: string): Promise<void> {
+    const batch = batches.get(key);
+    if (!batch) return;
+    batches.delete(key);
+    batch.timer.cancel();
+    const { metricType, timeSecs, windowSecs } = batch.question;
+    const appIds = [...new Set(batch.asked.map(({ appId }) => appId))];
+    const job = { kind: 'query', metricType, timeSecs, windowSecs, appIds } as const;
+    const { outcomes, cost } = await queryApart(job, collector);
+    noteCulprits(outcomes);
+    for (const [index, { appId, resolve }] of batch.asked.entries()) {
+      resolve({ outcome: outcomeOf(appId, outcomes), cost: index === 0 ? cost : noCost() });
+    }
+  }
+
+  /** Where every app fails it is log-cache that is the trouble, which more queries would only make worse. */
+  function noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
+    const culprits = [...outcomes].filter(([, outcome]) => mayBeOneAppsFault(outcome));
+    if (culprits.length === outcomes.size) return;
+    for (const [appId] of culprits) alone.add(appId);
+  }
+
+  async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpAnswer> {
+    const job = { kind: 'query', ...question, appIds: [appId] } as const;
+    const { outcomes, cost } = await queryApart(job, collector);
+    return { outcome: outcomeOf(appId, outcomes), cost };
+  }
+
+  return {
+    ask(question) {
+      const { appId, metricType, timeSecs, windowSecs } = question;
+      if (!canShareQuery(appId) || alone.has(appId)) return askAlone(question);
+      const key = `${metricType} ${timeSecs} ${windowSecs}`;
+      const idBytes = Buffer.byteLength(appId);
+      if ((batches.get(key)?.idBytes ?? 0) + idBytes > maxIdBytes) void send(key);
+      return new Promise((resolve) => {
+        const batch = batches.get(key) ?? open(key, question);
+        batch.idBytes += idBytes;
+        if (batch.asked.push({ appId, resolve }) >= maxAppsPerQuery) void send(key);
+      });
+    },
+  };
+}
+
+function outcomeOf(appId: string, outcomes: ReadonlyMap<string, HttpOutcome>): HttpOutcome {
+  return (
+    outcomes.get(appId) ?? { kind: 'failed', failure: 'thread', message: 'the collector left the app out' }
+  );
+}

@@ -1,0 +1,154 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
+import { noCost, sumOfCosts } from '../../src/collection/cost.js';
+import type { CollectionResult, QueryJob } from '../../src/collection/job.js';
+import {
+  createQueryBatcher,
+  type HttpQuestion,
+  type QueryBatcher,
+} from '../../src/collection/query-batcher.js';
+import type { FailureKind } from '../../src/log-cache/log-cache.js';
+import { ManualClock } from '../support/manual-clock.js';
+
+const minute = 60_000;
+let clock: ManualClock;
+let queries: Omit<QueryJob, 'authorization'>[];
+/** A query that names one of these fails. */
+let failing: Map<string, FailureKind>;
+let batcher: QueryBatcher;
+beforeEach(() => {
+  clock = new ManualClock();
+  queries = [];
+  failing = new Map();
+  batcher = createQueryBatcher({ run }, clock);
+});
+
+async function run(job: UnauthorizedJob): Promise<CollectionResult> {
+  if (job.kind === 'read') throw new Error('not asked for');
+  queries.push(job);
+  const cost = { ...noCost(), requests: 1, bytes: 100 * job.appIds.length };
+  const failure = job.appIds.map((appId) => failing.get(appId)).find((kind) => kind !== undefined);
+  if (failure) return { kind: 'failed', failure, message: 'm', cost };
+  const outcome = { kind: 'value', value: 7n, unit: 'rps' } as const;
+  return { kind: 'query', outcomes: Object.fromEntries(job.appIds.map((appId) => [appId, outcome])), cost };
+}
+
+const question = { metricType: 'throughput', timeSecs: 1_000, windowSecs: 40 } as const;
+
+/** Asks for all at once and lets the time pass that questions wait for company. */
+async function ask(appIds: readonly string[], over: Partial<HttpQuestion> = {}) {
+  const answers = appIds.map((appId) => batcher.ask({ ...question, appId, ...over }));
+  await clock.advance(10);
+  return Promise.all(answers);
+}
+
+const asked = () => queries.map(({ appIds }) => appIds.join(''));
+const kinds = (answers: readonly { outcome: { kind: string } }[]) =>
+  answers.map(({ outcome }) => outcome.kind).join(' ');
+
+test('traps A3-5: apps that are due at the same time share one query', async () => {
+  const answers = await ask(['a', 'b', 'c']);
+  expect(queries).toEqual([{ kind: 'query', ...question, appIds: ['a', 'b', 'c'] }]);
+  expect(kinds(answers)).toBe('value value value');
+});
+
+test('what a shared query cost is counted once', async () => {
+  const answers = await ask(['a', 'b', 'c']);
+  expect(sumOfCosts(answers.map(({ cost }) => cost))).toMatchObject({ requests: 1, bytes: 300 });
+});
+
+test('a query waits 10 ms for others, and not at all once it is full', async () => {
+  const one = batcher.ask({ ...question, appId: 'a' });
+  await clock.advance(9);
+  expect(asked()).toEqual([]);
+  await clock.advance(1);
+  expect(asked()).toEqual(['a']);
+  await one;
+  for (const appId of 'bcdefghijkl') void batcher.ask({ ...question, appId });
+  expect(asked()).toEqual(['a', 'bcdefghijk']);
+  await clock.advance(10);
+  expect(asked()).toEqual(['a', 'bcdefghijk', 'l']);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('only questions with the same metric type, time and window share a query', async () => {
+  const all = [
+    ask(['a', 'b']),
+    ask(['c'], { metricType: 'responsetime' }),
+    ask(['d'], { timeSecs: 1_001 }),
+    ask(['e'], { windowSecs: 60 }),
+  ];
+  await Promise.all(all);
+  expect(asked().sort()).toEqual(['ab', 'c', 'd', 'e']);
+});
+
+test('ids that would make the URL long are spread over several queries', async () => {
+  const answers = await ask(Array.from({ length: 9 }, (_, i) => `${i}${'x'.repeat(299)}`));
+  expect(queries.map(({ appIds }) => appIds.length)).toEqual([3, 3, 3]);
+  expect(answers).toHaveLength(9);
+});
+
+test('an app id that cannot share a query is asked for alone', async () => {
+  await ask(['a', 'x|y', 'b']);
+  expect(asked().sort()).toEqual(['ab', 'x|y']);
+});
+
+test('an app that is asked for twice at once gets two answers of one query', async () => {
+  expect(kinds(await ask(['a', 'a']))).toBe('value value');
+  expect(asked()).toEqual(['a']);
+});
+
+test('one app’s failure costs no other its value, and its batch is paid for once', async () => {
+  failing.set('b', 'timeout');
+  const answers = await ask(['a', 'b', 'c']);
+  expect(kinds(answers)).toBe('value failed value');
+  expect(sumOfCosts(answers.map(({ cost }) => cost)).requests).toBe(4);
+});
+
+test('traps A3-4: an app that made its batch fail is asked alone for ten minutes', async () => {
+  failing.set('b', 'timeout');
+  await ask(['a', 'b', 'c']);
+  queries = [];
+  await ask(['a', 'b', 'c']);
+  expect(asked().sort()).toEqual(['ac', 'b']);
+  await clock.advance(10 * minute - 1_000);
+  queries = [];
+  await ask(['a', 'b', 'c']);
+  expect(asked().sort()).toEqual(['ac', 'b']);
+  await clock.advance(1_000);
+  failing.clear();
+  queries = [];
+  await ask(['a', 'b', 'c']);
+  expect(asked()).toEqual(['abc']);
+});
+
+test('where every app fails nobody is to blame, and the next round shares again', async () => {
+  for (const appId of 'abc') failing.set(appId, 'server-error');
+  expect(kinds(await ask(['a', 'b', 'c']))).toBe('failed failed failed');
+  queries = [];
+  failing.clear();
+  await ask(['a', 'b', 'c']);
+  expect(asked()).toEqual(['abc']);
+});
+
+test('a log-cache that cannot be reached blames nobody', async () => {
+  failing.set('b', 'connection');
+  expect(kinds(await ask(['a', 'b', 'c']))).toBe('failed failed failed');
+  expect(queries).toHaveLength(1);
+  failing.clear();
+  queries = [];
+  await ask(['a', 'b', 'c']);
+  expect(asked()).toEqual(['abc']);
+});
+
+test('of apps that are asked alone only so many are remembered', async () => {
+  const busy = Array.from({ length: 1_001 }, (_, i) => `busy-${i}`);
+  for (const appId of busy) failing.set(appId, 'timeout');
+  for (const appId of busy) await ask([appId, 'a']);
+  failing.clear();
+  queries = [];
+  await ask(['busy-0', 'busy-1', 'busy-1000', 'a']);
+  expect(queries.map(({ appIds }) => appIds)).toEqual(
+    expect.arrayContaining([['busy-1'], ['busy-1000'], ['busy-0', 'a']]),
+  );
+}, 60_000);
