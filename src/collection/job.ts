@@ -24,7 +24,26 @@ export interface ReadJob {
   readonly gaugeTypes: readonly string[];
   /** Container metrics at or after this time prove that log-cache knows the app. ns since the epoch. */
   readonly presenceSinceNs: bigint;
+  /** What earlier rounds settled of this window for these gauge types; null: read the window as a whole. */
+  readonly settled: SettledWindow | null;
   readonly authorization: string | null;
+}
+
+/**
+ * The settled part of a stat window: what is so old that no envelope of it can still arrive, summed up by time so that
+ * it leaves the window exactly when its envelopes do. Threads share no state: it travels with the job, and its
+ * successor comes back with the result.
+ */
+export interface SettledWindow {
+  /** Where the next read begins; what is older is in the rows. ns since the epoch. */
+  readonly untilNs: bigint;
+  /**
+   * A row for each time at which something was measured, oldest first: nanoseconds before untilNs, then the count and
+   * the sum of the samples of each gauge type. Whole numbers below 2^53.
+   */
+  readonly rows: Float64Array;
+  /** Unit of the newest settled sample of each gauge type that is a custom metric. */
+  readonly units: readonly string[];
 }
 
 /** Asks for throughput or responsetime of one or more apps in one PromQL query. */
@@ -69,8 +88,10 @@ export interface ReadResult {
   readonly outcomes: Readonly<Record<string, MetricOutcome>>;
   /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
   readonly containerMetricSeen: boolean | null;
-  /** Instances whose samples were counted. */
+  /** Instances whose samples were read and counted in this round: those that live, not those of the settled part. */
   readonly instances: number;
+  /** For the next round; null if that has to read the whole window. */
+  readonly settled: SettledWindow | null;
   readonly cost: CollectionCost;
 }
 

@@ -11,21 +11,31 @@ export class Mean {
     return this.#count;
   }
 
+  /** The sum, or null where a number would not be exact. */
+  get exactSum(): number | null {
+    return this.#large === 0n ? this.#small : null;
+  }
+
   /** `value` is an integer. */
   add(value: number): void {
-    this.#count++;
-    const sum = this.#small + value;
-    if (Number.isSafeInteger(sum) && Number.isSafeInteger(value)) {
+    this.addSum(value, 1);
+  }
+
+  /** Adds `count` integers by their sum. */
+  addSum(added: number, count: number): void {
+    this.#count += count;
+    const sum = this.#small + added;
+    if (Number.isSafeInteger(sum) && Number.isSafeInteger(added)) {
       this.#small = sum;
     } else {
-      this.#large += BigInt(this.#small) + BigInt(value);
+      this.#large += BigInt(this.#small) + BigInt(added);
       this.#small = 0;
     }
   }
 
   merge(other: Mean): void {
-    this.#count += other.#count;
-    this.#large += other.#large + BigInt(other.#small);
+    this.addSum(other.#small, other.#count);
+    if (other.#large !== 0n) this.#large += other.#large;
   }
 
   /** The mean rounded up; null of nothing. */

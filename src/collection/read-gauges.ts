@@ -2,9 +2,10 @@ import type { Clock } from '../clock.js';
 import type { GaugeEnvelope, LogCache } from '../log-cache/log-cache.js';
 import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
-import type { CollectionCost, ReadJob, ReadResult } from './job.js';
+import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from './job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
 import { fullPage, readPages } from './read-pages.js';
+import { settledUntil } from './settling.js';
 
 interface ReadTools {
   readonly logCache: Pick<LogCache, 'read'>;
@@ -13,23 +14,56 @@ interface ReadTools {
   readonly cost: CollectionCost;
 }
 
-/** Reads one app's gauges completely and aggregates them. Rejects with a LogCacheError: then nothing is known. */
+/**
+ * Reads what is not settled of one app's gauges and aggregates all of the window. Rejects with a LogCacheError: then
+ * nothing is known.
+ */
 export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
-  const names = gaugesOf(job.gaugeTypes);
-  const aggregation = new GaugeAggregation(job.gaugeTypes);
-  let seen = false;
-  for await (const envelopes of readPages(windowOf(job, names), fullPage, tools)) {
-    aggregation.add(envelopes);
-    seen ||= showsPresence(envelopes, job.presenceSinceNs);
+  let { settled } = job;
+  let fromNs = settled?.untilNs ?? job.startNs;
+  let reading = await read(job, { fromNs, toNs: job.endNs, settled }, tools);
+  if (settled && reading.newestNs === null) {
+    // Not one new envelope. If log-cache has lost the app's envelopes the older ones are gone too, and there is no data.
+    const toNs = fromNs;
+    [settled, fromNs] = [null, job.startNs];
+    reading = await read(job, { fromNs, toNs, settled }, tools);
   }
+  const { aggregation, newestNs, seen } = reading;
   tools.cost.droppedSamples += aggregation.droppedSamples;
+  const presenceCovered = provesAbsence(gaugesOf(job.gaugeTypes)) && fromNs <= job.presenceSinceNs;
   return {
     kind: 'read',
     outcomes: aggregation.outcomes(),
-    containerMetricSeen: seen || (provesAbsence(names) ? false : null),
+    containerMetricSeen: seen || (presenceCovered ? false : null),
     instances: aggregation.instances,
+    settled: newestNs === null ? null : aggregation.settle(later(fromNs, settledUntil(job.endNs, newestNs))),
   };
+}
+
+interface Reading {
+  readonly aggregation: GaugeAggregation;
+  /** Time of the newest envelope; null where there was none. */
+  readonly newestNs: bigint | null;
+  /** Whether a container metric was seen at or after the job's presenceSinceNs. */
+  readonly seen: boolean;
+}
+
+async function read(
+  job: ReadJob,
+  part: { readonly fromNs: bigint; readonly toNs: bigint; readonly settled: SettledWindow | null },
+  tools: ReadTools,
+): Promise<Reading> {
+  const { startNs, endNs, presenceSinceNs } = job;
+  const aggregation = new GaugeAggregation(job.gaugeTypes, { startNs, endNs, settled: part.settled });
+  let newestNs: bigint | null = null;
+  let seen = false;
+  for await (const page of readPages(windowOf(job, part, gaugesOf(job.gaugeTypes)), fullPage, tools)) {
+    aggregation.add(page.envelopes);
+    newestNs ??= page.newestNs;
+    seen ||= showsPresence(page.envelopes, presenceSinceNs);
+  }
+  return { aggregation, newestNs, seen };
 }
 
 /** Enough for the newest tick of dozens of instances, even if some of them do not count. */
@@ -38,15 +72,24 @@ const probePage = 100;
 /** Looks for one container metric and reads no further than it must. */
 async function probe(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
   let seen = false;
-  for await (const envelopes of readPages(windowOf(job, [presenceGauge]), probePage, tools)) {
+  const window = windowOf(job, { fromNs: job.startNs, toNs: job.endNs }, [presenceGauge]);
+  for await (const { envelopes } of readPages(window, probePage, tools)) {
     seen = showsPresence(envelopes, job.presenceSinceNs);
     if (seen) break;
   }
-  return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0 };
+  return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0, settled: null };
 }
 
-function windowOf({ appId, startNs, endNs, authorization }: ReadJob, names: readonly string[]) {
-  return { sourceId: appId, startNs, endNs, names, authorization };
+function windowOf(
+  { appId, authorization }: ReadJob,
+  { fromNs, toNs }: { readonly fromNs: bigint; readonly toNs: bigint },
+  names: readonly string[],
+) {
+  return { sourceId: appId, startNs: fromNs, endNs: toNs, names, authorization };
+}
+
+function later(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {

@@ -14,6 +14,12 @@ const maxPages = 200;
 /** All pages of one window together; a read that takes longer would only delay the next round. */
 const maxWindowReadMs = 60_000;
 
+export interface Page {
+  readonly envelopes: readonly GaugeEnvelope[];
+  /** Time of its newest envelope. */
+  readonly newestNs: bigint;
+}
+
 /**
  * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
  * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
@@ -24,7 +30,7 @@ export async function* readPages(
   window: Omit<ReadRequest, 'limit'>,
   limit: number,
   { logCache, clock, cost }: { logCache: Pick<LogCache, 'read'>; clock: Clock; cost: CollectionCost },
-): AsyncGenerator<readonly GaugeEnvelope[], void, undefined> {
+): AsyncGenerator<Page, void, undefined> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;
   let endNs = window.endNs;
   for (let pages = 0; endNs > window.startNs; pages++) {
@@ -40,38 +46,43 @@ export async function* readPages(
     cost.envelopes += envelopes.length;
     cost.bytes += bytes;
     if (envelopes.length === 0) return;
-    const oldest = checkPage(envelopes, window.startNs, endNs, limit);
-    yield envelopes;
+    const { oldestNs, newestNs } = checkPage(envelopes, window.startNs, endNs, limit);
+    yield { envelopes, newestNs };
     if (envelopes.length < limit) return;
-    endNs = oldest;
+    endNs = oldestNs;
   }
 }
 
 /**
- * The oldest timestamp of a page. A page from outside the window would be counted falsely, and if it went past the
- * end the paging would turn in circles; a full page that is not newest first would skip what lies behind it.
+ * The oldest and the newest timestamp of a page. A page from outside the window would be counted falsely, and if it
+ * went past the end the paging would turn in circles; a full page that is not newest first would skip what lies behind
+ * it.
  */
 function checkPage(
   envelopes: readonly GaugeEnvelope[],
   startNs: bigint,
   endNs: bigint,
   limit: number,
-): bigint {
-  const timestamps = envelopes.map(({ timestamp }) => BigInt(timestamp));
-  const first = timestamps[0] ?? endNs;
-  const last = timestamps.at(-1) ?? startNs;
-  let oldest = last;
-  for (const timestamp of timestamps) {
-    if (timestamp < startNs || timestamp >= endNs) {
+): { oldestNs: bigint; newestNs: bigint } {
+  let oldestNs = endNs;
+  let newestNs = startNs;
+  let previous = '';
+  for (const { timestamp } of envelopes) {
+    // Most share their timestamp with a neighbour.
+    if (timestamp === previous) continue;
+    previous = timestamp;
+    const timeNs = BigInt(timestamp);
+    if (timeNs < startNs || timeNs >= endNs) {
       throw new LogCacheError(
         'bad-answer',
         `log-cache sent ${timestamp} for the window ${startNs} to ${endNs}`,
       );
     }
-    if (timestamp < oldest) oldest = timestamp;
+    if (timeNs < oldestNs) oldestNs = timeNs;
+    if (timeNs > newestNs) newestNs = timeNs;
   }
-  if (timestamps.length >= limit && first < last) {
+  if (envelopes.length >= limit && BigInt(envelopes[0]?.timestamp ?? 0) < BigInt(previous)) {
     throw new LogCacheError('bad-answer', 'log-cache sent a full page that is not newest first');
   }
-  return oldest;
+  return { oldestNs, newestNs };
 }

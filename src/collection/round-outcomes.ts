@@ -24,8 +24,11 @@ export interface RoundRequest {
   readonly httpWindowSecs: number;
 }
 
+type UnsettledRead = Omit<ReadJob, 'authorization' | 'settled'>;
+
 export interface RoundJobs {
-  readonly read: Omit<ReadJob, 'authorization'> | null;
+  /** Without what is settled of its window. */
+  readonly read: UnsettledRead | null;
   readonly questions: readonly HttpQuestion[];
 }
 
@@ -56,18 +59,15 @@ export function jobsOf(request: RoundRequest): RoundJobs {
 export function probeJob(request: RoundRequest): Extract<UnauthorizedJob, { kind: 'read' }> {
   const { startNs } = httpWindow(request);
   const { appId, endNs } = request;
-  return { kind: 'read', appId, startNs, endNs, gaugeTypes: [], presenceSinceNs: startNs };
+  return { kind: 'read', appId, startNs, endNs, gaugeTypes: [], presenceSinceNs: startNs, settled: null };
 }
 
 /** Whether log-cache demonstrably knows the app in the http window, or why that could not be found out. */
 export type Presence = boolean | Failed;
 
 /** What the read of the gauges tells about presence; null where only a probe can tell. */
-export function presenceFromRead(request: RoundRequest, result: CollectionResult | null): boolean | null {
-  if (result?.kind !== 'read' || result.containerMetricSeen === null) return null;
-  if (result.containerMetricSeen) return true;
-  // Not seen in the stat window says nothing of the part of a longer http window that lies before it.
-  return httpWindow(request).startNs < statWindowStart(request) ? null : false;
+export function presenceFromRead(result: CollectionResult | null): boolean | null {
+  return result?.kind === 'read' ? result.containerMetricSeen : null;
 }
 
 export function presenceFromProbe(result: CollectionResult): Presence {

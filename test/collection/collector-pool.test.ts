@@ -31,6 +31,7 @@ const readJob: ReadJob = {
   endNs: end,
   gaugeTypes: ['cpu'],
   presenceSinceNs: end - 40n * second,
+  settled: null,
   authorization: 'bearer t',
 };
 

@@ -6,10 +6,11 @@ import { gauge, webTags } from '../log-cache/simulated-log-cache.js';
 import { referenceOutcome } from './aggregation-reference.js';
 
 const MiB = 1024 * 1024;
+const all = { startNs: 0n, endNs: 100n, settled: null };
 const metricTypes = ['memoryused', 'memoryutil', 'cpu', 'cpuutil', 'disk', 'diskutil', 'jobs', '__proto__'];
 
 function aggregate(envelopes: readonly GaugeEnvelope[], types: readonly string[] = metricTypes) {
-  const aggregation = new GaugeAggregation(types);
+  const aggregation = new GaugeAggregation(types, all);
   aggregation.add(envelopes);
   return aggregation;
 }
@@ -206,7 +207,7 @@ const shuffledWindow = window.chain((envelopes) =>
 test('every app metric is what the design says, whatever the order and the pages', () => {
   fc.assert(
     fc.property(shuffledWindow, ({ envelopes, shuffled, pageLength }) => {
-      const aggregation = new GaugeAggregation(metricTypes);
+      const aggregation = new GaugeAggregation(metricTypes, all);
       for (let at = 0; at < shuffled.length; at += pageLength) {
         aggregation.add(shuffled.slice(at, at + pageLength));
       }

@@ -20,6 +20,7 @@ const job: ReadJob = {
   endNs: end,
   gaugeTypes: ['cpu'],
   presenceSinceNs: end - 40n * second,
+  settled: null,
   authorization: 'bearer t',
 };
 
@@ -210,7 +211,13 @@ describe('what a read tells about presence', () => {
   test('a probe reads no further than it must', async () => {
     store.add(...containerMetrics(120));
     const result = await run({ gaugeTypes: [], presenceSinceNs: start });
-    expect(result).toEqual({ kind: 'read', outcomes: {}, containerMetricSeen: true, instances: 0 });
+    expect(result).toEqual({
+      kind: 'read',
+      outcomes: {},
+      containerMetricSeen: true,
+      instances: 0,
+      settled: null,
+    });
     expect(store.reads).toMatchObject([{ nameFilter: '^(cpu)$', limit: 100 }]);
   });
 

@@ -1,0 +1,86 @@
+import { fnv1a32, mix32 } from '../ownership/hash.js';
+import type { ReadJob, SettledWindow } from './job.js';
+
+/**
+ * Every app reads its whole window once in so many rounds: whatever a settled part might have got wrong cannot stay.
+ * At a fifth of the apps' reads the whole saving would be lost, at a thirtieth it costs 3 %.
+ */
+const fullReadEvery = 30;
+/** 8 bytes each: 80 MB, twice what 50,000 apps of three instances with rules on one gauge each need. */
+const defaultMaxNumbers = 10_000_000;
+/** What an app takes besides its rows, in numbers. */
+const numbersPerApp = 64;
+
+type WindowOfApp = Pick<ReadJob, 'appId' | 'gaugeTypes' | 'startNs' | 'endNs'>;
+
+interface Kept {
+  readonly settled: SettledWindow;
+  /** Start of the window that it was read in. */
+  readonly startNs: bigint;
+  readonly gaugeTypes: readonly string[];
+  readonly roundsToFullRead: number;
+}
+
+/**
+ * Keeps what is settled of each app's stat window from one round to the next. Forgets by itself what no round can go on
+ * from. A round that fails leaves it as it is: to read everything again is the last that a log-cache in trouble needs.
+ */
+export class SettledWindows {
+  /** In the order of their last round, oldest first. */
+  readonly #byApp = new Map<string, Kept>();
+  #numbers = 0;
+
+  constructor(private readonly maxNumbers = defaultMaxNumbers) {}
+
+  /** What the app's read of this window may go on from; null if it has to read all of it. */
+  of(window: WindowOfApp): SettledWindow | null {
+    const kept = this.#byApp.get(window.appId);
+    if (!kept || kept.roundsToFullRead === 0) return null;
+    const wentBack = window.startNs < kept.startNs;
+    const gap = window.startNs >= kept.settled.untilNs;
+    if (wentBack || gap) return null;
+    return sameTypes(kept.gaugeTypes, window.gaugeTypes) ? kept.settled : null;
+  }
+
+  /** Takes over what a read of this window has settled. */
+  keep(window: WindowOfApp, settled: SettledWindow | null): void {
+    const { appId, gaugeTypes, startNs } = window;
+    const before = this.#byApp.get(appId);
+    this.#forget(appId);
+    if (settled) {
+      const roundsToFullRead = before
+        ? (before.roundsToFullRead || fullReadEvery) - 1
+        : mix32(fnv1a32(appId)) % fullReadEvery;
+      this.#byApp.set(appId, { settled, startNs, gaugeTypes, roundsToFullRead });
+      this.#numbers += numbersOf(settled);
+    }
+    this.#makeRoom(startNs);
+  }
+
+  get size(): number {
+    return this.#byApp.size;
+  }
+
+  /** Apps that are gone get no more rounds, and so move to the front until nothing of their window is left. */
+  #makeRoom(startNs: bigint): void {
+    for (const [appId, { settled }] of this.#byApp) {
+      if (settled.untilNs > startNs && this.#numbers <= this.maxNumbers) return;
+      this.#forget(appId);
+    }
+  }
+
+  #forget(appId: string): void {
+    const kept = this.#byApp.get(appId);
+    if (!kept) return;
+    this.#byApp.delete(appId);
+    this.#numbers -= numbersOf(kept.settled);
+  }
+}
+
+function numbersOf({ rows }: SettledWindow): number {
+  return rows.length + numbersPerApp;
+}
+
+function sameTypes(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((type, i) => type === b[i]);
+}
