@@ -5,12 +5,19 @@ import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
 import { type Window, WindowSamples } from './window-samples.js';
 
-interface MetricType extends GaugeMetricType {
+/** Usage and quota of one instance at one time; they arrive in separate envelopes and in any order. */
+interface Pair {
+  usage: number | null;
+  quota: number | null;
+}
+
+interface MetricType {
   /** As the rules name it. */
-  readonly metricType: string;
+  readonly name: string;
   readonly index: number;
-  /** Usage and quota of one instance at one time; they arrive in separate envelopes and in any order. */
-  readonly pairs: Map<string, { usage?: number; quota?: number }>;
+  readonly is: GaugeMetricType;
+  /** By time, then by instance. */
+  readonly pairs: Map<string, Map<string, Pair>>;
 }
 
 /**
@@ -27,18 +34,26 @@ export class GaugeAggregation {
   #dropped = 0;
 
   constructor(metricTypes: readonly string[], window: Window) {
-    this.#types = [...new Set(metricTypes)].map((metricType, index) => ({
-      ...gaugeMetricType(metricType),
-      metricType,
+    this.#types = [...new Set(metricTypes)].map((name, index) => ({
+      name,
       index,
-      pairs: new Map(),
+      is: gaugeMetricType(name),
+      pairs: new Map<string, Map<string, Pair>>(),
     }));
     for (const type of this.#types) {
-      for (const gauge of type.quota === null ? [type.gauge] : [type.gauge, type.quota]) {
-        this.#byGauge.set(gauge, [...(this.#byGauge.get(gauge) ?? []), type]);
-      }
+      this.#interest(type, type.is.gauge);
+      if (type.is.quota !== null) this.#interest(type, type.is.quota);
     }
-    this.#samples = new WindowSamples(this.#types.length, window);
+    this.#samples = new WindowSamples(
+      this.#types.map(({ is }) => is.unit),
+      window,
+    );
+  }
+
+  #interest(type: MetricType, gauge: string): void {
+    const interested = this.#byGauge.get(gauge);
+    if (interested) interested.push(type);
+    else this.#byGauge.set(gauge, [type]);
   }
 
   add(envelopes: readonly GaugeEnvelope[]): void {
@@ -59,27 +74,35 @@ export class GaugeAggregation {
       }
       for (const type of interested) {
         const sample =
-          type.quota === null
-            ? Math.ceil(value / type.divisor)
-            : this.#percentage(type, name, value, `${timestamp} ${instance}`);
+          type.is.quota === null
+            ? Math.ceil(value / type.is.divisor)
+            : this.#percentage(type, name, value, timestamp, instance);
         if (sample === null) continue;
         this.#samples.add(type.index, timestamp, sample, unit);
-        (type.unit === null ? this.#customInstances : this.#containers).add(instance);
+        (type.is.unit === null ? this.#customInstances : this.#containers).add(instance);
       }
     }
   }
 
   /** Usage in percent of the quota, once for each pair; null where this is not what completes one. */
-  #percentage(type: MetricType, gauge: string, value: number, key: string): number | null {
-    const isQuota = gauge === type.quota;
+  #percentage(
+    { is, pairs }: MetricType,
+    gauge: string,
+    value: number,
+    timestamp: string,
+    instance: string,
+  ): number | null {
+    const isQuota = gauge === is.quota;
     if (isQuota && value <= 0) return this.#drop();
-    const pair = type.pairs.get(key) ?? {};
-    const part = isQuota ? 'quota' : 'usage';
+    let atTime = pairs.get(timestamp);
+    if (!atTime) pairs.set(timestamp, (atTime = new Map<string, Pair>()));
+    let pair = atTime.get(instance);
+    if (!pair) atTime.set(instance, (pair = { usage: null, quota: null }));
     // More of the same instance and time cannot be told from a repetition.
-    if (pair[part] !== undefined) return null;
-    pair[part] = value;
-    type.pairs.set(key, pair);
-    if (pair.usage === undefined || pair.quota === undefined) return null;
+    if ((isQuota ? pair.quota : pair.usage) !== null) return null;
+    if (isQuota) pair.quota = value;
+    else pair.usage = value;
+    if (pair.usage === null || pair.quota === null) return null;
 
     // Multiplied first: 7 of 100 is 7 %, but 7 / 100 * 100 is a little more and would round up to 8.
     const percent = Math.ceil((pair.usage * 100) / pair.quota);
@@ -93,14 +116,12 @@ export class GaugeAggregation {
 
   outcomes(): Record<string, MetricOutcome> {
     // fromEntries makes an own property even of "__proto__", which is a valid name of a custom metric.
-    return Object.fromEntries(this.#types.map((type) => [type.metricType, this.#outcome(type)]));
+    return Object.fromEntries(this.#types.map(({ name, index }) => [name, this.#outcome(index)]));
   }
 
-  #outcome({ index, unit }: MetricType): MetricOutcome {
+  #outcome(index: number): MetricOutcome {
     const value = this.#samples.mean(index).ceil();
-    return value === null
-      ? { kind: 'no-data' }
-      : { kind: 'value', value, unit: unit ?? this.#samples.unit(index) };
+    return value === null ? { kind: 'no-data' } : { kind: 'value', value, unit: this.#samples.unit(index) };
   }
 
   /** What the next round need not read again; null if it has to read the whole window. */

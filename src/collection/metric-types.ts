@@ -31,8 +31,13 @@ export function gaugeMetricType(metricType: string): GaugeMetricType {
 
 /** The gauges that a read for these metric types has to ask for, each once. */
 export function gaugesOf(metricTypes: readonly string[]): string[] {
-  const gauges = metricTypes.map(gaugeMetricType).flatMap(({ gauge, quota }) => [gauge, quota ?? gauge]);
-  return [...new Set(gauges)];
+  const gauges = new Set<string>();
+  for (const metricType of metricTypes) {
+    const { gauge, quota } = gaugeMetricType(metricType);
+    gauges.add(gauge);
+    if (quota !== null) gauges.add(quota);
+  }
+  return [...gauges];
 }
 
 /** The gauge that every running container sends and no operator can switch off. */

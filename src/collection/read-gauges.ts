@@ -20,18 +20,19 @@ interface ReadTools {
  */
 export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
+  const names = gaugesOf(job.gaugeTypes);
   let { settled } = job;
   let fromNs = settled?.untilNs ?? job.startNs;
-  let reading = await read(job, { fromNs, toNs: job.endNs, settled }, tools);
+  let reading = await read(job, { names, fromNs, toNs: job.endNs, settled }, tools);
   if (settled && reading.newestNs === null) {
     // Not one new envelope. If log-cache has lost the app's envelopes the older ones are gone too, and there is no data.
     const toNs = fromNs;
     [settled, fromNs] = [null, job.startNs];
-    reading = await read(job, { fromNs, toNs, settled }, tools);
+    reading = await read(job, { names, fromNs, toNs, settled }, tools);
   }
   const { aggregation, newestNs, seen } = reading;
   tools.cost.droppedSamples += aggregation.droppedSamples;
-  const presenceCovered = provesAbsence(gaugesOf(job.gaugeTypes)) && fromNs <= job.presenceSinceNs;
+  const presenceCovered = provesAbsence(names) && fromNs <= job.presenceSinceNs;
   return {
     kind: 'read',
     outcomes: aggregation.outcomes(),
@@ -39,6 +40,13 @@ export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Omit<R
     instances: aggregation.instances,
     settled: newestNs === null ? null : aggregation.settle(later(fromNs, settledUntil(job.endNs, newestNs))),
   };
+}
+
+/** What is asked of log-cache, out of a job's window. */
+interface Part {
+  readonly names: readonly string[];
+  readonly fromNs: bigint;
+  readonly toNs: bigint;
 }
 
 interface Reading {
@@ -51,14 +59,14 @@ interface Reading {
 
 async function read(
   job: ReadJob,
-  part: { readonly fromNs: bigint; readonly toNs: bigint; readonly settled: SettledWindow | null },
+  part: Part & { readonly settled: SettledWindow | null },
   tools: ReadTools,
 ): Promise<Reading> {
   const { startNs, endNs, presenceSinceNs } = job;
   const aggregation = new GaugeAggregation(job.gaugeTypes, { startNs, endNs, settled: part.settled });
   let newestNs: bigint | null = null;
   let seen = false;
-  for await (const page of readPages(windowOf(job, part, gaugesOf(job.gaugeTypes)), fullPage, tools)) {
+  for await (const page of readPages(windowOf(job, part), fullPage, tools)) {
     aggregation.add(page.envelopes);
     newestNs ??= page.newestNs;
     seen ||= showsPresence(page.envelopes, presenceSinceNs);
@@ -72,7 +80,7 @@ const probePage = 100;
 /** Looks for one container metric and reads no further than it must. */
 async function probe(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
   let seen = false;
-  const window = windowOf(job, { fromNs: job.startNs, toNs: job.endNs }, [presenceGauge]);
+  const window = windowOf(job, { names: [presenceGauge], fromNs: job.startNs, toNs: job.endNs });
   for await (const { envelopes } of readPages(window, probePage, tools)) {
     seen = showsPresence(envelopes, job.presenceSinceNs);
     if (seen) break;
@@ -80,11 +88,7 @@ async function probe(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, '
   return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0, settled: null };
 }
 
-function windowOf(
-  { appId, authorization }: ReadJob,
-  { fromNs, toNs }: { readonly fromNs: bigint; readonly toNs: bigint },
-  names: readonly string[],
-) {
+function windowOf({ appId, authorization }: ReadJob, { names, fromNs, toNs }: Part) {
   return { sourceId: appId, startNs: fromNs, endNs: toNs, names, authorization };
 }
 

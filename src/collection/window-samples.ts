@@ -38,10 +38,11 @@ export class WindowSamples {
   readonly #rowLength: number;
 
   constructor(
-    private readonly metricTypes: number,
+    /** By metric type; null: that of the envelopes. */
+    private readonly units: readonly (string | null)[],
     private readonly window: Window,
   ) {
-    this.#rowLength = 1 + 2 * metricTypes;
+    this.#rowLength = 1 + 2 * units.length;
     this.#firstRow = window.settled ? this.#rowSince(window.settled, window.startNs) : 0;
   }
 
@@ -76,11 +77,11 @@ export class WindowSamples {
     return mean;
   }
 
-  /** The unit of the newest sample: it may change when a new version of the app is rolled out. */
   unit(metricType: number): string {
-    return this.#newestUnit(metricType, -Infinity);
+    return this.units[metricType] ?? this.#newestUnit(metricType, -Infinity);
   }
 
+  /** The unit of the newest sample of that age or older: it may change when a new version of the app is rolled out. */
   #newestUnit(metricType: number, minAgeNs: number): string {
     let newest: Samples | undefined;
     let newestAgeNs = Infinity;
@@ -119,7 +120,7 @@ export class WindowSamples {
       }
       at += this.#rowLength;
     }
-    const units = Array.from({ length: this.metricTypes }, (_, type) => this.#newestUnit(type, untilAgeNs));
+    const units = this.units.map((unit, type) => (unit === null ? this.#newestUnit(type, untilAgeNs) : ''));
     return { untilNs, rows, units };
   }
 }

@@ -1,0 +1,70 @@
+import { LogCacheError } from './log-cache.js';
+
+/*
+ * log-cache's JSON, read tolerantly where proto JSON leaves room (absent or null fields, numbers as strings) and
+ * refused where a guess could become a false value.
+ */
+
+export type Json = Readonly<Record<string, unknown>>;
+
+const namedNumbers = new Map([
+  ['NaN', NaN],
+  ['Infinity', Infinity],
+  ['+Infinity', Infinity],
+  ['-Infinity', -Infinity],
+  ['Inf', Infinity],
+  ['+Inf', Infinity],
+  ['-Inf', -Infinity],
+]);
+
+export function number(value: unknown, what: string): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'string') {
+    const parsed = namedNumbers.get(value) ?? Number(value.trim() === '' ? 'none' : value);
+    if (!Number.isNaN(parsed) || value === 'NaN') return parsed;
+  }
+  throw badAnswer(`value of ${what} is ${show(value)}, not a number`);
+}
+
+export function text(value: unknown, what: string): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw badAnswer(`${what} is ${show(value)}, not a string`);
+  return value;
+}
+
+export function field(json: Json, name: string): unknown {
+  if (!(name in json)) throw badAnswer(`"${name}" is missing`);
+  return json[name];
+}
+
+export function object(value: unknown, what: string): Json {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badAnswer(`${what} is ${show(value)}, not an object`);
+  }
+  return value as Json;
+}
+
+export function list(value: unknown, what: string): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw badAnswer(`${what} is ${show(value)}, not a list`);
+  return value;
+}
+
+export function parseObject(body: string): Json {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch (cause) {
+    throw badAnswer(`the body is no JSON: ${show(body)}`, cause);
+  }
+  return object(parsed, 'the body');
+}
+
+export function show(value: unknown): string {
+  const shown = JSON.stringify(value) ?? 'absent';
+  return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+}
+
+export function badAnswer(message: string, cause?: unknown): LogCacheError {
+  return new LogCacheError('bad-answer', `log-cache's answer cannot be read: ${message}`, { cause });
+}
