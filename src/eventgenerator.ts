@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { endsWithin } from './clock.js';
+import { createAppCollector } from './collection/collect-app.js';
 import { createConcurrencyLimit } from './collection/concurrency-limit.js';
 import { createSchedule } from './collection/schedule.js';
 import { openLogCacheCollector } from './composition/log-cache-collector.js';
@@ -104,7 +105,7 @@ export async function startEventgenerator(
       writer,
       evaluator,
       settings,
-      collector: logCache.collector,
+      collector: createAppCollector(logCache.collector, clock),
       logger: logger.child('rounds'),
       // Asked anew: timers of a process that was frozen run before it has learned what it still owns.
       policyOf: (appId) => (ownership.owns(appId) ? workload.policyOf(appId) : undefined),

@@ -1,6 +1,5 @@
 import { msToNs, nsToMs, type Clock } from './clock.js';
-import type { Collector } from './collection/authorized-collector.js';
-import { collectApp, type AppCollection } from './collection/collect-app.js';
+import type { AppCollection, AppCollector } from './collection/collect-app.js';
 import { breachTerms, earliestFiringTime, type EvaluationSettings } from './evaluation/breach-rule.js';
 import type { Evaluator } from './evaluation/evaluator.js';
 import type { AppMetricWriter } from './history/app-metric-writer.js';
@@ -28,7 +27,7 @@ export interface RoundOptions {
   >;
   /** The policy in force if the app is ours, else undefined. */
   readonly policyOf: (appId: string) => AppPolicy | undefined;
-  readonly collector: Collector;
+  readonly collector: AppCollector;
   readonly history: Pick<History, 'record' | 'series'>;
   readonly writer: Pick<AppMetricWriter, 'add'>;
   readonly evaluator: Pick<Evaluator, 'evaluate' | 'act'>;
@@ -65,16 +64,13 @@ export function createRounds(options: RoundOptions): Rounds {
     const policy = policyOf(appId);
     if (!policy) return true;
     const endNs = msToNs(clock.now());
-    const collection = await collectApp(
-      {
-        appId,
-        metricTypes: policy.rules.map((rule) => rule.metricType),
-        endNs,
-        statWindowSecs: options.statWindowSecs,
-        httpWindowSecs,
-      },
-      collector,
-    );
+    const collection = await collector.collect({
+      appId,
+      metricTypes: policy.rules.map((rule) => rule.metricType),
+      endNs,
+      statWindowSecs: options.statWindowSecs,
+      httpWindowSecs,
+    });
     count(collection);
     reportFailures(appId, collection);
     // The policy may have changed, or the app gone to another member, while log-cache was asked.

@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { UnauthorizedJob } from '../src/collection/authorized-collector.js';
 import { noCost } from '../src/collection/cost.js';
-import type { CollectionResult, MetricOutcome } from '../src/collection/job.js';
+import type { MetricOutcome } from '../src/collection/job.js';
 import type { Decision } from '../src/evaluation/decision.js';
 import type { AppMetric } from '../src/history/app-metric.js';
 import { History } from '../src/history/history.js';
@@ -71,15 +70,9 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     cacheSizePerApp: 10,
     policyOf: (appId) => state.inForce.get(appId),
     collector: {
-      async run(_job: UnauthorizedJob): Promise<CollectionResult> {
+      async collect() {
         state.collect?.();
-        return {
-          kind: 'read',
-          outcomes: state.outcomes,
-          containerMetricSeen: true,
-          instances: 1,
-          cost: noCost(),
-        };
+        return { outcomes: new Map(Object.entries(state.outcomes)), cost: noCost(), instances: 1 };
       },
     },
     writer: { add: (rows) => void state.written.push(...rows) },

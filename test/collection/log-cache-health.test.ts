@@ -12,12 +12,14 @@ const job: Omit<ReadJob, 'authorization'> = {
   endNs: 1n,
   gaugeTypes: ['cpu'],
   presenceSinceNs: 0n,
+  settled: null,
 };
 const served: CollectionResult = {
   kind: 'read',
   outcomes: { cpu: { kind: 'no-data' } },
   containerMetricSeen: false,
   instances: 0,
+  settled: null,
   cost: noCost(),
 };
 const failed = (failure: FailureKind, message = 'it went wrong'): CollectionResult => ({

@@ -11,6 +11,7 @@ const job: ReadJob = {
   endNs: 1n,
   gaugeTypes: [],
   presenceSinceNs: 0n,
+  settled: null,
   authorization: null,
 };
 

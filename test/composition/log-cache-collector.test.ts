@@ -24,6 +24,7 @@ const job: UnauthorizedJob = {
   endNs: 2_000n,
   gaugeTypes: ['cpu'],
   presenceSinceNs: 1_000n,
+  settled: null,
 };
 const cpu = { outcomes: { cpu: { kind: 'value', value: 7n, unit: '%' } } };
 

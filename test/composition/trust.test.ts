@@ -126,6 +126,7 @@ function readJob(): UnauthorizedJob {
     endNs,
     gaugeTypes: ['cpu'],
     presenceSinceNs: 0n,
+    settled: null,
   };
 }
 
