@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { systemClock } from './clock.js';
+import { endsWithin, systemClock } from './clock.js';
 import { parseCommandLine, usage, UsageError } from './command-line.js';
 import type { Surroundings } from './composition/surroundings.js';
 import { loadConfig } from './config/load-config.js';
@@ -9,11 +9,14 @@ import { membersCommand } from './members-command.js';
 import { migrateCommand } from './migrate-command.js';
 import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from './observability/metrics.js';
+import type { Logger } from './observability/logger.js';
 import { createLogger } from './observability/pino-logger.js';
 import { onStopSignal } from './signals.js';
 
 /** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
-const stopDeadlineMs = 8_000;
+const stopDeadlineMs = 7_500;
+/** For the last log lines; whoever does not read them must not keep the process alive. */
+const logsDeadlineMs = 400;
 
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
@@ -33,26 +36,30 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Runs until a signal; resolves to the exit code. */
-async function run({ config, warnings }: LoadedConfig): Promise<number> {
-  const surroundings = systemSurroundings(config.logging.level);
-  const { logger } = surroundings;
+/** Runs until a signal, and ends the process. */
+async function run({ config, warnings }: LoadedConfig): Promise<never> {
+  const logger = createLogger({ level: config.logging.level });
+  const surroundings = systemSurroundings(logger);
+  const exit = async (code: number): Promise<never> => {
+    await endsWithin(systemClock, logsDeadlineMs, logger.flush());
+    // What is left of the log would be written now, and waited for without end where nobody reads it.
+    process.removeAllListeners('exit');
+    process.exit(code);
+  };
   for (const warning of warnings) logger.info('configuration-warning', { warning });
   process.on('uncaughtException', (error) => {
     logger.error('uncaught-exception', error);
-    process.exit(1);
+    void exit(1);
   });
   process.on('unhandledRejection', (reason) => logger.error('unhandled-rejection', reason));
 
-  const stopAsked = new Promise<void>((resolve) =>
-    onStopSignal(logger, resolve, (code) => process.exit(code)),
-  );
+  const stopAsked = new Promise<void>((resolve) => onStopSignal(logger, resolve, (code) => void exit(code)));
   let stopping = false;
   void stopAsked.then(() => {
     stopping = true;
     systemClock.setTimer(stopDeadlineMs, () => {
       logger.error('stop-took-too-long', new Error(`not everything had ended after ${stopDeadlineMs} ms`));
-      process.exit(0);
+      void exit(0);
     });
   });
   try {
@@ -61,20 +68,20 @@ async function run({ config, warnings }: LoadedConfig): Promise<number> {
     await stopAsked;
     await eventgenerator.stop();
     logger.info('stopped');
-    return 0;
+    return await exit(0);
   } catch (error) {
     logger.error('start-failed', error);
-    return 1;
+    return await exit(1);
   }
 }
 
-function systemSurroundings(level: LoadedConfig['config']['logging']['level']): Surroundings {
+function systemSurroundings(logger: Logger): Surroundings {
   const metrics = createMetrics();
   collectDefaultMetrics({ register: metrics.registry });
   const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
   return {
     clock: systemClock,
-    logger: createLogger({ level }),
+    logger,
     metrics,
     trust: systemCertPath ? { systemCertPath } : {},
   };

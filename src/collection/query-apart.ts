@@ -10,8 +10,12 @@ export interface QueryOutcomes {
   readonly cost: CollectionCost;
 }
 
-/** Failures that one app of a batch can cause for all: it is too busy, forbidden, or has an odd id. */
+/**
+ * Failures that one app of a batch can cause for all: it is too busy, forbidden, has an odd id, or brings down what
+ * answers. In an outage that makes about as many queries as there are apps, which is what asking each alone would.
+ */
 const causedByOneApp = new Set<FailureKind>([
+  'connection',
   'timeout',
   'unauthorized',
   'client-error',
@@ -20,10 +24,10 @@ const causedByOneApp = new Set<FailureKind>([
 ]);
 
 /**
- * Failures that a query has waited for up to its deadline. The apps are then asked one by one: halving would wait for
- * the deadline in each of its steps, past the app's next round.
+ * Failures after which the apps are asked one by one: halving would wait for the deadline in each of its steps, past
+ * the app's next round, or break further connections.
  */
-const slowFailures = new Set<FailureKind>(['timeout', 'server-error']);
+const costlyFailures = new Set<FailureKind>(['timeout', 'server-error', 'connection']);
 
 /** Whether the outcome is a failure that the app alone may be the cause of. */
 export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
@@ -52,13 +56,13 @@ export async function queryApart(
   };
 }
 
-/** The apps to ask for again, in parts: a failure that took its time is looked for in each app at once. */
+/** The apps to ask for again, in parts: a failure that costs much is looked for in each app at once. */
 function parts(appIds: readonly string[], outcomes: ReadonlyMap<string, HttpOutcome>): string[][] {
-  const slow = appIds.some((appId) => {
+  const costly = appIds.some((appId) => {
     const outcome = outcomes.get(appId);
-    return outcome?.kind === 'failed' && slowFailures.has(outcome.failure);
+    return outcome?.kind === 'failed' && costlyFailures.has(outcome.failure);
   });
-  const length = slow ? 1 : Math.ceil(appIds.length / 2);
+  const length = costly ? 1 : Math.ceil(appIds.length / 2);
   const count = Math.ceil(appIds.length / length);
   return Array.from({ length: count }, (_, part) => appIds.slice(part * length, (part + 1) * length));
 }

@@ -12,7 +12,7 @@ export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' |
   readonly appId: string;
 }
 
-export interface HttpAnswer {
+interface HttpAnswer {
   readonly outcome: HttpOutcome;
   /** What several apps share is in the answer of one of them. */
   readonly cost: CollectionCost;

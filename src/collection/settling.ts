@@ -7,7 +7,7 @@ import { secsToNs } from '../clock.js';
  */
 
 /** Envelopes arrive within a second or so. The rest is for clocks that differ, and covers a tick of container metrics. */
-export const overlapNs = secsToNs(20);
+const overlapNs = secsToNs(20);
 
 /**
  * Up to where a window that was read to `endNs` is settled, given the time of its newest envelope. Where nothing was

@@ -17,8 +17,13 @@ export interface LoggerOptions {
   readonly clock?: Pick<Clock, 'now'>;
 }
 
+export interface RootLogger extends Logger {
+  /** Resolves when the lines logged so far have left, which is never where nobody reads them. Does not reject. */
+  flush(): Promise<void>;
+}
+
 /** Logs one JSON object a line in the format of Cloud Foundry's Go components. No call throws. */
-export function createLogger({ level, destination, clock = systemClock }: LoggerOptions): Logger {
+export function createLogger({ level, destination, clock = systemClock }: LoggerOptions): RootLogger {
   const sink = pino(
     {
       level,
@@ -48,7 +53,7 @@ export function createLogger({ level, destination, clock = systemClock }: Logger
     error: (event, error, data = {}) => write('error', `${path}.${event}`, () => withError(error, data)),
     child: (component) => at(`${path}.${component}`),
   });
-  return at(source);
+  return { ...at(source), flush: () => new Promise((resolve) => sink.flush(() => resolve())) };
 }
 
 /**

@@ -60,6 +60,7 @@ test.each(['timeout', 'server-error'] as const)(
 test.each([
   ['client-error', 15],
   ['timeout', 9],
+  ['connection', 9],
 ] as const)(
   'where every app fails with %s there are at most twice as many queries as apps',
   async (failure, count) => {
@@ -70,10 +71,20 @@ test.each([
   },
 );
 
-test('a log-cache that cannot be reached is not asked again', async () => {
-  const { collector, queries } = failingFor(apps, 'connection');
-  await queryApart(job, collector);
-  expect(queries).toHaveLength(1);
+test('without a token nothing is asked again', async () => {
+  let asked = 0;
+  const result: CollectionResult = {
+    kind: 'failed',
+    failure: 'no-token',
+    message: 'no token',
+    cost: noCost(),
+  };
+  const run = async () => {
+    asked++;
+    return result;
+  };
+  await queryApart(job, { run });
+  expect(asked).toBe(1);
 });
 
 test('an app id that cannot share a query is asked for alone', async () => {

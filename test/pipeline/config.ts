@@ -3,7 +3,7 @@ import { standardAccounts, type Platform } from '../platform/platform.js';
 import { databaseConfig } from '../support/database-config.js';
 
 /** How the eventgenerator talks to log-cache. Tests of the whole pipeline run once for each. */
-export const transports = ['rest'] as const;
+export const transports = ['rest', 'grpc'] as const;
 export type Transport = (typeof transports)[number];
 
 const noTls: TlsConfig = { key: null, cert: null, ca: null };
@@ -44,7 +44,7 @@ export async function pipelineConfig(
     },
     evaluator: { evaluationIntervalMs: 2_000 },
     scalingEngine: { url: platform.urls.scalingEngine, tls },
-    logCache: logCacheConfig(platform, transport),
+    logCache: logCacheConfig(platform, transport, tls),
     defaultStatWindowSecs: 20,
     defaultBreachDurationSecs: 5,
     circuitBreaker: {
@@ -56,7 +56,7 @@ export async function pipelineConfig(
   };
 }
 
-function logCacheConfig(platform: Platform, transport: Transport): Config['logCache'] {
+function logCacheConfig(platform: Platform, transport: Transport, tls: TlsConfig): Config['logCache'] {
   switch (transport) {
     case 'rest':
       return {
@@ -70,5 +70,7 @@ function logCacheConfig(platform: Platform, transport: Transport): Config['logCa
           skipSslValidation: false,
         },
       };
+    case 'grpc':
+      return { url: platform.logCacheGrpc, tls, uaa: null };
   }
 }
