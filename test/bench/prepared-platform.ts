@@ -1,0 +1,39 @@
+import { startPlatform } from '../platform/platform.js';
+import type { PreparedApp } from './prepared/apps.js';
+import { startLogCache } from './prepared/log-cache.js';
+import type { FromPlatform, PreparedPlatformOptions, ToPlatform } from './prepared/messages.js';
+import { startScalingEngine } from './prepared/scaling-engine.js';
+
+/*
+ * The platform of the benchmarks, a process of its own: log-cache and scaling engine with prepared answers, and the
+ * miniature platform's UAA and certificates. Started by startPreparedPlatform only.
+ */
+
+const options = JSON.parse(process.argv[2] ?? '{}') as PreparedPlatformOptions;
+const tell = (message: FromPlatform) => process.send?.(message);
+
+const platform = await startPlatform({ apps: [] });
+const server = await platform.issueCertificate('prepared platform');
+const special = new Map<string, PreparedApp>();
+const logCache = await startLogCache({ key: server.key, cert: server.chain, special, ...options });
+const scalingEngine = await startScalingEngine({ key: server.key, cert: server.chain, ca: platform.ca });
+
+process.on('message', (message: ToPlatform) => {
+  if (message.kind === 'special') for (const app of message.apps) special.set(app.guid, app);
+  else tell({ kind: 'counts', logCache: logCache.counts, triggers: scalingEngine.triggers });
+});
+// The benchmark is gone, or done.
+process.on('disconnect', () => process.exit());
+// Ctrl-C reaches the whole group; the benchmark decides when the platform may end.
+process.on('SIGINT', () => {});
+
+tell({
+  kind: 'ready',
+  urls: {
+    uaa: platform.urls.uaa,
+    logCache: `https://127.0.0.1:${logCache.port}`,
+    scalingEngine: `https://127.0.0.1:${scalingEngine.port}`,
+  },
+  ca: platform.ca,
+  certificate: await platform.issueCertificate('eventgenerator'),
+});

@@ -1,0 +1,116 @@
+import { preparedApp, type PreparedApp } from './apps.js';
+import {
+  emptyAnswer,
+  okHead,
+  startBareHttpsServer,
+  type BareHttpsServer,
+  type BareRequest,
+} from './bare-https-server.js';
+import { parseQuery, queryAnswerBody } from './query-answer.js';
+import { ReadAnswers } from './read-answer.js';
+
+/** What was served so far. */
+export interface LogCacheCounts {
+  reads: number;
+  queries: number;
+  refused: number;
+  envelopes: number;
+  /** Of bodies. */
+  bytes: number;
+}
+
+export interface LogCacheOptions {
+  readonly key: string;
+  readonly cert: string;
+  readonly delayMs: number;
+  /** Instances of apps that are not special. */
+  readonly instances: number;
+  /** Apps with a breach to come or another number of instances, by guid. */
+  readonly special: ReadonlyMap<string, PreparedApp>;
+}
+
+export interface LogCacheServer extends BareHttpsServer {
+  readonly counts: Readonly<LogCacheCounts>;
+}
+
+const readPath = '/api/v1/read/';
+const queryPath = '/api/v1/query?';
+/** Gauge names are picked out of the two anchored forms of a name filter: one name, or alternatives in parentheses. */
+const anchored = /^\^\(?([^()]*)\)?\$$/;
+const maxLimit = 1000;
+
+/** log-cache's two endpoints, for any app that is asked for. */
+export async function startLogCache(options: LogCacheOptions): Promise<LogCacheServer> {
+  const counts: LogCacheCounts = { reads: 0, queries: 0, refused: 0, envelopes: 0, bytes: 0 };
+  const answers = new ReadAnswers();
+  const namesByFilter = new Map<string, readonly string[]>();
+
+  const appOf = (guid: string) => options.special.get(guid) ?? preparedApp(guid, options.instances);
+
+  function answer({ path, isAuthorized }: BareRequest): Buffer {
+    const served = !isAuthorized
+      ? null
+      : path.startsWith(readPath)
+        ? read(path.slice(readPath.length))
+        : path.startsWith(queryPath)
+          ? query(path.slice(queryPath.length))
+          : null;
+    if (served) return served;
+    counts.refused++;
+    return emptyAnswer(isAuthorized ? 400 : 404);
+  }
+
+  function read(rest: string): Buffer | null {
+    const [guid = '', search = ''] = rest.split('?', 2);
+    const parameters = new URLSearchParams(search);
+    const names = namesOf(parameters.get('name_filter') ?? '');
+    const limit = Number(parameters.get('limit') ?? 100);
+    if (!names || !(limit > 0 && limit <= maxLimit) || parameters.get('descending') !== 'true') return null;
+    const window = {
+      fromUs: microseconds(parameters.get('start_time') ?? '0'),
+      toUs: Math.min(microseconds(parameters.get('end_time') ?? '0'), Date.now() * 1000),
+      names,
+      limit,
+    };
+    // The length of the head depends on the body's: a number of as many digits gives the same.
+    const headLength = okHead(10_000_000).length;
+    const { bytes, envelopes } = answers.render(appOf(guid), window, headLength);
+    const bodyLength = bytes.length - headLength;
+    const head = okHead(bodyLength);
+    const start = headLength - head.length;
+    bytes.write(head, start, 'latin1');
+    counts.reads++;
+    counts.envelopes += envelopes;
+    counts.bytes += bodyLength;
+    return start === 0 ? bytes : bytes.subarray(start);
+  }
+
+  function query(search: string): Buffer | null {
+    const parameters = new URLSearchParams(search);
+    const parsed = parseQuery(parameters.get('query') ?? '', parameters.get('time') ?? '');
+    if (!parsed) return null;
+    const { body } = queryAnswerBody(parsed, parsed.sourceIds.map(appOf));
+    counts.queries++;
+    counts.bytes += body.length;
+    return Buffer.from(okHead(body.length) + body, 'latin1');
+  }
+
+  function namesOf(filter: string): readonly string[] | null {
+    let names = namesByFilter.get(filter);
+    if (!names) {
+      const alternatives = anchored.exec(filter)?.[1];
+      if (alternatives === undefined) return null;
+      namesByFilter.set(filter, (names = alternatives.split('|')));
+    }
+    return names;
+  }
+
+  const server = await startBareHttpsServer({ ...options, answer });
+  return { ...server, counts };
+}
+
+/** Decimal nanoseconds as microseconds, rounded up: the first envelope at or after a bound. */
+function microseconds(nanoseconds: string): number {
+  const us = Number(nanoseconds.slice(0, -3));
+  return /[1-9]/.test(nanoseconds.slice(-3)) ? us + 1 : us;
+}

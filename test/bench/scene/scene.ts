@@ -1,0 +1,82 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  writeEventgeneratorConfig,
+  type EventgeneratorConfigOptions,
+  type WrittenConfig,
+} from '../../platform/eventgenerator-config.js';
+import type { TestDatabase } from '../../support/postgres.js';
+import type { BenchmarkContext } from '../benchmark.js';
+import { startBenchPostgres, type BenchPostgres } from '../processes/bench-postgres.js';
+import {
+  startEventgeneratorProcess,
+  type EventgeneratorProcess,
+} from '../processes/eventgenerator-process.js';
+import { startPreparedPlatform, type PreparedPlatform } from '../processes/prepared-platform-process.js';
+
+export interface SceneOptions {
+  /** From a request to log-cache to its answer. */
+  readonly delayMs: number;
+  readonly config?: Omit<EventgeneratorConfigOptions, 'platform' | 'policyDbUrl'>;
+  /** Fills the tables before the eventgenerator is started. */
+  readonly prepare: (database: TestDatabase) => Promise<void>;
+  /** Modules loaded into the eventgenerator before itself. */
+  readonly imports?: readonly URL[];
+}
+
+/** One eventgenerator and all it works with. */
+export interface Scene {
+  readonly postgres: BenchPostgres;
+  readonly database: TestDatabase;
+  readonly platform: PreparedPlatform;
+  readonly config: WrittenConfig;
+  readonly eventgenerator: EventgeneratorProcess;
+}
+
+/** Web instances of an ordinary app. */
+export const instancesPerApp = 3;
+export const collectionIntervalMs = 40_000;
+
+/** As Cloud Foundry deployments ship it; 40 s, 300 points and 20 pollers are writeEventgeneratorConfig's own. */
+const shipped = { evaluationIntervalSecs: 60, policyPollerIntervalSecs: 60, httpClientTimeoutSecs: 60 };
+
+/** Sets the scene, plays it, and clears it away again, also after a failure. */
+export async function withScene<T>(
+  context: BenchmarkContext,
+  options: SceneOptions,
+  play: (scene: Scene) => Promise<T>,
+): Promise<T> {
+  const releases: (() => Promise<void>)[] = [];
+  let released: Promise<void> | undefined;
+  const release = () =>
+    (released ??= (async () => {
+      for (const each of releases.reverse()) await each();
+    })());
+  context.releaseAtEnd(release);
+  try {
+    const postgres = await context.shared('postgres', async () => {
+      const server = await startBenchPostgres();
+      context.releaseAtEnd(() => server.stop());
+      return server;
+    });
+    const database = await postgres.createDatabase();
+    releases.push(() => database.drop());
+    await options.prepare(database);
+    const platform = await startPreparedPlatform({ delayMs: options.delayMs, instances: instancesPerApp });
+    releases.push(() => platform.stop());
+    const folder = await mkdtemp(join(tmpdir(), 'eventgenerator-bench-'));
+    releases.push(() => rm(folder, { recursive: true, force: true }));
+    const config = await writeEventgeneratorConfig(join(folder, 'eventgenerator.yml'), {
+      ...shipped,
+      ...options.config,
+      platform: { ...platform, issueCertificate: async () => platform.certificate },
+      policyDbUrl: database.url,
+    });
+    const eventgenerator = startEventgeneratorProcess(config, options.imports);
+    releases.push(() => eventgenerator.stop());
+    return await play({ postgres, database, platform, config, eventgenerator });
+  } finally {
+    await release();
+  }
+}
