@@ -1,5 +1,8 @@
+import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
+import { memory } from './memory.js';
+import { reaction } from './reaction.js';
 import { scale } from './scale.js';
 
 /** All benchmarks, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [scale];
+export const benchmarks: readonly Benchmark[] = [scale, reaction, memory, api];

@@ -39,3 +39,15 @@ function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
   return children.split(' ').filter(Boolean).map(Number);
 }
+
+/** Looks at a process's resident memory five times a second, until it is stopped and says the largest it saw. */
+export function watchMemory(pid: number): { stop(): number } {
+  let max = residentBytes(pid);
+  const timer = setInterval(() => (max = Math.max(max, residentBytes(pid))), 200);
+  return {
+    stop() {
+      clearInterval(timer);
+      return Math.max(max, residentBytes(pid));
+    },
+  };
+}

@@ -4,6 +4,8 @@ import { appGuid } from '../prepared/apps.js';
 
 export const metricTypes = ['cpu', 'memoryutil', 'throughput'] as const;
 
+export const cpuThreshold = 80;
+
 /** Of the rule on cpu; the shortest that the policy schema allows. The other rules have the default of 120 s. */
 export const cpuBreachSecs = 60;
 
@@ -16,7 +18,7 @@ function policy(edition: number): object {
       {
         metric_type: 'cpu',
         breach_duration_secs: cpuBreachSecs,
-        threshold: 80,
+        threshold: cpuThreshold,
         operator: '>',
         cool_down_secs: 300,
         adjustment: '+1',
@@ -50,4 +52,19 @@ export async function insertHistory(pool: pg.Pool, points: number, stepSecs: num
     [points, stepSecs],
   );
   await pool.query('analyze app_metric');
+}
+
+/** A history of so many points of one metric type for each of the first `apps` apps, 40 s apart, up to an hour ago. */
+export async function insertLongHistory(
+  pool: pg.Pool,
+  apps: number,
+  metricType: string,
+  points: number,
+): Promise<void> {
+  await pool.query(
+    `insert into app_metric (app_id, metric_type, unit, timestamp, value)
+     select app_id, $2, '%', ((extract(epoch from now()) - 3600 - step * 40) * 1e9)::bigint, (step % 60)::text
+     from generate_series(1, $3) as step cross join unnest($1::text[]) as app_id`,
+    [Array.from({ length: apps }, (_, i) => appGuid(i)), metricType, points],
+  );
 }

@@ -1,10 +1,11 @@
 import type { BenchmarkContext } from '../benchmark.js';
+import { pause } from '../figures.js';
 import { appGuid, preparedApp, type PreparedApp } from '../prepared/apps.js';
 import type { LogCacheCounts } from '../prepared/log-cache.js';
 import type { ArrivedTrigger } from '../prepared/scaling-engine.js';
 import { appMetricWrites } from '../processes/bench-postgres.js';
 import { increase, quantileBetween } from '../processes/prometheus-text.js';
-import { cpuSecsOfTree, residentBytes } from '../processes/usage.js';
+import { cpuSecsOfTree, watchMemory } from '../processes/usage.js';
 import { insertBenchPolicies, insertHistory } from './policies.js';
 import { collectionIntervalMs, instancesPerApp, withScene, type Scene } from './scene.js';
 
@@ -139,17 +140,6 @@ async function readAll({ postgres, platform, eventgenerator, database }: Scene) 
   };
 }
 
-function watchMemory(pid: number): { stop(): number } {
-  let max = residentBytes(pid);
-  const timer = setInterval(() => (max = Math.max(max, residentBytes(pid))), 500);
-  return {
-    stop() {
-      clearInterval(timer);
-      return Math.max(max, residentBytes(pid));
-    },
-  };
-}
-
 function randomBreaches(apps: number): PreparedApp[] {
   const count = Math.min(breachingApps, Math.floor(apps / 2));
   const nowUs = Date.now() * 1000;
@@ -189,8 +179,4 @@ function difference(before: LogCacheCounts, after: LogCacheCounts): LogCacheCoun
     envelopes: after.envelopes - before.envelopes,
     bytes: after.bytes - before.bytes,
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
