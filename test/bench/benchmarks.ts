@@ -1,8 +1,10 @@
 import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
+import { database } from './database.js';
+import { largeApp } from './large-app.js';
 import { memory } from './memory.js';
 import { reaction } from './reaction.js';
 import { scale } from './scale.js';
 
 /** All benchmarks, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [scale, reaction, memory, api];
+export const benchmarks: readonly Benchmark[] = [scale, reaction, database, memory, api, largeApp];

@@ -20,7 +20,10 @@ const scalingEngine = await startScalingEngine({ key: server.key, cert: server.c
 
 process.on('message', (message: ToPlatform) => {
   if (message.kind === 'special') for (const app of message.apps) special.set(app.guid, app);
-  else tell({ kind: 'counts', logCache: logCache.counts, triggers: scalingEngine.triggers });
+  else {
+    const { counts, largeApps } = logCache;
+    tell({ kind: 'counts', logCache: counts, triggers: scalingEngine.triggers, largeApps });
+  }
 });
 // The benchmark is gone, or done.
 process.on('disconnect', () => process.exit());

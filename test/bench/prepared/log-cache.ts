@@ -19,6 +19,12 @@ export interface LogCacheCounts {
   bytes: number;
 }
 
+export interface SentAnswer {
+  readonly guid: string;
+  /** Wall-clock milliseconds with a fraction. */
+  readonly sentAtMs: number;
+}
+
 export interface LogCacheOptions {
   readonly key: string;
   readonly cert: string;
@@ -31,6 +37,8 @@ export interface LogCacheOptions {
 
 export interface LogCacheServer extends BareHttpsServer {
   readonly counts: Readonly<LogCacheCounts>;
+  /** Answers about apps of more than the ordinary number of instances. */
+  readonly largeApps: readonly SentAnswer[];
 }
 
 const readPath = '/api/v1/read/';
@@ -43,6 +51,7 @@ const maxLimit = 1000;
 export async function startLogCache(options: LogCacheOptions): Promise<LogCacheServer> {
   const counts: LogCacheCounts = { reads: 0, queries: 0, refused: 0, envelopes: 0, bytes: 0 };
   const answers = new ReadAnswers();
+  const largeApps: SentAnswer[] = [];
   const namesByFilter = new Map<string, readonly string[]>();
 
   const appOf = (guid: string) => options.special.get(guid) ?? preparedApp(guid, options.instances);
@@ -74,7 +83,11 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
     };
     // The length of the head depends on the body's: a number of as many digits gives the same.
     const headLength = okHead(10_000_000).length;
-    const { bytes, envelopes } = answers.render(appOf(guid), window, headLength);
+    const app = appOf(guid);
+    const { bytes, envelopes } = answers.render(app, window, headLength);
+    if (app.instances > options.instances) {
+      largeApps.push({ guid, sentAtMs: performance.timeOrigin + performance.now() });
+    }
     const bodyLength = bytes.length - headLength;
     const head = okHead(bodyLength);
     const start = headLength - head.length;
@@ -106,7 +119,7 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
   }
 
   const server = await startBareHttpsServer({ ...options, answer });
-  return { ...server, counts };
+  return { ...server, counts, largeApps };
 }
 
 /** Decimal nanoseconds as microseconds, rounded up: the first envelope at or after a bound. */

@@ -1,5 +1,5 @@
 import type { PreparedApp } from './apps.js';
-import type { LogCacheCounts } from './log-cache.js';
+import type { LogCacheCounts, SentAnswer } from './log-cache.js';
 import type { ArrivedTrigger } from './scaling-engine.js';
 
 /*
@@ -32,4 +32,6 @@ export interface PreparedPlatformReady {
 export interface PreparedPlatformCounts {
   readonly logCache: Readonly<LogCacheCounts>;
   readonly triggers: readonly ArrivedTrigger[];
+  /** Answers about special apps of more than an ordinary number of instances. */
+  readonly largeApps: readonly SentAnswer[];
 }

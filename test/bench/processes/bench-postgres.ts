@@ -54,8 +54,12 @@ export async function appMetricWrites(pool: pg.Pool): Promise<AppMetricWrites> {
   return { statements: Number(rows[0]?.statements), rows: Number(rows[0]?.rows) };
 }
 
-/** Times that a plan read app_metric from end to end. */
+/**
+ * Times that a plan read app_metric from end to end. Other sessions tell their statistics when they end; until then
+ * theirs may be missing.
+ */
 export async function sequentialScans(pool: pg.Pool): Promise<number> {
+  await pool.query('select pg_stat_force_next_flush()');
   const { rows } = await pool.query<{ scans: string }>(
     `select seq_scan as scans from pg_stat_user_tables where relname = 'app_metric'`,
   );

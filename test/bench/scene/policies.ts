@@ -42,6 +42,8 @@ export function insertBenchPolicies(pool: pg.Pool, count: number, edition = 0): 
  * of each metric type at distances of stepSecs, the newest one step ago. No rule is in breach.
  */
 export async function insertHistory(pool: pg.Pool, points: number, stepSecs: number): Promise<void> {
+  // An index made afterwards is made in a fraction of the time.
+  await pool.query('drop index index_app_metrics');
   await pool.query(
     `insert into app_metric (app_id, metric_type, unit, timestamp, value)
      select app_id, metric_type, unit, ((extract(epoch from now()) - step * $2) * 1e9)::bigint, value
@@ -51,6 +53,7 @@ export async function insertHistory(pool: pg.Pool, points: number, stepSecs: num
        as metric (metric_type, unit, value)`,
     [points, stepSecs],
   );
+  await pool.query('create index index_app_metrics on app_metric (app_id, metric_type, timestamp)');
   await pool.query('analyze app_metric');
 }
 
