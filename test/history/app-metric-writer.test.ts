@@ -97,11 +97,11 @@ describe('saving', () => {
       written.push(...list);
     };
     writer.start();
-    writer.add(rows(4500));
+    writer.add(rows(22_500));
     await clock.advance(saveIntervalMs);
-    expect(calls).toEqual([2000, 2000, 500]);
-    expect(numbers(written)).toEqual(numbers(rows(4500)));
-    expect(await counts()).toEqual({ buffered: 0, written: 4500, lost: {} });
+    expect(calls).toEqual([10_000, 10_000, 2_500]);
+    expect(numbers(written)).toEqual(numbers(rows(22_500)));
+    expect(await counts()).toEqual({ buffered: 0, written: 22_500, lost: {} });
   });
 
   test('never twice at once', async () => {
@@ -140,20 +140,20 @@ describe('while appmetrics_db is away', () => {
       return away();
     };
     writer.start();
-    writer.add(rows(2500));
+    writer.add(rows(10_500));
     await clock.advance(100_000);
     expect(attempts).toEqual([5_000, 15_000, 35_000, 65_000, 95_000]);
-    writer.add(rows(1, 2501));
-    expect(await value('app_metric_writer_buffered_rows')).toBe(2501);
+    writer.add(rows(1, 10_501));
+    expect(await value('app_metric_writer_buffered_rows')).toBe(10_501);
 
     insert = async (list) => void written.push(...list);
     await clock.advance(30_000);
-    expect(numbers(written)).toEqual(numbers(rows(2501)));
+    expect(numbers(written)).toEqual(numbers(rows(10_501)));
     expect(log).toEqual([
-      ['rows-not-written', { waiting: 2500 }],
+      ['rows-not-written', { waiting: 10_500 }],
       ['rows-written-again', { failures: 5, waiting: 501 }],
     ]);
-    expect(await counts()).toEqual({ buffered: 0, written: 2501, lost: {} });
+    expect(await counts()).toEqual({ buffered: 0, written: 10_501, lost: {} });
   });
 
   test('beyond the bound the oldest give way and are counted', async () => {
@@ -169,6 +169,14 @@ describe('while appmetrics_db is away', () => {
     insert = async (list) => void written.push(...list);
     await clock.advance(2 * saveIntervalMs);
     expect(numbers(written)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+  });
+
+  test('a large buffer makes room for a hundredth at once, not for every row anew', async () => {
+    writer = create({ maxBufferedRows: 1_000 });
+    writer.add(rows(1_001));
+    expect(await counts()).toEqual({ buffered: 991, written: 0, lost: { buffer_full: 10 } });
+    writer.add(rows(9, 1_002));
+    expect(await counts()).toEqual({ buffered: 1_000, written: 0, lost: { buffer_full: 10 } });
   });
 });
 
