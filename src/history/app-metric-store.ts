@@ -33,8 +33,9 @@ const insertRows = `
 insert into app_metric (app_id, metric_type, unit, timestamp, value)
 select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`;
 
+/** App id and metric type are what was asked for: half of an answer's bytes, and of the work to read them. */
 const selectHistory = (order: HistoryQuery['order']) => `
-select app_id, metric_type, unit, timestamp, value from app_metric
+select unit, timestamp, value from app_metric
 where app_id = $1 and metric_type = $2 and timestamp >= $3 and timestamp <= $4
 order by timestamp ${order === 'DESC' ? 'desc' : 'asc'}`;
 
@@ -51,13 +52,8 @@ cross join lateral (
 ) as newest`;
 
 /** bigint columns come as text. */
-type Row = readonly [
-  appId: string,
-  metricType: string,
-  unit: string,
-  timestampNs: string,
-  value: string | null,
-];
+type PointRow = readonly [unit: string, timestampNs: string, value: string | null];
+type Row = readonly [appId: string, metricType: string, ...PointRow];
 
 export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'>): AppMetricStore {
   return {
@@ -72,43 +68,35 @@ export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'
       const timeoutMs = Math.min(statementTimeoutMs, options?.timeoutMs ?? statementTimeoutMs);
       await database.query(insertRows, columns, { timeoutMs });
     },
-    stream({ appId, metricType, startNs, endNs, order }) {
-      return appMetrics(
-        database.stream<Row>(selectHistory(order), [appId, metricType, startNs, endNs], {
-          batchSize,
-          timeoutMs: statementTimeoutMs,
-        }),
-      );
+    async *stream({ appId, metricType, startNs, endNs, order }) {
+      const batches = database.stream<PointRow>(selectHistory(order), [appId, metricType, startNs, endNs], {
+        batchSize,
+        timeoutMs: statementTimeoutMs,
+      });
+      for await (const rows of batches) yield rows.map((row) => appMetric(appId, metricType, row));
     },
-    readRecent(queries) {
+    async *readRecent(queries) {
       const columns = [
         queries.map((query) => query.appId),
         queries.map((query) => query.metricType),
         queries.map((query) => query.sinceNs),
       ];
-      return appMetrics(
-        database.stream<Row>(selectRecent, columns, {
-          batchSize: warmUpBatchSize,
-          timeoutMs: statementTimeoutMs,
-        }),
-      );
+      const batches = database.stream<Row>(selectRecent, columns, {
+        batchSize: warmUpBatchSize,
+        timeoutMs: statementTimeoutMs,
+      });
+      for await (const rows of batches) {
+        yield rows.map(([appId, metricType, unit, timestampNs, value]) =>
+          appMetric(appId, metricType, [unit, timestampNs, value]),
+        );
+      }
     },
   };
 }
 
-async function* appMetrics(batches: AsyncIterable<readonly Row[]>): AsyncGenerator<readonly AppMetric[]> {
-  for await (const rows of batches) {
-    yield rows.map(([appId, metricType, unit, timestampNs, text]) => {
-      const value = valueOf(text);
-      return {
-        appId,
-        metricType,
-        value,
-        unit: value === null ? '' : unit,
-        timestampNs: BigInt(timestampNs),
-      };
-    });
-  }
+function appMetric(appId: string, metricType: string, [unit, timestampNs, text]: PointRow): AppMetric {
+  const value = valueOf(text);
+  return { appId, metricType, value, unit: value === null ? '' : unit, timestampNs: BigInt(timestampNs) };
 }
 
 const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };

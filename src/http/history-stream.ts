@@ -31,6 +31,7 @@ export async function openHistoryStream(
 }
 
 class HistoryStream extends Readable {
+  readonly #toJson = createToJson();
   #separator = '[';
   #exhausted = false;
 
@@ -66,19 +67,34 @@ class HistoryStream extends Readable {
         return this.#separator === '[' ? '[]' : ']';
       }
       if (next.value.length === 0) continue;
-      const text = this.#separator + next.value.map(toJson).join(',');
+      const text = this.#separator + next.value.map(this.#toJson).join(',');
       this.#separator = ',';
       return text;
     }
   }
 }
 
-/** By hand, because the timestamp must stay an exact integer beyond 2^53. */
-function toJson({ appId, metricType, value, unit, timestampNs }: AppMetric): string {
-  return (
-    `{"app_id":${JSON.stringify(appId)},"name":${JSON.stringify(metricType)},` +
-    `"value":"${value ?? ''}","unit":${JSON.stringify(unit)},"timestamp":${timestampNs}}`
-  );
+/**
+ * By hand, because the timestamp must stay an exact integer beyond 2^53. Names and unit are those of the app metric
+ * before, but for rare changes of a unit, so their JSON is kept.
+ */
+function createToJson(): (appMetric: AppMetric) => string {
+  let appId: string | undefined;
+  let metricType: string | undefined;
+  let unit: string | undefined;
+  let names = '';
+  let unitAndKey = '';
+  return (appMetric) => {
+    if (appMetric.appId !== appId || appMetric.metricType !== metricType) {
+      ({ appId, metricType } = appMetric);
+      names = `{"app_id":${JSON.stringify(appId)},"name":${JSON.stringify(metricType)},"value":"`;
+    }
+    if (appMetric.unit !== unit) {
+      unit = appMetric.unit;
+      unitAndKey = `","unit":${JSON.stringify(unit)},"timestamp":`;
+    }
+    return `${names}${appMetric.value ?? ''}${unitAndKey}${appMetric.timestampNs}}`;
+  };
 }
 
 /** Not awaited: a source that hangs must not keep the client's connection. */
