@@ -1,7 +1,7 @@
 import { sleep, type Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
-import type { PolicySnapshot } from './policy.js';
+import type { AppPolicy, PolicySnapshot } from './policy.js';
 import type { PolicyStore, StoredPolicies } from './policy-store.js';
 
 /** App ids. A policy that became broken counts as removed. */
@@ -118,12 +118,10 @@ export class PolicyPoller {
   }
 
   #take(stored: StoredPolicies): void {
+    if (stored === this.#stored) return;
     const { metrics } = this.#deps;
-    const snapshot: PolicySnapshot = new Map(
-      [...stored.values()].flatMap((entry) =>
-        entry.kind === 'usable' ? [[entry.policy.appId, entry.policy] as const] : [],
-      ),
-    );
+    const snapshot = new Map<string, AppPolicy>();
+    for (const [appId, entry] of stored) if (entry.kind === 'usable') snapshot.set(appId, entry.policy);
     this.#reportBroken(stored);
     this.#stored = stored;
     metrics.policies.set(snapshot.size);

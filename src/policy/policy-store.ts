@@ -12,8 +12,9 @@ export type StoredPolicies = ReadonlyMap<string, StoredPolicy>;
 
 export interface PolicyStore {
   /**
-   * All policies of one moment. Those in `known` whose version has not changed are taken over as they are, neither
-   * transferred nor parsed. Rejects if not everything could be read; an empty table is an empty map.
+   * All policies; `known` itself if nothing has changed. Those in `known` whose version is still the same are taken
+   * over as they are, neither transferred nor parsed. Rejects if not everything could be read; an empty table is an
+   * empty map.
    */
   read(known: StoredPolicies): Promise<StoredPolicies>;
 }
@@ -22,52 +23,58 @@ const batchSize = 500;
 const statementTimeoutMs = 10_000;
 
 /**
- * One statement, hence one moment: an app changed meanwhile is seen old or new, never torn. The column's type is json,
- * with old installations text, and may become jsonb. SHA-256 because MD5 is not to be had from a server in FIPS mode.
- * The text of a huge policy is not transferred; one that is not to be parsed again neither.
+ * The column's type is json, with old installations text, and may become jsonb. SHA-256 because MD5 is not to be had
+ * from a server in FIPS mode.
  */
-const readPolicies = `
-select stored.app_id, stored.version,
-       known.app_id is not null as is_known,
-       octet_length(stored.policy) as bytes,
-       case when known.app_id is null and octet_length(stored.policy) <= $3 then stored.policy end as policy
-from (
-  select app_id, policy_json::text as policy,
-         guid || ':' || coalesce(encode(sha256(convert_to(policy_json::text, 'UTF8')), 'hex'), 'null') as version
-  from policy_json
-) as stored
-left join unnest($1::text[], $2::text[]) as known(app_id, version)
-  on known.app_id = stored.app_id and known.version = stored.version`;
+const version = `guid || ':' || coalesce(encode(sha256(convert_to(policy_json::text, 'UTF8')), 'hex'), 'null')`;
 
-type Row = readonly [
-  appId: string,
-  version: string,
-  isKnown: boolean,
-  bytes: number | null,
-  policy: string | null,
-];
+const readVersions = `select app_id, ${version} from policy_json`;
+
+/** An app changed meanwhile is seen old or new, never torn. The text of a huge policy is not transferred. */
+const readPolicies = (where: string) => `
+select app_id, version, octet_length(policy), case when octet_length(policy) <= $1 then policy end
+from (select app_id, ${version} as version, policy_json::text as policy from policy_json ${where}) as stored`;
+
+type VersionRow = readonly [appId: string, version: string];
+type PolicyRow = readonly [...VersionRow, bytes: number | null, policy: string | null];
 
 export function createPolicyStore(database: Pick<Database, 'stream'>): PolicyStore {
+  const rows = <Row extends readonly unknown[]>(sql: string, params: readonly unknown[]) =>
+    database.stream<Row>(sql, params, { batchSize, timeoutMs: statementTimeoutMs });
+
+  async function addPolicies(policies: Map<string, StoredPolicy>, appIds: readonly string[] | null) {
+    const batches = appIds
+      ? rows<PolicyRow>(readPolicies('where app_id = any($2)'), [maxPolicyBytes, appIds])
+      : rows<PolicyRow>(readPolicies(''), [maxPolicyBytes]);
+    for await (const batch of batches) {
+      for (const row of batch) policies.set(row[0], understand(row));
+    }
+  }
+
   return {
+    // The versions known here are not sent to be compared there: for tens of thousands of apps that would take the
+    // main thread longer than to compare what comes back, and all at once.
     async read(known) {
-      const versions = [...known.values()].map((stored) => stored.version);
-      const rows = database.stream<Row>(readPolicies, [[...known.keys()], versions, maxPolicyBytes], {
-        batchSize,
-        timeoutMs: statementTimeoutMs,
-      });
       const policies = new Map<string, StoredPolicy>();
-      for await (const batch of rows) {
-        for (const [appId, version, isKnown, bytes, text] of batch) {
-          const unchanged = isKnown ? known.get(appId) : undefined;
-          policies.set(appId, unchanged ?? understand(appId, version, bytes, text));
+      if (known.size === 0) {
+        await addPolicies(policies, null);
+        return policies;
+      }
+      const changed: string[] = [];
+      for await (const batch of rows<VersionRow>(readVersions, [])) {
+        for (const [appId, storedVersion] of batch) {
+          const entry = known.get(appId);
+          if (entry?.version === storedVersion) policies.set(appId, entry);
+          else changed.push(appId);
         }
       }
-      return policies;
+      if (changed.length > 0) await addPolicies(policies, changed);
+      return changed.length === 0 && policies.size === known.size ? known : policies;
     },
   };
 }
 
-function understand(appId: string, version: string, bytes: number | null, text: string | null): StoredPolicy {
+function understand([appId, version, bytes, text]: PolicyRow): StoredPolicy {
   if (bytes !== null && bytes > maxPolicyBytes) {
     return { kind: 'broken', version, problem: `it is ${bytes} bytes long, more than ${maxPolicyBytes}` };
   }
