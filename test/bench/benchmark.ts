@@ -19,6 +19,14 @@ export interface BenchmarkContext {
 
 export interface BenchmarkResult {
   readonly figures: readonly Figure[];
+  /** Things that happened one after the other, each judged and reported by itself. */
+  readonly events?: readonly BenchmarkEvent[];
+}
+
+export interface BenchmarkEvent {
+  readonly name: string;
+  readonly secs: number;
+  readonly outcome: { readonly figures: readonly Figure[] } | { readonly error: string };
 }
 
 export interface Figure {

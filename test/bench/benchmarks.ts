@@ -1,10 +1,11 @@
 import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
 import { database } from './database.js';
+import { elastic } from './elastic/elastic.js';
 import { largeApp } from './large-app.js';
 import { memory } from './memory.js';
 import { reaction } from './reaction.js';
 import { scale } from './scale.js';
 
 /** All benchmarks, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [scale, reaction, database, memory, api, largeApp];
+export const benchmarks: readonly Benchmark[] = [scale, reaction, database, memory, api, largeApp, elastic];

@@ -3,7 +3,7 @@ import { silentLogger } from '../../src/observability/logger.js';
 import type { Benchmark, BenchmarkContext } from './benchmark.js';
 import { benchmarks } from './benchmarks.js';
 import { parseOptions, UsageError, type BenchOptions } from './options.js';
-import { isOk, jsonLine, table, type Report } from './report.js';
+import { isOk, jsonLine, reportsOf, table, type Report } from './report.js';
 
 /*
  * `npm run bench`: runs benchmarks one after the other and says whether their targets are reached.
@@ -18,7 +18,7 @@ Benchmarks:
 ${benchmarks.map(({ name, describe }) => `  ${name.padEnd(12)} ${describe}`).join('\n')}
 
 Options:
-  --json       One JSON line per benchmark, at the end
+  --json       One JSON line per benchmark, or per event of it, at the end
   --quick      Smaller sizes, for trying; targets are not judged, ok is null
   -h, --help   Show this help
 
@@ -48,29 +48,26 @@ async function run({ names, json, quick }: BenchOptions): Promise<number> {
   const chosen = benchmarks.filter(({ name }) => names.length === 0 || names.includes(name));
   const reports: Report[] = [];
   for (const benchmark of chosen) {
-    const report = await runOne(benchmark, context);
-    reports.push(report);
-    if (!json) process.stdout.write(`${table(report, quick)}\n`);
+    const made = await runOne(benchmark, context);
+    reports.push(...made);
+    if (!json) for (const report of made) process.stdout.write(`${table(report, quick)}\n`);
   }
   if (json) for (const report of reports) process.stdout.write(`${jsonLine(report, quick)}\n`);
   const failed = reports.some((report) => 'error' in report.outcome || (!quick && !isOk(report)));
   return failed ? 1 : 0;
 }
 
-async function runOne(benchmark: Benchmark, context: BenchmarkContext): Promise<Report> {
+async function runOne(benchmark: Benchmark, context: BenchmarkContext): Promise<Report[]> {
   context.progress(`${benchmark.name} begins`);
   const startedMs = performance.now();
   const secs = () => (performance.now() - startedMs) / 1000;
   try {
-    const outcome = await benchmark.run(context);
-    return { name: benchmark.name, secs: secs(), outcome };
+    const result = await benchmark.run(context);
+    return reportsOf(benchmark.name, secs(), result);
   } catch (error) {
     context.progress(`${benchmark.name} failed: ${error instanceof Error ? error.stack : String(error)}`);
-    return {
-      name: benchmark.name,
-      secs: secs(),
-      outcome: { error: error instanceof Error ? error.message : String(error) },
-    };
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ name: benchmark.name, secs: secs(), outcome: { error: message } }];
   }
 }
 

@@ -1,10 +1,17 @@
 import { reaches, type BenchmarkResult, type Figure } from './benchmark.js';
 
-/** What became of one benchmark. */
+/** What became of one benchmark, or of one event of it. */
 export interface Report {
   readonly name: string;
+  readonly event?: string;
   readonly secs: number;
-  readonly outcome: BenchmarkResult | { readonly error: string };
+  readonly outcome: { readonly figures: readonly Figure[] } | { readonly error: string };
+}
+
+/** One report, or one for each event. */
+export function reportsOf(name: string, secs: number, { figures, events }: BenchmarkResult): Report[] {
+  if (!events) return [{ name, secs, outcome: { figures } }];
+  return events.map((event) => ({ name, event: event.name, secs: event.secs, outcome: event.outcome }));
 }
 
 /** Every target is reached. A run with smaller sizes says nothing about them. */
@@ -14,9 +21,10 @@ export function isOk({ outcome }: Report): boolean {
 
 /** One JSON line. `ok` is null where targets are not judged. */
 export function jsonLine(report: Report, quick: boolean): string {
-  const { name, secs, outcome } = report;
+  const { name, event, secs, outcome } = report;
   return JSON.stringify({
     benchmark: name,
+    ...(event === undefined ? {} : { event }),
     ok: quick && 'figures' in outcome ? null : isOk(report),
     ...(quick ? { quick } : {}),
     ...('figures' in outcome
@@ -29,8 +37,8 @@ export function jsonLine(report: Report, quick: boolean): string {
 
 /** A table for people. */
 export function table(report: Report, quick: boolean): string {
-  const { name, secs, outcome } = report;
-  const title = `${name} (${Math.round(secs)} s)`;
+  const { name, event, secs, outcome } = report;
+  const title = `${event === undefined ? name : `${name}: ${event}`} (${Math.round(secs)} s)`;
   if ('error' in outcome) return `${title}: ${outcome.error}\n`;
   const width = Math.max(...outcome.figures.map((figure) => figure.name.length));
   const lines = outcome.figures.map((figure) => {

@@ -32,6 +32,8 @@ export interface EventgeneratorConfigOptions {
   /** Of no meaning over gRPC. */
   readonly grant?: 'client_credentials' | 'password';
   readonly logLevel?: string;
+  /** Under elastic ownership for display only; default 0. */
+  readonly instanceIndex?: number;
 }
 
 export interface WrittenConfig {
@@ -106,7 +108,7 @@ function configuration(
       policy_db: database(options.policyDbUrl),
       appmetrics_db: database(options.appMetricsDbUrl ?? options.policyDbUrl),
     },
-    pool: { total_instances: 1, instance_index: 0 },
+    pool: { total_instances: 1, instance_index: options.instanceIndex ?? 0 },
     aggregator: {
       aggregator_execute_interval: `${options.collectionIntervalSecs ?? 40}s`,
       policy_poller_interval: `${options.policyPollerIntervalSecs ?? 40}s`,

@@ -22,23 +22,28 @@ export interface EventgeneratorProcess {
   /** Messages of the lines of level error so far. */
   errors(): readonly string[];
   scrape(): Promise<Scrape>;
+  hasEnded(): boolean;
   /** SIGTERM; resolves when the process has ended. Idempotent. */
   stop(): Promise<void>;
 }
 
 const main = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 
-/** Runs the program itself, as an operator would. `imports`: modules that are loaded before it. */
+/**
+ * Runs the program itself, as an operator would. `imports`: modules that are loaded before it; `env`: what its
+ * environment has besides this process's.
+ */
 export function startEventgeneratorProcess(
   config: Pick<WrittenConfig, 'file' | 'ports'>,
   imports: readonly URL[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): EventgeneratorProcess {
   const startedAtMs = Date.now();
   const child = spawn(
     process.execPath,
     [...imports.flatMap(({ href }) => ['--import', href]), main, '-c', config.file],
     // Detached: Ctrl-C goes to the benchmark, which stops this process before its database.
-    { stdio: ['ignore', 'pipe', 'inherit'], detached: true },
+    { stdio: ['ignore', 'pipe', 'inherit'], detached: true, env: { ...process.env, ...env } },
   );
   const lines: LogLine[] = [];
   const waiting = new Set<(line: LogLine) => void>();
@@ -48,6 +53,7 @@ export function startEventgeneratorProcess(
     for (const tell of waiting) tell(line);
   });
   const ended = once(child, 'exit');
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
   return {
     pid: child.pid ?? 0,
@@ -80,8 +86,9 @@ export function startEventgeneratorProcess(
       if (!response.ok) throw new Error(`/health answered ${response.status}`);
       return parseScrape(await response.text());
     },
+    hasEnded,
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      if (!hasEnded()) child.kill('SIGTERM');
       await ended;
     },
   };

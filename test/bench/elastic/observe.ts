@@ -1,0 +1,114 @@
+import type { Figure, Target } from '../benchmark.js';
+import { movedShare, type Round, type Span } from './rounds-book.js';
+import { intervalMs, type Stage } from './stage.js';
+
+/** An event takes at least this long, so that shares of its rounds compare. */
+const leastMs = 20_000;
+const settleTimeoutMs = 60_000;
+
+/** Rounds of two members for one app this close together are one round done twice. */
+const twiceWithinMs = intervalMs / 2;
+
+/** How late a trigger may be, whatever happens to its app's owner: a takeover, and an interval. */
+export const latestTriggerSecs = 12 + intervalMs / 1000;
+
+export interface Observation {
+  readonly span: Span;
+  /** From the end of the act until every app was collected by one living member alone; Infinity if it never was. */
+  readonly settledSecs: number;
+}
+
+/** Lets something happen, waits until it has no effect any more, and says how long that was. */
+export async function observe(stage: Stage, act: () => Promise<unknown>): Promise<Observation> {
+  await stage.read();
+  const fromMs = Date.now();
+  await act();
+  const settledSecs = await settle(stage);
+  await pause(fromMs + leastMs - Date.now());
+  await stage.read();
+  return { span: { fromMs, toMs: Date.now() }, settledSecs };
+}
+
+/** Waits until the living members, and no others, collect each app once. */
+export async function settle(stage: Stage): Promise<number> {
+  const startMs = Date.now();
+  for (;;) {
+    await pause(500);
+    await stage.read();
+    const nowMs = Date.now();
+    const members = new Set(stage.fleet.living.map(({ number }) => number));
+    const span = { fromMs: nowMs - 1.25 * intervalMs, toMs: nowMs };
+    if (stage.rounds.isSettled(span, members)) return (span.fromMs - startMs) / 1000;
+    if (nowMs - startMs > settleTimeoutMs) return Infinity;
+  }
+}
+
+export interface Expectations {
+  /** Default: no app misses a round. */
+  readonly longestGapSecs?: number | null;
+  readonly movedShare?: number;
+  /** Rounds that are not held against the event. */
+  readonly uncounted?: (round: Round) => boolean;
+}
+
+/** What is judged in every event. */
+export function commonFigures(
+  { rounds, triggers, breaches, fleet }: Stage,
+  { span, settledSecs }: Observation,
+  expected: Expectations = {},
+): Figure[] {
+  const count = rounds.count(span);
+  const spanSecs = (span.toMs - span.fromMs) / 1000;
+  const before = rounds.ownersAt(span.fromMs);
+  const { longestGapSecs = (1.5 * intervalMs) / 1000 } = expected;
+  return [
+    figure('seconds_observed', spanSecs),
+    figure('settled_s', settledSecs, { atMost: 45 }),
+    figure('longest_gap_s', rounds.longestGapMs(span) / 1000, atMost(longestGapSecs)),
+    figure('rounds_share', count / ((rounds.apps * spanSecs * 1000) / intervalMs)),
+    figure('rounds_twice_share', rounds.doneTwice(span, twiceWithinMs, expected.uncounted) / count, {
+      atMost: 0.01,
+    }),
+    figure('apps_moved_share', movedShare(before, rounds.ownersAt(span.toMs)), atMost(expected.movedShare)),
+    figure('triggers', triggers.within(span).length),
+    figure('triggers_twice', triggers.postedTwice(span, intervalMs), { atMost: 0 }),
+    figure('triggers_missing', missing({ triggers, breaches }, span.toMs), { atMost: 0 }),
+    figure('trigger_late_max_s', latestTrigger({ triggers, breaches }, span)),
+    figure('members_crashed', fleet.crashed, { atMost: 0 }),
+  ];
+}
+
+export function figure(name: string, value: number, target?: Target): Figure {
+  return target ? { name, value, target } : { name, value };
+}
+
+/** Seconds by which the last trigger of these apps came later than due; 0 if none was late. Default: of all apps. */
+export function latestTrigger(
+  { triggers, breaches }: Pick<Stage, 'triggers' | 'breaches'>,
+  { fromMs, toMs }: Span,
+  apps?: ReadonlySet<number>,
+): number {
+  let latestMs = 0;
+  for (const { app, dueMs } of breaches.due()) {
+    if (apps && !apps.has(app)) continue;
+    const atMs = triggers.firstOf(app)?.atMs ?? Infinity;
+    const isHere = apps ? true : atMs >= fromMs && atMs <= toMs;
+    if (isHere) latestMs = Math.max(latestMs, atMs - dueMs);
+  }
+  return latestMs / 1000;
+}
+
+/** Apps whose trigger should have come by now, and has not. */
+function missing({ triggers, breaches }: Pick<Stage, 'triggers' | 'breaches'>, nowMs: number): number {
+  return [...breaches.due()].filter(
+    ({ app, dueMs }) => dueMs + latestTriggerSecs * 1000 < nowMs && !triggers.firstOf(app),
+  ).length;
+}
+
+function atMost(limit: number | null | undefined): Target | undefined {
+  return limit === null || limit === undefined ? undefined : { atMost: limit };
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
+}
