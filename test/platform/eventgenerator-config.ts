@@ -8,7 +8,9 @@ import { standardAccounts, type Platform } from './platform.js';
 export type Transport = 'rest' | 'grpc';
 
 export interface EventgeneratorConfigOptions {
-  readonly platform: Pick<Platform, 'urls' | 'logCacheGrpc' | 'ca' | 'issueCertificate'>;
+  /** Its gRPC address is needed for the transport `grpc` only. */
+  readonly platform: Pick<Platform, 'urls' | 'ca' | 'issueCertificate'> &
+    Partial<Pick<Platform, 'logCacheGrpc'>>;
   readonly policyDbUrl: string;
   /** Default: the same database. */
   readonly appMetricsDbUrl?: string;

@@ -102,6 +102,6 @@ export class Fleet {
       member.network?.resume();
     }
     await Promise.all(this.living.map((member) => this.terminate(member)));
-    await Promise.all(this.#members.map(({ network }) => network?.close()));
+    await Promise.all(this.#members.map(async ({ network }) => network?.close()));
   }
 }

@@ -6,7 +6,7 @@ import { guidOf, hashText, mix } from '../../platform/deterministic.js';
  */
 
 /** Diego's report interval, in microseconds like all times here: log-cache's resolution. */
-export const tickUs = 15_000_000;
+const tickUs = 15_000_000;
 
 /** The i-th app of a benchmark. */
 export function appGuid(i: number): string {
@@ -27,7 +27,7 @@ export function preparedApp(guid: string, instances: number, breachesFromUs = In
 }
 
 /** Offset of an instance's ticks; instances live on different cells, whose tickers are not synchronised. */
-export function phaseUs({ seed }: Pick<PreparedApp, 'seed'>, instance: number): number {
+function phaseUs({ seed }: Pick<PreparedApp, 'seed'>, instance: number): number {
   return mix(seed, instance) % tickUs;
 }
 

@@ -67,7 +67,7 @@ export async function withScene<T>(
     releases.push(() => platform.stop());
     const folder = await mkdtemp(join(tmpdir(), 'eventgenerator-bench-'));
     releases.push(() => rm(folder, { recursive: true, force: true }));
-    const parts = { ...platform, logCacheGrpc: '', issueCertificate: async () => platform.certificate };
+    const parts = { ...platform, issueCertificate: async () => platform.certificate };
     const config = await writeEventgeneratorConfig(join(folder, 'eventgenerator.yml'), {
       ...shipped,
       ...options.config,
