@@ -92,13 +92,15 @@ function options() {
   }
 }
 
-/** What is in the folder is deleted: it must be one that was made here. */
+/** What is in the folder is deleted: it must hold nothing but what is made here. */
 async function refuseForeignFolder(folder) {
+  const ours = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json'];
   const names = await readdir(folder).catch((error) => {
     if (error.code === 'ENOENT') return [];
     throw new PackagingError(`${folder} cannot be used: ${error.message}`);
   });
-  if (names.length > 0 && !(names.includes('package-lock.json') && !names.includes('src'))) {
+  const isOurs = names.every((name) => ours.includes(name)) && names.includes('dist');
+  if (names.length > 0 && !isOurs) {
     throw new PackagingError(
       `${folder} holds something else: name an empty folder, or one that does not exist, with --out`,
     );
@@ -127,9 +129,9 @@ function pushedLock(lock, manifest, pushed) {
     );
   }
   const lockedDependencies = lock.packages['']?.dependencies ?? {};
-  const changed = Object.entries({ ...lockedDependencies, ...manifest.dependencies })
-    .map(([name]) => name)
-    .filter((name) => lockedDependencies[name] !== manifest.dependencies[name]);
+  const changed = Object.keys({ ...lockedDependencies, ...manifest.dependencies }).filter(
+    (name) => lockedDependencies[name] !== manifest.dependencies[name],
+  );
   if (changed.length > 0) {
     throw new PackagingError(
       `package-lock.json does not fit package.json (${changed.join(', ')}): run \`npm install\``,
