@@ -1,11 +1,13 @@
 import type { DemoState } from './app-state.js';
-import { cut, toned, type Look } from './look.js';
-import { renderTable } from './table.js';
+import { cut, toned, wrap, type Look } from './look.js';
+import { renderTable, tellsStories } from './table.js';
 import { scalingText, sinceStart, times, whyText } from './texts.js';
 
 /** Wider lines are hard to follow with the eyes. */
 const maxColumns = 132;
 const maxNews = 8;
+/** Rows that must be left for news before the apps' stories get some. */
+const rowsForNews = 4;
 
 export interface ScreenSize {
   readonly columns: number;
@@ -18,14 +20,11 @@ export function renderScreen(state: DemoState, size: ScreenSize, look: Look): st
   const lines = header(state, columns, look);
   if (state.apps.length > 0) {
     lines.push('', ...renderTable(state, columns, look), '', ...explanation(state, columns, look));
+    const stories = tellsStories(columns) ? [] : storyLines(state, columns, look);
+    if (lines.length + stories.length + rowsForNews <= size.rows) lines.push(...stories);
   }
   const room = Math.min(maxNews, size.rows - lines.length - 1);
-  const news = room > 0 ? state.scalings.slice(-room) : [];
-  if (news.length > 0) lines.push('');
-  for (const scaling of news) {
-    const when = sinceStart(state, scaling.atMs).padStart(7);
-    lines.push(cut(look, `${when}  ${scalingText(scaling, look)}, ${whyText(scaling)}`, columns));
-  }
+  if (room > 0 && state.scalings.length > 0) lines.push('', ...newsLines(state, room, columns, look));
   return lines.slice(0, Math.max(1, size.rows));
 }
 
@@ -51,9 +50,25 @@ function explanation(state: DemoState, columns: number, look: Look): string[] {
   const soFar = `So far apps were scaled out ${times(scaledOut)}, in ${times(scaledIn)}.`;
   const goal = timeoutSecs === undefined ? '' : ' The demo ends after one of each.';
   return [
-    toned(look, 'quiet', cut(look, rules, columns)),
-    toned(look, scaledOut + scaledIn > 0 ? 'good' : 'quiet', cut(look, soFar + goal, columns)),
+    ...wrap(rules, columns).map((line) => toned(look, 'quiet', line)),
+    ...wrap(soFar + goal, columns).map((line) =>
+      toned(look, scaledOut + scaledIn > 0 ? 'good' : 'quiet', line),
+    ),
   ];
+}
+
+/** What is behind the apps' names, where the table has no room for it. */
+function storyLines({ apps }: DemoState, columns: number, look: Look): string[] {
+  const stories = apps.map(({ actor }) => `${actor.name}: ${actor.plot}.`).join(' ');
+  return ['', ...wrap(stories, columns).map((line) => toned(look, 'quiet', line))];
+}
+
+/** The newest scalings, the last one at the end. */
+function newsLines(state: DemoState, count: number, columns: number, look: Look): string[] {
+  return state.scalings.slice(-count).map((scaling) => {
+    const when = sinceStart(state, scaling.atMs).padStart(7);
+    return cut(look, `${when}  ${scalingText(scaling, look)}, ${whyText(scaling)}`, columns);
+  });
 }
 
 /** The time of day where the viewer is. */

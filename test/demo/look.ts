@@ -37,6 +37,20 @@ export function cut(look: Pick<Look, 'unicode'>, text: string, width: number): s
   return width <= 0 ? '' : text.slice(0, width - 1) + mark;
 }
 
+/** As few lines of at most this many characters as the words need. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = '';
+    }
+    line += (line === '' ? '' : ' ') + word;
+  }
+  return [...lines, line];
+}
+
 export function arrow({ unicode }: Pick<Look, 'unicode'>): string {
   return unicode ? '→' : '->';
 }

@@ -69,7 +69,7 @@ the apps; and ends by itself when one app was scaled out and one in. Ctrl-C ends
 
   --json                     prints nothing but one JSON line at the end; use it with npm run --silent:
                              {"ok":true,"scaled_out":1,"scaled_in":1,"seconds":16.2,"apps":[...]}
-  --keep                     goes on until Ctrl-C, whatever happened; the apps' stories begin anew every minute
+  --keep                     goes on until Ctrl-C, whatever happened; the apps' stories begin anew when they are told
   --timeout SECONDS          without --keep: when to give up (default ${timeout.value})
   --breach-duration SECONDS  how long a limit must be breached before an app is scaled, from ${breachDuration.min} to ${breachDuration.max}
                              (default ${breachDuration.value}); the apps' stories go at the same pace

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Releasers } from '../../src/releasers.js';
 import { writeEventgeneratorConfig, type WrittenConfig } from '../platform/eventgenerator-config.js';
 import { startPlatform, type Platform } from '../platform/platform.js';
-import { openPolicyDatabase } from '../platform/policy-database.js';
+import { openPolicyDatabase, type PolicyDatabase } from '../platform/policy-database.js';
 import { openAppMetricsApi, type AppMetricsApi } from './app-metrics-api.js';
 import type { Part } from './cast.js';
 import { startEventgenerator, type EventgeneratorProcess } from './eventgenerator-process.js';
@@ -32,8 +32,10 @@ export async function setUp({ cast, stage, releasers, over }: SettingOptions): P
     stage.activity = activity;
   };
 
-  next(process.env['DATABASE_URL'] ? 'Creating a database on DATABASE_URL' : 'Starting PostgreSQL');
-  const database = await openPolicyDatabase(cast.map(({ actor, policy }) => [actor.guid, policy]));
+  next(
+    process.env['DATABASE_URL'] ? 'Creating a database on the server of DATABASE_URL' : 'Starting PostgreSQL',
+  );
+  const database = await openDatabase(cast);
   releasers.add('PostgreSQL', () => database.close());
 
   next('Starting a miniature Cloud Foundry: UAA, log-cache, scaling engine');
@@ -48,6 +50,19 @@ export async function setUp({ cast, stage, releasers, over }: SettingOptions): P
   releasers.add('eventgenerator', () => eventgenerator.stop());
   releasers.add('API client', () => api.close());
   return { platform, eventgenerator };
+}
+
+async function openDatabase(cast: readonly Part[]): Promise<PolicyDatabase> {
+  try {
+    return await openPolicyDatabase(cast.map(({ actor, policy }) => [actor.guid, policy]));
+  } catch (cause) {
+    if (!process.env['DATABASE_URL']) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `no database could be created on the server of DATABASE_URL: ${reason} (without DATABASE_URL the demo starts a PostgreSQL itself)`,
+      { cause },
+    );
+  }
 }
 
 async function writeConfig(

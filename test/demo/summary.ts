@@ -26,7 +26,7 @@ export function summaryLines(result: DemoResult, keep: boolean, look: Look): str
     lines.push(...leftLines(state));
   }
   for (const problem of stopProblems) lines.push(toned(look, 'bad', `When stopping: ${problem}`));
-  if (isSuccess(result)) {
+  if (isSuccess(result) && !keep) {
     lines.push(
       '',
       'All of it was real: the eventgenerator as operators run it, TLS, PostgreSQL.',

@@ -12,11 +12,18 @@ interface Column {
 }
 
 const plotWidth = 32;
+/** From here on there is room for the stories, and bars enough. */
+const columnsWithStories = 112;
 const decisionWidth = 20;
 const minBars = 6;
 const maxBars = 40;
 /** For so long a scaling is news, ms. */
 const newsMs = 4000;
+
+/** Whether a table this wide has a column for the apps' stories. */
+export function tellsStories(columns: number): boolean {
+  return columns >= columnsWithStories;
+}
 
 /** One line per app under a line of titles, none wider than the terminal. */
 export function renderTable(state: DemoState, columns: number, look: Look): string[] {
@@ -36,9 +43,8 @@ function columnsWithin(total: number, state: DemoState, look: Look): Column[] {
   for (const optional of [limits, metric, instances]) {
     if (widthOf(chosen) + decisionWidth > total) chosen = chosen.filter((column) => column !== optional);
   }
-  const roomForBars = () => total - widthOf(chosen) - decisionWidth - 1;
-  if (roomForBars() - plotWidth - 1 > 2 * minBars) chosen.splice(1, 0, plot);
-  const bars = Math.min(maxBars, roomForBars());
+  if (tellsStories(total)) chosen.splice(1, 0, plot);
+  const bars = Math.min(maxBars, total - widthOf(chosen) - decisionWidth - 1);
   if (bars >= minBars) chosen.push(barsColumn(bars, look));
   return [
     ...chosen,
