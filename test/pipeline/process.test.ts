@@ -59,6 +59,7 @@ afterEach(async () => {
   killProcesses();
   platform.faults.clear();
   proxy.resume();
+  proxy.cut(); // or PostgreSQL would keep for long what it did for those who fell silent
   await database.pool.query('delete from app_metric');
 });
 afterAll(async () => {
