@@ -104,8 +104,8 @@ export function createRounds(options: RoundOptions): Rounds {
       posting.add(post);
     } else if (decision.outcome === 'not-fired') {
       hurry(policy, atNs);
-    } else if (decision.rule && decision.untilMs !== undefined) {
-      // A rule fires and may be posted soon: it should not have to wait for the next regular turn.
+    } else if (decision.untilMs !== undefined) {
+      // What holds the app back is over soon: it should not have to wait for its next regular turn.
       runSoon(policy.appId, decision.untilMs);
     }
   }

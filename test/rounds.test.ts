@@ -168,7 +168,7 @@ test('the next round falls on the moment at which the breach duration ends', asy
   expect(state.soon.at(-1)).toBe(3001);
 });
 
-test('a rule that fires and is held back shortly is looked at again at that time', async () => {
+test('an app that is held back shortly is looked at again at that time', async () => {
   const { clock, state, rounds } = harness();
   state.decision = { outcome: 'held', reason: 'breaker-open', rule, untilMs: clock.now() + 2000 };
   await rounds.run('app');
@@ -176,7 +176,9 @@ test('a rule that fires and is held back shortly is looked at again at that time
   await rounds.run('app');
   state.decision = { outcome: 'held', reason: 'cooling-down', untilMs: clock.now() + 10 };
   await rounds.run('app');
-  expect(state.soon).toEqual([2000]);
+  state.decision = { outcome: 'held', reason: 'lease-lost', rule };
+  await rounds.run('app');
+  expect(state.soon).toEqual([2000, 10]);
 });
 
 test('an app is reconsidered as of its newest app metrics, while they are not older than an interval', async () => {

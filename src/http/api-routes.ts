@@ -64,5 +64,5 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesDeps): RouteModul
 }
 
 function describe({ appId, metricType, startNs, endNs, order }: HistoryQuery) {
-  return { app: appId, metric_type: metricType, start: startNs, end: endNs, order };
+  return { appId, metricType, startNs, endNs, order };
 }

@@ -78,8 +78,8 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
       outcome = await store.claim({ appId, direction, claimId, intervalMs });
     } catch (error) {
       // The first of a series says why, the metric how many there are.
-      if (isComplaining) logger.debug('claim-failed', { app_id: appId, error: String(error) });
-      else logger.error('claim-failed', error, { app_id: appId });
+      if (isComplaining) logger.debug('claim-failed', { appId, error: String(error) });
+      else logger.error('claim-failed', error, { appId });
       isComplaining = true;
       return isRefusal(error) ? 'impossible' : 'no-answer';
     }
@@ -114,7 +114,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     if (second === 'no-answer' || !ownership.mayPost()) return counted('undecided', leaseLost);
     unanswered.delete(appId);
     logger.error('posted-without-claim', new Error('the database renews leases but cannot make claims'), {
-      app_id: appId,
+      appId,
       remedy: 'create the table eventgenerator_trigger and let this user select, insert, update and delete',
     });
     return counted('skipped', { granted: true });
@@ -149,7 +149,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
         await store.settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs });
       } catch (error) {
         metrics.claimAnswersLost.inc();
-        logger.debug('settle-failed', { app_id: appId, error: String(error) });
+        logger.debug('settle-failed', { appId, error: String(error) });
       }
     },
 

@@ -85,7 +85,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     const now = clock.monotonic();
     metrics.leaseAgeSeconds.set(next.leaseId === null ? -1 : (now - next.renewedMs) / 1000);
     if (next.state !== before.state) {
-      logger.info(next.state, { lease_id: next.leaseId, was: before.state });
+      logger.info(next.state, { leaseId: next.leaseId, was: before.state });
     }
     if (!isSameView(before.view, next.view)) {
       const old = before.view?.members ?? [];
@@ -149,7 +149,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       metrics.leaseRenewals.inc({ result: 'failed' });
       // The first of a series says why; the state that follows from the series is logged by itself.
       if (failing) logger.debug('renewal-failed', { error: String(error) });
-      else logger.error('renewal-failed', error, { lease_id: lease.leaseId });
+      else logger.error('renewal-failed', error, { leaseId: lease.leaseId });
       failing = true;
       become(leaseFailed(lease, { startedMs, endedMs: clock.monotonic() }));
     }

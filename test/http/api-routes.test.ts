@@ -141,7 +141,7 @@ describe('histories', () => {
     expect(answer.body).toBe(
       '{"code":"Internal-Server-Error","message":"Error getting aggregated metric histories"}',
     );
-    expect(logger.lines).toMatchObject([{ event: 'history-failed', data: { app: 'app-1' } }]);
+    expect(logger.lines).toMatchObject([{ event: 'history-failed', data: { appId: 'app-1' } }]);
   });
 
   test('a reader that throws at once is a 500 as well', async () => {
