@@ -1,6 +1,6 @@
 import { secsToNs } from '../clock.js';
 import type { Series } from '../history/ring.js';
-import { operators, type Operator, type ScalingRule } from '../policy/policy.js';
+import { breachDurationSecs, operators, type Operator, type ScalingRule } from '../policy/policy.js';
 import type { NotFiredReason } from './decision.js';
 
 /** The configuration that rules are judged by. */
@@ -16,11 +16,6 @@ export interface BreachTerms {
   readonly breachDurationNs: bigint;
   /** Expected distance of two app metrics. */
   readonly intervalNs: bigint;
-}
-
-/** A rule's own breach duration in seconds, taken as it is, else the default. */
-export function breachDurationSecs(rule: ScalingRule, defaultSecs: number): number {
-  return rule.breachDurationSecs > 0 ? rule.breachDurationSecs : defaultSecs;
 }
 
 export function breachTerms(rule: ScalingRule, settings: EvaluationSettings): BreachTerms {

@@ -1,7 +1,13 @@
 import type { Series } from '../history/ring.js';
-import { directionOf, type AppPolicy, type Direction, type ScalingRule } from '../policy/policy.js';
+import {
+  breachDurationSecs,
+  directionOf,
+  type AppPolicy,
+  type Direction,
+  type ScalingRule,
+} from '../policy/policy.js';
 import type { Trigger } from '../scaling-engine/trigger.js';
-import { breachDurationSecs, breachTerms, judge, type EvaluationSettings } from './breach-rule.js';
+import { breachTerms, judge, type EvaluationSettings } from './breach-rule.js';
 import type { Decision, HeldReason, RuleVerdict } from './decision.js';
 
 /** The histories that rules are judged by. */

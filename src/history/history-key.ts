@@ -1,5 +1,4 @@
-import { breachDurationSecs, type EvaluationSettings } from '../evaluation/breach-rule.js';
-import type { AppPolicy } from '../policy/policy.js';
+import { breachDurationSecs, type AppPolicy } from '../policy/policy.js';
 import { ringCapacity } from './history.js';
 
 /** One history that an app's rules need, and how far back they look. */
@@ -11,12 +10,13 @@ export interface HistoryKey {
   readonly reachSecs: number;
 }
 
+export interface HistorySettings {
+  readonly defaultBreachDurationSecs: number;
+  readonly collectionIntervalMs: number;
+}
+
 /** One key per metric type of the policy's rules, each for its longest rule. */
-export function historyKeys(
-  policy: AppPolicy,
-  settings: EvaluationSettings,
-  cacheSize: number,
-): HistoryKey[] {
+export function historyKeys(policy: AppPolicy, settings: HistorySettings, cacheSize: number): HistoryKey[] {
   const longest = new Map<string, number>();
   for (const rule of policy.rules) {
     const secs = breachDurationSecs(rule, settings.defaultBreachDurationSecs);

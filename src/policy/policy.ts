@@ -31,5 +31,10 @@ export function directionOf(rule: Pick<ScalingRule, 'adjustment'>): Direction {
   return rule.adjustment.trimStart().startsWith('-') ? 'in' : 'out';
 }
 
+/** A rule's own breach duration in seconds, taken as it is, else the default. */
+export function breachDurationSecs(rule: ScalingRule, defaultSecs: number): number {
+  return rule.breachDurationSecs > 0 ? rule.breachDurationSecs : defaultSecs;
+}
+
 /** The policies in force: replaced as a whole, never changed in place. Key: app id. */
 export type PolicySnapshot = ReadonlyMap<string, AppPolicy>;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  breachDurationSecs,
   breachTerms,
   earliestFiringTime,
   judge,
   type BreachTerms,
 } from '../../src/evaluation/breach-rule.js';
+import { breachDurationSecs } from '../../src/policy/policy.js';
 import { Ring } from '../../src/history/ring.js';
 import { atNs, outRule, seriesOf, settings, steady, type Ages } from './examples.js';
 
