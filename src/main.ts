@@ -14,9 +14,9 @@ import { createLogger } from './observability/pino-logger.js';
 import { onStopSignal } from './signals.js';
 
 /** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
-const stopDeadlineMs = 7_500;
+const stopDeadlineMs = 7_000;
 /** For the last log lines; whoever does not read them must not keep the process alive. */
-const logsDeadlineMs = 400;
+const logsDeadlineMs = 900;
 
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
@@ -41,7 +41,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   const logger = createLogger({ level: config.logging.level });
   const surroundings = systemSurroundings(logger);
   const exit = async (code: number): Promise<never> => {
-    await endsWithin(systemClock, logsDeadlineMs, logger.flush());
+    await endsWithin(systemClock, logsDeadlineMs, logger.close());
     // What is left of the log would be written now, and waited for without end where nobody reads it.
     process.removeAllListeners('exit');
     process.exit(code);

@@ -18,12 +18,16 @@ export interface LoggerOptions {
 }
 
 export interface RootLogger extends Logger {
-  /** Resolves when the lines logged so far have left, which is never where nobody reads them. Does not reject. */
-  flush(): Promise<void>;
+  /**
+   * Logs nothing more, and resolves when the lines logged so far have left, which is never where nobody reads them.
+   * Does not reject.
+   */
+  close(): Promise<void>;
 }
 
 /** Logs one JSON object a line in the format of Cloud Foundry's Go components. No call throws. */
 export function createLogger({ level, destination, clock = systemClock }: LoggerOptions): RootLogger {
+  const output = destination ? { stream: destination, close: () => Promise.resolve() } : standardOutput();
   const sink = pino(
     {
       level,
@@ -32,7 +36,7 @@ export function createLogger({ level, destination, clock = systemClock }: Logger
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: timestampFirst },
     },
-    destination ?? standardOutput(),
+    output.stream,
   );
 
   const write = (severity: 'debug' | 'info' | 'error', message: string, data: () => LogData) => {
@@ -53,17 +57,22 @@ export function createLogger({ level, destination, clock = systemClock }: Logger
     error: (event, error, data = {}) => write('error', `${path}.${event}`, () => withError(error, data)),
     child: (component) => at(`${path}.${component}`),
   });
-  return { ...at(source), flush: () => new Promise((resolve) => sink.flush(() => resolve())) };
+  return { ...at(source), close: () => output.close() };
 }
 
 /**
  * Written from a thread of its own, so that a reader which stalls stops nothing here, and flushed when the process
  * exits. Nothing is left to do when standard output fails: whatever would tell is gone.
  */
-function standardOutput(): DestinationStream {
-  const output = pino.destination({ fd: 1, sync: false, maxLength: maxBufferedBytes });
-  output.on('error', () => {});
-  return output;
+function standardOutput(): { stream: DestinationStream; close: () => Promise<void> } {
+  const stream = pino.destination({ fd: 1, sync: false, maxLength: maxBufferedBytes });
+  stream.on('error', () => {});
+  const close = () =>
+    new Promise<void>((resolve) => {
+      stream.once('close', () => resolve());
+      stream.end();
+    });
+  return { stream, close };
 }
 
 /** RFC 3339 with nanoseconds, as wide as Go's. */

@@ -140,3 +140,15 @@ test('a closed standard output does not end the process', async () => {
   );
   expect(stderr).toBe('still alive');
 });
+
+test('closing waits for the last lines, so that nothing has to be waited for at the exit', async () => {
+  const { stdout } = await runScript(
+    `const logger = createLogger({ level: 'info' });
+     for (let i = 0; i < 5000; i++) logger.info('line', { i, text: 'x'.repeat(100) });
+     await logger.close();
+     process.removeAllListeners('exit');
+     process.exit(0);`,
+    'node --input-type=module -e "$SCRIPT"',
+  );
+  expect(stdout.trimEnd().split('\n')).toHaveLength(5000);
+});
