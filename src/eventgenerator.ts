@@ -187,7 +187,9 @@ export async function startEventgenerator(
     });
 
     writer.start();
-    poller.onSnapshot((policies) => workload.use(policies));
+    poller.onSnapshot((policies, { added, changed, removed }) =>
+      workload.use(policies, [...added, ...changed, ...removed]),
+    );
     ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
     poller.start();
     parts.start();

@@ -2,7 +2,6 @@ import type { EvaluationSettings } from './evaluation/breach-rule.js';
 import { historyKeys, type HistoryKey } from './history/history-key.js';
 import type { Logger } from './observability/logger.js';
 import type { Metrics } from './observability/metrics.js';
-import { movedApps, ownedPolicies } from './ownership/owned-apps.js';
 import type { Ownership } from './ownership/ownership.js';
 import type { AppPolicy, PolicySnapshot } from './policy/policy.js';
 
@@ -14,7 +13,10 @@ export interface WorkloadOptions {
   readonly metrics: Pick<Metrics, 'appsOwned' | 'appsMoved'>;
   readonly logger: Logger;
   readonly schedule: { setApps(appIds: ReadonlySet<string>): void };
-  readonly history: { retain(wanted: ReadonlyMap<string, ReadonlySet<string>>): void };
+  readonly history: {
+    retain(appId: string, metricTypes: ReadonlySet<string>): void;
+    forget(appId: string): void;
+  };
   readonly evaluator: { forget(appId: string): void; policyChanged(app: AppPolicy): void };
   readonly takeover: { begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void };
   /** Called after apps were let go: what was collected of them is wanted by their new owners. */
@@ -24,54 +26,73 @@ export interface WorkloadOptions {
 /** The apps that this process works on: those with scaling rules that it owns. */
 export interface Workload {
   policyOf(appId: string): AppPolicy | undefined;
-  /** Puts new policies in force. */
-  use(policies: PolicySnapshot): void;
+  /** Puts new policies in force. `changed`: the apps whose policies came, went or changed; default: any may have. */
+  use(policies: PolicySnapshot, changed?: Iterable<string>): void;
   readonly size: number;
 }
 
 /**
  * Follows policies and ownership, and tells the parts that keep something per app what came and what went.
- * What nobody works on any more is forgotten everywhere, so memory follows the policies in force.
+ * What nobody works on any more is forgotten everywhere, so memory follows the policies in force. Only what changed is
+ * touched: with tens of thousands of apps anything else would keep the main thread for a tenth of a second and more.
  */
 export function createWorkload(options: WorkloadOptions): Workload {
   const { ownership, settings, metrics, schedule, history, evaluator, takeover } = options;
   let policies: PolicySnapshot = new Map();
-  let owned = new Map<string, AppPolicy>();
+  const owned = new Map<string, AppPolicy>();
 
-  function update(cause: 'policies' | 'members'): void {
-    const before = owned;
-    owned = ownedPolicies(policies, ownership);
-    const wanted = new Map<string, ReadonlySet<string>>();
-    const added = new Map<string, readonly HistoryKey[]>();
-    for (const [appId, policy] of owned) {
-      const known = before.get(appId);
-      const appKeys = historyKeys(policy, settings, options.cacheSizePerApp);
-      wanted.set(appId, new Set(appKeys.map((key) => key.metricType)));
-      if (known === policy) continue;
-      if (known) evaluator.policyChanged(policy);
-      added.set(appId, appKeys);
-    }
-    const { gained, lost } = movedApps(before, owned);
-    for (const appId of lost) evaluator.forget(appId);
-    if (lost.length > 0) options.saveNow();
-    if (cause === 'members' && gained.length + lost.length > 0) {
-      metrics.appsMoved.inc({ direction: 'gained' }, gained.length);
-      metrics.appsMoved.inc({ direction: 'lost' }, lost.length);
-      options.logger.info('apps-moved', { gained: gained.length, lost: lost.length, owned: owned.size });
-    }
-    history.retain(wanted);
-    metrics.appsOwned.set(owned.size);
-    takeover.begin(added);
-    schedule.setApps(new Set(owned.keys()));
+  /** The app's policy if the app is ours and has something to evaluate. */
+  function policyToWorkOn(appId: string): AppPolicy | undefined {
+    const policy = policies.get(appId);
+    return policy && policy.rules.length > 0 && ownership.owns(appId) ? policy : undefined;
   }
 
-  ownership.onChange(() => update('members'));
+  function update(cause: 'policies' | 'members', appIds: Iterable<string>): void {
+    const added = new Map<string, readonly HistoryKey[]>();
+    let gained = 0;
+    let lost = 0;
+    for (const appId of appIds) {
+      const known = owned.get(appId);
+      const policy = policyToWorkOn(appId);
+      if (policy === known) continue;
+      if (!policy) {
+        lost++;
+        letGo(appId);
+        continue;
+      }
+      owned.set(appId, policy);
+      const keys = historyKeys(policy, settings, options.cacheSizePerApp);
+      added.set(appId, keys);
+      if (!known) gained++;
+      else {
+        evaluator.policyChanged(policy);
+        history.retain(appId, new Set(keys.map(({ metricType }) => metricType)));
+      }
+    }
+    if (lost > 0) options.saveNow();
+    if (cause === 'members' && gained + lost > 0) {
+      metrics.appsMoved.inc({ direction: 'gained' }, gained);
+      metrics.appsMoved.inc({ direction: 'lost' }, lost);
+      options.logger.info('apps-moved', { gained, lost, owned: owned.size });
+    }
+    metrics.appsOwned.set(owned.size);
+    takeover.begin(added);
+    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()));
+  }
+
+  function letGo(appId: string): void {
+    owned.delete(appId);
+    evaluator.forget(appId);
+    history.forget(appId);
+  }
+
+  ownership.onChange(() => update('members', policies.keys()));
 
   return {
     policyOf: (appId) => owned.get(appId),
-    use(snapshot) {
+    use(snapshot, changed) {
       policies = snapshot;
-      update('policies');
+      update('policies', changed ?? new Set([...owned.keys(), ...snapshot.keys()]));
     },
     get size() {
       return owned.size;

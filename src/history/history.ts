@@ -72,15 +72,14 @@ export class History {
     return query.order === 'DESC' ? found : found.reverse();
   }
 
-  /** Drops every history but these: app id to its rules' metric types. */
-  retain(wanted: ReadonlyMap<string, ReadonlySet<string>>): void {
-    for (const [appId, rings] of this.#apps) {
-      const types = wanted.get(appId);
-      for (const metricType of rings.keys()) {
-        if (!types?.has(metricType) && rings.delete(metricType)) this.#rings--;
-      }
-      if (rings.size === 0) this.#apps.delete(appId);
+  /** Drops every history of one app but those of these metric types. */
+  retain(appId: string, metricTypes: ReadonlySet<string>): void {
+    const rings = this.#apps.get(appId);
+    if (!rings) return;
+    for (const metricType of rings.keys()) {
+      if (!metricTypes.has(metricType) && rings.delete(metricType)) this.#rings--;
     }
+    if (rings.size === 0) this.#apps.delete(appId);
     this.#metrics.historyRings.set(this.#rings);
   }
 
