@@ -1,4 +1,5 @@
 import type { AppMetric } from './app-metric.js';
+import { blockSize, cellsPerPoint, noSlab, type BlockSlab, type PointMemory } from './point-memory.js';
 
 /** A history as rules read it: by age, 0 is the newest point, `size - 1` the oldest. */
 export interface Series {
@@ -11,16 +12,16 @@ export interface Series {
   valueAt(age: number): bigint | null;
 }
 
-/** Room is added in steps of this many points, so that a ring never holds more than 7 empty cells. */
-const GROWTH_POINTS = 8;
-
 /**
  * The newest app metrics of one app and metric type, 16 bytes a point: the timestamp and the value as int64.
  * *No data* is told by the timestamp's sign (its bitwise complement is stored), so that every int64 stays a value.
  */
 export class Ring implements Series {
-  #cells = new BigInt64Array(0);
-  /** Index of the oldest point, counted in points. */
+  readonly #memory: PointMemory;
+  /** Where the points are: a block of this slab, from this cell on. */
+  #slab: BlockSlab = noSlab;
+  #block = 0;
+  /** Index of the oldest point in the block, counted in points. */
   #start = 0;
   #size = 0;
   #capacity: number;
@@ -30,8 +31,14 @@ export class Ring implements Series {
   /** At or before this time there are values of another unit than the newest. */
   #otherUnitNs = -1n;
 
-  constructor(capacity: number) {
+  constructor(
+    /** Whose points these are, within an app. */
+    readonly metricType: string,
+    capacity: number,
+    memory: PointMemory,
+  ) {
     this.#capacity = atLeastOne(capacity);
+    this.#memory = memory;
   }
 
   get size(): number {
@@ -48,7 +55,7 @@ export class Ring implements Series {
 
   /** Memory of the points, for tests and measurements. */
   get byteLength(): number {
-    return this.#cells.byteLength;
+    return this.#allocated * cellsPerPoint * BigInt64Array.BYTES_PER_ELEMENT;
   }
 
   timestampAt(age: number): bigint {
@@ -77,7 +84,7 @@ export class Ring implements Series {
       this.#start = (this.#start + 1) % this.#allocated;
       this.#size--;
     } else if (this.#size === this.#allocated) {
-      this.#rebuild(Math.min(this.#capacity, this.#size + GROWTH_POINTS), this.#size);
+      this.#rebuild(this.#size + 1, this.#size);
     }
     this.#size++;
     this.#write(0, timestampNs, value);
@@ -114,6 +121,13 @@ export class Ring implements Series {
     this.#rebuild(kept, kept);
   }
 
+  /** Gives the memory back. The ring is empty then. */
+  release(): void {
+    this.#slab.giveBack(this.#block);
+    this.#slab = noSlab;
+    this.#start = this.#size = 0;
+  }
+
   /**
    * Whether the ring has every app metric from startNs on that the database may have, all values in one unit.
    * Seeded points do not count: the previous owner's last rows may have been written after they were read.
@@ -130,36 +144,39 @@ export class Ring implements Series {
   }
 
   get #allocated(): number {
-    return this.#cells.length / 2;
+    return this.#slab.blockPoints;
   }
 
-  /** Cells for `points` points: `room` free ones at the old end, then the newest `kept` of the present ones. */
+  /** A block for `points` points: `room` free ones at the old end, then the newest `kept` of the present ones. */
   #rebuild(points: number, kept: number, room = 0): void {
-    const cells = new BigInt64Array(2 * points);
+    const slab = this.#memory.slabFor(blockSize(points, this.#capacity));
+    const block = slab.take();
     for (let age = 0; age < kept; age++) {
-      const at = 2 * (room + kept - 1 - age);
-      cells[at] = this.#cellOf(age, 0);
-      cells[at + 1] = this.#cellOf(age, 1);
+      const at = block + cellsPerPoint * (room + kept - 1 - age);
+      slab.cells[at] = this.#cellOf(age, 0);
+      slab.cells[at + 1] = this.#cellOf(age, 1);
     }
-    this.#cells = cells;
+    this.#slab.giveBack(this.#block);
+    this.#slab = slab;
+    this.#block = block;
     this.#start = 0;
     this.#size = room + kept;
   }
 
   #indexOf(age: number): number {
-    return 2 * ((this.#start + this.#size - 1 - age) % this.#allocated);
+    return this.#block + cellsPerPoint * ((this.#start + this.#size - 1 - age) % this.#allocated);
   }
 
   #cellOf(age: number, half: 0 | 1): bigint {
-    const cell = age >= 0 && age < this.#size ? this.#cells[this.#indexOf(age) + half] : undefined;
+    const cell = age >= 0 && age < this.#size ? this.#slab.cells[this.#indexOf(age) + half] : undefined;
     if (cell === undefined) throw new RangeError(`no point of age ${age} among ${this.#size}`);
     return cell;
   }
 
   #write(age: number, timestampNs: bigint, value: bigint | null): void {
     const index = this.#indexOf(age);
-    this.#cells[index] = value === null ? ~timestampNs : timestampNs;
-    this.#cells[index + 1] = value ?? 0n;
+    this.#slab.cells[index] = value === null ? ~timestampNs : timestampNs;
+    this.#slab.cells[index + 1] = value ?? 0n;
   }
 
   #dropFrom(timestampNs: bigint): void {

@@ -7,6 +7,7 @@ import {
   type BreachTerms,
 } from '../../src/evaluation/breach-rule.js';
 import { breachDurationSecs } from '../../src/policy/policy.js';
+import { PointMemory } from '../../src/history/point-memory.js';
 import { Ring } from '../../src/history/ring.js';
 import { atNs, outRule, seriesOf, settings, steady, type Ages } from './examples.js';
 
@@ -132,7 +133,7 @@ const anyTerms = fc.record({
 });
 
 function ringOf(points: readonly Point[]): Ring {
-  const ring = new Ring(1000);
+  const ring = new Ring('cpu', 1000, new PointMemory());
   for (const [timestampNs, value] of points) ring.append(timestampNs, value, '%');
   return ring;
 }

@@ -1,5 +1,6 @@
 import { msToNs } from '../../src/clock.js';
 import { History } from '../../src/history/history.js';
+import { PointMemory } from '../../src/history/point-memory.js';
 import { Ring, type Series } from '../../src/history/ring.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
@@ -29,7 +30,7 @@ export type Ages = Readonly<Record<number, bigint | null>>;
 export const atNs = msToNs(1_700_000_000_000);
 
 export function seriesOf(ages: Ages): Series {
-  const ring = new Ring(1000);
+  const ring = new Ring('cpu', 1000, new PointMemory());
   for (const [secs, value] of oldestFirst(ages)) ring.append(atNs - msToNs(secs * 1000), value, '%');
   return ring;
 }
