@@ -56,7 +56,8 @@ export function decide(
     if (hold) return heldBy([hold, ...more], rule);
     return { outcome: 'fired', rule, trigger: triggerOf(policy.appId, rule, series?.unit ?? '', settings) };
   }
-  return { outcome: 'not-fired', verdicts };
+  // A copy has no room to grow: it is kept for every app.
+  return { outcome: 'not-fired', verdicts: [...verdicts] };
 }
 
 /** Held for the first reason, until the last of all known times. */

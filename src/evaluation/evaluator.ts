@@ -57,7 +57,8 @@ export class Evaluator {
     const record = this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
     const decision = decide(app, history, atNs, this.#gateOf(app.appId), settings);
-    record.lastDecision = decision;
+    // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every round.
+    if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
     logger.debug('evaluated', { appId: app.appId, ...factsOf(decision) });
     return decision;
@@ -188,6 +189,17 @@ export class Evaluator {
       this.#deps.logger.error('unknown-operator', error, { appId: app.appId, metricType });
     }
   }
+}
+
+function isSame(before: Decision | null, now: Decision): boolean {
+  if (before?.outcome !== 'not-fired' || now.outcome !== 'not-fired') return false;
+  return (
+    before.verdicts.length === now.verdicts.length &&
+    before.verdicts.every(({ rule, reason }, i) => {
+      const other = now.verdicts[i];
+      return other?.rule === rule && other.reason === reason;
+    })
+  );
 }
 
 function holdUntil(reason: HeldReason, untilMs: number | null): readonly Hold[] {

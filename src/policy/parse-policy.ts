@@ -1,5 +1,5 @@
 import { isLosslessNumber, parse } from 'lossless-json';
-import type { ScalingRule } from './policy.js';
+import { operators, type ScalingRule } from './policy.js';
 
 export type ParsedPolicy =
   | { readonly ok: true; readonly rules: readonly ScalingRule[] }
@@ -14,6 +14,15 @@ const maxMetricTypeLength = 100;
 /** A day; the policy schema allows an hour. A history must be held in memory for twice as long. */
 const maxBreachDurationSecs = 86_400;
 const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+
+/** Texts that most policies have in common: kept once, and not once for each of a hundred thousand rules. */
+const commonTexts: ReadonlyMap<string, string> = new Map(
+  [
+    ...['memoryused', 'memoryutil', 'cpu', 'cpuutil', 'disk', 'diskutil', 'throughput', 'responsetime'],
+    ...operators,
+    ...['+1', '-1', '+2', '-2', '+3', '-3'],
+  ].map((text) => [text, text]),
+);
 
 class PolicyProblem extends Error {}
 
@@ -62,7 +71,7 @@ function readRule(rule: Record<string, unknown>, path: string): ScalingRule {
     const value = rule[field];
     if (typeof value !== 'string')
       throw new PolicyProblem(`${path}${field} is ${nameOf(value)} instead of a string`);
-    return value;
+    return commonTexts.get(value) ?? value;
   };
   const metricType = text('metric_type');
   if (metricType === '' || metricType.length > maxMetricTypeLength || hasControlCharacter(metricType)) {
