@@ -1,19 +1,16 @@
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import { Agent, get as httpsGet } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { Clock } from '../clock.js';
+import type { HttpAnswer } from './answer-reader.js';
+import { HttpsConnection, type HttpsTarget, type SessionCache } from './https-connection.js';
 import { LogCacheError } from './log-cache.js';
 
-export interface HttpsAnswer {
-  readonly status: number;
-  readonly body: string;
-  readonly bytes: number;
-}
-
-/** GET requests to one server on kept-alive connections. */
+/** GET requests to one server on kept-alive connections, one for each request that is under way. */
 export interface HttpsGetter {
-  /** The deadline covers connect, headers and body. Rejects with a LogCacheError. */
-  get(path: string, headers: OutgoingHttpHeaders, timeoutMs: number): Promise<HttpsAnswer>;
+  /**
+   * `headers`: lines that each end with CR and LF. The deadline covers connect, headers and body. Rejects with a
+   * LogCacheError.
+   */
+  get(path: string, headers: string, timeoutMs: number): Promise<HttpAnswer>;
   close(): void;
 }
 
@@ -26,118 +23,106 @@ export interface HttpsGetterOptions {
   readonly clock: Clock;
 }
 
-/** Of an answer that reports an error only the beginning is of interest. */
-const maxErrorBytes = 16 * 1024;
-/** Connections per thread: as many as jobs that run in it at once. */
-const maxSockets = 100;
 /** Gorouter closes idle connections after 90 s by default; ours should be the first to go. */
-const idleSocketMs = 50_000;
-
-/** Codes that say "the connection was gone", as opposed to an answer that made no sense. */
-const brokenConnection = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
+const idleConnectionMs = 50_000;
 
 export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
-  const target = {
-    protocol: options.origin.protocol,
+  const { origin, clock } = options;
+  const target: HttpsTarget = {
     // URL keeps the brackets of an IPv6 address, the socket does not want them.
-    hostname: options.origin.hostname.replace(/^\[|\]$/g, ''),
-    port: options.origin.port || 443,
+    hostname: origin.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(origin.port || 443),
     // One context for all connections: parsing hundreds of roots costs milliseconds.
     secureContext: createSecureContext({ ca: [...options.ca] }),
     rejectUnauthorized: !options.skipSslValidation,
+    maxBodyBytes: options.maxBodyBytes,
   };
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets,
-    maxFreeSockets: maxSockets,
-    scheduling: 'lifo',
-    timeout: idleSocketMs,
-  });
+  const host = `host: ${origin.host}\r\n`;
+  const sessions: SessionCache = { session: undefined };
+  const connections = new Set<HttpsConnection>();
+  /** Longest idle first; the one used last serves next, so that the others may grow old. */
+  const idle: HttpsConnection[] = [];
   const inFlight = new Set<(error: LogCacheError) => void>();
+
+  function connect(): HttpsConnection {
+    const connection = new HttpsConnection(target, sessions, () => {
+      connections.delete(connection);
+      const at = idle.indexOf(connection);
+      if (at >= 0) idle.splice(at, 1);
+    });
+    connections.add(connection);
+    return connection;
+  }
+
+  function keep(connection: HttpsConnection): void {
+    if (!connection.free) return;
+    connection.idleSinceMs = clock.monotonic();
+    idle.push(connection);
+    closeOld();
+  }
+
+  function closeOld(): void {
+    const since = clock.monotonic() - idleConnectionMs;
+    for (let oldest = idle[0]; oldest && oldest.idleSinceMs < since; oldest = idle[0]) {
+      idle.shift();
+      oldest.destroy();
+    }
+  }
 
   return {
     get: (path, headers, timeoutMs) =>
       new Promise((resolve, reject) => {
-        let request: ClientRequest | undefined;
+        const request = `GET ${path} HTTP/1.1\r\n${host}${headers}\r\n`;
+        let connection: HttpsConnection;
         const finish = () => {
           deadline.cancel();
           inFlight.delete(fail);
         };
         const fail = (error: LogCacheError) => {
           finish();
+          connection.destroy();
           reject(error);
-          request?.destroy();
         };
-        const deadline = options.clock.setTimer(timeoutMs, () =>
+        const deadline = clock.setTimer(timeoutMs, () =>
           fail(
             new LogCacheError('timeout', `log-cache did not answer ${shown(path)} within ${timeoutMs} ms`),
           ),
         );
         inFlight.add(fail);
 
-        const send = (via: Agent | false): void => {
-          let answered = false;
-          const sent = httpsGet({ ...target, path, headers, agent: via }, (response) => {
-            answered = true;
-            receive(response, path, options.maxBodyBytes).then((answer) => {
+        const send = (via: HttpsConnection): void => {
+          connection = via;
+          const wasUsed = via.used;
+          via.send(request, {
+            answered(answer) {
               finish();
+              keep(via);
               resolve(answer);
-            }, fail);
+            },
+            failed(error, begun) {
+              // It was closed on the other side while it was idle: once more, on one that was not.
+              if (wasUsed && !begun && error.kind === 'connection') send(connect());
+              else fail(inContext(path, error));
+            },
           });
-          sent.on('error', (error: NodeJS.ErrnoException) => {
-            const staleConnection =
-              via !== false && sent.reusedSocket && !answered && brokenConnection.has(error.code ?? '');
-            // Once more only while somebody still waits: past its deadline a request must not be sent again.
-            if (staleConnection && inFlight.has(fail)) send(false);
-            else fail(connectionError(path, error));
-          });
-          request = sent;
         };
-        try {
-          send(agent);
-        } catch (error) {
-          fail(connectionError(path, error));
-        }
+        closeOld();
+        send(idle.pop() ?? connect());
       }),
 
     close() {
       for (const fail of inFlight) {
         fail(new LogCacheError('connection', 'the connection to log-cache was closed on our side'));
       }
-      agent.destroy();
+      for (const connection of connections) connection.destroy();
     },
   };
 }
 
-/** Reads the body to its end, so that the connection can be used again, or destroys the connection. */
-function receive(response: IncomingMessage, path: string, maxBodyBytes: number): Promise<HttpsAnswer> {
-  return new Promise((resolve, reject) => {
-    const status = response.statusCode ?? 0;
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const answer = () => ({ status, body: Buffer.concat(chunks).toString('utf8'), bytes });
-
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (status !== 200 && bytes > maxErrorBytes) {
-        resolve(answer());
-        response.destroy();
-      } else if (bytes > maxBodyBytes) {
-        const message = `log-cache's answer to ${shown(path)} exceeds ${maxBodyBytes} bytes`;
-        reject(new LogCacheError('bad-answer', message));
-      } else {
-        chunks.push(chunk);
-      }
-    });
-    response.on('end', () => resolve(answer()));
-    response.on('error', (error) => reject(connectionError(path, error)));
-  });
-}
-
-function connectionError(path: string, cause: unknown): LogCacheError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const reason = code === undefined || message.includes(code) ? message : `${code} ${message}`;
-  return new LogCacheError('connection', `no answer from log-cache to ${shown(path)}: ${reason}`, { cause });
+function inContext(path: string, { kind, message, cause }: LogCacheError): LogCacheError {
+  const what =
+    kind === 'connection' ? 'no answer from log-cache to' : "log-cache's answer cannot be read, to";
+  return new LogCacheError(kind, `${what} ${shown(path)}: ${message}`, { cause });
 }
 
 /** The query string is left out of messages: it changes with every request. */

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
-import { createHttpsGetter, type HttpsAnswer } from './https-get.js';
+import type { HttpAnswer } from './answer-reader.js';
+import { createHttpsGetter } from './https-get.js';
 import { type FailureKind, type LogCache, LogCacheError } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 import { parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
@@ -31,39 +32,30 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
   const { ca, skipSslValidation, maxBodyBytes = defaultMaxBodyBytes, clock = systemClock } = options;
   const getter = createHttpsGetter({ origin, ca, skipSslValidation, maxBodyBytes, clock });
 
+  const headers = new HeaderLines();
+
   const get = async (
     path: string,
-    query: URLSearchParams,
+    query: string,
     authorization: string | null,
     timeoutMs: number,
-  ): Promise<HttpsAnswer> => {
-    const headers = {
-      accept: 'application/json',
-      'user-agent': 'eventgenerator',
-      ...(authorization === null ? {} : { authorization }),
-    };
-    const answer = await getter.get(`${basePath}${path}?${query.toString()}`, headers, timeoutMs);
+  ): Promise<HttpAnswer> => {
+    const answer = await getter.get(`${basePath}${path}?${query}`, headers.for(authorization), timeoutMs);
     if (answer.status !== 200) throw statusError(path, answer);
     return answer;
   };
 
   return {
     async read({ sourceId, startNs, endNs, limit, names, authorization }) {
-      const query = new URLSearchParams({
-        start_time: startNs.toString(),
-        end_time: endNs.toString(),
-        envelope_types: 'GAUGE',
-        descending: 'true',
-        limit: String(limit),
-        name_filter: nameFilter(names),
-      });
-      const path = `/api/v1/read/${encodeSegment(sourceId)}`;
+      const filter = encode(nameFilter(names));
+      const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=GAUGE&descending=true&limit=${limit}&name_filter=${filter}`;
+      const path = `/api/v1/read/${encode(sourceId)}`;
       const { body, bytes } = await get(path, query, authorization, options.readTimeoutMs);
       return { envelopes: parseReadAnswer(body), bytes };
     },
 
     async instantQuery({ query, timeSecs, authorization }) {
-      const parameters = new URLSearchParams({ query, time: String(timeSecs) });
+      const parameters = `query=${encode(query)}&time=${timeSecs}`;
       const { body, bytes } = await get('/api/v1/query', parameters, authorization, options.queryTimeoutMs);
       return { samples: parseQueryAnswer(body), bytes };
     },
@@ -72,12 +64,31 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
   };
 }
 
+/** The headers of a request, put together once for each token. */
+class HeaderLines {
+  #authorization: string | null = null;
+  #lines = commonHeaders;
+
+  for(authorization: string | null): string {
+    if (authorization !== this.#authorization) {
+      if (authorization !== null && !/^[\t\x20-\x7e\x80-\xff]*$/.test(authorization)) {
+        throw new LogCacheError('connection', 'the token holds characters that HTTP cannot carry');
+      }
+      this.#authorization = authorization;
+      this.#lines = commonHeaders + (authorization === null ? '' : `authorization: ${authorization}\r\n`);
+    }
+    return this.#lines;
+  }
+}
+
+const commonHeaders = 'accept: application/json\r\nuser-agent: eventgenerator\r\n';
+
 /** Half a surrogate pair, which a policy's row may hold, must not throw here: Buffer replaces it. */
-function encodeSegment(text: string): string {
+function encode(text: string): string {
   return encodeURIComponent(Buffer.from(text).toString());
 }
 
-function statusError(path: string, { status, body }: HttpsAnswer): LogCacheError {
+function statusError(path: string, { status, body }: HttpAnswer): LogCacheError {
   const excerpt = body.replace(/\s+/g, ' ').trim().slice(0, 200);
   return new LogCacheError(
     kindOfStatus(status),

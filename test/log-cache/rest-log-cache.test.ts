@@ -74,6 +74,42 @@ test('traps A2-16: connections are kept and the token is sent as it is', async (
   expect(server.requests[0]?.headers.authorization).toBe('bearer secret-token');
 });
 
+test('requests at the same time have a connection each, and those serve again', async () => {
+  const logCache = open();
+  const three = () =>
+    Promise.all([logCache.read(request), logCache.read(request), logCache.instantQuery(query)]);
+  await three();
+  await three();
+  expect(server.requests).toHaveLength(6);
+  expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(3);
+  expect(server.requests[0]?.headers.host).toBe(new URL(server.url).host);
+});
+
+test('design 4.1: a connection that was idle for 50 s is closed by us before gorouter closes it', async () => {
+  const logCache = open();
+  await logCache.read(request);
+  const first = server.requests[0]?.socket;
+  await clock.advance(50_000);
+  await logCache.read(request);
+  expect(server.requests[1]?.socket).toBe(first);
+  const closed = new Promise((resolve) => first?.once('close', resolve));
+  await clock.advance(50_001);
+  await logCache.read(request);
+  expect(server.requests[2]?.socket).not.toBe(first);
+  await closed;
+});
+
+test('a connection that the server will not keep is not used again', async () => {
+  const logCache = open();
+  server.handler = (incoming, response) => {
+    response.setHeader('connection', 'close');
+    restHandler(store)(incoming, response);
+  };
+  await logCache.read(request);
+  await logCache.read(request);
+  expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(2);
+});
+
 test('a URL with a path and a trailing slash is taken as the base', async () => {
   await open({ url: `${server.url}/proxy/` }).read(request);
   expect(server.requests[0]?.url).toMatch(/^\/proxy\/api\/v1\/read\/9f0e2c1a/);
@@ -209,6 +245,8 @@ test('a server whose certificate is not trusted is a connection failure, unless 
   const failed = await errorOf(open({ ca: [other.cert] }).read(request));
   expect(failed).toMatchObject({ kind: 'connection' });
   expect(failed.message).toMatch(/UNABLE_TO_VERIFY|self.signed|unable to/i);
+  // Nobody who cannot prove who they are gets to see the token.
+  expect(server.requests).toHaveLength(0);
   expect((await open({ ca: [], skipSslValidation: true }).read(request)).envelopes).toHaveLength(1);
 });
 
