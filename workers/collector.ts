@@ -1,19 +1,20 @@
 import { workerData } from 'node:worker_threads';
-import type { CollectionJob, CollectionResult, CollectorWorkerData } from '../src/collection/job.js';
+import type { CollectorWorkerData } from '../src/collection/job.js';
+import { serveJobs, type Service } from '../src/collection/job-port.js';
 import { runJob } from '../src/collection/run-job.js';
 import { createGrpcLogCache } from '../src/log-cache/grpc-log-cache.js';
 import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
 import { createRestLogCache } from '../src/log-cache/rest-log-cache.js';
 
 /*
- * The entry of a collector thread: one job in, one result out. It runs many jobs at once, as they mostly wait.
+ * The entry of a collector thread: jobs in, results out. It runs many jobs at once, as they mostly wait.
  */
 
 const logCache = connect(workerData as CollectorWorkerData);
 
 /** piscina calls a file's default export. */
-export default function collect(job: CollectionJob): Promise<CollectionResult> {
-  return runJob(job, logCache);
+export default function collect(service: Service): Promise<never> {
+  return serveJobs(service, (job) => runJob(job, logCache));
 }
 
 /** A thread that ended over unusable certificates would say so to nobody; this way every job says it. */

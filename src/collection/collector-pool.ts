@@ -4,8 +4,9 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
-import { noCost } from './cost.js';
-import type { CollectionJob, CollectionResult, CollectorWorkerData, JobFailed } from './job.js';
+import { CollectorThread, threadFailure } from './collector-thread.js';
+import type { CollectionJob, CollectionResult, CollectorWorkerData } from './job.js';
+import type { Service } from './job-port.js';
 import { Slots } from './slots.js';
 
 /** The threads that read log-cache. */
@@ -47,43 +48,31 @@ export function threadsFor(jobs: number, processors = availableParallelism()): n
   return Math.max(1, Math.min(Math.ceil(jobs / jobsPerThread), processors - 1));
 }
 
+/**
+ * piscina starts, watches and replaces the threads. Each runs a single task, to serve a port: as a task of its own a job
+ * would cost four times as much.
+ */
 export function createCollectorPool(options: CollectorPoolOptions): CollectorPool {
-  const { threads } = options;
+  const { clock, logger } = options;
+  const count = options.threads;
   const jobTimeoutMs = options.jobTimeoutMs ?? defaultJobTimeoutMs;
-  const pool = new Piscina<CollectionJob, CollectionResult>({
+  const pool = new Piscina<Service, never>({
     filename: (options.workerFile ?? collectorFile).href,
     workerData: options.workerData,
-    minThreads: threads,
-    maxThreads: threads,
-    concurrentTasksPerWorker: jobsPerThread,
+    minThreads: count,
+    maxThreads: count,
     // Otherwise an idle thread sleeps so deeply that it does not see its connections close.
     atomics: 'disabled',
-    stricterFIFO: true,
     recordTiming: false,
-    // piscina's own balancer gives a thread to each job that has a signal.
-    loadBalancer: (_job, workers) => leastBusy(workers),
   });
-  pool.on('error', (error: unknown) => options.logger.error('collector-thread-failed', error));
+  pool.on('error', (error: unknown) => logger.error('collector-thread-failed', error));
 
-  const runNow = async (job: CollectionJob): Promise<CollectionResult> => {
-    const stuck = new AbortController();
-    // Aborting ends the thread, which a stuck thread deserves: its other jobs fail too, and a new one takes over.
-    const watchdog = options.clock.setTimer(jobTimeoutMs, () => stuck.abort());
-    try {
-      return await pool.run(job, { signal: stuck.signal });
-    } catch (error) {
-      return threadFailure(
-        stuck.signal.aborted
-          ? `the thread did not answer within ${jobTimeoutMs} ms`
-          : `the thread ended: ${(error as Error).message}`,
-      );
-    } finally {
-      watchdog.cancel();
-    }
-  };
+  const start = (service: Service, signal: AbortSignal) =>
+    pool.run(service, { signal, transferList: [service.port] });
+  const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
 
-  // Jobs wait here and not in piscina's queue: time spent waiting must not look like a thread that is stuck.
-  const slots = new Slots(threads * jobsPerThread);
+  // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
+  const slots = new Slots(count * jobsPerThread);
   const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 
@@ -92,7 +81,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
       if (slots.waiting >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
       await slots.acquire();
       try {
-        return closing ? threadFailure('the collector pool is closed') : await runNow(job);
+        return closing ? threadFailure('the collector pool is closed') : await leastBusy(threads).run(job);
       } finally {
         slots.release();
       }
@@ -112,23 +101,14 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
       return slots.waiting;
     },
 
-    close: () => (closing ??= pool.destroy()),
+    close() {
+      closing ??= pool.destroy();
+      for (const thread of threads) thread.end('the collector pool is closed');
+      return closing;
+    },
   };
 }
 
-function leastBusy<W extends { currentUsage: number; isRunningAbortableTask: boolean }>(
-  workers: readonly W[],
-): W | null {
-  let chosen: W | null = null;
-  let lowest = jobsPerThread;
-  for (const worker of workers) {
-    // A single job with a signal is reported as an infinite load.
-    const jobs = worker.isRunningAbortableTask ? 1 : worker.currentUsage;
-    if (jobs < lowest) [chosen, lowest] = [worker, jobs];
-  }
-  return chosen;
-}
-
-function threadFailure(message: string): JobFailed {
-  return { kind: 'failed', failure: 'thread', message, cost: noCost() };
+function leastBusy(threads: readonly CollectorThread[]): CollectorThread {
+  return threads.reduce((least, thread) => (thread.jobs < least.jobs ? thread : least));
 }

@@ -34,8 +34,8 @@ const maxIdBytes = 1000;
 const gatherMs = 10;
 
 interface Batch {
-  readonly asked: { appId: string; resolve: (answer: HttpAnswer) => void }[];
   readonly question: HttpQuestion;
+  readonly asked: { appId: string; resolve: (answer: HttpAnswer) => void }[];
   idBytes: number;
   readonly timer: Timer;
 }
@@ -45,21 +45,20 @@ interface Batch {
  * Cloud Controller, and both sides the work for a request.
  */
 export function createQueryBatcher(collector: Collector, clock: Clock): QueryBatcher {
-  const batches = new Map<string, Batch>();
+  /** Those that wait: one for each kind of question that is asked at the moment. */
+  const waiting: Batch[] = [];
   const alone = new AskedAlone(clock);
 
-  function open(key: string, question: HttpQuestion): Batch {
-    const timer = clock.setTimer(gatherMs, () => void send(key));
-    const batch = { asked: [], question, idBytes: 0, timer };
-    batches.set(key, batch);
+  function open(question: HttpQuestion): Batch {
+    const timer = clock.setTimer(gatherMs, () => void send(batch));
+    const batch: Batch = { question, asked: [], idBytes: 0, timer };
+    waiting.push(batch);
     return batch;
   }
 
-  async function send(key: string): Promise<void> {
-    const batch = batches.get(key);
-    if (!batch) return;
-    batches.delete(key);
+  async function send(batch: Batch): Promise<void> {
     batch.timer.cancel();
+    waiting.splice(waiting.indexOf(batch), 1);
     const { metricType, timeSecs, windowSecs } = batch.question;
     const appIds = [...new Set(batch.asked.map(({ appId }) => appId))];
     const job = { kind: 'query', metricType, timeSecs, windowSecs, appIds } as const;
@@ -85,18 +84,25 @@ export function createQueryBatcher(collector: Collector, clock: Clock): QueryBat
 
   return {
     ask(question) {
-      const { appId, metricType, timeSecs, windowSecs } = question;
+      const { appId } = question;
       if (!canShareQuery(appId) || alone.has(appId)) return askAlone(question);
-      const key = `${metricType} ${timeSecs} ${windowSecs}`;
       const idBytes = Buffer.byteLength(appId);
-      if ((batches.get(key)?.idBytes ?? 0) + idBytes > maxIdBytes) void send(key);
+      let batch = waiting.find((one) => goesWith(one.question, question));
+      if (batch && batch.idBytes + idBytes > maxIdBytes) {
+        void send(batch);
+        batch = undefined;
+      }
+      const joined = batch ?? open(question);
+      joined.idBytes += idBytes;
       return new Promise((resolve) => {
-        const batch = batches.get(key) ?? open(key, question);
-        batch.idBytes += idBytes;
-        if (batch.asked.push({ appId, resolve }) >= maxAppsPerQuery) void send(key);
+        if (joined.asked.push({ appId, resolve }) >= maxAppsPerQuery) void send(joined);
       });
     },
   };
+}
+
+function goesWith(a: HttpQuestion, b: HttpQuestion): boolean {
+  return a.metricType === b.metricType && a.timeSecs === b.timeSecs && a.windowSecs === b.windowSecs;
 }
 
 function outcomeOf(appId: string, outcomes: ReadonlyMap<string, HttpOutcome>): HttpOutcome {

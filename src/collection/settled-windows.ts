@@ -1,3 +1,4 @@
+import { secsToNs } from '../clock.js';
 import { fnv1a32, mix32 } from '../ownership/hash.js';
 import type { ReadJob, SettledWindow } from './job.js';
 
@@ -10,15 +11,16 @@ const fullReadEvery = 30;
 const defaultMaxNumbers = 10_000_000;
 /** What an app takes besides its rows, in numbers. */
 const numbersPerApp = 64;
+const sweepEveryNs = secsToNs(60);
 
 type WindowOfApp = Pick<ReadJob, 'appId' | 'gaugeTypes' | 'startNs' | 'endNs'>;
 
 interface Kept {
-  readonly settled: SettledWindow;
+  settled: SettledWindow;
   /** Start of the window that it was read in. */
-  readonly startNs: bigint;
-  readonly gaugeTypes: readonly string[];
-  readonly roundsToFullRead: number;
+  startNs: bigint;
+  gaugeTypes: readonly string[];
+  roundsToFullRead: number;
 }
 
 /**
@@ -26,9 +28,9 @@ interface Kept {
  * from. A round that fails leaves it as it is: to read everything again is the last that a log-cache in trouble needs.
  */
 export class SettledWindows {
-  /** In the order of their last round, oldest first. */
   readonly #byApp = new Map<string, Kept>();
   #numbers = 0;
+  #sweptNs: bigint | null = null;
 
   constructor(private readonly maxNumbers = defaultMaxNumbers) {}
 
@@ -42,31 +44,36 @@ export class SettledWindows {
     return sameTypes(kept.gaugeTypes, window.gaugeTypes) ? kept.settled : null;
   }
 
-  /** Takes over what a read of this window has settled. */
-  keep(window: WindowOfApp, settled: SettledWindow | null): void {
-    const { appId, gaugeTypes, startNs } = window;
-    const before = this.#byApp.get(appId);
-    this.#forget(appId);
-    if (settled) {
-      const roundsToFullRead = before
-        ? (before.roundsToFullRead || fullReadEvery) - 1
-        : mix32(fnv1a32(appId)) % fullReadEvery;
+  /** Takes over what a read of this window has settled. Where there is no room the app reads all of its next one. */
+  keep({ appId, gaugeTypes, startNs }: WindowOfApp, settled: SettledWindow | null): void {
+    this.#sweep(startNs);
+    const kept = this.#byApp.get(appId);
+    const free = this.maxNumbers - this.#numbers + (kept ? numbersOf(kept.settled) : 0);
+    if (!settled || numbersOf(settled) > free) {
+      this.#forget(appId);
+    } else if (kept) {
+      // In place: taken out and put in again it would leave the Map behind with tables of what it once held.
+      this.#numbers += numbersOf(settled) - numbersOf(kept.settled);
+      kept.settled = settled;
+      kept.startNs = startNs;
+      kept.gaugeTypes = gaugeTypes;
+      kept.roundsToFullRead = (kept.roundsToFullRead || fullReadEvery) - 1;
+    } else {
+      const roundsToFullRead = mix32(fnv1a32(appId)) % fullReadEvery;
       this.#byApp.set(appId, { settled, startNs, gaugeTypes, roundsToFullRead });
       this.#numbers += numbersOf(settled);
     }
-    this.#makeRoom(startNs);
   }
 
   get size(): number {
     return this.#byApp.size;
   }
 
-  /** Apps that are gone get no more rounds, and so move to the front until nothing of their window is left. */
-  #makeRoom(startNs: bigint): void {
-    for (const [appId, { settled }] of this.#byApp) {
-      if (settled.untilNs > startNs && this.#numbers <= this.maxNumbers) return;
-      this.#forget(appId);
-    }
+  /** Once in a while forgets the apps that had no round for so long that nothing of their window is left. */
+  #sweep(startNs: bigint): void {
+    if (this.#sweptNs !== null && startNs >= this.#sweptNs && startNs < this.#sweptNs + sweepEveryNs) return;
+    this.#sweptNs = startNs;
+    for (const [appId, { settled }] of this.#byApp) if (settled.untilNs <= startNs) this.#forget(appId);
   }
 
   #forget(appId: string): void {

@@ -84,6 +84,11 @@ export class HttpsConnection {
     });
   }
 
+  /** Ends it at once, and with it the exchange under way. */
+  fail(error: Error): void {
+    this.#end(error);
+  }
+
   /** Ends it at once. An exchange under way is not told. */
   destroy(): void {
     this.#current = null;

@@ -40,9 +40,9 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
   const host = `host: ${origin.host}\r\n`;
   const sessions: SessionCache = { session: undefined };
   const connections = new Set<HttpsConnection>();
+  let closed = false;
   /** Longest idle first; the one used last serves next, so that the others may grow old. */
   const idle: HttpsConnection[] = [];
-  const inFlight = new Set<(error: LogCacheError) => void>();
 
   function connect(): HttpsConnection {
     const connection = new HttpsConnection(target, sessions, () => {
@@ -74,34 +74,28 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
       new Promise((resolve, reject) => {
         const request = `GET ${path} HTTP/1.1\r\n${host}${headers}\r\n`;
         let connection: HttpsConnection;
-        const finish = () => {
-          deadline.cancel();
-          inFlight.delete(fail);
-        };
         const fail = (error: LogCacheError) => {
-          finish();
-          connection.destroy();
+          deadline.cancel();
           reject(error);
         };
-        const deadline = clock.setTimer(timeoutMs, () =>
-          fail(
+        const deadline = clock.setTimer(timeoutMs, () => {
+          connection.destroy();
+          reject(
             new LogCacheError('timeout', `log-cache did not answer ${shown(path)} within ${timeoutMs} ms`),
-          ),
-        );
-        inFlight.add(fail);
-
+          );
+        });
         const send = (via: HttpsConnection): void => {
           connection = via;
           const wasUsed = via.used;
           via.send(request, {
             answered(answer) {
-              finish();
+              deadline.cancel();
               keep(via);
               resolve(answer);
             },
             failed(error, begun) {
               // It was closed on the other side while it was idle: once more, on one that was not.
-              if (wasUsed && !begun && error.kind === 'connection') send(connect());
+              if (wasUsed && !begun && !closed && error.kind === 'connection') send(connect());
               else fail(inContext(path, error));
             },
           });
@@ -111,10 +105,8 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
       }),
 
     close() {
-      for (const fail of inFlight) {
-        fail(new LogCacheError('connection', 'the connection to log-cache was closed on our side'));
-      }
-      for (const connection of connections) connection.destroy();
+      closed = true;
+      for (const connection of connections) connection.fail(new Error('it was closed on our side'));
     },
   };
 }

@@ -73,16 +73,18 @@ test('every app reads its whole window once in 30 rounds, and not all of them in
 
 test('an app that is gone is forgotten when its window has passed', () => {
   round(0n, 'gone');
-  for (let n = 0n; n <= 3n; n++) round(1n + n * 40n, 'stays');
+  for (let n = 0n; n <= 4n; n++) round(1n + n * 40n, 'stays');
   expect(windows.size).toBe(1);
 });
 
-test('there is a bound, and the app that had its round longest ago goes first', () => {
+test('there is a bound, and what finds no room reads its whole window', () => {
   windows = new SettledWindows(1_000);
   for (let i = 0; i < 100; i++) windows.keep(windowAt(0n, `app-${i}`), settledAt(0n, 36));
   expect(windows.size).toBe(10);
-  expect(windows.of(windowAt(40n, 'app-89'))).toBeNull();
-  expect(windows.of(windowAt(40n, 'app-90'))).not.toBeNull();
-  windows.keep(windowAt(0n, 'large'), settledAt(0n, 2_000));
-  expect(windows.size).toBe(0);
+  expect(windows.of(windowAt(40n, 'app-9'))).not.toBeNull();
+  expect(windows.of(windowAt(40n, 'app-10'))).toBeNull();
+  windows.keep(windowAt(40n, 'app-9'), settledAt(40n, 37));
+  expect(windows.size).toBe(9);
+  windows.keep(windowAt(40n, 'app-8'), settledAt(40n, 136));
+  expect(windows.size).toBe(9);
 });

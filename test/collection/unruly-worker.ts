@@ -1,8 +1,13 @@
 import { noCost } from '../../src/collection/cost.js';
 import type { CollectionJob, CollectionResult } from '../../src/collection/job.js';
+import { serveJobs, type Service } from '../../src/collection/job-port.js';
 
 /** A collector thread for tests: what happens is in the app's id. */
-export default async function collect(job: CollectionJob): Promise<CollectionResult> {
+export default function collect(service: Service): Promise<never> {
+  return serveJobs(service, run);
+}
+
+async function run(job: CollectionJob): Promise<CollectionResult> {
   switch (job.kind === 'read' ? job.appId : '') {
     case 'stuck':
       for (;;);
