@@ -1,0 +1,154 @@
+import { deepStrictEqual } from 'node:assert';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import {
+  bareContender,
+  type Contender,
+  ourContender,
+  type PreparedLogCache,
+  startLogCache,
+} from './collection/process-under-test.js';
+
+/*
+ * What one round of one app costs: an app of three web instances with rules on cpu, memoryutil and throughput, stat
+ * window 120 s, interval 40 s. Beside it, in turns and in the same process, the bare loop. Time is simulated, so that
+ * rounds follow each other at once; CPU time is that of all threads, less what the idle process takes.
+ */
+
+export interface CollectionFigures {
+  readonly benchmark: 'collection';
+  readonly ok: boolean;
+  /** CPU time of a round: ours to the bare loop's. Median over the repetitions. */
+  readonly ratio: number;
+  readonly requests_per_round: number;
+  /** Bytes of log-cache's answers: ours to the bare loop's. */
+  readonly bytes_ratio: number;
+}
+
+const targets = { ratio: 0.6, requests_per_round: 1.2, bytes_ratio: 0.4 };
+
+/** 1,000 apps at an interval of 40 s are twelve in each slot of the schedule. */
+const appsPerSlot = 12;
+const slots = 20;
+const warmUpRounds = 6;
+const repetitions = 15;
+const roundsPerRepetition = 4;
+const intervalNs = 40_000_000_000n;
+const beganNs = 1_755_700_000_000_000_000n;
+
+const appIds = Array.from(
+  { length: appsPerSlot * slots },
+  (_, i) => `9f0e2c1a-0000-4000-8000-${String(i).padStart(12, '0')}`,
+);
+
+interface Cost {
+  cpuUs: number;
+  requests: number;
+  bytes: number;
+}
+
+export async function collectionBenchmark(): Promise<CollectionFigures> {
+  const logCache = await startLogCache();
+  const bare = bareContender(logCache);
+  const ours = ourContender(logCache);
+  try {
+    await compareValues(bare, ours);
+    await runRounds(bare, 1, warmUpRounds);
+    await runRounds(ours, 1, warmUpRounds);
+    const idleShare = await cpuShareWhenIdle();
+    const ratios: number[] = [];
+    const total = { bare: noCost(), ours: noCost() };
+    for (let repetition = 0; repetition < repetitions; repetition++) {
+      const from = 1 + warmUpRounds + repetition * roundsPerRepetition;
+      const bareCost = await measure(bare, from, logCache, idleShare);
+      const ourCost = await measure(ours, from, logCache, idleShare);
+      ratios.push(ourCost.cpuUs / bareCost.cpuUs);
+      add(total.bare, bareCost);
+      add(total.ours, ourCost);
+    }
+    const figures = {
+      ratio: rounded(median(ratios)),
+      requests_per_round: rounded(total.ours.requests / (repetitions * roundsPerRepetition * appIds.length)),
+      bytes_ratio: rounded(total.ours.bytes / total.bare.bytes),
+    };
+    const ok = Object.entries(targets).every(([name, most]) => figures[name as keyof typeof targets] <= most);
+    return { benchmark: 'collection', ok, ...figures };
+  } finally {
+    await ours.close();
+    await bare.close();
+    logCache.close();
+  }
+}
+
+/** Both must find out the same, also when ours reads on from an earlier round. */
+async function compareValues(bare: Contender, ours: Contender): Promise<void> {
+  for (const round of [-1, 0]) {
+    for (const appId of appIds.slice(0, appsPerSlot)) {
+      const endNs = beganNs + BigInt(round) * intervalNs;
+      deepStrictEqual(await ours.round(appId, endNs), await bare.round(appId, endNs));
+    }
+  }
+}
+
+/** Rounds of all apps, slot after slot, as the schedule starts them. */
+async function runRounds(contender: Contender, first: number, count: number): Promise<void> {
+  for (let round = first; round < first + count; round++) {
+    for (let slot = 0; slot < slots; slot++) {
+      const endNs = beganNs + BigInt(round) * intervalNs + (BigInt(slot) * intervalNs) / BigInt(slots);
+      const due = appIds.slice(slot * appsPerSlot, (slot + 1) * appsPerSlot);
+      await Promise.all(due.map((appId) => contender.round(appId, endNs)));
+    }
+  }
+}
+
+async function measure(
+  contender: Contender,
+  firstRound: number,
+  logCache: PreparedLogCache,
+  idleShare: number,
+): Promise<Cost> {
+  const servedBefore = await logCache.served();
+  const cpuBefore = process.cpuUsage();
+  const startedMs = performance.now();
+  await runRounds(contender, firstRound, roundsPerRepetition);
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const wallUs = (performance.now() - startedMs) * 1000;
+  const served = await logCache.served();
+  return {
+    cpuUs: user + system - idleShare * wallUs,
+    requests: served.requests - servedBefore.requests,
+    bytes: served.bytes - servedBefore.bytes,
+  };
+}
+
+async function cpuShareWhenIdle(): Promise<number> {
+  const idleMs = 1000;
+  const before = process.cpuUsage();
+  await sleep(idleMs);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / (idleMs * 1000);
+}
+
+function noCost(): Cost {
+  return { cpuUs: 0, requests: 0, bytes: 0 };
+}
+
+function add(total: Cost, cost: Cost): void {
+  total.cpuUs += cost.cpuUs;
+  total.requests += cost.requests;
+  total.bytes += cost.bytes;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const figures = await collectionBenchmark();
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+  process.exitCode = figures.ok ? 0 : 1;
+}

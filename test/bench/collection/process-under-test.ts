@@ -1,0 +1,71 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createAuthorizedCollector } from '../../../src/collection/authorized-collector.js';
+import { createAppCollector } from '../../../src/collection/collect-app.js';
+import { createCollectorPool } from '../../../src/collection/collector-pool.js';
+import { systemClock } from '../../../src/clock.js';
+import { silentLogger } from '../../../src/observability/logger.js';
+import { type BareRound, createBareLoop } from './bare-loop.js';
+import type { Listening, Served } from './prepared-log-cache.js';
+
+/** One way to collect an app. */
+export interface Contender {
+  round(appId: string, endNs: bigint): Promise<BareRound>;
+  close(): unknown;
+}
+
+export interface PreparedLogCache extends Listening {
+  served(): Promise<Served>;
+  close(): void;
+}
+
+export async function startLogCache(): Promise<PreparedLogCache> {
+  // Whatever this process is run with, such as a profiler, is not meant for that one.
+  const child = fork(new URL('./prepared-log-cache.js', import.meta.url), { execArgv: [] });
+  const [listening] = (await once(child, 'message')) as [Listening];
+  return {
+    ...listening,
+    async served() {
+      child.send('served?');
+      const [served] = (await once(child, 'message')) as [Served];
+      return served;
+    },
+    close: () => child.disconnect(),
+  };
+}
+
+/** About as long as a token of UAA. */
+const authorization = `bearer ${'x'.repeat(1000)}`;
+
+export function bareContender({ url, ca }: Listening): Contender {
+  return createBareLoop(url, ca, authorization);
+}
+
+/** What the eventgenerator has between its schedule and its history: threads, shared queries, settled windows. */
+export function ourContender({ url, ca }: Listening): Contender {
+  const pool = createCollectorPool({
+    workerData: {
+      logCache: { transport: 'rest', url, ca: [ca], skipSslValidation: false },
+      readTimeoutMs: 5_000,
+      queryTimeoutMs: 10_000,
+    },
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const tokens = { authorization: async () => authorization, refreshAfterRejection: async () => null };
+  const apps = createAppCollector(createAuthorizedCollector(pool, tokens), systemClock);
+  return {
+    async round(appId, endNs) {
+      const metricTypes = ['cpu', 'memoryutil', 'throughput'];
+      const request = { appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: 40 };
+      const { outcomes } = await apps.collect(request);
+      const valueOf = (metricType: string) => {
+        const outcome = outcomes.get(metricType);
+        if (outcome?.kind === 'value') return Number(outcome.value);
+        throw new Error(`no ${metricType} of ${appId}: ${JSON.stringify(outcome)}`);
+      };
+      return { cpu: valueOf('cpu'), memoryutil: valueOf('memoryutil'), throughput: valueOf('throughput') };
+    },
+    close: () => pool.close(),
+  };
+}
