@@ -46,6 +46,7 @@ function figuresOf(run: SteadyRun, judged: boolean): Figure[] {
     figure('rss_gib', run.residentMaxBytes / gibibyte, 1),
     figure('cpu_cores_total', cpuTotal / secs, 1.6),
     figure('cpu_cores_eventgenerator', cpuSecs.eventgenerator / secs),
+    figure('cpu_cores_main_thread', cpuSecs.mainThread / secs),
     figure('cpu_cores_platform', cpuSecs.platform / secs),
     figure('cpu_cores_postgres', cpuSecs.postgres / secs),
     figure('cpu_ms_per_round', cpuMsPerRound(run)),

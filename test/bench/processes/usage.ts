@@ -9,7 +9,16 @@ const ticksPerSecond = 100;
 
 /** CPU seconds of a process with all its threads, and of its children that have ended and been waited for. */
 function cpuSecsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return cpuSecsIn(`/proc/${pid}/stat`);
+}
+
+/** CPU seconds of a process's first thread alone, which in Node.js runs the event loop. */
+export function cpuSecsOfMainThread(pid: number): number {
+  return cpuSecsIn(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuSecsIn(file: string): number {
+  const stat = readFileSync(file, 'latin1');
   // The second field is the program's name, in parentheses, and may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [user, system, childUser, childSystem] = fields.slice(11, 15).map(Number);

@@ -5,7 +5,7 @@ import type { LogCacheCounts } from '../prepared/log-cache.js';
 import type { ArrivedTrigger } from '../prepared/scaling-engine.js';
 import { appMetricWrites } from '../processes/bench-postgres.js';
 import { increase, quantileBetween } from '../processes/prometheus-text.js';
-import { cpuSecsOfTree, watchMemory } from '../processes/usage.js';
+import { cpuSecsOfMainThread, cpuSecsOfTree, watchMemory } from '../processes/usage.js';
 import { insertBenchPolicies, insertHistory } from './policies.js';
 import { collectionIntervalMs, instancesPerApp, withScene, type Scene } from './scene.js';
 
@@ -23,7 +23,13 @@ export interface SteadyRun {
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;
   readonly residentMaxBytes: number;
-  readonly cpuSecs: { readonly eventgenerator: number; readonly platform: number; readonly postgres: number };
+  readonly cpuSecs: {
+    readonly eventgenerator: number;
+    /** Of the eventgenerator's. */
+    readonly mainThread: number;
+    readonly platform: number;
+    readonly postgres: number;
+  };
   readonly logCache: LogCacheCounts;
   readonly inserts: { readonly statements: number; readonly rows: number };
   readonly errors: readonly string[];
@@ -112,6 +118,7 @@ async function measure(context: BenchmarkContext, scene: Scene, apps: number): P
     residentMaxBytes,
     cpuSecs: {
       eventgenerator: after.cpu.eventgenerator - before.cpu.eventgenerator,
+      mainThread: after.cpu.mainThread - before.cpu.mainThread,
       platform: after.cpu.platform - before.cpu.platform,
       postgres: after.cpu.postgres - before.cpu.postgres,
     },
@@ -132,6 +139,7 @@ async function readAll({ postgres, platform, eventgenerator, database }: Scene) 
     scrape,
     cpu: {
       eventgenerator: cpuSecsOfTree(eventgenerator.pid),
+      mainThread: cpuSecsOfMainThread(eventgenerator.pid),
       platform: cpuSecsOfTree(platform.pid),
       postgres: postgres.cpuSecs(),
     },
