@@ -1,5 +1,6 @@
 import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
+import { collection } from './collection.js';
 import { database } from './database.js';
 import { elastic } from './elastic/elastic.js';
 import { largeApp } from './large-app.js';
@@ -8,4 +9,13 @@ import { reaction } from './reaction.js';
 import { scale } from './scale.js';
 
 /** All benchmarks, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [scale, reaction, database, memory, api, largeApp, elastic];
+export const benchmarks: readonly Benchmark[] = [
+  collection,
+  scale,
+  reaction,
+  database,
+  memory,
+  api,
+  largeApp,
+  elastic,
+];

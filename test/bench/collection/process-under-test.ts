@@ -2,7 +2,8 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createAuthorizedCollector } from '../../../src/collection/authorized-collector.js';
 import { createAppCollector } from '../../../src/collection/collect-app.js';
-import { createCollectorPool } from '../../../src/collection/collector-pool.js';
+import { createCollectorPool, threadsFor } from '../../../src/collection/collector-pool.js';
+import { mostInFlight } from '../../../src/collection/concurrency-limit.js';
 import { systemClock } from '../../../src/clock.js';
 import { silentLogger } from '../../../src/observability/logger.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
@@ -49,6 +50,7 @@ export function ourContender({ url, ca }: Listening): Contender {
       readTimeoutMs: 5_000,
       queryTimeoutMs: 10_000,
     },
+    threads: threadsFor(mostInFlight(20)),
     clock: systemClock,
     logger: silentLogger,
   });
