@@ -4,7 +4,7 @@
  * cost little and still depend on the window that is asked for.
  */
 
-export const instancesPerApp = 3;
+const instancesPerApp = 3;
 const tickUs = 15_000_000;
 /** µs between the two bursts of gauges that a container sends in one tick. */
 const secondBurstUs = 37;
