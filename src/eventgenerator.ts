@@ -107,8 +107,7 @@ export async function startEventgenerator(
       settings,
       collector: createAppCollector(logCache.collector, clock),
       logger: logger.child('rounds'),
-      // Asked anew: timers of a process that was frozen run before it has learned what it still owns.
-      policyOf: (appId) => (ownership.owns(appId) ? workload.policyOf(appId) : undefined),
+      policyOf: (appId) => workload.policyOf(appId),
       runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
       statWindowSecs: config.defaultStatWindowSecs,
       cacheSizePerApp: aggregator.metricCacheSizePerApp,
@@ -136,7 +135,7 @@ export async function startEventgenerator(
       evaluator,
       policyOf: (appId) => workload.policyOf(appId),
       readCoolDowns: parts.readCoolDowns,
-      handoverMs: () => parts.handoverMs(),
+      handoverMs: parts.handoverMs,
     });
     const workload = createWorkload({
       ownership,

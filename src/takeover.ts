@@ -15,7 +15,7 @@ export interface TakeoverOptions {
   /** null where nothing is shared with other members. */
   readonly readCoolDowns: ((appIds: readonly string[]) => Promise<ReadonlyMap<string, KnownCoolDown>>) | null;
   /** How long to wait until an old owner has written what it collected; ms. */
-  readonly handoverMs: () => number;
+  readonly handoverMs: number;
 }
 
 export interface Takeover {
@@ -52,12 +52,11 @@ export function createTakeover(options: TakeoverOptions): Takeover {
     begin(keys) {
       if (keys.size === 0) return;
       void restoreCoolDowns([...keys.keys()]);
-      const delayMs = options.handoverMs();
-      if (delayMs <= 0) {
+      if (options.handoverMs <= 0) {
         learn(keys);
         return;
       }
-      const timer = clock.setTimer(delayMs, () => {
+      const timer = clock.setTimer(options.handoverMs, () => {
         timers.delete(timer);
         learn(keys);
       });

@@ -12,7 +12,7 @@ export interface WorkloadOptions {
   readonly cacheSizePerApp: number;
   readonly metrics: Pick<Metrics, 'appsOwned' | 'appsMoved'>;
   readonly logger: Logger;
-  readonly schedule: { setApps(appIds: ReadonlySet<string>): void };
+  readonly schedule: { setApps(appIds: ReadonlySet<string>, sinceMs?: number): void };
   readonly history: {
     retain(appId: string, metricTypes: ReadonlySet<string>): void;
     forget(appId: string): void;
@@ -47,7 +47,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
     return policy && policy.rules.length > 0 && ownership.owns(appId) ? policy : undefined;
   }
 
-  function update(cause: 'policies' | 'members', appIds: Iterable<string>): void {
+  function update(cause: 'policies' | 'members', appIds: Iterable<string>, sinceMs?: number): void {
     const added = new Map<string, readonly HistoryKey[]>();
     let gained = 0;
     let lost = 0;
@@ -77,7 +77,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
     }
     metrics.appsOwned.set(owned.size);
     takeover.begin(added);
-    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()));
+    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()), sinceMs);
   }
 
   function letGo(appId: string): void {
@@ -86,10 +86,11 @@ export function createWorkload(options: WorkloadOptions): Workload {
     history.forget(appId);
   }
 
-  ownership.onChange(() => update('members', policies.keys()));
+  ownership.onChange((sinceMs) => update('members', policies.keys(), sinceMs));
 
   return {
-    policyOf: (appId) => owned.get(appId),
+    // Asked again, because nobody tells a process that it was frozen.
+    policyOf: (appId) => (ownership.owns(appId) ? owned.get(appId) : undefined),
     use(snapshot, changed) {
       policies = snapshot;
       update('policies', changed ?? new Set([...owned.keys(), ...snapshot.keys()]));

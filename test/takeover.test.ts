@@ -23,7 +23,7 @@ function harness({ handoverMs = 0, coolDowns = () => Promise.resolve(new Map([['
     warmUp: { want: (keys) => void wanted.push([...keys.keys()]) },
     evaluator: { restore: ({ appId }) => void restored.push(appId) },
     readCoolDowns: coolDowns,
-    handoverMs: () => handoverMs,
+    handoverMs,
   });
   return { clock, lines, owned, wanted, restored, takeover };
 }

@@ -27,10 +27,11 @@ function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
 
 function harness() {
   const owned = new Set(['a', 'b', 'c']);
-  let changed: () => void = () => {};
+  let changed: (sinceMs: number) => void = () => {};
   const seen = {
     scheduled: new Set<string>() as ReadonlySet<string>,
     schedules: 0,
+    scheduledSinceMs: undefined as number | undefined,
     retained: new Map<string, ReadonlySet<string>>(),
     historiesForgotten: [] as string[],
     wanted: new Map<string, readonly HistoryKey[]>() as ReadonlyMap<string, readonly HistoryKey[]>,
@@ -51,7 +52,8 @@ function harness() {
       onChange: (listener) => (changed = listener),
     },
     schedule: {
-      setApps: (appIds) => {
+      setApps: (appIds, sinceMs) => {
+        seen.scheduledSinceMs = sinceMs;
         seen.schedules++;
         seen.scheduled = appIds;
       },
@@ -72,10 +74,11 @@ function harness() {
     seen,
     lines,
     metrics,
+    disown: () => owned.clear(),
     own: (...appIds: string[]) => {
       owned.clear();
       for (const appId of appIds) owned.add(appId);
-      changed();
+      changed(7);
     },
   };
 }
@@ -145,6 +148,22 @@ test('an app taken over is scheduled and its history wanted as far back as its l
     { metricType: 'cpu', reachSecs: 1200, capacity: 19 },
     { metricType: 'disk', reachSecs: 240, capacity: 10 },
   ]);
+});
+
+test('an app is scheduled from when it became ours, also where that was noticed late', () => {
+  const { workload, seen, own } = harness();
+  workload.use(snapshot(policy('a'), policy('elsewhere')));
+  expect(seen.scheduledSinceMs).toBeUndefined();
+  own('a', 'elsewhere');
+  expect(seen.scheduledSinceMs).toBe(7);
+});
+
+test('a process that was frozen works on nothing that it does not own any more, before anyone has told it', () => {
+  const { workload, disown } = harness();
+  workload.use(snapshot(policy('a')));
+  expect(workload.policyOf('a')).toBeDefined();
+  disown();
+  expect(workload.policyOf('a')).toBeUndefined();
 });
 
 test('apps that move between members are counted and said once, apps that come by policy are not', async () => {

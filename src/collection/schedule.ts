@@ -25,8 +25,11 @@ export interface ScheduleOptions {
 }
 
 export interface Schedule {
-  /** Replaces the set of apps to run. New ones start at their next turn; those gone are not started again. */
-  setApps(appIds: ReadonlySet<string>): void;
+  /**
+   * Replaces the set of apps to run. New ones start at their first turn after sinceMs, monotonic, which is now unless
+   * somebody came late with the news; those gone are not started again.
+   */
+  setApps(appIds: ReadonlySet<string>, sinceMs?: number): void;
   /** Runs the app after delayMs in addition to its regular turns, unless it runs earlier anyway. */
   runWithin(appId: string, delayMs: number): void;
   /** Starts no more rounds; resolves when those under way have ended. Idempotent. */
@@ -131,14 +134,14 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   }
 
   return {
-    setApps(appIds) {
+    setApps(appIds, sinceMs = clock.monotonic()) {
       for (const [appId, entry] of entries) {
         if (appIds.has(appId)) continue;
         entry.removed = true;
         // One that runs is forgotten when it ends: an app that comes back meanwhile must not run twice at once.
         if (!entry.running) entries.delete(appId);
       }
-      const now = clock.monotonic();
+      const fromMs = Math.max(sinceMs, clock.monotonic() - intervalMs);
       for (const appId of appIds) {
         const known = entries.get(appId);
         if (known) {
@@ -147,7 +150,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
         }
         const entry: Entry = { appId, dueMs: 0, running: false, removed: false, extraMs: undefined };
         entries.set(appId, entry);
-        enqueue(entry, turnAfter(appId, now));
+        enqueue(entry, turnAfter(appId, fromMs));
       }
       pump();
     },

@@ -7,7 +7,6 @@ import { createMemberStore } from '../ownership/member-store.js';
 import { membersView, type MemberView } from '../ownership/members-view.js';
 import type { Ownership } from '../ownership/ownership.js';
 import { createStaticOwnership } from '../ownership/static-ownership.js';
-import { renewEveryMs } from '../ownership/timing.js';
 import { createTriggerStore } from '../ownership/trigger-store.js';
 import type { Releasers } from '../releasers.js';
 import { prepareOwnTables } from './own-tables.js';
@@ -22,7 +21,7 @@ export interface OwnershipParts {
   /** Hands all apps over; until it resolves they are still ours. Never rejects. */
   leave(): Promise<void>;
   /** How long a new owner should wait until what the old one collected is in the database; ms. */
-  handoverMs(): number;
+  readonly handoverMs: number;
   /** What the fleet knows of cool-downs; null where nothing is shared. */
   readonly readCoolDowns: ElasticClaims['readCoolDowns'] | null;
   /** The living members; null where there are none. */
@@ -34,10 +33,8 @@ export interface OwnershipParts {
  * One for the renewal, the others for claims.
  */
 const ownConnections = 3;
-/** Joining and letting go take a renewal each; then the old owner writes what it has. */
-const handoverMs = 2 * renewEveryMs + 1_000;
-/** For so long after joining, apps come from members that are alive and let go of them. */
-const joiningMs = 3 * renewEveryMs + handoverMs;
+/** An old owner that is alive lets go a moment after the turn and writes what it has. One that is dead costs no more. */
+const handoverMs = 1_500;
 
 /** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
 export async function openOwnership(
@@ -85,14 +82,12 @@ export async function openOwnership(
     store: createTriggerStore(database),
     intervalMs: config.evaluator.evaluationIntervalMs,
   });
-  const startedMs = clock.monotonic();
   return {
     ownership,
     claims,
     start: () => ownership.start(),
     leave: () => ownership.leave(),
-    handoverMs: () =>
-      ownership.members.length > 1 && clock.monotonic() - startedMs < joiningMs ? handoverMs : 0,
+    handoverMs,
     readCoolDowns: (appIds) => claims.readCoolDowns(appIds),
     readMembers: () => membersView(store),
   };
@@ -105,7 +100,7 @@ function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
     claims: grantedClaims,
     start: () => {},
     leave: () => Promise.resolve(),
-    handoverMs: () => 0,
+    handoverMs: 0,
     readCoolDowns: null,
     readMembers: null,
   };

@@ -21,6 +21,8 @@ const ownMigrations: readonly Migration[] = [
   instance_guid varchar(255) not null,
   instance_index integer not null,
   joined_at timestamptz not null,
+  counts_from timestamptz not null,
+  leaves_at timestamptz,
   expires_at timestamptz not null,
   apps_owned integer not null default 0
 ) with (fillfactor = 50);`,

@@ -1,4 +1,4 @@
-import { sleep, type Clock } from '../clock.js';
+import { sleep, type Clock, type Timer } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { createLeaseIds, type LeaseIds } from './lease-id.js';
@@ -8,8 +8,10 @@ import {
   leaseGivenBack,
   leaseLeft,
   leaseRefused,
+  leaseTurned,
   mayPost,
   memberStates,
+  nextChangeMs,
   noLease,
   ownsApp,
   stateAt,
@@ -19,11 +21,12 @@ import {
 import type { MemberStore } from './member-store.js';
 import type { Ownership } from './ownership.js';
 import { isSameView } from './rendezvous.js';
-import { leaveAttempts, leaveGraceMs, renewEveryMs } from './timing.js';
+import type { LivingLease } from './roster.js';
+import { leaveAttempts, letGoLateMs, renewEveryMs } from './timing.js';
 
 export interface ElasticOwnershipDeps {
   readonly clock: Clock;
-  readonly store: Pick<MemberStore, 'join' | 'renew' | 'leave'>;
+  readonly store: Pick<MemberStore, 'join' | 'renew' | 'leave' | 'remove'>;
   /** For display. */
   readonly instance: { readonly guid: string; readonly index: number };
   /** How many apps this member collects now; written with each renewal, for display. */
@@ -49,7 +52,7 @@ export interface ElasticOwnership extends Ownership {
   /** Whether the lease holds by the answer to a renewal that was sent after this call; resolves within two renewals. */
   confirmLease(): Promise<boolean>;
   /**
-   * Gives the lease back, goes on owning until the others have taken over, then owns nothing. Resolves within 6.5 s,
+   * Gives the lease back, goes on owning until the others take over, then owns nothing. Resolves within 6.5 s,
    * also while the database is away. Never rejects; idempotent.
    */
   leave(): Promise<void>;
@@ -66,7 +69,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   const logger = deps.logger.child('ownership');
   const leaseIds = deps.leaseIds ?? createLeaseIds();
   const random = deps.random ?? Math.random;
-  const listeners: (() => void)[] = [];
+  const listeners: ((sinceMs: number) => void)[] = [];
   const stopped = new AbortController();
   let lease: Lease = noLease;
   let failing = false;
@@ -75,6 +78,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   let joining: Promise<unknown> | undefined;
   let leaving: Promise<void> | undefined;
   let confirmations: ((holds: boolean) => void)[] = [];
+  let turn: Timer | undefined;
 
   /** The one place where the own state changes: logs, counts and tells whoever listens. */
   function become(next: Lease): void {
@@ -84,9 +88,9 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     for (const state of memberStates) metrics.memberState.set({ state }, state === next.state ? 1 : 0);
     const now = clock.monotonic();
     metrics.leaseAgeSeconds.set(next.leaseId === null ? -1 : (now - next.renewedMs) / 1000);
-    if (next.state !== before.state) {
-      logger.info(next.state, { leaseId: next.leaseId, was: before.state });
-    }
+    // A lease also runs out while a process is frozen and nobody there to say so.
+    const was = next.state === before.state ? stateAt(before, now) : before.state;
+    if (next.state !== was) logger.info(next.state, { leaseId: next.leaseId, was });
     if (!isSameView(before.view, next.view)) {
       const old = before.view?.members ?? [];
       const members = next.view?.members ?? [];
@@ -96,15 +100,23 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         went: old.filter((member) => !members.includes(member)),
       });
     }
+    turn?.cancel();
+    const changeMs = nextChangeMs(next, now);
+    turn =
+      changeMs < Infinity
+        ? clock.setTimer(Math.max(0, changeMs - now), () => become(leaseTurned(lease, clock.monotonic())))
+        : undefined;
     const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
     const hasLeft = next.state === 'left' && before.state !== 'left';
-    if (!isSameView(before.view, next.view) || hasNewLease || hasLeft) notify();
+    const hasLetGo = before.outgoing !== null && next.outgoing !== before.outgoing;
+    if (!isSameView(before.view, next.view) || hasNewLease || hasLeft || hasLetGo)
+      notify(next.view === before.view ? now : next.viewSinceMs);
   }
 
-  function notify(): void {
+  function notify(sinceMs: number): void {
     for (const listener of listeners) {
       try {
-        listener();
+        listener(sinceMs);
       } catch (error) {
         // A renewal that is not made costs this member its lease: no listener is worth that.
         logger.error('listener-failed', error);
@@ -129,22 +141,24 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
 
   /** Joins or renews once. Returns whether the next attempt is due at once. */
   async function attempt(startedMs: number): Promise<boolean> {
-    const isMember = stateAt(lease, startedMs) === 'member';
-    const leaseId = isMember && lease.leaseId !== null ? lease.leaseId : leaseIds.next();
+    const state = stateAt(lease, startedMs);
+    // Who leaves still has to hear who comes and goes meanwhile: some apps may be its own for a second more.
+    const renews = state === 'member' || state === 'leaving';
+    const leaseId = renews && lease.leaseId !== null ? lease.leaseId : leaseIds.next();
     try {
-      const living = isMember ? await store.renew(leaseId, deps.appsOwned()) : await join(leaseId);
+      const living = renews ? await store.renew(leaseId, deps.appsOwned()) : await join(leaseId);
       const endedMs = clock.monotonic();
       if (living === null) {
         metrics.leaseRenewals.inc({ result: 'refused' });
         become(leaseRefused(lease, endedMs));
-        return true;
+        return lease.state === 'lost';
       }
       const next = leaseAnswered(lease, { leaseId, startedMs, endedMs }, living);
       metrics.leaseRenewals.inc({ result: next.renewedMs === startedMs ? 'answered' : 'late' });
       failing = false;
       become(next);
-      // Only the first renewal makes the lease count for the others: when they let go of apps, we own them already.
-      return !isMember && next.state === 'member';
+      // Only the first renewal makes the lease count for the others, who should hear of it well before its turn.
+      return !renews && next.state === 'member';
     } catch (error) {
       metrics.leaseRenewals.inc({ result: 'failed' });
       // The first of a series says why; the state that follows from the series is logged by itself.
@@ -156,7 +170,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     return false;
   }
 
-  async function join(leaseId: string): Promise<readonly string[]> {
+  async function join(leaseId: string): Promise<readonly LivingLease[]> {
     const answer = store.join({
       leaseId,
       lowestLeaseId: leaseIds.lowest,
@@ -172,17 +186,22 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   }
 
   async function giveBack(): Promise<void> {
-    stopped.abort();
-    // A join that arrived after the removal would leave a lease that nobody holds.
+    // A join that arrived afterwards would leave a lease that nobody holds.
     await joining;
     const isMember = stateAt(lease, clock.monotonic()) === 'member';
     become(leaseGivenBack(lease, clock.monotonic()));
-    if (loop) await removeLeases();
-    if (isMember) await sleep(clock, leaveGraceMs);
+    if (!isMember) stopped.abort();
+    const leavesInMs = loop ? await announceLeave() : null;
+    // Who has no lease has nothing that others could still count on; who could not tell has told nobody.
+    if (isMember && leavesInMs !== null) await sleep(clock, leavesInMs + letGoLateMs);
     become(leaseLeft(lease));
+    stopped.abort();
+    // For tidiness: nobody counts on the row any more.
+    if (leavesInMs !== null) await store.remove(leaseIds.lowest, leaseIds.highest).catch(() => {});
   }
 
-  async function removeLeases(): Promise<void> {
+  /** Returns the ms until the others take over, or null where they could not be told. */
+  async function announceLeave(): Promise<number | null> {
     for (let attempts = 1; attempts <= leaveAttempts; attempts++) {
       try {
         return await store.leave(leaseIds.lowest, leaseIds.highest);
@@ -193,6 +212,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         });
       }
     }
+    return null;
   }
 
   return {
@@ -206,7 +226,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       return lease.view?.members ?? [];
     },
     start() {
-      if (stopped.signal.aborted) return;
+      if (stopped.signal.aborted || leaving !== undefined) return;
       loop ??= run();
     },
     isUp: () => stateAt(lease, clock.monotonic()) === 'member',
@@ -214,7 +234,8 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     onChange: (listener) => void listeners.push(listener),
     mayPost: () => mayPost(lease, clock.monotonic()),
     confirmLease() {
-      if (loop === undefined || stopped.signal.aborted) return Promise.resolve(false);
+      if (loop === undefined || leaving !== undefined || stopped.signal.aborted)
+        return Promise.resolve(false);
       return new Promise((resolve) => confirmations.push(resolve));
     },
     leave: () => (leaving ??= giveBack()),

@@ -1,21 +1,32 @@
 import { memberOf } from './lease-id.js';
-import { createView, type View } from './rendezvous.js';
+import { createView, isSameView, type View } from './rendezvous.js';
+import {
+  createRoster,
+  emptyRoster,
+  lastTurnMs,
+  membersAt,
+  nextTurnMs,
+  type LivingLease,
+  type Roster,
+} from './roster.js';
 import {
   leaseMs,
   leaveAttempts,
   leaveDeadlineMs,
-  leaveGraceMs,
+  letGoLateMs,
   localLeaseMs,
   rejoinPatienceMs,
   renewDeadlineMs,
+  turnAfterMs,
+  turnGridMs,
 } from './timing.js';
 
 /**
  * Where a member stands.
  * - `joining`: never had a lease; owns nothing
- * - `member`: its lease holds; owns its share and may post
+ * - `member`: its lease holds; owns its share, from its turn on, and may post
  * - `lost`: its lease has run out; goes on owning what it last owned, so that its histories have no hole, but posts nothing
- * - `leaving`: gave its lease back; owns its share until the others have taken over, and may post by a claim
+ * - `leaving`: gives its lease back; owns its share until the others take over, and may post by a claim
  * - `left`: owns nothing, for good
  */
 export const memberStates = ['joining', 'member', 'lost', 'leaving', 'left'] as const;
@@ -27,8 +38,14 @@ export interface Lease {
   readonly state: MemberState;
   /** The lease held now or last; null before the first. */
   readonly leaseId: string | null;
+  /** Who counts when, by the last answer. */
+  readonly roster: Roster;
   /** The view in force; null before the first. */
   readonly view: View | null;
+  /** Since when it should have been in force, however late a busy process came to it. */
+  readonly viewSinceMs: number;
+  /** The view before: what it says is ours is only let go of when this time has come. */
+  readonly outgoing: { readonly view: View; readonly untilMs: number } | null;
   /** Start of the last attempt whose answer counted. */
   readonly renewedMs: number;
   /** Nothing may be posted from this moment on. */
@@ -49,30 +66,58 @@ export interface Attempt {
 export const noLease: Lease = {
   state: 'joining',
   leaseId: null,
+  roster: emptyRoster,
   view: null,
+  viewSinceMs: -Infinity,
+  outgoing: null,
   renewedMs: -Infinity,
   postUntilMs: -Infinity,
   viewHeldUntilMs: -Infinity,
   attemptedMs: -Infinity,
 };
 
-/** The database answered: the lease holds, and these are all living ones. */
-export function leaseAnswered(lease: Lease, attempt: Attempt, livingLeaseIds: readonly string[]): Lease {
-  if (isOver(lease)) return lease;
-  if (attempt.endedMs - attempt.startedMs > renewDeadlineMs) return leaseFailed(lease, attempt);
-  const hasRejoined = lease.view !== null && attempt.leaseId !== lease.leaseId;
-  const viewHeldUntilMs = hasRejoined ? attempt.startedMs + rejoinPatienceMs : lease.viewHeldUntilMs;
-  const seen = createView(livingLeaseIds.map(memberOf));
-  const keepsView = lease.view && attempt.startedMs < viewHeldUntilMs && isMissingMembers(seen, lease.view);
-  return {
+/** The database answered: the lease holds, and these are all living ones, in the order of a roster. */
+export function leaseAnswered(lease: Lease, attempt: Attempt, living: readonly LivingLease[]): Lease {
+  const { leaseId, startedMs, endedMs } = attempt;
+  if (lease.state === 'left') return lease;
+  if (endedMs - startedMs > renewDeadlineMs) return leaseFailed(lease, attempt);
+  const roster = createRoster(living, (startedMs + endedMs) / 2);
+  if (lease.state === 'leaving') return leaseTurned({ ...lease, roster, attemptedMs: endedMs }, endedMs);
+  const hasRejoined = lease.view !== null && leaseId !== lease.leaseId;
+  const answered: Lease = {
+    ...lease,
     state: 'member',
-    leaseId: attempt.leaseId,
-    view: keepsView ? lease.view : seen,
-    renewedMs: attempt.startedMs,
-    postUntilMs: attempt.startedMs + localLeaseMs,
-    viewHeldUntilMs,
-    attemptedMs: attempt.endedMs,
+    leaseId,
+    roster,
+    renewedMs: startedMs,
+    postUntilMs: startedMs + localLeaseMs,
+    viewHeldUntilMs: hasRejoined ? startedMs + rejoinPatienceMs : lease.viewHeldUntilMs,
+    attemptedMs: endedMs,
   };
+  const turned = leaseTurned(answered, endedMs);
+  // Whose apps others have taken over has nothing to let go of slowly.
+  return hasRejoined ? { ...turned, outgoing: null } : turned;
+}
+
+/** Puts in force who counts at this moment. To be called when `nextChangeMs` has come. */
+export function leaseTurned(lease: Lease, nowMs: number): Lease {
+  if (lease.state === 'left') return lease;
+  const outgoing = lease.outgoing && nowMs < lease.outgoing.untilMs ? lease.outgoing : null;
+  const seen = createView(membersAt(lease.roster, nowMs));
+  const isHeld = nowMs < lease.viewHeldUntilMs && isMissingOthers(lease, seen);
+  if (seen.members.length === 0 || isHeld || isSameView(seen, lease.view)) return { ...lease, outgoing };
+  return {
+    ...lease,
+    view: seen,
+    viewSinceMs: lastTurnMs(lease.roster, nowMs),
+    outgoing: lease.view && { view: lease.view, untilMs: nowMs + letGoLateMs },
+  };
+}
+
+/** When `leaseTurned` is due; Infinity where nothing is known to come. */
+export function nextChangeMs({ state, roster, outgoing }: Lease, nowMs: number): number {
+  if (state === 'left') return Infinity;
+  return Math.min(nextTurnMs(roster, nowMs), outgoing?.untilMs ?? Infinity);
 }
 
 /** The database answered: there is no such lease any more. */
@@ -83,7 +128,7 @@ export function leaseRefused(lease: Lease, endedMs: number): Lease {
 
 /** No answer, or none in time: nothing is known but that time has passed, perhaps in a frozen process. */
 export function leaseFailed(lease: Lease, { startedMs, endedMs }: Omit<Attempt, 'leaseId'>): Lease {
-  if (isOver(lease)) return lease;
+  if (lease.state === 'left') return lease;
   const wasFrozen = endedMs - startedMs > leaseMs;
   return {
     ...lease,
@@ -92,15 +137,15 @@ export function leaseFailed(lease: Lease, { startedMs, endedMs }: Omit<Attempt, 
   };
 }
 
-/** Called before the row is removed, so that the right to post ends even if this process is frozen meanwhile. */
+/** Called before the others are told, so that the right to post ends even if this process is frozen meanwhile. */
 export function leaseGivenBack(lease: Lease, nowMs: number): Lease {
   if (isOver(lease)) return lease;
-  const graceEndsMs = nowMs + leaveAttempts * leaveDeadlineMs + leaveGraceMs;
-  return { ...lease, state: 'leaving', postUntilMs: Math.min(lease.postUntilMs, graceEndsMs) };
+  const latestMs = nowMs + leaveAttempts * leaveDeadlineMs + turnAfterMs + turnGridMs + letGoLateMs;
+  return { ...lease, state: 'leaving', postUntilMs: Math.min(lease.postUntilMs, latestMs) };
 }
 
 export function leaseLeft(lease: Lease): Lease {
-  return { ...lease, state: 'left', postUntilMs: -Infinity };
+  return { ...lease, state: 'left', outgoing: null, postUntilMs: -Infinity };
 }
 
 /** The state that counts: a lease runs out by the clock, whether or not anyone was awake to notice. */
@@ -120,7 +165,10 @@ export function mayPost(lease: Lease, nowMs: number): boolean {
 export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
   if (lease.view === null || lease.leaseId === null || lease.state === 'left') return false;
   if (nowMs - lease.attemptedMs > leaseMs) return false;
-  return lease.view.ownerOf(appId) === memberOf(lease.leaseId);
+  const member = memberOf(lease.leaseId);
+  if (lease.view.ownerOf(appId) === member) return true;
+  const { outgoing } = lease;
+  return outgoing !== null && nowMs < outgoing.untilMs && outgoing.view.ownerOf(appId) === member;
 }
 
 /**
@@ -128,8 +176,9 @@ export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
  * own everything for a moment. So who rejoins and misses others keeps its old view for as long as they may take to
  * return. Where only this member was cut off or frozen, nobody is missing and the new view counts at once.
  */
-function isMissingMembers(seen: View, old: View): boolean {
-  return old.members.some((member) => !seen.members.includes(member));
+function isMissingOthers({ view, leaseId }: Lease, seen: View): boolean {
+  if (view === null || leaseId === null) return false;
+  return view.members.some((member) => member !== memberOf(leaseId) && !seen.members.includes(member));
 }
 
 function isOver(lease: Lease): boolean {

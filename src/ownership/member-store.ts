@@ -1,9 +1,13 @@
+import type { LivingLease } from './roster.js';
 import {
   leaseMs,
   leaveDeadlineMs,
   membersReadDeadlineMs,
   renewDeadlineMs,
   renewLockTimeoutMs,
+  turnAfterMs,
+  turnGridMs,
+  turnOffsetMs,
 } from './timing.js';
 
 /** What ownership needs of a database; src/database's Database is one. */
@@ -41,12 +45,20 @@ interface MemberRow {
 
 /** The table of leases. Every method rejects when the database did not answer in time. */
 export interface MemberStore {
-  /** Takes a lease, which others see from its first renewal on. Returns all living lease ids, the new one among them. */
-  join(candidate: Candidate): Promise<readonly string[]>;
-  /** Returns all living lease ids, or null where this lease is not living any more: it cannot be renewed then. */
-  renew(leaseId: string, appsOwned: number): Promise<readonly string[] | null>;
-  /** Removes the leases of one process: all ids from the lowest to the highest. */
-  leave(lowestLeaseId: string, highestLeaseId: string): Promise<void>;
+  /**
+   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them,
+   * those first whose members count longest.
+   */
+  join(candidate: Candidate): Promise<readonly LivingLease[]>;
+  /**
+   * The same, or null where this lease is not living any more: it cannot be renewed then. One that is leaving is not
+   * extended, but told who else there is.
+   */
+  renew(leaseId: string, appsOwned: number): Promise<readonly LivingLease[] | null>;
+  /** Lets the leases of one process end at a turn: all ids from the lowest to the highest. Returns the ms until then. */
+  leave(lowestLeaseId: string, highestLeaseId: string): Promise<number>;
+  /** Removes them at once. */
+  remove(lowestLeaseId: string, highestLeaseId: string): Promise<void>;
   /** Living members, oldest first. */
   readMembers(): Promise<readonly MemberRow[]>;
 }
@@ -63,50 +75,100 @@ export interface MemberStore {
  */
 const limits = `limits as materialized (select set_config('lock_timeout', '${renewLockTimeoutMs}ms', true))`;
 const lease = `interval '${leaseMs} milliseconds'`;
+const now = 'statement_timestamp()';
+const seconds = (ms: number) => ms / 1000;
+
+/** The first turn that everyone hears of who has renewed by now: on a grid, which is why all agree on it. */
+const nextTurn = `to_timestamp(
+  ceil((extract(epoch from ${now}) + ${seconds(turnAfterMs - turnOffsetMs)}) / ${seconds(turnGridMs)})
+    * ${seconds(turnGridMs)} + ${seconds(turnOffsetMs)})`;
+
+/** ms from now until a time, as a float8; null where there is none. */
+const msUntil = (time: string) => `(extract(epoch from ${time} - ${now}) * 1000)::float8`;
 
 /**
  * Members that others should count on. Not one that has joined and not renewed yet (apps_owned = -1): it may never have
  * learned that it has a lease. And not a row that expires later than any lease could, for it was written before the
  * database's clock was set back.
  */
-const living = `apps_owned >= 0
-  and expires_at > statement_timestamp() and expires_at < statement_timestamp() + 2 * ${lease}`;
+const living = `apps_owned >= 0 and coalesce(leaves_at > ${now}, true)
+  and expires_at > ${now} and expires_at < ${now} + 2 * ${lease}`;
 
-/** Skips locked rows: what another member is about to remove or renew is not worth waiting for. */
+/** A turn further ahead than any can be comes from a clock that was set back since. */
+const livingColumns = `lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
+  case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms`;
+const rosterOrder = 'order by counts_from, joined_at, lease_id';
+
+/**
+ * Who rejoins counts at once unless somebody has taken over: a member that was there before the previous lease ended
+ * and has renewed since. Everybody else waits for a turn. The row of the previous lease stays to tell this, for the
+ * answer to this statement may be lost and another attempt made.
+ *
+ * Locked rows are skipped: what another statement is about to remove or renew is not worth waiting for.
+ */
 const joinSql = `
 with ${limits},
+previous as (
+  select lease_id, least(expires_at, ${now}) as ended_at from eventgenerator_member
+  where lease_id >= $2::uuid and lease_id < $1::uuid and apps_owned >= 0
+  order by lease_id desc limit 1
+),
+ended as (
+  update eventgenerator_member set expires_at = ended_at, leaves_at = ended_at from previous
+  where eventgenerator_member.lease_id in (
+    select lease_id from eventgenerator_member where lease_id in (select lease_id from previous)
+    for update skip locked)
+),
 removed as (
   delete from eventgenerator_member where lease_id in (
     select lease_id from eventgenerator_member
     where expires_at < statement_timestamp() - interval '10 minutes'
       or expires_at > statement_timestamp() + interval '10 minutes'
-      or (lease_id >= $2::uuid and lease_id < $1::uuid)
+      or (lease_id >= $2::uuid and lease_id < $1::uuid and lease_id not in (select lease_id from previous))
     for update skip locked)
 ),
 joined as (
-  insert into eventgenerator_member (lease_id, instance_guid, instance_index, joined_at, expires_at, apps_owned)
-  select $1::uuid, $3::varchar, $4::int, statement_timestamp(), statement_timestamp() + ${lease}, -1 from limits
-  returning lease_id
+  insert into eventgenerator_member
+    (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at, apps_owned)
+  select $1::uuid, $3::varchar, $4::int, ${now},
+    case when ended_at is not null and not exists (
+      select from eventgenerator_member
+      where ${living} and joined_at <= ended_at and expires_at - ${lease} > ended_at
+    ) then ${now} else ${nextTurn} end,
+    ${now} + ${lease}, -1
+  from limits left join previous on true
+  returning *
+),
+roster as (
+  select * from joined
+  union all
+  select * from eventgenerator_member
+  where ${living} and not (lease_id >= $2::uuid and lease_id < $1::uuid)
 )
-select lease_id::text from joined
-union
-select lease_id::text from eventgenerator_member
-where ${living} and not (lease_id >= $2::uuid and lease_id < $1::uuid)`;
+select ${livingColumns} from roster ${rosterOrder}`;
 
 /** The living are read as they were before the update, the own row among them. */
 const renewSql = `
 with ${limits},
 renewed as (
   update eventgenerator_member
-  set expires_at = statement_timestamp() + ${lease}, apps_owned = $2
+  set expires_at = case when leaves_at is null then ${now} + ${lease} else expires_at end, apps_owned = $2
   from limits
-  where lease_id = $1::uuid and expires_at > statement_timestamp()
+  where lease_id = $1::uuid and expires_at > ${now} and coalesce(leaves_at > ${now}, true)
   returning 1
 )
-select lease_id::text, exists (select from renewed) as renewed
-from eventgenerator_member where (${living}) or lease_id = $1::uuid`;
+select ${livingColumns}, exists (select from renewed) as renewed
+from eventgenerator_member where (${living}) or lease_id = $1::uuid ${rosterOrder}`;
 
 const leaveSql = `
+with ${limits},
+leaving as (
+  update eventgenerator_member set leaves_at = ${nextTurn} from limits where lease_id between $1::uuid and $2::uuid
+  returning ${msUntil('leaves_at')} as leaves_in_ms
+)
+select coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
+
+const removeSql = `
 with ${limits}
 delete from eventgenerator_member using limits where lease_id between $1::uuid and $2::uuid`;
 
@@ -120,28 +182,43 @@ order by joined_at, lease_id`;
 /** Width of the column; a longer name is cut, for it is only shown. */
 const guidLength = 255;
 
+type LivingRow = { lease_id: string; counts_in_ms: number; leaves_in_ms: number | null };
+
+function toLivingLease(row: LivingRow): LivingLease {
+  return { leaseId: row.lease_id, countsInMs: row.counts_in_ms, leavesInMs: row.leaves_in_ms };
+}
+
 export function createMemberStore(statements: Statements): MemberStore {
   return {
     async join({ leaseId, lowestLeaseId, instanceGuid, instanceIndex }) {
-      const { rows } = await statements.query<{ lease_id: string }>(
+      const { rows } = await statements.query<LivingRow>(
         joinSql,
         [leaseId, lowestLeaseId, instanceGuid.slice(0, guidLength), instanceIndex],
         { timeoutMs: renewDeadlineMs },
       );
-      return rows.map((row) => row.lease_id);
+      return rows.map(toLivingLease);
     },
 
     async renew(leaseId, appsOwned) {
-      const { rows } = await statements.query<{ lease_id: string; renewed: boolean }>(
+      const { rows } = await statements.query<LivingRow & { renewed: boolean }>(
         renewSql,
         [leaseId, appsOwned],
         { timeoutMs: renewDeadlineMs },
       );
-      return rows.some((row) => row.renewed) ? rows.map((row) => row.lease_id) : null;
+      return rows.some((row) => row.renewed) ? rows.map(toLivingLease) : null;
     },
 
     async leave(lowestLeaseId, highestLeaseId) {
-      await statements.query(leaveSql, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
+      const { rows } = await statements.query<{ leaves_in_ms: number }>(
+        leaveSql,
+        [lowestLeaseId, highestLeaseId],
+        { timeoutMs: leaveDeadlineMs },
+      );
+      return rows[0]?.leaves_in_ms ?? 0;
+    },
+
+    async remove(lowestLeaseId, highestLeaseId) {
+      await statements.query(removeSql, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
     },
 
     async readMembers() {

@@ -1,7 +1,7 @@
 /*
  * Every time of elastic ownership, in milliseconds, with the reason for it. They hang together: an app whose owner
- * died is taken over after at most leaseMs + renewEveryMs, and a leaver is gone (leaveDeadlineMs twice, leaveGraceMs)
- * well before the platform kills it.
+ * died is taken over after at most leaseMs + renewEveryMs, and a leaver is gone (leaveDeadlineMs twice, a turn, and
+ * letGoLateMs) well before the platform kills it.
  */
 
 /**
@@ -29,12 +29,25 @@ export const renewLockTimeoutMs = 1_500;
 /** After an outage everybody has rejoined within the deadline of a hanging attempt and a bit. */
 export const rejoinPatienceMs = 2_500;
 
-/** One attempt to remove the own row. A row left behind costs its apps a lease and a renewal, hence two attempts. */
+/** One attempt to say that this member leaves. Who goes without costs its apps a lease and a renewal, hence two. */
 export const leaveDeadlineMs = 1_000;
 export const leaveAttempts = 2;
 
-/** After the row is gone: until every other member has renewed, seen it and started, which takes 2 s and a bit. */
-export const leaveGraceMs = 2_500;
+/**
+ * A member that joins or leaves does so for everyone at the same moment, its turn: as soon as everyone has renewed and
+ * heard of it, which takes 2 s and a bit, at the next quarter past or to a full second. Rounds begin at whole and half
+ * seconds (collection/schedule.ts), so that a turn has a quarter of a second on both sides for clocks that differ.
+ */
+export const turnAfterMs = 2_500;
+export const turnGridMs = 500;
+export const turnOffsetMs = 250;
+
+/**
+ * For so long after a turn apps are still collected that another member begins to own: rounds that were due may be
+ * a little late, and two answers of the database do not tell the time of a turn to the millisecond. A round too many is
+ * better than one too few. Short enough to end before the next rounds begin.
+ */
+export const letGoLateMs = 200;
 
 /** A claim takes a millisecond; one that takes this long will not come. */
 export const claimDeadlineMs = 1_000;

@@ -92,6 +92,25 @@ test('a second schedule made later gives an app the same phase, so that a new ow
   expect(later[0]! - runsOf('app')[0]!).toBe(intervalMs);
 });
 
+test('an owner that comes late to its apps makes up for the turns it missed, at most one each', async () => {
+  const { clock, schedule, runs, runsOf } = harness();
+  await clock.advance(3 * intervalMs);
+  const sinceMs = clock.monotonic() - 5_000;
+  schedule.setApps(apps(200), sinceMs);
+  await clock.advance(0);
+  const atOnce = runs.length;
+  expect(atOnce).toBeGreaterThan(200 * 0.05);
+  expect(atOnce).toBeLessThan(200 * 0.25);
+  await clock.advance(intervalMs - 5_000);
+  for (const appId of apps(200)) expect(runsOf(appId)).toHaveLength(1);
+
+  const frozen = harness();
+  await frozen.clock.advance(3 * intervalMs);
+  frozen.schedule.setApps(apps(200), 0);
+  await frozen.clock.advance(0);
+  for (const appId of apps(200)) expect(frozen.runsOf(appId).length).toBeLessThanOrEqual(1);
+});
+
 test('no more rounds run at once than the limit allows, and the most overdue app goes first', async () => {
   const { clock, schedule, runs, mostAtOnce } = harness({ limit: 2, takesMs: 'manual' });
   schedule.setApps(apps(50));

@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from '@jest/globals';
 import { createElasticOwnership, type ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate } from '../../src/ownership/member-store.js';
+import type { LivingLease } from '../../src/ownership/roster.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -13,23 +14,35 @@ const apps = Array.from({ length: 40 }, (_, i) => `app-${i}`);
 class FakeStore {
   asked: string[] = [];
   candidates: Candidate[] = [];
-  answer: (leaseId: string) => Promise<readonly string[] | null> = (leaseId) => Promise.resolve([leaseId]);
+  /** Lease ids whose members count, or leases. */
+  answer: (leaseId: string) => Promise<readonly (string | LivingLease)[] | null> = (leaseId) =>
+    Promise.resolve([leaseId]);
 
-  async join(candidate: Candidate): Promise<readonly string[]> {
+  async join(candidate: Candidate): Promise<readonly LivingLease[]> {
     this.asked.push('join');
     this.candidates.push(candidate);
-    return (await this.answer(candidate.leaseId)) ?? [];
+    return (await this.answer(candidate.leaseId))?.map(toLease) ?? [];
   }
 
-  async renew(leaseId: string, appsOwned: number): Promise<readonly string[] | null> {
+  async renew(leaseId: string, appsOwned: number): Promise<readonly LivingLease[] | null> {
     this.asked.push(`renew ${appsOwned}`);
-    return this.answer(leaseId);
+    return (await this.answer(leaseId))?.map(toLease) ?? null;
   }
 
-  async leave(): Promise<void> {
+  async leave(): Promise<number> {
     this.asked.push('leave');
     await this.answer('');
+    return 2750;
   }
+
+  async remove(): Promise<void> {
+    this.asked.push('remove');
+    await this.answer('');
+  }
+}
+
+function toLease(lease: string | LivingLease): LivingLease {
+  return typeof lease === 'string' ? { leaseId: lease, countsInMs: 0, leavesInMs: null } : lease;
 }
 
 let clock: ManualClock;
@@ -76,7 +89,8 @@ test('joins, renews at once and then every two seconds, and says what changed', 
   expect(store.candidates[0]).toMatchObject({ instanceGuid: 'guid', instanceIndex: 3 });
   expect(ownership.members).toContain(memberOf(other));
   expect(owned()).toBeLessThan(apps.length);
-  expect(changes).toBe(2);
+  // Once for the other member, and once when its share is let go of.
+  expect(changes).toBe(3);
   expect(logged).toEqual(['member', 'members-changed 1', 'members-changed 2']);
   ownership.close();
 });
@@ -145,29 +159,31 @@ test('an answer that comes after its deadline is not believed', async () => {
   ownership.close();
 });
 
-test('leaving removes the lease first and goes on owning until the others have taken over', async () => {
+test('leaving tells the others first and goes on owning until a moment after they take over', async () => {
   ownership.start();
   await clock.advance(0);
   const left = ownership.leave();
-  await clock.advance(2499);
-  expect(store.asked).toEqual(['join', 'renew 7', 'leave']);
+  await clock.advance(2949);
+  // It goes on asking who else there is.
+  expect(store.asked).toEqual(['join', 'renew 7', 'leave', 'renew 7']);
   expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['leaving', true, apps.length]);
   await clock.advance(1);
   await left;
+  expect(store.asked.slice(4)).toEqual(['remove']);
   expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['left', false, 0]);
   expect(changes).toBe(2);
   expect(clock.pendingTimers).toBe(0);
   expect(await ownership.confirmLease()).toBe(false);
 });
 
-test('leaving while the database hangs takes no longer than two attempts and the grace', async () => {
+test('leaving while the database hangs takes two attempts: who could tell nobody has nobody to wait for', async () => {
   ownership.start();
   await clock.advance(0);
   store.answer = () => failIn(1000);
   const left = ownership.leave();
-  await clock.advance(4500);
+  await clock.advance(2000);
   await left;
-  expect(store.asked.filter((asked) => asked === 'leave')).toHaveLength(2);
+  expect(store.asked.filter((asked) => !asked.startsWith('renew'))).toEqual(['join', 'leave', 'leave']);
 });
 
 test('leaving while joining waits for that answer, so that no lease is left behind', async () => {
@@ -177,9 +193,8 @@ test('leaving while joining waits for that answer, so that no lease is left behi
   const left = ownership.leave();
   await clock.advance(1499);
   expect(store.asked).toEqual(['join']);
-  await clock.advance(3000);
-  expect(store.asked).toEqual(['join', 'leave']);
-  await clock.advance(2500);
+  await clock.advance(4500);
+  expect(store.asked).toEqual(['join', 'leave', 'remove']);
   await left;
   expect(owned()).toBe(0);
 });

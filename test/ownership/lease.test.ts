@@ -6,17 +6,21 @@ import {
   leaseGivenBack,
   leaseLeft,
   leaseRefused,
+  leaseTurned,
   mayPost,
+  nextChangeMs,
   noLease,
   ownsApp,
   stateAt,
   type Lease,
+  type Attempt,
 } from '../../src/ownership/lease.js';
+import type { LivingLease } from '../../src/ownership/roster.js';
 
 const ids = createLeaseIds();
 const leaseId = ids.next();
 const apps = Array.from({ length: 50 }, (_, i) => `app-${i}`);
-const held = leaseAnswered(noLease, { leaseId, startedMs: 1000, endedMs: 1500 }, [leaseId]);
+const held = answered(noLease, { leaseId, startedMs: 1000, endedMs: 1500 }, [leaseId]);
 
 test('who never had an answer owns nothing and posts nothing', () => {
   const failed = leaseFailed(noLease, { startedMs: 0, endedMs: 2000 });
@@ -41,13 +45,13 @@ test('traps A1-33: with its lease over a member goes on collecting and posts not
   expect(ownedAt(lease, 61_000)).toBe(apps.length);
   expect(mayPost(lease, 61_000)).toBe(false);
   const next = ids.next();
-  const back = leaseAnswered(lease, { leaseId: next, startedMs: 61_000, endedMs: 61_010 }, [next]);
+  const back = answered(lease, { leaseId: next, startedMs: 61_000, endedMs: 61_010 }, [next]);
   expect(back).toMatchObject({ state: 'member', leaseId: next });
   expect(mayPost(back, 61_010)).toBe(true);
 });
 
 test('an answer that arrives after its deadline does not extend the lease', () => {
-  const late = leaseAnswered(held, { leaseId, startedMs: 3000, endedMs: 5001 }, [
+  const late = answered(held, { leaseId, startedMs: 3000, endedMs: 5001 }, [
     leaseId,
     createLeaseIds().next(),
   ]);
@@ -76,52 +80,126 @@ test('who leaves owns and may post until the others have taken over, by the cloc
   expect(leaving.state).toBe('leaving');
   expect(ownedAt(leaving, 4500)).toBe(apps.length);
   expect(mayPost(leaving, 4500)).toBe(true);
-  expect(mayPost(leaving, 7000)).toBe(false);
+  expect(mayPost(leaving, 7200)).toBe(false);
   expect(mayPost(leaseGivenBack(held, 10_000), 10_800)).toBe(false);
   const left = leaseLeft(leaving);
   expect(ownedAt(left, 4500)).toBe(0);
   expect(mayPost(left, 4500)).toBe(false);
 });
 
-test('an answer that comes while leaving changes nothing', () => {
+test('who leaves hears of others, but nothing gives it its lease back', () => {
+  const other = createLeaseIds().next();
   const leaving = leaseGivenBack(held, 2000);
   const attempt = { leaseId, startedMs: 1900, endedMs: 2100 };
-  expect(leaseAnswered(leaving, attempt, [leaseId])).toBe(leaving);
+  const heard = leaseAnswered(leaving, attempt, [counting(leaseId), counting(other)]);
+  expect(heard).toMatchObject({ state: 'leaving', postUntilMs: leaving.postUntilMs });
+  expect(heard.view?.members).toHaveLength(2);
   expect(leaseRefused(leaving, 2100)).toBe(leaving);
-  expect(leaseFailed(leaving, attempt)).toBe(leaving);
+  expect(leaseFailed(leaving, attempt).state).toBe('leaving');
+  const left = leaseLeft(leaving);
+  expect(leaseAnswered(left, attempt, [counting(leaseId)])).toBe(left);
+  expect(leaseFailed(left, attempt)).toBe(left);
 });
 
 test('after an outage that cost everyone their lease, who returns first does not take everything', () => {
   const other = createLeaseIds();
-  const both = leaseAnswered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other.next()]);
+  const both = answered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other.next()]);
   const mineBefore = ownedAt(both, 3010);
   const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
   const next = ids.next();
-  const back = leaseAnswered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_010 }, [next]);
+  const back = answered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_010 }, [next]);
   expect(ownedAt(back, 19_010)).toBe(mineBefore);
-  const returned = leaseAnswered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [
+  const returned = answered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [
     next,
     other.next(),
   ]);
   expect(ownedAt(returned, 21_010)).toBe(mineBefore);
-  const waiting = leaseAnswered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [next]);
+  const waiting = answered(back, { leaseId: next, startedMs: 21_000, endedMs: 21_010 }, [next]);
   expect(ownedAt(waiting, 21_010)).toBe(mineBefore);
-  const alone = leaseAnswered(waiting, { leaseId: next, startedMs: 23_000, endedMs: 23_010 }, [next]);
+  const alone = answered(waiting, { leaseId: next, startedMs: 23_000, endedMs: 23_010 }, [next]);
   expect(ownedAt(alone, 23_010)).toBe(apps.length);
 });
 
 test('after being cut off alone, the members that took over and came meanwhile count at once', () => {
   const [other, young] = [createLeaseIds().next(), createLeaseIds().next()];
-  const both = leaseAnswered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other]);
+  const both = answered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other]);
   const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
   const next = ids.next();
-  const back = leaseAnswered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_010 }, [
-    next,
-    other,
-    young,
-  ]);
+  const back = answered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_010 }, [next, other, young]);
   expect(back.view?.members).toEqual([next, other, young].map(memberOf).sort());
 });
+
+test('who joins owns its share from its turn on, and others let go of that a moment later', () => {
+  const [old, young] = [createLeaseIds(), createLeaseIds()];
+  const [oldId, youngId] = [old.next(), young.next()];
+  const attempt = { startedMs: 1000, endedMs: 1020 };
+  const joining: LivingLease[] = [counting(oldId), { ...counting(youngId), countsInMs: 2500 }];
+  const joined = leaseAnswered(noLease, { ...attempt, leaseId: youngId }, joining);
+  const before = leaseAnswered(
+    answered(noLease, { ...attempt, leaseId: oldId }, [oldId]),
+    { ...attempt, leaseId: oldId },
+    joining,
+  );
+  expect([ownedAt(joined, 1020), ownedAt(before, 1020)]).toEqual([0, apps.length]);
+  const turnMs = 1010 + 2500;
+  expect([nextChangeMs(joined, 1020), nextChangeMs(before, 1020)]).toEqual([turnMs, turnMs]);
+
+  const share = ownedAt(leaseTurned(joined, turnMs), turnMs);
+  expect(share).toBeGreaterThan(0);
+  const letsGo = leaseTurned(before, turnMs);
+  expect(ownedAt(letsGo, turnMs)).toBe(apps.length);
+  expect(nextChangeMs(letsGo, turnMs)).toBe(turnMs + 200);
+  expect(ownedAt(letsGo, turnMs + 200)).toBe(apps.length - share);
+  expect(nextChangeMs(leaseTurned(letsGo, turnMs + 200), turnMs + 200)).toBe(Infinity);
+});
+
+test('who leaves is replaced at its turn', () => {
+  const other = createLeaseIds().next();
+  const both = leaseAnswered(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [
+    { ...counting(other), leavesInMs: 2600 },
+    counting(leaseId),
+  ]);
+  expect(ownedAt(both, 3000)).toBe(apps.length);
+  const shared = leaseTurned({ ...both, outgoing: null }, 5599);
+  expect(ownedAt(shared, 5599)).toBeLessThan(apps.length);
+  expect(ownedAt(leaseTurned(shared, 5600), 5600)).toBe(apps.length);
+});
+
+test('where nobody counts yet, the first of those that wait does', () => {
+  const other = createLeaseIds().next();
+  const first = leaseAnswered(noLease, { leaseId, startedMs: 0, endedMs: 0 }, [
+    { ...counting(leaseId), countsInMs: 2500 },
+    { ...counting(other), countsInMs: 2900 },
+  ]);
+  expect(ownedAt(first, 0)).toBe(apps.length);
+  expect(leaseTurned(first, 2500).view?.members).toHaveLength(1);
+  expect(leaseTurned(first, 2900).view?.members).toHaveLength(2);
+});
+
+test('who returns to others that have taken over lets go at once and waits for its turn', () => {
+  const other = createLeaseIds().next();
+  const both = answered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other]);
+  const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
+  expect(ownedAt(lost, 18_000)).toBeGreaterThan(0);
+  const next = ids.next();
+  const back = leaseAnswered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_000 }, [
+    counting(other),
+    { ...counting(next), countsInMs: 2500 },
+  ]);
+  expect([ownedAt(back, 19_000), mayPost(back, 19_000)]).toEqual([0, true]);
+  const turned = leaseTurned(back, 21_500);
+  expect(ownedAt(turned, 21_500)).toBe(ownedAt(lost, 18_000));
+});
+
+/** The database answered with these leases, whose members all count. */
+function answered(lease: Lease, attempt: Attempt, leaseIds: readonly string[]): Lease {
+  const next = leaseAnswered(lease, attempt, leaseIds.map(counting));
+  return { ...next, outgoing: null };
+}
+
+function counting(id: string): LivingLease {
+  return { leaseId: id, countsInMs: 0, leavesInMs: null };
+}
 
 function ownedAt(lease: Lease, nowMs: number): number {
   return apps.filter((app) => ownsApp(lease, app, nowMs)).length;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createLeaseIds } from '../../src/ownership/lease-id.js';
 import { createMemberStore, type Candidate, type MemberStore } from '../../src/ownership/member-store.js';
+import type { LivingLease } from '../../src/ownership/roster.js';
 import { membersView } from '../../src/ownership/members-view.js';
 import { createOwnershipDatabase, poolStatements, type OwnershipDatabase } from './tables.js';
 
@@ -18,10 +19,10 @@ test('who joins is in its own first view, and in those of others once it has ren
   const [a, b] = [candidate(), candidate()];
   const both = [a.leaseId, b.leaseId].sort();
   expect(await enter(a)).toEqual([a.leaseId]);
-  expect((await store.join(b)).toSorted()).toEqual(both);
-  expect(await store.renew(a.leaseId, 3)).toEqual([a.leaseId]);
-  expect((await store.renew(b.leaseId, 0))?.toSorted()).toEqual(both);
-  expect((await store.renew(a.leaseId, 3))?.toSorted()).toEqual(both);
+  expect(idsOf(await store.join(b)).toSorted()).toEqual(both);
+  expect(await renew(a.leaseId, 3)).toEqual([a.leaseId]);
+  expect((await renew(b.leaseId, 0))?.toSorted()).toEqual(both);
+  expect((await renew(a.leaseId, 3))?.toSorted()).toEqual(both);
 });
 
 test('a renewal extends the lease by the database’s clock and writes the number of apps', async () => {
@@ -41,7 +42,7 @@ test('traps A1-33: an expired lease cannot be renewed and is nobody’s neighbou
   await enter(b);
   await expireIn(a.leaseId, '-1 millisecond');
   expect(await store.renew(a.leaseId, 0)).toBeNull();
-  expect(await store.renew(b.leaseId, 0)).toEqual([b.leaseId]);
+  expect(await renew(b.leaseId, 0)).toEqual([b.leaseId]);
   expect(await store.readMembers()).toHaveLength(1);
 });
 
@@ -50,9 +51,12 @@ test('who rejoins replaces the earlier leases of its own process only', async ()
   const [first, second, other] = [candidate(ids), candidate(ids), candidate()];
   await enter(other);
   await enter(first);
-  expect((await store.join(second)).toSorted()).toEqual([second.leaseId, other.leaseId].sort());
-  expect(await leaseIdsInTable()).toEqual([second.leaseId, other.leaseId].sort());
+  expect(idsOf(await store.join(second)).toSorted()).toEqual([second.leaseId, other.leaseId].sort());
   expect(await store.renew(first.leaseId, 0)).toBeNull();
+  expect((await renew(second.leaseId, 0))?.toSorted()).toEqual([second.leaseId, other.leaseId].sort());
+  const third = candidate(ids);
+  await enter(third);
+  expect(await leaseIdsInTable()).toEqual([second.leaseId, third.leaseId, other.leaseId].sort());
 });
 
 test('who joins deletes rows long expired, and those that only a wrong clock can have written', async () => {
@@ -62,7 +66,7 @@ test('who joins deletes rows long expired, and those that only a wrong clock can
   await expireIn(rows[1]!.leaseId, '-9 minutes');
   await expireIn(rows[2]!.leaseId, '1 hour');
   const late = candidate();
-  expect((await store.join(late)).toSorted()).toEqual([rows[3]!.leaseId, late.leaseId].sort());
+  expect(idsOf(await store.join(late)).toSorted()).toEqual([rows[3]!.leaseId, late.leaseId].sort());
   expect(await leaseIdsInTable()).toEqual([rows[1]!, rows[3]!, late].map((row) => row.leaseId).sort());
 });
 
@@ -71,22 +75,86 @@ test('a member whose row lies in the future because the clock was set back renew
   await store.join(a);
   await expireIn(a.leaseId, '5 minutes');
   expect(await store.readMembers()).toEqual([]);
-  expect(await store.renew(a.leaseId, 0)).toEqual([a.leaseId]);
+  expect(await renew(a.leaseId, 0)).toEqual([a.leaseId]);
   expect(await store.readMembers()).toHaveLength(1);
 });
 
-test('leaving removes all leases of the process, and a renewal that arrives afterwards changes nothing', async () => {
+test('removal takes all leases of the process, and a renewal that arrives afterwards changes nothing', async () => {
   const ids = createLeaseIds();
   const [first, second, other] = [candidate(ids), candidate(ids), candidate()];
   await store.join(other);
   await store.join(second);
   await db.database.pool.query(
-    `insert into eventgenerator_member select $1, 'late', 0, now(), now() + interval '10 s', 0`,
+    `insert into eventgenerator_member (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at)
+     values ($1, 'late', 0, now(), now(), now() + interval '10 s')`,
     [first.leaseId],
   );
-  await store.leave(ids.lowest, ids.highest);
+  await store.remove(ids.lowest, ids.highest);
   expect(await store.renew(second.leaseId, 0)).toBeNull();
   expect(await leaseIdsInTable()).toEqual([other.leaseId]);
+});
+
+test('who joins counts from a turn on, of which all hear the same, between rounds', async () => {
+  const [a, b] = [candidate(), candidate()];
+  await enter(a);
+  await store.join(b);
+  const [own] = (await store.renew(b.leaseId, 0))!.filter(({ leaseId }) => leaseId === b.leaseId);
+  const seenAtMs = Date.now();
+  const [seen] = (await store.renew(a.leaseId, 0))!.filter(({ leaseId }) => leaseId === b.leaseId);
+  expect(own!.countsInMs).toBeGreaterThan(2_000);
+  expect(own!.countsInMs).toBeLessThanOrEqual(3_000);
+  expect(Math.abs(own!.countsInMs - seen!.countsInMs)).toBeLessThan(500);
+  expect(Math.abs(((seenAtMs + seen!.countsInMs) % 500) - 250)).toBeLessThan(150);
+  await at(b.leaseId, 'counts_from', '0 seconds');
+  const [first] = (await store.renew(a.leaseId, 0))!;
+  expect(first!.leaseId).toBe(b.leaseId);
+  expect(first!.countsInMs).toBeLessThanOrEqual(0);
+});
+
+test('who leaves counts until a turn, cannot extend its lease any more, and is gone after the turn', async () => {
+  const ids = createLeaseIds();
+  const [leaver, other] = [candidate(ids), candidate()];
+  await enter(leaver);
+  await enter(other);
+  const leavesInMs = await store.leave(ids.lowest, ids.highest);
+  expect(leavesInMs).toBeGreaterThan(2_400);
+  expect(leavesInMs).toBeLessThanOrEqual(3_000);
+  await expireIn(leaver.leaseId, '4 seconds');
+  expect(await renew(leaver.leaseId, 0)).toHaveLength(2);
+  const [row] = await store.readMembers();
+  expect(row!.expiresInMs).toBeLessThan(4_000);
+  const [seen] = (await store.renew(other.leaseId, 0))!.filter(({ leaseId }) => leaseId === leaver.leaseId);
+  expect(Math.abs(seen!.leavesInMs! - leavesInMs)).toBeLessThan(500);
+  await at(leaver.leaseId, 'leaves_at', '0 seconds');
+  expect(await renew(leaver.leaseId, 0)).toBeNull();
+  expect(await renew(other.leaseId, 0)).toEqual([other.leaseId]);
+});
+
+test('who rejoins counts at once if nobody has taken over, and else from a turn on', async () => {
+  const ids = createLeaseIds();
+  const [first, other] = [candidate(ids), candidate()];
+  await enter(first);
+  await enter(other);
+  await expireAll('-30 seconds');
+  const second = candidate(ids);
+  const [returned] = await store.join(second);
+  expect(returned!.countsInMs).toBeLessThanOrEqual(0);
+
+  await enter(candidate());
+  await store.renew(second.leaseId, 0);
+  await expireIn(second.leaseId, '-1 millisecond');
+  const living = await store.join(candidate(ids));
+  expect(living.at(-1)!.countsInMs).toBeGreaterThan(2_000);
+});
+
+test('who only joined since did not take over: after an outage for all, everyone counts at once', async () => {
+  const [one, two] = [createLeaseIds(), createLeaseIds()];
+  await enter(candidate(one));
+  await enter(candidate(two));
+  await expireAll('-30 seconds');
+  await enter(candidate(one));
+  const living = await store.join(candidate(two));
+  expect(living.map(({ countsInMs }) => countsInMs <= 0)).toEqual([true, true]);
 });
 
 test('repeated instance indexes are normal, and operators see who is there', async () => {
@@ -146,7 +214,33 @@ test('a connection on which nothing comes back rejects at the deadline', async (
 /** Joins and renews once, as a member does. */
 async function enter(member: Candidate): Promise<readonly string[] | null> {
   await store.join(member);
-  return store.renew(member.leaseId, 0);
+  return renew(member.leaseId, 0);
+}
+
+/** The ids of the living leases. */
+async function renew(leaseId: string, appsOwned: number): Promise<readonly string[] | null> {
+  const living = await store.renew(leaseId, appsOwned);
+  return living && idsOf(living);
+}
+
+function idsOf(leases: readonly LivingLease[]): string[] {
+  return leases.map(({ leaseId }) => leaseId);
+}
+
+async function at(leaseId: string, column: 'counts_from' | 'leaves_at', interval: string): Promise<void> {
+  await db.database.pool.query(
+    `update eventgenerator_member set ${column} = statement_timestamp() + $2::interval where lease_id = $1`,
+    [leaseId, interval],
+  );
+}
+
+/** As an outage does. */
+async function expireAll(interval: string): Promise<void> {
+  await db.database.pool.query(
+    `update eventgenerator_member set joined_at = joined_at - interval '1 minute',
+       expires_at = statement_timestamp() + $1::interval`,
+    [interval],
+  );
 }
 
 function candidate(ids = createLeaseIds()): Candidate {

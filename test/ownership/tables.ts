@@ -1,24 +1,7 @@
 import pg from 'pg';
+import { ownTablesSql } from '../../src/database/migrations.js';
 import type { Statements } from '../../src/ownership/member-store.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
-
-const ddl = `
-create table eventgenerator_member (
-  lease_id uuid primary key,
-  instance_guid varchar(255) not null,
-  instance_index int not null,
-  joined_at timestamptz not null,
-  expires_at timestamptz not null,
-  apps_owned int not null default 0
-);
-create table eventgenerator_trigger (
-  app_id varchar(255) primary key,
-  posted_by uuid not null,
-  posted_at timestamptz not null,
-  cool_down_until timestamptz null,
-  ignored_out_until timestamptz null,
-  ignored_in_until timestamptz null
-);`;
 
 export interface OwnershipDatabase {
   readonly database: TestDatabase;
@@ -29,7 +12,7 @@ export interface OwnershipDatabase {
 /** A database with the two tables, and statements that keep the promises of `Statements`. */
 export async function createOwnershipDatabase(): Promise<OwnershipDatabase> {
   const database = await createDatabase();
-  await database.pool.query(ddl);
+  await database.pool.query(ownTablesSql);
   const statements = poolStatements(database.url);
   return {
     database,

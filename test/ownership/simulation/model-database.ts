@@ -1,10 +1,20 @@
-import { memberOf } from '../../../src/ownership/lease-id.js';
 import type { Candidate } from '../../../src/ownership/member-store.js';
-import { claimLockTimeoutMs, leaseMs, renewLockTimeoutMs } from '../../../src/ownership/timing.js';
+import { createRoster, membersAt, type LivingLease } from '../../../src/ownership/roster.js';
+import {
+  claimLockTimeoutMs,
+  leaseMs,
+  renewLockTimeoutMs,
+  turnAfterMs,
+  turnGridMs,
+  turnOffsetMs,
+} from '../../../src/ownership/timing.js';
 import type { ClaimOutcome, ClaimRequest } from '../../../src/ownership/trigger-store.js';
 import type { World } from './world.js';
 
 interface LeaseRow {
+  readonly joinedAt: number;
+  readonly countsFrom: number;
+  readonly leavesAt: number;
   readonly expiresAt: number;
   /** False between joining and the first renewal. */
   readonly isActive: boolean;
@@ -41,42 +51,74 @@ export class ModelDatabase {
     return 1e12 + this.#rate * this.#world.now;
   }
 
-  /** Of those that have renewed. */
-  get livingMembers(): string[] {
-    return this.#living(this.now).map(memberOf);
+  /** Those that count now. */
+  get livingMembers(): readonly string[] {
+    return membersAt(createRoster(this.#living(this.now), 0), 0);
   }
 
   isLiving(leaseId: string): boolean {
     return (this.leases.get(leaseId)?.expiresAt ?? -Infinity) > this.now;
   }
 
-  async join({ leaseId, lowestLeaseId }: Candidate, stallMs: number): Promise<readonly string[]> {
+  async join({ leaseId, lowestLeaseId }: Candidate, stallMs: number): Promise<readonly LivingLease[]> {
     const time = await this.#begin();
     const isEarlier = (id: string) => id >= lowestLeaseId && id < leaseId;
-    const living = this.#living(time).filter((id) => !isEarlier(id));
+    const row = {
+      joinedAt: time,
+      countsFrom: this.#isStillCountedOn(isEarlier, time) ? time : turnAfter(time),
+      leavesAt: Infinity,
+      expiresAt: time + leaseMs,
+      isActive: false,
+    };
+    const living = this.#living(time, [[leaseId, row]]).filter((lease) => !isEarlier(lease.leaseId));
+    const previous = this.#previous(isEarlier);
     // Locked rows are skipped.
-    const removed = [...this.leases.keys()].filter((id) => isEarlier(id) && !this.#locks.has(id));
-    await this.#commit([leaseId, ...removed], stallMs, () => {
-      for (const id of removed) this.leases.delete(id);
-      this.leases.set(leaseId, { expiresAt: time + leaseMs, isActive: false });
+    const earlier = [...this.leases.keys()].filter((id) => isEarlier(id) && !this.#locks.has(id));
+    await this.#commit([leaseId, ...earlier], stallMs, () => {
+      for (const id of earlier) {
+        const endedAt = Math.min(previous?.row.expiresAt ?? -Infinity, time);
+        if (id === previous?.id)
+          this.leases.set(id, { ...previous.row, expiresAt: endedAt, leavesAt: endedAt });
+        else this.leases.delete(id);
+      }
+      this.leases.set(leaseId, row);
     });
-    return [leaseId, ...living];
+    return living;
   }
 
-  async renew(leaseId: string, stallMs: number): Promise<readonly string[] | null> {
+  async renew(leaseId: string, stallMs: number): Promise<readonly LivingLease[] | null> {
     const time = await this.#begin();
-    const living = this.#living(time);
+    const seen = this.leases.get(leaseId);
+    const living = this.#living(time, seen ? [[leaseId, seen]] : []);
     const limit = this.#lockTimeout(renewLockTimeoutMs);
     while (this.#locks.has(leaseId)) await Promise.race([this.#locks.get(leaseId), limit]);
-    if ((this.leases.get(leaseId)?.expiresAt ?? -Infinity) <= time) return null;
+    const row = this.leases.get(leaseId);
+    if (!row || row.expiresAt <= time || row.leavesAt <= time) return null;
+    const expiresAt = row.leavesAt < Infinity ? row.expiresAt : time + leaseMs;
     await this.#commit([leaseId], stallMs, () =>
-      this.leases.set(leaseId, { expiresAt: time + leaseMs, isActive: true }),
+      this.leases.set(leaseId, { ...row, expiresAt, isActive: true }),
     );
-    return [...new Set([leaseId, ...living])];
+    return living;
   }
 
-  async leave(lowest: string, highest: string, stallMs: number): Promise<void> {
+  async leave(lowest: string, highest: string, stallMs: number): Promise<number> {
+    const time = await this.#begin();
+    const leavesAt = turnAfter(time);
+    await this.#change(lowest, highest, stallMs, (id, row) => this.leases.set(id, { ...row, leavesAt }));
+    return leavesAt - time;
+  }
+
+  async remove(lowest: string, highest: string, stallMs: number): Promise<void> {
     await this.#begin();
+    await this.#change(lowest, highest, stallMs, (id) => this.leases.delete(id));
+  }
+
+  async #change(
+    lowest: string,
+    highest: string,
+    stallMs: number,
+    change: (leaseId: string, row: LeaseRow) => void,
+  ): Promise<void> {
     const ids = [...this.leases.keys()].filter((id) => id >= lowest && id <= highest);
     const limit = this.#lockTimeout(renewLockTimeoutMs);
     for (
@@ -86,7 +128,29 @@ export class ModelDatabase {
     ) {
       await Promise.race([this.#locks.get(id), limit]);
     }
-    await this.#commit(ids, stallMs, () => ids.forEach((id) => this.leases.delete(id)));
+    await this.#commit(ids, stallMs, () => {
+      for (const id of ids) {
+        const row = this.leases.get(id);
+        if (row) change(id, row);
+      }
+    });
+  }
+
+  /** Whether a process has had a lease before, and nobody has renewed since it ended who was there before. */
+  #isStillCountedOn(isEarlier: (leaseId: string) => boolean, time: number): boolean {
+    const previous = this.#previous(isEarlier);
+    if (!previous) return false;
+    const endedAt = Math.min(previous.row.expiresAt, time);
+    const others = [...this.leases.values()].filter((row) => isLiving(row, time));
+    return !others.some(({ joinedAt, expiresAt }) => joinedAt <= endedAt && expiresAt - leaseMs > endedAt);
+  }
+
+  /** The last of these leases that was renewed. */
+  #previous(isEarlier: (leaseId: string) => boolean): { id: string; row: LeaseRow } | undefined {
+    return [...this.leases]
+      .map(([id, row]) => ({ id, row }))
+      .filter(({ id, row }) => isEarlier(id) && row.isActive)
+      .sort((a, b) => (a.id < b.id ? 1 : -1))[0];
   }
 
   async claim(request: ClaimRequest, stallMs: number): Promise<ClaimOutcome> {
@@ -109,10 +173,16 @@ export class ModelDatabase {
     return this.now;
   }
 
-  #living(time: number): string[] {
-    return [...this.leases]
-      .filter(([, { expiresAt, isActive }]) => isActive && expiresAt > time)
-      .map(([id]) => id);
+  /** The leases that others see, and these, those first whose members count longest. */
+  #living(time: number, more: readonly (readonly [string, LeaseRow])[] = []): LivingLease[] {
+    const living = [...this.leases].filter(([, row]) => isLiving(row, time));
+    return [...new Map([...living, ...more])]
+      .sort(([, a], [, b]) => a.countsFrom - b.countsFrom || a.joinedAt - b.joinedAt)
+      .map(([leaseId, { countsFrom, leavesAt }]) => ({
+        leaseId,
+        countsInMs: countsFrom - time,
+        leavesInMs: leavesAt < Infinity ? leavesAt - time : null,
+      }));
   }
 
   /** Rejects as PostgreSQL does when a row that another statement has written is not released in time. */
@@ -135,4 +205,13 @@ export class ModelDatabase {
     }
     write();
   }
+}
+
+function isLiving({ isActive, leavesAt, expiresAt }: LeaseRow, time: number): boolean {
+  return isActive && leavesAt > time && expiresAt > time;
+}
+
+/** The first turn that everyone hears of who has renewed by then. */
+function turnAfter(time: number): number {
+  return Math.ceil((time + turnAfterMs - turnOffsetMs) / turnGridMs) * turnGridMs + turnOffsetMs;
 }

@@ -57,6 +57,8 @@ export class Link {
       renew: (leaseId) => this.#ask(renewDeadlineMs, (stallMs) => this.#database.renew(leaseId, stallMs)),
       leave: (lowest, highest) =>
         this.#ask(leaveDeadlineMs, (stallMs) => this.#database.leave(lowest, highest, stallMs)),
+      remove: (lowest, highest) =>
+        this.#ask(leaveDeadlineMs, (stallMs) => this.#database.remove(lowest, highest, stallMs)),
     };
   }
 
