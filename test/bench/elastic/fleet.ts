@@ -68,7 +68,8 @@ export class Fleet {
     });
     const process = startEventgeneratorProcess(config, [], { EVENTGENERATOR_POOL_MODE: 'elastic' });
     const member = { number, process, config, network };
-    this.#members = [...this.#members, member];
+    // In this order also where several are started at once.
+    this.#members = [...this.#members, member].sort((a, b) => a.number - b.number);
     await process.line('eventgenerator.started', startTimeoutMs);
     return member;
   }

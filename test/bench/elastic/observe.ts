@@ -38,7 +38,7 @@ export async function settle(stage: Stage): Promise<number> {
     const nowMs = Date.now();
     const members = new Set(stage.fleet.living.map(({ number }) => number));
     const span = { fromMs: nowMs - 1.25 * intervalMs, toMs: nowMs };
-    if (stage.rounds.isSettled(span, members)) return (span.fromMs - startMs) / 1000;
+    if (stage.rounds.isSettled(span, members)) return Math.max(0, span.fromMs - startMs) / 1000;
     if (nowMs - startMs > settleTimeoutMs) return Infinity;
   }
 }
