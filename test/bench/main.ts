@@ -71,11 +71,15 @@ async function runOne(benchmark: Benchmark, context: BenchmarkContext): Promise<
   }
 }
 
-/** Everything that was started has process groups of its own: nothing may outlive this process. */
-function releaseOnSignal(): void {
-  const end = () => void releasers.releaseAll().then(() => process.exit(130));
-  process.on('SIGINT', end);
-  process.on('SIGTERM', end);
+/** Everything that was started has process groups of its own: nothing may outlive this process, however it ends. */
+function releaseAtAnyEnd(): void {
+  const end = (exitCode: number) => void releasers.releaseAll().then(() => process.exit(exitCode));
+  process.on('SIGINT', () => end(130));
+  process.on('SIGTERM', () => end(143));
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`bench: ${error.stack ?? error.message}\n`);
+    end(1);
+  });
 }
 
 try {
@@ -86,7 +90,7 @@ try {
   if (options === 'help') {
     process.stdout.write(help);
   } else {
-    releaseOnSignal();
+    releaseAtAnyEnd();
     process.exitCode = await run(options);
   }
 } catch (error) {
