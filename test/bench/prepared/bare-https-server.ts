@@ -13,6 +13,8 @@ export interface BareHttpsServerOptions {
   readonly delayMs: number;
   /** The whole answer with its head; called when the delay is over. */
   readonly answer: (request: BareRequest) => Buffer;
+  /** Called with an answer that is on its way and not needed any more. */
+  readonly sent?: (answer: Buffer) => void;
 }
 
 export interface BareHttpsServer {
@@ -51,7 +53,7 @@ export async function startBareHttpsServer(options: BareHttpsServerOptions): Pro
   };
 }
 
-function serve(socket: TLSSocket, { delayMs, answer }: BareHttpsServerOptions): void {
+function serve(socket: TLSSocket, { delayMs, answer, sent }: BareHttpsServerOptions): void {
   let received = '';
   socket.on('data', (chunk: Buffer) => {
     received += chunk.toString('latin1');
@@ -63,7 +65,9 @@ function serve(socket: TLSSocket, { delayMs, answer }: BareHttpsServerOptions): 
         return;
       }
       const send = () => {
-        if (!socket.destroyed) socket.write(answer(request));
+        if (socket.destroyed) return;
+        const bytes = answer(request);
+        socket.write(bytes, () => sent?.(bytes));
       };
       if (delayMs > 0) setTimeout(send, delayMs);
       else send();

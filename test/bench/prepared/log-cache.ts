@@ -118,7 +118,11 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
     return names;
   }
 
-  const server = await startBareHttpsServer({ ...options, answer });
+  const server = await startBareHttpsServer({
+    ...options,
+    answer,
+    sent: (bytes) => answers.recycle(bytes),
+  });
   return { ...server, counts, largeApps };
 }
 

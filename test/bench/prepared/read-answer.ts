@@ -19,12 +19,17 @@ export interface RenderedAnswer {
 const opening = Buffer.from('{"envelopes":{"batch":[', 'latin1');
 const closing = Buffer.from(']}}\n', 'latin1');
 const comma = 0x2c;
+/** An answer about three instances fits in. */
+const usualBytes = 128 * 1024;
+const maxFree = 256;
 
 /**
  * Renders answers of /api/v1/read, newest first, by copying and filling in templates: some ten microseconds where
  * writing JSON would take hundreds. A page ends as log-cache's does: never within the envelopes of one timestamp.
  */
 export class ReadAnswers {
+  /** Buffers of answers that were sent: new ones for every answer would cost more than filling them in. */
+  readonly #free: Buffer[] = [];
   /** By the names asked for, then by instance. */
   readonly #templates = new Map<string, TickTemplate[]>();
 
@@ -40,7 +45,7 @@ export class ReadAnswers {
       length += own.bytes.length;
     }
 
-    const bytes = Buffer.allocUnsafe(length);
+    const bytes = this.#buffer(length);
     bytes.set(opening, headLength);
     let at = headLength + opening.length;
     for (const [i, { instance, timeUs }] of ticks.entries()) {
@@ -50,6 +55,16 @@ export class ReadAnswers {
     }
     bytes.set(closing, at);
     return { bytes, envelopes: ticks.length * names.length };
+  }
+
+  /** Takes an answer back that was rendered here and is not needed any more. */
+  recycle({ buffer }: Buffer): void {
+    if (buffer.byteLength === usualBytes && this.#free.length < maxFree) this.#free.push(Buffer.from(buffer));
+  }
+
+  #buffer(length: number): Buffer {
+    if (length > usualBytes) return Buffer.allocUnsafeSlow(length);
+    return (this.#free.pop() ?? Buffer.allocUnsafeSlow(usualBytes)).subarray(0, length);
   }
 
   #template(names: readonly string[], instance: number): TickTemplate {
