@@ -109,8 +109,9 @@ export class AppMetricWriter {
     const over = new AbortController();
     const timeUp = sleep(clock, deadlineMs, over.signal);
     const written = (async () => {
-      await this.#loop; // with the write that is running; it may take the last rows or fail
-      while (this.#waiting.length > 0 && leftMs() > 0) {
+      await this.#loop;
+      // A write that is running has taken rows, and may fail.
+      while ((this.#waiting.length > 0 || this.#writing) && leftMs() > 0) {
         await this.#write(leftMs);
         if (this.#failures > 0) await sleep(clock, Math.min(flushRetryMs, leftMs()), over.signal);
       }

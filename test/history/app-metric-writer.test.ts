@@ -237,6 +237,30 @@ describe('rows that the table cannot hold', () => {
 });
 
 describe('flush', () => {
+  test('waits for a save at once that is under way, and loses none of its rows', async () => {
+    let answer: () => void = () => {};
+    insert = (batch) =>
+      new Promise((resolve) => {
+        answer = () => {
+          written.push(...batch);
+          resolve();
+        };
+      });
+    writer.start();
+    writer.add(rows(3));
+    void writer.saveNow();
+    await clock.advance(0);
+    let isFlushed = false;
+    const flushed = writer.flush(1_000).then(() => (isFlushed = true));
+    await clock.advance(500);
+    expect(isFlushed).toBe(false);
+    answer();
+    await flushed;
+    expect(numbers(written)).toEqual([1, 2, 3]);
+    expect((await counts()).lost).toEqual({});
+    expect(log).toEqual([]);
+  });
+
   test('traps A2-5: writes what waits at the end', async () => {
     writer.start();
     writer.add(rows(3));
