@@ -103,6 +103,6 @@ export class Fleet {
       member.network?.resume();
     }
     await Promise.all(this.living.map((member) => this.terminate(member)));
-    await Promise.all(this.#members.map(async ({ network }) => network?.close()));
+    await Promise.all(this.#members.flatMap(({ network }) => (network ? [network.close()] : [])));
   }
 }

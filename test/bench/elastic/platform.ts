@@ -19,14 +19,13 @@ import { startScalingEngine } from './scaling-engine.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ElasticPlatformOptions;
 const tell = (message: FromElasticPlatform) => process.send?.(message);
-const now = () => performance.timeOrigin + performance.now();
 
 const platform = await startPlatform({ apps: [] });
 const issued = await platform.issueCertificate('elastic platform');
 const server = { key: issued.key, cert: issued.chain };
 const appByGuid = new Map(Array.from({ length: options.apps }, (_, app) => [appGuid(app), app]));
 const breachesFromMs = new Map<number, number>();
-const books = new PlatformBooks(now);
+const books = new PlatformBooks(Date.now);
 let members = 0;
 
 const readPath = '/api/v1/read/';
@@ -68,7 +67,7 @@ async function open(): Promise<void> {
     ...server,
     ca: platform.ca,
     triggered: (guid, coolDownMs) => {
-      const atMs = now();
+      const atMs = Date.now();
       const coolDownUntilMs = atMs + coolDownMs;
       books.triggered({ app: appByGuid.get(guid) ?? -1, member, atMs, coolDownUntilMs });
       return coolDownUntilMs;

@@ -12,6 +12,14 @@ export interface Span {
   readonly toMs: number;
 }
 
+/** A time in which an app was not collected, and the rounds around it as far as there are any. */
+export interface Gap {
+  readonly app: number;
+  readonly ms: number;
+  readonly before: Round | undefined;
+  readonly after: Round | undefined;
+}
+
 /** All rounds that the platform saw, by app. */
 export class RoundsBook {
   /** Oldest first. */
@@ -73,16 +81,16 @@ export class RoundsBook {
     return twice;
   }
 
-  /** The longest time in ms that any app was not collected, of which at least a part is in the span. */
-  longestGapMs({ fromMs, toMs }: Span): number {
-    let longest = 0;
-    for (const rounds of this.#rounds) {
+  /** The longest time that any app was not collected, of which at least a part is in the span. */
+  longestGap({ fromMs, toMs }: Span): Gap {
+    let longest: Gap = { app: -1, ms: 0, before: undefined, after: undefined };
+    for (const [app, rounds] of this.#rounds.entries()) {
       const first = firstFrom(rounds, fromMs);
-      let earlierMs = rounds[first - 1]?.atMs ?? fromMs;
-      for (let i = first; earlierMs < toMs; i++) {
-        const atMs = rounds[i]?.atMs ?? toMs;
-        longest = Math.max(longest, Math.min(atMs, toMs) - earlierMs);
-        earlierMs = atMs;
+      for (let i = first; (rounds[i - 1]?.atMs ?? fromMs) < toMs; i++) {
+        const [before, after] = [rounds[i - 1], rounds[i]];
+        const ms = Math.min(after?.atMs ?? toMs, toMs) - (before?.atMs ?? fromMs);
+        if (ms > longest.ms) longest = { app, ms, before, after };
+        if (!after) break;
       }
     }
     return longest;
@@ -99,12 +107,12 @@ export class RoundsBook {
     return last;
   }
 
-  /** Whether in the span each app was collected, by one of these members alone, and each of them had apps. */
+  /** Whether in the span each app was collected twice, by one of these members alone, and each of them had apps. */
   isSettled(span: Span, members: ReadonlySet<number>): boolean {
     const seen = new Set<number>();
     for (const rounds of this.within(span)) {
-      const [first] = rounds;
-      if (!first || rounds.some(({ member }) => member !== first.member)) return false;
+      const [first, second] = rounds;
+      if (!first || !second || rounds.some(({ member }) => member !== first.member)) return false;
       seen.add(first.member);
     }
     return seen.size === members.size && [...seen].every((member) => members.has(member));

@@ -24,11 +24,13 @@ export class TriggersBook {
   }
 
   /** Triggers in the span that came within intervalMs of the app's one before, or while its cool-down ran. */
-  postedTwice(span: Span, intervalMs: number): number {
-    return this.within(span).filter((trigger) => {
-      const all = this.#triggers.get(trigger.app) ?? [];
-      const before = all[all.indexOf(trigger) - 1];
-      return before && (trigger.atMs < before.coolDownUntilMs || trigger.atMs - before.atMs < intervalMs);
-    }).length;
+  postedTwice(span: Span, intervalMs: number): { before: NotedTrigger; again: NotedTrigger }[] {
+    return this.within(span).flatMap((again) => {
+      const all = this.#triggers.get(again.app) ?? [];
+      const before = all[all.indexOf(again) - 1];
+      if (!before) return [];
+      const isTwice = again.atMs < before.coolDownUntilMs || again.atMs - before.atMs < intervalMs;
+      return isTwice ? [{ before, again }] : [];
+    });
   }
 }
