@@ -108,6 +108,7 @@ export async function startEventgenerator(
       collector: createAppCollector(logCache.collector, clock),
       logger: logger.child('rounds'),
       policyOf: (appId) => workload.policyOf(appId),
+      policyInForce: (appId) => workload.policyInForce(appId),
       runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
       statWindowSecs: config.defaultStatWindowSecs,
       cacheSizePerApp: aggregator.metricCacheSizePerApp,
@@ -117,7 +118,7 @@ export async function startEventgenerator(
       clock,
       metrics,
       limit,
-      run: (appId) => rounds.run(appId),
+      run: (appId, isLast) => rounds.run(appId, isLast),
       intervalMs: aggregator.collectionIntervalMs,
     });
     const warmUp = createWarmUp({
@@ -146,7 +147,7 @@ export async function startEventgenerator(
       history,
       evaluator,
       takeover,
-      saveNow: () => void writer.saveNow(),
+      saveSoon: () => writer.saveSoon(),
       cacheSizePerApp: aggregator.metricCacheSizePerApp,
     });
     const poller = new PolicyPoller({

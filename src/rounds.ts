@@ -27,6 +27,8 @@ export interface RoundOptions {
   >;
   /** The policy in force if the app is ours, else undefined. */
   readonly policyOf: (appId: string) => AppPolicy | undefined;
+  /** The policy in force, whoever owns the app. */
+  readonly policyInForce: (appId: string) => AppPolicy | undefined;
   readonly collector: AppCollector;
   readonly history: Pick<History, 'record' | 'series'>;
   readonly writer: Pick<AppMetricWriter, 'add'>;
@@ -39,8 +41,11 @@ export interface RoundOptions {
 }
 
 export interface Rounds {
-  /** One round of one app. Resolves to whether log-cache served it well; never rejects. */
-  run(appId: string): Promise<boolean>;
+  /**
+   * One round of one app; `isLast`: also if the app is another member's by now, who cannot have made this round.
+   * Resolves to whether log-cache served it well; never rejects.
+   */
+  run(appId: string, isLast?: boolean): Promise<boolean>;
   /** Decides and acts once more on what the history knows now, as of the app's newest app metrics. */
   reconsider(appId: string): void;
   /** Resolves when no trigger is on its way any more. */
@@ -55,13 +60,14 @@ const logCacheTrouble: ReadonlySet<FailureKind> = new Set(['timeout', 'connectio
  * which may be slow, and nothing that concerns one app may end the process.
  */
 export function createRounds(options: RoundOptions): Rounds {
-  const { clock, logger, metrics, policyOf, collector, history, writer, evaluator, settings } = options;
+  const { clock, logger, metrics, policyOf, policyInForce, collector, history, writer, evaluator, settings } =
+    options;
   const httpWindowSecs = promqlWindowSecs(settings.collectionIntervalMs);
   const posting = new Set<Promise<unknown>>();
   const failures = new RepeatedEvents({ clock, logger, metrics });
 
-  async function run(appId: string): Promise<boolean> {
-    const policy = policyOf(appId);
+  async function run(appId: string, isLast: boolean): Promise<boolean> {
+    const policy = isLast ? policyInForce(appId) : policyOf(appId);
     if (!policy) return true;
     const endNs = msToNs(clock.now());
     const collection = await collector.collect({
@@ -78,6 +84,9 @@ export function createRounds(options: RoundOptions): Rounds {
     if (current) {
       remember(current, collection, endNs);
       decideAndAct(current, endNs);
+    } else if (policyInForce(appId) === policy) {
+      // Only for its new owner, who will read it.
+      remember(policy, collection, endNs, null);
     }
     return ![...collection.outcomes.values()].some(
       (outcome) => outcome.kind === 'failed' && logCacheTrouble.has(outcome.failure),
@@ -85,14 +94,19 @@ export function createRounds(options: RoundOptions): Rounds {
   }
 
   /** A failed fetch is stored nowhere: it is neither zero nor *no data*. */
-  function remember(policy: AppPolicy, { outcomes }: AppCollection, timestampNs: bigint): void {
+  function remember(
+    policy: AppPolicy,
+    { outcomes }: AppCollection,
+    timestampNs: bigint,
+    ownHistory: RoundOptions['history'] | null = history,
+  ): void {
     const { appId } = policy;
     for (const { metricType, capacity } of historyKeys(policy, settings, options.cacheSizePerApp)) {
       const outcome = outcomes.get(metricType);
       if (!outcome || outcome.kind === 'failed') continue;
       const { value, unit } = outcome.kind === 'value' ? outcome : { value: null, unit: '' };
       const appMetric = { appId, metricType, value, unit, timestampNs };
-      history.record(appMetric, capacity);
+      ownHistory?.record(appMetric, capacity);
       writer.add([appMetric]);
     }
   }
@@ -150,8 +164,8 @@ export function createRounds(options: RoundOptions): Rounds {
   }
 
   return {
-    run: (appId) =>
-      run(appId).catch((error: unknown) => {
+    run: (appId, isLast = false) =>
+      run(appId, isLast).catch((error: unknown) => {
         logger.error('round-failed', error, { appId });
         return true;
       }),

@@ -2,7 +2,7 @@ import type { EvaluationSettings } from './evaluation/breach-rule.js';
 import { historyKeys, type HistoryKey } from './history/history-key.js';
 import type { Logger } from './observability/logger.js';
 import type { Metrics } from './observability/metrics.js';
-import type { Ownership } from './ownership/ownership.js';
+import type { Ownership, OwnershipChange } from './ownership/ownership.js';
 import type { AppPolicy, PolicySnapshot } from './policy/policy.js';
 
 export interface WorkloadOptions {
@@ -12,7 +12,7 @@ export interface WorkloadOptions {
   readonly cacheSizePerApp: number;
   readonly metrics: Pick<Metrics, 'appsOwned' | 'appsMoved'>;
   readonly logger: Logger;
-  readonly schedule: { setApps(appIds: ReadonlySet<string>, sinceMs?: number): void };
+  readonly schedule: { setApps(appIds: ReadonlySet<string>, change?: OwnershipChange): void };
   readonly history: {
     retain(appId: string, metricTypes: ReadonlySet<string>): void;
     forget(appId: string): void;
@@ -20,12 +20,14 @@ export interface WorkloadOptions {
   readonly evaluator: { forget(appId: string): void; policyChanged(app: AppPolicy): void };
   readonly takeover: { begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void };
   /** Called after apps were let go: what was collected of them is wanted by their new owners. */
-  readonly saveNow: () => void;
+  readonly saveSoon: () => void;
 }
 
 /** The apps that this process works on: those with scaling rules that it owns. */
 export interface Workload {
   policyOf(appId: string): AppPolicy | undefined;
+  /** The policy in force, whoever owns the app. */
+  policyInForce(appId: string): AppPolicy | undefined;
   /** Puts new policies in force. `changed`: the apps whose policies came, went or changed; default: any may have. */
   use(policies: PolicySnapshot, changed?: Iterable<string>): void;
   readonly size: number;
@@ -47,7 +49,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
     return policy && policy.rules.length > 0 && ownership.owns(appId) ? policy : undefined;
   }
 
-  function update(cause: 'policies' | 'members', appIds: Iterable<string>, sinceMs?: number): void {
+  function update(cause: 'policies' | 'members', appIds: Iterable<string>, change?: OwnershipChange): void {
     const added = new Map<string, readonly HistoryKey[]>();
     let gained = 0;
     let lost = 0;
@@ -69,7 +71,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
         history.retain(appId, new Set(keys.map(({ metricType }) => metricType)));
       }
     }
-    if (lost > 0) options.saveNow();
+    if (lost > 0) options.saveSoon();
     if (cause === 'members' && gained + lost > 0) {
       metrics.appsMoved.inc({ direction: 'gained' }, gained);
       metrics.appsMoved.inc({ direction: 'lost' }, lost);
@@ -77,7 +79,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
     }
     metrics.appsOwned.set(owned.size);
     takeover.begin(added);
-    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()), sinceMs);
+    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()), change);
   }
 
   function letGo(appId: string): void {
@@ -86,11 +88,12 @@ export function createWorkload(options: WorkloadOptions): Workload {
     history.forget(appId);
   }
 
-  ownership.onChange((sinceMs) => update('members', policies.keys(), sinceMs));
+  ownership.onChange((change) => update('members', policies.keys(), change));
 
   return {
     // Asked again, because nobody tells a process that it was frozen.
     policyOf: (appId) => (ownership.owns(appId) ? owned.get(appId) : undefined),
+    policyInForce: (appId) => policies.get(appId),
     use(snapshot, changed) {
       policies = snapshot;
       update('policies', changed ?? new Set([...owned.keys(), ...snapshot.keys()]));

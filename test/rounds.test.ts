@@ -52,6 +52,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
   const { logger, lines } = recordingLogger();
   const state = {
     inForce: new Map(policies.map((each) => [each.appId, each])),
+    isOurs: true,
     outcomes: { cpu: value(90n) } as Record<string, MetricOutcome>,
     decision: notFired,
     collect: undefined as undefined | (() => void),
@@ -68,7 +69,8 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
     statWindowSecs: 120,
     cacheSizePerApp: 10,
-    policyOf: (appId) => state.inForce.get(appId),
+    policyOf: (appId) => (state.isOurs ? state.inForce.get(appId) : undefined),
+    policyInForce: (appId) => state.inForce.get(appId),
     collector: {
       async collect() {
         state.collect?.();
@@ -129,6 +131,24 @@ test('an app that lost its policy meanwhile is neither stored nor evaluated', as
   state.collect = () => state.inForce.clear();
   await rounds.run('app');
   expect(state.written).toEqual([]);
+  expect(state.evaluatedAt).toEqual([]);
+});
+
+test('what was collected of an app that went to another member meanwhile is stored for it, and decided by it', async () => {
+  const { state, rounds } = harness();
+  state.collect = () => (state.isOurs = false);
+  await rounds.run('app');
+  expect(state.written).toHaveLength(1);
+  expect(state.evaluatedAt).toEqual([]);
+});
+
+test('a last round is made for the new owner, any other only of apps that are ours', async () => {
+  const { state, rounds } = harness();
+  state.isOurs = false;
+  await rounds.run('app');
+  expect(state.written).toEqual([]);
+  await rounds.run('app', true);
+  expect(state.written).toHaveLength(1);
   expect(state.evaluatedAt).toEqual([]);
 });
 

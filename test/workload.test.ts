@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { HistoryKey } from '../src/history/history-key.js';
 import { createMetrics } from '../src/observability/metrics.js';
+import type { OwnershipChange } from '../src/ownership/ownership.js';
 import type { AppPolicy, ScalingRule } from '../src/policy/policy.js';
 import { createWorkload } from '../src/workload.js';
 import { recordingLogger } from './support/recording-logger.js';
@@ -27,11 +28,11 @@ function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
 
 function harness() {
   const owned = new Set(['a', 'b', 'c']);
-  let changed: (sinceMs: number) => void = () => {};
+  let changed: (change: OwnershipChange) => void = () => {};
   const seen = {
     scheduled: new Set<string>() as ReadonlySet<string>,
     schedules: 0,
-    scheduledSinceMs: undefined as number | undefined,
+    change: undefined as OwnershipChange | undefined,
     retained: new Map<string, ReadonlySet<string>>(),
     historiesForgotten: [] as string[],
     wanted: new Map<string, readonly HistoryKey[]>() as ReadonlyMap<string, readonly HistoryKey[]>,
@@ -52,8 +53,8 @@ function harness() {
       onChange: (listener) => (changed = listener),
     },
     schedule: {
-      setApps: (appIds, sinceMs) => {
-        seen.scheduledSinceMs = sinceMs;
+      setApps: (appIds, change) => {
+        seen.change = change;
         seen.schedules++;
         seen.scheduled = appIds;
       },
@@ -67,7 +68,7 @@ function harness() {
       policyChanged: (app) => void seen.policiesChanged.push(app.appId),
     },
     takeover: { begin: (keys) => (seen.wanted = keys) },
-    saveNow: () => void seen.saves++,
+    saveSoon: () => void seen.saves++,
   });
   return {
     workload,
@@ -78,7 +79,7 @@ function harness() {
     own: (...appIds: string[]) => {
       owned.clear();
       for (const appId of appIds) owned.add(appId);
-      changed(7);
+      changed({ sinceMs: 7, untilMs: 6 });
     },
   };
 }
@@ -150,12 +151,15 @@ test('an app taken over is scheduled and its history wanted as far back as its l
   ]);
 });
 
-test('an app is scheduled from when it became ours, also where that was noticed late', () => {
+test('an app is scheduled from when it became ours, and until it ceased to be, also where that was noticed late', () => {
   const { workload, seen, own } = harness();
   workload.use(snapshot(policy('a'), policy('elsewhere')));
-  expect(seen.scheduledSinceMs).toBeUndefined();
+  expect(seen.change).toBeUndefined();
   own('a', 'elsewhere');
-  expect(seen.scheduledSinceMs).toBe(7);
+  expect(seen.change).toEqual({ sinceMs: 7, untilMs: 6 });
+  own('a');
+  expect(workload.policyOf('elsewhere')).toBeUndefined();
+  expect(workload.policyInForce('elsewhere')?.appId).toBe('elsewhere');
 });
 
 test('a process that was frozen works on nothing that it does not own any more, before anyone has told it', () => {

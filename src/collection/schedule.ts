@@ -12,8 +12,10 @@ export interface ScheduleOptions {
   /** The collection interval. */
   readonly intervalMs: number;
   readonly limit: ConcurrencyLimit;
-  /** One round of one app. Resolves to whether log-cache answered; must not reject. */
-  readonly run: (appId: string) => Promise<boolean>;
+  /**
+   * One round of one app; `isLast`: of one that is gone. Resolves to whether log-cache answered; must not reject.
+   */
+  readonly run: (appId: string, isLast: boolean) => Promise<boolean>;
   readonly metrics: Pick<
     Metrics,
     | 'collectionLagSeconds'
@@ -26,13 +28,13 @@ export interface ScheduleOptions {
 
 export interface Schedule {
   /**
-   * Replaces the set of apps to run. New ones start at their first turn after sinceMs, monotonic, which is now unless
-   * somebody came late with the news; those gone are not started again.
+   * Replaces the set of apps to run. New ones start at their first turn after `sinceMs`, by default now; those gone are
+   * not started again, but for turns that were due by `untilMs`, by default none. Monotonic ms.
    */
-  setApps(appIds: ReadonlySet<string>, sinceMs?: number): void;
+  setApps(appIds: ReadonlySet<string>, change?: { readonly sinceMs: number; readonly untilMs: number }): void;
   /** Runs the app after delayMs in addition to its regular turns, unless it runs earlier anyway. */
   runWithin(appId: string, delayMs: number): void;
-  /** Starts no more rounds; resolves when those under way have ended. Idempotent. */
+  /** Starts no more rounds but the last of apps that are gone; resolves when all have ended. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -41,7 +43,9 @@ interface Entry {
   /** Monotonic ms. */
   dueMs: number;
   running: boolean;
+  /** Gone; but for a last turn, if `hasLastTurn`. */
   removed: boolean;
+  hasLastTurn: boolean;
   /** An additional run asked for while the app was running; monotonic ms. */
   extraMs: number | undefined;
 }
@@ -83,12 +87,11 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   function pump(): void {
     timer?.cancel();
     timer = undefined;
-    if (stopped) return;
     const now = clock.monotonic();
     for (let turn = queue.peek(); turn; turn = queue.peek()) {
       const { entry } = turn;
-      const stale = entry.removed || entry.running || turn.dueMs !== entry.dueMs;
-      if (stale) {
+      const isOver = (entry.removed || stopped) && !entry.hasLastTurn;
+      if (isOver || entry.running || turn.dueMs !== entry.dueMs) {
         queue.pop();
         continue;
       }
@@ -109,7 +112,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     entry.running = true;
     metrics.collectionLagSeconds.observe((now - entry.dueMs) / 1000);
     metrics.collectionsInFlight.set(++inFlight);
-    const answered = await run(entry.appId);
+    const answered = await run(entry.appId, entry.hasLastTurn);
     finish(entry, now, answered);
   }
 
@@ -120,6 +123,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     limit.finished(now - startedMs, answered);
     metrics.collectionsInFlightLimit.set(limit.current);
     entry.running = false;
+    entry.hasLastTurn = false;
     if (entry.removed) {
       entries.delete(entry.appId);
     } else {
@@ -129,26 +133,35 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       enqueue(entry, Math.min(next, entry.extraMs ?? Infinity));
       entry.extraMs = undefined;
     }
-    if (stopped && inFlight === 0) drained();
     pump();
+    if (stopped && inFlight === 0) drained();
   }
 
   return {
-    setApps(appIds, sinceMs = clock.monotonic()) {
+    setApps(appIds, { sinceMs, untilMs } = { sinceMs: clock.monotonic(), untilMs: -Infinity }) {
       for (const [appId, entry] of entries) {
-        if (appIds.has(appId)) continue;
+        if (appIds.has(appId) || entry.removed) continue;
         entry.removed = true;
+        entry.hasLastTurn = !entry.running && entry.dueMs <= untilMs;
         // One that runs is forgotten when it ends: an app that comes back meanwhile must not run twice at once.
-        if (!entry.running) entries.delete(appId);
+        if (!entry.running && !entry.hasLastTurn) entries.delete(appId);
       }
       const fromMs = Math.max(sinceMs, clock.monotonic() - intervalMs);
       for (const appId of appIds) {
         const known = entries.get(appId);
         if (known) {
           known.removed = false;
+          known.hasLastTurn = false;
           continue;
         }
-        const entry: Entry = { appId, dueMs: 0, running: false, removed: false, extraMs: undefined };
+        const entry: Entry = {
+          appId,
+          dueMs: 0,
+          running: false,
+          removed: false,
+          hasLastTurn: false,
+          extraMs: undefined,
+        };
         entries.set(appId, entry);
         enqueue(entry, turnAfter(appId, fromMs));
       }
@@ -157,7 +170,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
     runWithin(appId, delayMs) {
       const entry = entries.get(appId);
-      if (!entry) return;
+      if (!entry || entry.removed) return;
       const dueMs = clock.monotonic() + Math.max(0, delayMs);
       if (entry.running) {
         entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
@@ -169,7 +182,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
     stop() {
       stopped = true;
-      timer?.cancel();
+      pump();
       if (inFlight === 0) return Promise.resolve();
       return new Promise((resolve) => {
         const earlier = drained;

@@ -1,4 +1,4 @@
-import { sleep, type Clock } from '../clock.js';
+import { sleep, type Clock, type Timer } from '../clock.js';
 import { failureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -27,6 +27,8 @@ export type LossReason = 'buffer_full' | 'rejected' | 'shutdown';
  */
 const maxRowsPerInsert = 10_000;
 const maxRetryMs = 30_000;
+/** A round takes a fraction of this; the new owner of an app reads what is stored a second after. */
+const soonMs = 500;
 const flushRetryMs = 250;
 /** Between two log lines about refused rows: an app that sends one keeps sending them. */
 const rejectedReportMs = 600_000;
@@ -47,6 +49,7 @@ export class AppMetricWriter {
   #waiting: AppMetric[] = [];
   #beingWritten = 0;
   #writing: Promise<void> | undefined;
+  #soon: Timer | undefined;
   #loop: Promise<void> | undefined;
   #flushed: Promise<void> | undefined;
   #failures = 0;
@@ -83,6 +86,13 @@ export class AppMetricWriter {
     return this.#write(() => statementTimeoutMs);
   }
 
+  /** The same in a moment, when rounds that are under way have ended. */
+  saveSoon(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#soon?.cancel();
+    this.#soon = this.#deps.clock.setTimer(soonMs, () => void this.saveNow());
+  }
+
   /**
    * Ends saving at intervals and writes what waits, for at most deadlineMs; what is left then is lost and counted.
    * Rows added later are lost too. Idempotent; never rejects.
@@ -102,6 +112,7 @@ export class AppMetricWriter {
   }
 
   async #flush(deadlineMs: number): Promise<void> {
+    this.#soon?.cancel();
     const { clock } = this.#deps;
     const endsAt = clock.monotonic() + deadlineMs;
     const leftMs = () => Math.max(0, endsAt - clock.monotonic());

@@ -19,7 +19,7 @@ import {
   type MemberState,
 } from './lease.js';
 import type { MemberStore } from './member-store.js';
-import type { Ownership } from './ownership.js';
+import type { Ownership, OwnershipChange } from './ownership.js';
 import { isSameView } from './rendezvous.js';
 import type { LivingLease } from './roster.js';
 import { leaveAttempts, letGoLateMs, renewEveryMs } from './timing.js';
@@ -69,7 +69,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   const logger = deps.logger.child('ownership');
   const leaseIds = deps.leaseIds ?? createLeaseIds();
   const random = deps.random ?? Math.random;
-  const listeners: ((sinceMs: number) => void)[] = [];
+  const listeners: ((change: OwnershipChange) => void)[] = [];
   const stopped = new AbortController();
   let lease: Lease = noLease;
   let failing = false;
@@ -109,14 +109,16 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
     const hasLeft = next.state === 'left' && before.state !== 'left';
     const hasLetGo = before.outgoing !== null && next.outgoing !== before.outgoing;
-    if (!isSameView(before.view, next.view) || hasNewLease || hasLeft || hasLetGo)
-      notify(next.view === before.view ? now : next.viewSinceMs);
+    if (!isSameView(before.view, next.view) || hasNewLease || hasLeft || hasLetGo) {
+      const letGoMs = hasLeft ? now - letGoLateMs : hasLetGo ? next.viewSinceMs : -Infinity;
+      notify({ sinceMs: next.view === before.view ? now : next.viewSinceMs, untilMs: letGoMs });
+    }
   }
 
-  function notify(sinceMs: number): void {
+  function notify(change: OwnershipChange): void {
     for (const listener of listeners) {
       try {
-        listener(sinceMs);
+        listener(change);
       } catch (error) {
         // A renewal that is not made costs this member its lease: no listener is worth that.
         logger.error('listener-failed', error);

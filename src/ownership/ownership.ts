@@ -3,6 +3,14 @@ export interface Ownership {
   owns(appId: string): boolean;
   /** Whether this process may work on apps at all, for the readiness endpoint. */
   isUp(): boolean;
-  /** The listener is called after answers may have changed, with the monotonic ms since when they have been so. */
-  onChange(listener: (sinceMs: number) => void): void;
+  /** The listener is called after answers may have changed. */
+  onChange(listener: (change: OwnershipChange) => void): void;
+}
+
+/** When answers changed. Monotonic ms, in the past where a busy process comes late to it. */
+export interface OwnershipChange {
+  /** Apps gained have been ours since then. */
+  readonly sinceMs: number;
+  /** Apps lost were ours until then: rounds that were due before are still ours to make. -Infinity for none. */
+  readonly untilMs: number;
 }

@@ -8,6 +8,7 @@ const intervalMs = 40_000;
 
 interface Run {
   readonly appId: string;
+  readonly isLast: boolean;
   readonly atMs: number;
   readonly finish: (answered?: boolean) => void;
 }
@@ -23,7 +24,7 @@ function harness({ limit = 20, takesMs = 0 }: { limit?: number; takesMs?: number
     intervalMs,
     limit: createConcurrencyLimit(clock, limit),
     metrics,
-    run: async (appId) => {
+    run: async (appId, isLast) => {
       active.set(appId, (active.get(appId) ?? 0) + 1);
       if (active.get(appId)! > 1) throw new Error(`${appId} runs twice at once`);
       mostAtOnce = Math.max(
@@ -31,7 +32,7 @@ function harness({ limit = 20, takesMs = 0 }: { limit?: number; takesMs?: number
         [...active.values()].reduce((a, b) => a + b, 0),
       );
       const answered = await new Promise<boolean>((resolve) => {
-        runs.push({ appId, atMs: clock.monotonic(), finish: (ok = true) => resolve(ok) });
+        runs.push({ appId, isLast, atMs: clock.monotonic(), finish: (ok = true) => resolve(ok) });
         if (takesMs === 0) resolve(true);
         else if (takesMs !== 'manual') clock.setTimer(takesMs, () => resolve(true));
       });
@@ -96,7 +97,7 @@ test('an owner that comes late to its apps makes up for the turns it missed, at 
   const { clock, schedule, runs, runsOf } = harness();
   await clock.advance(3 * intervalMs);
   const sinceMs = clock.monotonic() - 5_000;
-  schedule.setApps(apps(200), sinceMs);
+  schedule.setApps(apps(200), { sinceMs, untilMs: -Infinity });
   await clock.advance(0);
   const atOnce = runs.length;
   expect(atOnce).toBeGreaterThan(200 * 0.05);
@@ -106,7 +107,7 @@ test('an owner that comes late to its apps makes up for the turns it missed, at 
 
   const frozen = harness();
   await frozen.clock.advance(3 * intervalMs);
-  frozen.schedule.setApps(apps(200), 0);
+  frozen.schedule.setApps(apps(200), { sinceMs: 0, untilMs: 0 });
   await frozen.clock.advance(0);
   for (const appId of apps(200)) expect(frozen.runsOf(appId).length).toBeLessThanOrEqual(1);
 });
@@ -168,6 +169,52 @@ test('an app that is gone is not started again, and one that comes back while it
   await clock.advance(intervalMs * 3);
   expect(runs).toHaveLength(2);
   expect(clock.pendingTimers).toBe(0);
+});
+
+test('a turn that was due when the app went to another owner is still made, once, also while stopping', async () => {
+  const { clock, schedule, runs } = harness({ limit: 1, takesMs: 'manual' });
+  schedule.setApps(apps(3));
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(1);
+  const untilMs = clock.monotonic();
+  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
+  runs[0]!.finish();
+  await clock.advance(0);
+  expect(runs).toHaveLength(2);
+  const stopped = schedule.stop();
+  runs[1]!.finish();
+  await clock.advance(0);
+  expect(runs).toHaveLength(3);
+  runs[2]!.finish();
+  await stopped;
+  expect(runs.map(({ isLast }) => isLast)).toEqual([false, true, true]);
+  expect(new Set(runs.map(({ appId }) => appId)).size).toBe(3);
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(3);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('a turn that was due later is the new owner’s, and an app that comes back has no last turn', async () => {
+  const { clock, schedule, runs, runsOf } = harness({ limit: 1, takesMs: 'manual' });
+  schedule.setApps(apps(2));
+  await clock.advance(intervalMs);
+  schedule.setApps(new Set(), { sinceMs: 0, untilMs: 0 });
+  runs[0]!.finish();
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(1);
+
+  schedule.setApps(apps(2));
+  await clock.advance(intervalMs);
+  const untilMs = clock.monotonic();
+  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
+  schedule.setApps(apps(2), { sinceMs: untilMs, untilMs });
+  runs[1]!.finish();
+  await clock.advance(0);
+  expect(runs).toHaveLength(3);
+  expect(runs[2]!.isLast).toBe(false);
+  runs[2]!.finish();
+  await clock.advance(0);
+  expect([...apps(2)].map((appId) => runsOf(appId).length).sort()).toEqual([1, 2]);
 });
 
 test('an additional run comes at its time and does not shift the regular turns', async () => {

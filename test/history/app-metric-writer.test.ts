@@ -236,6 +236,20 @@ describe('rows that the table cannot hold', () => {
   });
 });
 
+test('saves soon what apps that went to other members still bring', async () => {
+  writer.start();
+  writer.saveSoon();
+  await clock.advance(300);
+  writer.add(rows(2));
+  await clock.advance(200);
+  expect(numbers(written)).toEqual([1, 2]);
+  writer.saveSoon();
+  await writer.flush(1_000);
+  expect(clock.pendingTimers).toBe(0);
+  writer.saveSoon();
+  expect(clock.pendingTimers).toBe(0);
+});
+
 describe('flush', () => {
   test('waits for a save at once that is under way, and loses none of its rows', async () => {
     let answer: () => void = () => {};
