@@ -82,6 +82,7 @@ export async function openOwnership(
     store: createTriggerStore(database),
     intervalMs: config.evaluator.evaluationIntervalMs,
   });
+  releasers.add('claims', () => claims.stop());
   return {
     ownership,
     claims,

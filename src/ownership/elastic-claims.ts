@@ -5,6 +5,7 @@ import type { Direction } from '../policy/policy.js';
 import type { ClaimResult, Claims } from './claims.js';
 import { claimIdOf } from './lease-id.js';
 import type { ElasticOwnership } from './elastic-ownership.js';
+import { createSettlements } from './settlements.js';
 import { claimDeadlineMs, pruneEveryMs } from './timing.js';
 import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
 
@@ -18,6 +19,8 @@ export interface KnownCoolDown {
 export interface ElasticClaims extends Claims {
   /** For apps that this member has come to own; one statement for all. Rejects when the database does not answer. */
   readCoolDowns(appIds: readonly string[]): Promise<ReadonlyMap<string, KnownCoolDown>>;
+  /** Records what still waits for the database, if that is quick. Idempotent; never rejects. */
+  stop(): Promise<void>;
 }
 
 export interface ElasticClaimsDeps {
@@ -57,6 +60,11 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   /** Apps whose claim is being decided: two claims of one process must not share an id. */
   const deciding = new Set<string>();
   let claimCount = 0;
+  const settlements = createSettlements({
+    ...deps,
+    logger,
+    nextClaimId: () => (ownership.leaseId === null ? null : claimIdOf(ownership.leaseId, claimCount++)),
+  });
   let isComplaining = false;
   let prunedMs = -Infinity;
 
@@ -140,18 +148,8 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
       }
     },
 
-    async settle(appId, direction, { coolDownUntilMs, ignoredUntilMs }) {
-      const { leaseId } = ownership;
-      if (leaseId === null) return;
-      const claimId = claimIdOf(leaseId, claimCount++);
-      const ignoredForMs = ignoredUntilMs === null ? null : Math.max(0, ignoredUntilMs - clock.now());
-      try {
-        await store.settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs });
-      } catch (error) {
-        metrics.claimAnswersLost.inc();
-        logger.debug('settle-failed', { appId, error: String(error) });
-      }
-    },
+    settle: (appId, direction, answer) => settlements.settle(appId, direction, answer),
+    stop: () => settlements.stop(),
 
     async readCoolDowns(appIds) {
       const blocks = await store.readBlocks(appIds);

@@ -46,6 +46,8 @@ export interface Settlement {
   readonly coolDownUntilMs: number | null;
   /** From now; null without a back-off. */
   readonly ignoredForMs: number | null;
+  /** The first attempt to record it has failed: what another member has posted since counts more. */
+  readonly isLate?: boolean;
 }
 
 /** The table of posts, one row per app. Every method rejects when the database did not answer in time. */
@@ -124,7 +126,8 @@ on conflict (app_id) do update set
   ignored_out_until = case when $3::text = 'out' or $4::float8 is not null
     then excluded.ignored_out_until else t.ignored_out_until end,
   ignored_in_until = case when $3::text = 'in' or $4::float8 is not null
-    then excluded.ignored_in_until else t.ignored_in_until end`;
+    then excluded.ignored_in_until else t.ignored_in_until end
+where not $6::boolean or ${isOwn}`;
 
 const readSql = `
 select t.app_id, ${blockColumns}
@@ -153,8 +156,8 @@ export function createTriggerStore(statements: Statements): TriggerStore {
         : { granted: false, blocks: toBlocks(row), postedMs: row.posted_ms };
     },
 
-    async settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs }) {
-      await statements.query(settleSql, [appId, claimId, direction, coolDownUntilMs, ignoredForMs], {
+    async settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
+      await statements.query(settleSql, [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate], {
         timeoutMs: claimDeadlineMs,
       });
     },

@@ -118,6 +118,21 @@ test('an answer without a claim records the post', async () => {
   expect((await store.claim(request({ claimId: others.next() }))).granted).toBe(false);
 });
 
+test('an answer that is recorded late counts, unless another member has posted since', async () => {
+  const claimId = mine.next();
+  await store.claim(request({ claimId }));
+  const coolDownUntilMs = Date.now() + 300_000;
+  const late = { appId: 'app', direction: 'out', coolDownUntilMs, ignoredForMs: null, isLate: true } as const;
+  await store.settle({ ...late, claimId: mine.next() });
+  expect((await store.readBlocks(['app'])).get('app')?.coolDownMs).toBeGreaterThan(290_000);
+
+  await store.claim(request({ appId: 'other', claimId: others.next() }));
+  await store.settle({ ...late, appId: 'other', claimId: mine.next() });
+  expect(await store.readBlocks(['other'])).toEqual(new Map());
+  await store.settle({ ...late, appId: 'unknown', claimId: mine.next() });
+  expect((await store.readBlocks(['unknown'])).size).toBe(1);
+});
+
 test('a claim whose answer was lost is granted again to who asks under the same id, and to nobody else', async () => {
   const claim = request();
   await store.claim(claim);
