@@ -1,3 +1,4 @@
+import type { BodyBuffer } from './body-buffer.js';
 import { LogCacheError } from './log-cache.js';
 
 /** An answer to a GET request. */
@@ -36,12 +37,14 @@ export class AnswerReader {
   #remaining = 0;
   #status = 0;
   #keepAlive = true;
-  #bytes = 0;
-  readonly #body: Buffer[] = [];
 
-  constructor(private readonly maxBodyBytes: number) {}
+  /** `body` is empty, and nobody else's until the answer was taken. */
+  constructor(
+    private readonly body: BodyBuffer,
+    private readonly maxBodyBytes: number,
+  ) {}
 
-  /** Takes what came; whether the answer is complete. */
+  /** Takes what came, which it does not keep; whether the answer is complete. */
   take(data: Buffer): boolean {
     let at = 0;
     let bytes = data;
@@ -73,9 +76,7 @@ export class AnswerReader {
   }
 
   answer(): HttpAnswer {
-    const [first] = this.#body;
-    const body = this.#body.length > 1 ? Buffer.concat(this.#body, this.#bytes) : first;
-    return { status: this.#status, body: body?.toString('utf8') ?? '', bytes: this.#bytes };
+    return { status: this.#status, body: this.body.text(), bytes: this.body.length };
   }
 
   /** Reads the head, and those of interim answers before it; returns where the body begins. */
@@ -87,7 +88,7 @@ export class AnswerReader {
         throw badAnswer(`its head exceeds ${maxHeadBytes} bytes`);
       }
       if (end < 0) {
-        this.#head = bytes.subarray(at);
+        this.#head = Buffer.from(bytes.subarray(at));
         return bytes.length;
       }
       this.#readHead(bytes.toString('latin1', at, end));
@@ -189,14 +190,13 @@ export class AnswerReader {
   }
 
   #keep(part: Buffer): void {
-    this.#bytes += part.length;
-    if (this.#status !== 200 && this.#bytes > maxErrorBytes) {
+    const bytes = this.body.length + part.length;
+    if (bytes > this.maxBodyBytes) throw badAnswer(`it exceeds ${this.maxBodyBytes} bytes`);
+    this.body.append(part);
+    if (this.#status !== 200 && bytes > maxErrorBytes) {
       this.#keepAlive = false;
       this.#state = 'done';
-    } else if (this.#bytes > this.maxBodyBytes) {
-      throw badAnswer(`it exceeds ${this.maxBodyBytes} bytes`);
     }
-    this.#body.push(part);
   }
 }
 

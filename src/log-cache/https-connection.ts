@@ -1,6 +1,7 @@
-import { isIP } from 'node:net';
+import { isIP, type TcpSocketConnectOpts } from 'node:net';
 import { connect, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { AnswerReader, type HttpAnswer } from './answer-reader.js';
+import { BodyBuffer } from './body-buffer.js';
 import { LogCacheError } from './log-cache.js';
 
 export interface HttpsTarget {
@@ -9,6 +10,8 @@ export interface HttpsTarget {
   readonly secureContext: SecureContext;
   readonly rejectUnauthorized: boolean;
   readonly maxBodyBytes: number;
+  /** What comes is read into it and taken at once: connections can share it. */
+  readonly readBuffer: Uint8Array;
 }
 
 /** One request's end: an answer, or why there is none. */
@@ -31,6 +34,7 @@ export class HttpsConnection {
   /** Monotonic ms; for whoever keeps idle connections. */
   idleSinceMs = 0;
   readonly #socket: TLSSocket;
+  readonly #body = new BodyBuffer();
   readonly #maxBodyBytes: number;
   readonly #gone: () => void;
   #current: { readonly exchange: Exchange; readonly reader: AnswerReader } | null = null;
@@ -42,7 +46,7 @@ export class HttpsConnection {
   constructor(target: HttpsTarget, sessions: SessionCache, gone: () => void) {
     this.#maxBodyBytes = target.maxBodyBytes;
     this.#gone = gone;
-    const options: ConnectionOptions = {
+    const options: ConnectionOptions & Pick<TcpSocketConnectOpts, 'onread'> = {
       host: target.hostname,
       port: target.port,
       secureContext: target.secureContext,
@@ -50,11 +54,17 @@ export class HttpsConnection {
       ALPNProtocols: ['http/1.1'],
       ...(isIP(target.hostname) ? {} : { servername: target.hostname }),
       ...(sessions.session ? { session: sessions.session } : {}),
+      onread: {
+        buffer: target.readBuffer,
+        callback: (length, bytes) => {
+          this.#take(Buffer.from(bytes.buffer, bytes.byteOffset, length));
+          return true;
+        },
+      },
     };
     this.#socket = connect(options);
     this.#socket.setNoDelay(true);
     this.#socket.on('session', (session) => (sessions.session = session));
-    this.#socket.on('data', (data: Buffer) => this.#take(data));
     this.#socket.on('end', () => this.#end(null));
     this.#socket.on('error', (error: Error) => this.#end(error));
     this.#socket.on('close', () => this.#end(null));
@@ -72,7 +82,8 @@ export class HttpsConnection {
 
   /** Only on a connection that is free. */
   send(request: string, exchange: Exchange): void {
-    this.#current = { exchange, reader: new AnswerReader(this.#maxBodyBytes) };
+    this.#body.clear();
+    this.#current = { exchange, reader: new AnswerReader(this.#body, this.#maxBodyBytes) };
     if (this.#secure) {
       this.#socket.write(request, 'latin1');
       return;

@@ -26,6 +26,9 @@ export interface HttpsGetterOptions {
 /** Gorouter closes idle connections after 90 s by default; ours should be the first to go. */
 const idleConnectionMs = 50_000;
 
+/** The most that a TLS record holds is 16 kB; several come at once. */
+const readBufferBytes = 64 * 1024;
+
 export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
   const { origin, clock } = options;
   const target: HttpsTarget = {
@@ -36,6 +39,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
     secureContext: createSecureContext({ ca: [...options.ca] }),
     rejectUnauthorized: !options.skipSslValidation,
     maxBodyBytes: options.maxBodyBytes,
+    readBuffer: Buffer.allocUnsafeSlow(readBufferBytes),
   };
   const host = `host: ${origin.host}\r\n`;
   const sessions: SessionCache = { session: undefined };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AnswerReader } from '../../src/log-cache/answer-reader.js';
+import { BodyBuffer } from '../../src/log-cache/body-buffer.js';
 
 const crlf = (...lines: string[]) => lines.join('\r\n');
 const ok = (headers: string, body: string) => crlf('HTTP/1.1 200 OK', headers, '', body);
@@ -8,7 +9,7 @@ const ok = (headers: string, body: string) => crlf('HTTP/1.1 200 OK', headers, '
 /** Feeds a reader piece by piece until it is content. */
 function read(text: string, cuts: readonly number[] = [], maxBodyBytes = 1_000_000) {
   const bytes = Buffer.from(text);
-  const reader = new AnswerReader(maxBodyBytes);
+  const reader = new AnswerReader(new BodyBuffer(), maxBodyBytes);
   const borders = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])];
   borders.sort((a, b) => a - b);
   let complete = false;
