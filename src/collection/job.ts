@@ -38,10 +38,10 @@ export interface SettledWindow {
   /** Where the next read begins; what is older is in the rows. ns since the epoch. */
   readonly untilNs: bigint;
   /**
-   * A row for each time at which something was measured, oldest first: nanoseconds before untilNs, then the count and
-   * the sum of the samples of each gauge type. Whole numbers below 2^53.
+   * Packed integers; a row for each time at which something was measured, oldest first: nanoseconds since the row
+   * before (in the first: since untilNs), then the count and the sum of the samples of each gauge type.
    */
-  readonly rows: Float64Array;
+  readonly rows: string;
   /** Unit of the newest settled sample of each gauge type that is a custom metric. */
   readonly units: readonly string[];
 }

@@ -7,10 +7,10 @@ import type { ReadJob, SettledWindow } from './job.js';
  * At a fifth of the apps' reads the whole saving would be lost, at a thirtieth it costs 3 %.
  */
 const fullReadEvery = 30;
-/** 8 bytes each: 80 MB, twice what 50,000 apps of three instances with rules on one gauge each need. */
-const defaultMaxNumbers = 10_000_000;
-/** What an app takes besides its rows, in numbers. */
-const numbersPerApp = 64;
+/** 50,000 apps of three instances with rules on three gauges take half of it. */
+const defaultMaxBytes = 64 * 1024 * 1024;
+/** What an app takes besides its rows. */
+const bytesPerApp = 350;
 const sweepEveryNs = secsToNs(60);
 
 type WindowOfApp = Pick<ReadJob, 'appId' | 'gaugeTypes' | 'startNs' | 'endNs'>;
@@ -29,10 +29,10 @@ interface Kept {
  */
 export class SettledWindows {
   readonly #byApp = new Map<string, Kept>();
-  #numbers = 0;
+  #bytes = 0;
   #sweptNs: bigint | null = null;
 
-  constructor(private readonly maxNumbers = defaultMaxNumbers) {}
+  constructor(private readonly maxBytes = defaultMaxBytes) {}
 
   /** What the app's read of this window may go on from; null if it has to read all of it. */
   of(window: WindowOfApp): SettledWindow | null {
@@ -48,12 +48,12 @@ export class SettledWindows {
   keep({ appId, gaugeTypes, startNs }: WindowOfApp, settled: SettledWindow | null): void {
     this.#sweep(startNs);
     const kept = this.#byApp.get(appId);
-    const free = this.maxNumbers - this.#numbers + (kept ? numbersOf(kept.settled) : 0);
-    if (!settled || numbersOf(settled) > free) {
+    const free = this.maxBytes - this.#bytes + (kept ? bytesOf(kept.settled) : 0);
+    if (!settled || bytesOf(settled) > free) {
       this.#forget(appId);
     } else if (kept) {
       // In place: taken out and put in again it would leave the Map behind with tables of what it once held.
-      this.#numbers += numbersOf(settled) - numbersOf(kept.settled);
+      this.#bytes += bytesOf(settled) - bytesOf(kept.settled);
       kept.settled = settled;
       kept.startNs = startNs;
       kept.gaugeTypes = gaugeTypes;
@@ -61,7 +61,7 @@ export class SettledWindows {
     } else {
       const roundsToFullRead = mix32(fnv1a32(appId)) % fullReadEvery;
       this.#byApp.set(appId, { settled, startNs, gaugeTypes, roundsToFullRead });
-      this.#numbers += numbersOf(settled);
+      this.#bytes += bytesOf(settled);
     }
   }
 
@@ -80,12 +80,12 @@ export class SettledWindows {
     const kept = this.#byApp.get(appId);
     if (!kept) return;
     this.#byApp.delete(appId);
-    this.#numbers -= numbersOf(kept.settled);
+    this.#bytes -= bytesOf(kept.settled);
   }
 }
 
-function numbersOf({ rows }: SettledWindow): number {
-  return rows.length + numbersPerApp;
+function bytesOf({ rows }: SettledWindow): number {
+  return rows.length + bytesPerApp;
 }
 
 function sameTypes(a: readonly string[], b: readonly string[]): boolean {

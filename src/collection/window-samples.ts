@@ -1,5 +1,6 @@
 import type { SettledWindow } from './job.js';
 import { Mean } from './mean.js';
+import { packIntegers, unpackIntegers } from './packed-integers.js';
 
 /** The stat window that samples belong to, and what is settled of it. */
 export interface Window {
@@ -24,8 +25,8 @@ interface Slice {
   readonly samples: (Samples | undefined)[];
 }
 
-/** With more numbers, a settled part would cost more to hand from thread to thread than it saves. */
-const maxSettledNumbers = 40_000;
+/** A larger settled part would cost more to hand from thread to thread and to keep than it saves. */
+const maxSettledBytes = 128 * 1024;
 
 /**
  * The samples of a stat window by time, so that what is settled of them can be told from the rest. Metric types are
@@ -33,8 +34,8 @@ const maxSettledNumbers = 40_000;
  */
 export class WindowSamples {
   readonly #slices = new Map<string, Slice>();
-  /** Settled rows that are still in the window begin here. */
-  readonly #firstRow: number;
+  /** Settled rows that are still in the window, one after the other: ns before untilNs, then counts and sums. */
+  readonly #settledRows: readonly number[];
   readonly #rowLength: number;
 
   constructor(
@@ -43,14 +44,21 @@ export class WindowSamples {
     private readonly window: Window,
   ) {
     this.#rowLength = 1 + 2 * units.length;
-    this.#firstRow = window.settled ? this.#rowSince(window.settled, window.startNs) : 0;
+    this.#settledRows = window.settled ? this.#rowsSince(window.settled, window.startNs) : [];
   }
 
-  #rowSince({ rows, untilNs }: SettledWindow, startNs: bigint): number {
+  #rowsSince({ rows: packed, untilNs }: SettledWindow, startNs: bigint): number[] {
+    const rows = unpackIntegers(packed);
     const oldest = Number(untilNs - startNs);
-    let at = 0;
-    while (at < rows.length && (rows[at] ?? 0) > oldest) at += this.#rowLength;
-    return at;
+    let ageNs = 0;
+    let first = 0;
+    for (let at = 0; at < rows.length; at += this.#rowLength) {
+      ageNs -= rows[at] ?? 0;
+      rows[at] = ageNs;
+      // The window's start is inclusive.
+      if (ageNs > oldest) first = at + this.#rowLength;
+    }
+    return rows.slice(first);
   }
 
   /** `value` is an integer. */
@@ -70,8 +78,8 @@ export class WindowSamples {
       const measured = samples[metricType];
       if (measured) mean.merge(measured.mean);
     }
-    const rows = this.window.settled?.rows ?? [];
-    for (let at = this.#firstRow + 1 + 2 * metricType; at < rows.length; at += this.#rowLength) {
+    const rows = this.#settledRows;
+    for (let at = 1 + 2 * metricType; at < rows.length; at += this.#rowLength) {
       mean.addSum(rows[at + 1] ?? 0, rows[at] ?? 0);
     }
     return mean;
@@ -98,29 +106,28 @@ export class WindowSamples {
   /** What is older than untilNs; null where that is nothing, or not to be handed on exactly or cheaply. */
   settle(untilNs: bigint): SettledWindow | null {
     const untilAgeNs = Number(this.window.endNs - untilNs);
-    const added = [...this.#slices.values()].filter(({ ageNs }) => ageNs > untilAgeNs);
-    const { settled } = this.window;
-    const kept = settled?.rows.subarray(this.#firstRow) ?? new Float64Array();
-    const length = kept.length + added.length * this.#rowLength;
-    if (length === 0 || length > maxSettledNumbers) return null;
+    const rows = [...this.#settledRows];
+    let lastAgeNs = 0;
+    const age = (at: number, ageNs: number): void => {
+      rows[at] = lastAgeNs - ageNs;
+      lastAgeNs = ageNs;
+    };
+    const shift = this.window.settled ? Number(untilNs - this.window.settled.untilNs) : 0;
+    for (let at = 0; at < this.#settledRows.length; at += this.#rowLength) age(at, (rows[at] ?? 0) + shift);
 
-    const rows = new Float64Array(length);
-    rows.set(kept);
-    const shift = settled ? Number(untilNs - settled.untilNs) : 0;
-    for (let at = 0; at < kept.length; at += this.#rowLength) rows[at] = (rows[at] ?? 0) + shift;
-    let at = kept.length;
+    const added = [...this.#slices.values()].filter(({ ageNs }) => ageNs > untilAgeNs);
     for (const { ageNs, samples } of added.sort((a, b) => b.ageNs - a.ageNs)) {
-      rows[at] = ageNs - untilAgeNs;
-      for (const [metricType, measured] of samples.entries()) {
-        if (!measured) continue;
-        const sum = measured.mean.exactSum;
+      age(rows.length, ageNs - untilAgeNs);
+      for (let metricType = 0; metricType < this.units.length; metricType++) {
+        const mean = samples[metricType]?.mean;
+        const sum = mean ? mean.exactSum : 0;
         if (sum === null) return null;
-        rows[at + 1 + 2 * metricType] = measured.mean.count;
-        rows[at + 2 + 2 * metricType] = sum;
+        rows.push(mean?.count ?? 0, sum);
       }
-      at += this.#rowLength;
     }
+    const packed = packIntegers(rows);
+    if (packed.length === 0 || packed.length > maxSettledBytes) return null;
     const units = this.units.map((unit, type) => (unit === null ? this.#newestUnit(type, untilAgeNs) : ''));
-    return { untilNs, rows, units };
+    return { untilNs, rows: packed, units };
   }
 }
