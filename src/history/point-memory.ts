@@ -1,8 +1,11 @@
 /** Two cells a point, see Ring. */
 export const cellsPerPoint = 2;
 
-/** 64 KiB: large against what a slab costs itself, small against what a half-used one wastes. */
-const slabPoints = 4096;
+/** 128 KiB: large against the part of a block that is left over at its end, small against what a half-used one wastes. */
+const slabPoints = 8192;
+
+/** So many empty slabs, as a share of those in use, wait to be used again. */
+const spareShare = 1 / 16;
 
 /** Blocks grow by so many points at least, and by an eighth: a ring that grows has few empty cells and few copies. */
 const growthPoints = 8;
@@ -19,7 +22,6 @@ export function blockSize(points: number, most: number): number {
  * comes around a buffer (objects, allocator, garbage collector) costs hundreds of bytes each.
  */
 export class Slab {
-  readonly cells: BigInt64Array;
   readonly #memory: PointMemory;
   readonly #blocks: number;
   /** First cells of blocks given back. */
@@ -31,10 +33,11 @@ export class Slab {
   constructor(
     memory: PointMemory,
     readonly blockPoints: number,
+    /** Holds one block at least; whatever was written there before. */
+    readonly cells: BigInt64Array,
   ) {
     this.#memory = memory;
-    this.#blocks = Math.max(1, Math.floor(slabPoints / blockPoints));
-    this.cells = new BigInt64Array(this.#blocks * blockPoints * cellsPerPoint);
+    this.#blocks = Math.floor(cells.length / cellsPerPoint / blockPoints);
   }
 
   get isFull(): boolean {
@@ -67,17 +70,24 @@ export type BlockSlab = Pick<Slab, 'cells' | 'blockPoints' | 'giveBack'>;
 /** For who has no block yet. */
 export const noSlab: BlockSlab = { cells: new BigInt64Array(0), blockPoints: 0, giveBack: () => {} };
 
-/** Memory for the points of many rings, which shrinks with them: a slab that nobody uses is dropped. */
+/**
+ * Memory for the points of many rings, which shrinks with them. Rings grow together, from blocks of one size to those of
+ * the next: what becomes free serves again at once, because what goes through the garbage collector and the allocator
+ * leaves a third more behind with the process.
+ */
 export class PointMemory {
   /** Those with room, by the size of their blocks; the longest known first, so that the others become empty. */
   readonly #withRoom = new Map<number, Set<Slab>>();
+  readonly #spare: BigInt64Array[] = [];
   #slabs = 0;
 
   /** A slab with room for one more block of so many points. */
   slabFor(blockPoints: number): Slab {
     for (const slab of this.#withRoom.get(blockPoints) ?? []) return slab;
     this.#slabs++;
-    return new Slab(this, blockPoints);
+    const points = Math.max(slabPoints, blockPoints);
+    const spare = points === slabPoints ? this.#spare.pop() : undefined;
+    return new Slab(this, blockPoints, spare ?? new BigInt64Array(points * cellsPerPoint));
   }
 
   /** Slabs in use, for tests and measurements. */
@@ -90,8 +100,14 @@ export class PointMemory {
     const slabs = this.#withRoom.get(slab.blockPoints) ?? new Set();
     if (slab.isEmpty || slab.isFull) slabs.delete(slab);
     else slabs.add(slab);
-    if (slab.isEmpty) this.#slabs--;
+    if (slab.isEmpty) this.#drop(slab);
     if (slabs.size > 0) this.#withRoom.set(slab.blockPoints, slabs);
     else this.#withRoom.delete(slab.blockPoints);
+  }
+
+  #drop({ cells }: Slab): void {
+    this.#slabs--;
+    if (cells.length === slabPoints * cellsPerPoint) this.#spare.push(cells);
+    while (this.#spare.length > Math.ceil(this.#slabs * spareShare)) this.#spare.pop();
   }
 }

@@ -12,7 +12,7 @@ export const memory: Benchmark = {
   name: 'memory',
   describe: 'bytes per app and metric type with a full ring of 300 app metrics',
   async run(context) {
-    const apps = context.quick ? 1_000 : 10_000;
+    const apps = context.quick ? 1_000 : 30_000;
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--expose-gc',
       program,

@@ -52,7 +52,7 @@ test('traps A2-14: memory shrinks with the rings that use it', () => {
   const rings = Array.from({ length: 500 }, () => new Ring('cpu', 100, memory));
   for (let at = 0; at < 150; at++) for (const ring of rings) ring.append(BigInt(at), 1n, '%');
   const bytes = rings.reduce((sum, ring) => sum + ring.byteLength, 0);
-  expect(memory.slabs * 65_536).toBeLessThan(bytes * 1.1 + 2 * 65_536);
+  expect(memory.slabs * 131_072).toBeLessThan(bytes * 1.1 + 2 * 131_072);
   for (const ring of rings.slice(5)) ring.release();
   expect(memory.slabs).toBeLessThanOrEqual(5);
   for (const ring of rings) ring.release();
