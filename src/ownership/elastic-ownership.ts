@@ -80,8 +80,8 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   let confirmations: ((holds: boolean) => void)[] = [];
   let turn: Timer | undefined;
 
-  /** The one place where the own state changes: logs, counts and tells whoever listens. */
-  function become(next: Lease): void {
+  /** The one place where the own state changes: logs, counts and tells whoever listens. `atMs`: of what it was made. */
+  function become(next: Lease, atMs: number): void {
     const before = lease;
     lease = next;
     metrics.members.set(next.view?.members.length ?? 0);
@@ -100,12 +100,8 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         went: old.filter((member) => !members.includes(member)),
       });
     }
-    turn?.cancel();
-    const changeMs = nextChangeMs(next, now);
-    turn =
-      changeMs < Infinity
-        ? clock.setTimer(Math.max(0, changeMs - now), () => become(leaseTurned(lease, clock.monotonic())))
-        : undefined;
+    // Timers fire a fraction of a millisecond early: a change that came between atMs and now is still to come.
+    turnAt(nextChangeMs(next, atMs));
     const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
     const hasLeft = next.state === 'left' && before.state !== 'left';
     const hasLetGo = before.outgoing !== null && next.outgoing !== before.outgoing;
@@ -113,6 +109,16 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       const letGoMs = hasLeft ? now - letGoLateMs : hasLetGo ? next.viewSinceMs : -Infinity;
       notify({ sinceMs: next.view === before.view ? now : next.viewSinceMs, untilMs: letGoMs });
     }
+  }
+
+  function turnAt(changeMs: number): void {
+    turn?.cancel();
+    turn = undefined;
+    if (changeMs === Infinity) return;
+    turn = clock.setTimer(Math.max(0, changeMs - clock.monotonic()), () => {
+      const atMs = clock.monotonic();
+      become(leaseTurned(lease, atMs), atMs);
+    });
   }
 
   function notify(change: OwnershipChange): void {
@@ -152,13 +158,13 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       const endedMs = clock.monotonic();
       if (living === null) {
         metrics.leaseRenewals.inc({ result: 'refused' });
-        become(leaseRefused(lease, endedMs));
+        become(leaseRefused(lease, endedMs), endedMs);
         return lease.state === 'lost';
       }
       const next = leaseAnswered(lease, { leaseId, startedMs, endedMs }, living);
       metrics.leaseRenewals.inc({ result: next.renewedMs === startedMs ? 'answered' : 'late' });
       failing = false;
-      become(next);
+      become(next, endedMs);
       // Only the first renewal makes the lease count for the others, who should hear of it well before its turn.
       return !renews && next.state === 'member';
     } catch (error) {
@@ -167,7 +173,8 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       if (failing) logger.debug('renewal-failed', { error: String(error) });
       else logger.error('renewal-failed', error, { leaseId: lease.leaseId });
       failing = true;
-      become(leaseFailed(lease, { startedMs, endedMs: clock.monotonic() }));
+      const endedMs = clock.monotonic();
+      become(leaseFailed(lease, { startedMs, endedMs }), endedMs);
     }
     return false;
   }
@@ -190,13 +197,14 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
   async function giveBack(): Promise<void> {
     // A join that arrived afterwards would leave a lease that nobody holds.
     await joining;
-    const isMember = stateAt(lease, clock.monotonic()) === 'member';
-    become(leaseGivenBack(lease, clock.monotonic()));
+    const atMs = clock.monotonic();
+    const isMember = stateAt(lease, atMs) === 'member';
+    become(leaseGivenBack(lease, atMs), atMs);
     if (!isMember) stopped.abort();
     const leavesInMs = loop ? await announceLeave() : null;
     // Who has no lease has nothing that others could still count on; who could not tell has told nobody.
     if (isMember && leavesInMs !== null) await sleep(clock, leavesInMs + letGoLateMs);
-    become(leaseLeft(lease));
+    become(leaseLeft(lease), clock.monotonic());
     stopped.abort();
     // For tidiness: nobody counts on the row any more.
     if (leavesInMs !== null) await store.remove(leaseIds.lowest, leaseIds.highest).catch(() => {});
@@ -243,7 +251,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     leave: () => (leaving ??= giveBack()),
     close() {
       stopped.abort();
-      become(leaseLeft(lease));
+      become(leaseLeft(lease), clock.monotonic());
     },
   };
 }

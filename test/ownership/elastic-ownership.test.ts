@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import type { Clock } from '../../src/clock.js';
 import { createElasticOwnership, type ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate } from '../../src/ownership/member-store.js';
@@ -259,3 +260,29 @@ async function result(name: string): Promise<number> {
   const { values } = await metrics.leaseRenewals.get();
   return values.find((value) => value.labels['result'] === name)?.value ?? 0;
 }
+
+test('a turn is not missed by a timer that fires a little early while time goes on', async () => {
+  for (let countsInMs = 700; countsInMs < 702; countsInMs += 0.1) {
+    const steady = new ManualClock();
+    let drifted = 0;
+    const restless: Clock = {
+      now: () => steady.now(),
+      monotonic: () => steady.monotonic() + (drifted += 0.25),
+      setTimer: (delayMs, callback) => steady.setTimer(Math.max(0, Math.trunc(delayMs) - 1), callback),
+    };
+    const joins = createElasticOwnership({
+      clock: restless,
+      store,
+      instance: { guid: 'guid', index: 3 },
+      appsOwned: () => 7,
+      logger: silentLogger,
+      metrics,
+    });
+    const present = { leaseId: other, countsInMs, leavesInMs: null };
+    store.answer = (leaseId) => Promise.resolve([leaseId, present]);
+    joins.start();
+    await steady.advance(710);
+    expect(joins.members).toContain(memberOf(other));
+    joins.close();
+  }
+});
