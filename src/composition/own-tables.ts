@@ -1,14 +1,14 @@
 import { sleep } from '../clock.js';
 import type { Database } from '../database/database.js';
 import { failureKind } from '../database/errors.js';
-import { migrate, ownTablesSql } from '../database/migrations.js';
+import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
 import type { Releasers } from '../releasers.js';
 import type { Surroundings } from './surroundings.js';
 
 /**
- * - `ready`: the tables are there
+ * - `ready`: the tables are there, and this user may use them
  * - `later`: the database does not answer; they are created when it does
- * - `refused`: they are missing and this user may not create them; the SQL was logged
+ * - `refused`: they are missing and this user may not create them, or may not use them; the SQL was logged
  */
 export type OwnTables = 'ready' | 'later' | 'refused';
 
@@ -27,15 +27,19 @@ export async function prepareOwnTables(
     try {
       const created = await migrate({ policyDb: database, appMetricsDb: database }, { all: false });
       if (created.length > 0) logger.info('tables-created', { tables: created });
-      return 'ready';
+      if (await mayUseOwnTables(database)) return 'ready';
+      return await refused(new Error('the tables are there, but this user has no right to use them'));
     } catch (error) {
-      if (failureKind(error) === 'connection') return 'later';
-      logger.error('tables-missing', error, {
-        remedy: 'let a user who may create tables in appmetrics_db run this SQL',
-        sql: ownTablesSql,
-      });
-      return 'refused';
+      return failureKind(error) === 'connection' ? 'later' : await refused(error);
     }
+  }
+
+  async function refused(error: unknown): Promise<OwnTables> {
+    logger.error('tables-missing', error, {
+      remedy: 'let a user who may create tables in appmetrics_db run this SQL, and restart',
+      sql: await ownTablesSqlFor(database).catch(() => ownTablesSql),
+    });
+    return 'refused';
   }
 
   async function createLater(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Databases, Session } from './database.js';
+import type { Database, Databases, Session } from './database.js';
 
 /**
  * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase scripts fail for ever
@@ -65,8 +65,35 @@ create index if not exists index_app_metrics on app_metric (app_id, metric_type,
   },
 ];
 
-/** For an operator who must create our tables by hand in appmetrics_db. Also needed then: select, insert, update, delete. */
+/** For an operator who must create our tables by hand in appmetrics_db; `ownRights` are needed as well then. */
 export const ownTablesSql = ownMigrations.map((migration) => migration.sql).join('\n');
+
+const ownTables = ownMigrations.map(({ table }) => table);
+const ownRights = ['select', 'insert', 'update', 'delete'];
+const readTimeoutMs = 5_000;
+
+/** The same with the rights that the database's user needs. Rejects when the database does not answer. */
+export async function ownTablesSqlFor(appMetricsDb: Pick<Database, 'query'>): Promise<string> {
+  const { rows } = await appMetricsDb.query<{ name: string }>(
+    'select quote_ident(current_user) as name',
+    [],
+    {
+      timeoutMs: readTimeoutMs,
+    },
+  );
+  const user = rows[0]?.name ?? 'public';
+  return `${ownTablesSql}\ngrant ${ownRights.join(', ')} on ${ownTables.join(', ')} to ${user};`;
+}
+
+/** Whether the database's user may do with our tables what it has to. Rejects when they are missing. */
+export async function mayUseOwnTables(appMetricsDb: Pick<Database, 'query'>): Promise<boolean> {
+  const { rows } = await appMetricsDb.query<{ may: boolean }>(
+    `select bool_and(has_table_privilege(t, r)) as may from unnest($1::text[]) t, unnest($2::text[]) r`,
+    [ownTables, ownRights],
+    { timeoutMs: readTimeoutMs },
+  );
+  return rows[0]?.may === true;
+}
 
 /** Any number that no other application on this database takes for an advisory lock. */
 const migrationLock = 7_201_905_314n;
