@@ -27,13 +27,18 @@ export interface CollectorPoolOptions {
   readonly logger: Pick<Logger, 'error'>;
   /** See threadsFor. */
   readonly threads: number;
+  /** Jobs that run at once, over all threads; others wait. */
+  readonly mostJobs: number;
   /** Default: longer than any job may take by its own deadlines, so that only a stuck thread runs into it. */
   readonly jobTimeoutMs?: number;
   /** Default: the collector. */
   readonly workerFile?: URL;
 }
 
-/** Jobs wait for log-cache most of their time. As many as a thread has connections, so that none waits for one. */
+/**
+ * Jobs wait for log-cache most of their time, and a thread that has to can serve several hundred. Where there are
+ * processors for it, it should not have to.
+ */
 const jobsPerThread = 100;
 const maxQueuedJobs = 5_000;
 const defaultJobTimeoutMs = 90_000;
@@ -72,7 +77,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
 
   // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
-  const slots = new Slots(count * jobsPerThread);
+  const slots = new Slots(options.mostJobs);
   const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 

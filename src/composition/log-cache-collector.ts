@@ -33,6 +33,9 @@ export interface LogCacheCollectorConfig {
   readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
 }
 
+/** A read, and its part in queries that it shares with other rounds. */
+const jobsPerRound = 2;
+
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
   config: LogCacheCollectorConfig,
@@ -42,10 +45,12 @@ export async function openLogCacheCollector(
   const { uaa, url, tls } = config.logCache;
   const { clock } = surroundings;
   const logger = surroundings.logger.child('collection');
+  const rounds = mostInFlight(config.aggregator.metricPollerCount);
   const openPool = (logCache: LogCacheAccess) =>
     createCollectorPool({
       workerData: { logCache, readTimeoutMs, queryTimeoutMs },
-      threads: threadsFor(mostInFlight(config.aggregator.metricPollerCount)),
+      threads: threadsFor(rounds),
+      mostJobs: jobsPerRound * rounds,
       clock,
       logger,
     });

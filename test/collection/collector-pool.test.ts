@@ -46,6 +46,7 @@ function open(options: Partial<CollectorPoolOptions>): CollectorPool {
     clock: systemClock,
     logger: silentLogger,
     threads: 1,
+    mostJobs: 100,
     ...options,
   });
   releases.push(() => pool.close());
@@ -185,6 +186,20 @@ describe('an unruly thread', () => {
     await pool.close();
     expect(await waiting).toMatchObject(threadFailure(/./));
   });
+});
+
+test('as many jobs run as are allowed, on however few threads; more wait', async () => {
+  const pool = open({
+    workerFile: new URL('./unruly-worker.js', import.meta.url),
+    threads: 1,
+    mostJobs: 250,
+  });
+  const silent = Array.from({ length: 250 }, () => pool.run({ ...readJob, appId: 'silent' }));
+  expect(pool.queueSize).toBe(0);
+  const waiting = pool.run(readJob);
+  expect(pool.queueSize).toBe(1);
+  await pool.close();
+  expect(await Promise.all([...silent, waiting])).toHaveLength(251);
 });
 
 test('closing is quick, fails what runs and refuses what comes', async () => {

@@ -51,6 +51,7 @@ export function ourContender({ url, ca }: Listening): Contender {
       queryTimeoutMs: 10_000,
     },
     threads: threadsFor(mostInFlight(20)),
+    mostJobs: mostInFlight(20),
     clock: systemClock,
     logger: silentLogger,
   });

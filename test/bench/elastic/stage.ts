@@ -47,7 +47,9 @@ export async function withStage<T>(
     })());
   context.releaseAtEnd(release);
   try {
-    const postgres = await startPostgres({ settings: { shared_buffers: '256MB', max_wal_size: '4GB', synchronous_commit: 'on' } });
+    const postgres = await startPostgres({
+      settings: { shared_buffers: '256MB', max_wal_size: '4GB', synchronous_commit: 'on' },
+    });
     releases.push(() => postgres.stop());
     const database = await createDatabase(postgres.url);
     releases.push(() => database.pool.end());
