@@ -196,7 +196,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 }
 
 /** 0 ≤ phase < intervalMs, a multiple of the slot's length where the interval holds several slots. */
-function phaseOf(appId: string, intervalMs: number): number {
+export function phaseOf(appId: string, intervalMs: number): number {
   const share = mix32(fnv1a32(appId)) / 2 ** 32;
   const slots = Math.floor(intervalMs / slotMs);
   return slots > 1 ? (Math.floor(share * slots) * intervalMs) / slots : share * intervalMs;
