@@ -24,8 +24,9 @@ export function mostInFlight(floor: number): number {
 }
 
 /**
- * Additive increase while the limit is what holds collections up and log-cache answers well, halving as soon as it
- * does not; never below `floor`, and never above 200 unless `floor` is.
+ * Grows while the limit is what holds collections up and log-cache answers well, and halves as soon as it does not; never
+ * below `floor`, and never above 200 unless `floor` is. Until the first trouble it doubles: a process that starts with
+ * tens of thousands of apps should not have to catch up for minutes. After that it grows by a quarter.
  */
 export function createConcurrencyLimit(clock: Pick<Clock, 'monotonic'>, floor: number): ConcurrencyLimit {
   const top = mostInFlight(floor);
@@ -35,11 +36,13 @@ export function createConcurrencyLimit(clock: Pick<Clock, 'monotonic'>, floor: n
   let failed = 0;
   let totalMs = 0;
   let demand = false;
+  let hadTrouble = false;
 
   function adapt(now: number): void {
     const troubled = failed > count * badShare || totalMs > count * slowMs;
+    hadTrouble ||= troubled;
     if (troubled) current = Math.max(floor, Math.floor(current / 2));
-    else if (demand) current = Math.min(top, current + Math.max(1, Math.ceil(current / 4)));
+    else if (demand) current = Math.min(top, current + (hadTrouble ? Math.ceil(current / 4) : current));
     periodStart = now;
     count = failed = totalMs = 0;
     demand = false;

@@ -36,6 +36,7 @@ function figuresOf(run: SteadyRun, judged: boolean): Figure[] {
   });
   const cpuTotal = cpuSecs.eventgenerator + cpuSecs.platform + cpuSecs.postgres;
   return [
+    figure('caught_up_s', run.caughtUpSecs),
     figure('rounds_per_s', rounds / secs),
     figure('rounds_skipped', run.roundsSkipped, 0),
     figure('lag_p50_ms', run.lagP50Ms),

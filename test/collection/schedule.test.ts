@@ -255,23 +255,3 @@ test('stop waits for the rounds under way and starts no more', async () => {
   await clock.advance(intervalMs * 2);
   expect(runs).toHaveLength(2);
 });
-
-test('rounds at once grow to 200 while log-cache answers well, and halve when it does not', async () => {
-  const clock = new ManualClock();
-  const limit = createConcurrencyLimit(clock, 20);
-  const period = async (report: () => void) => {
-    report();
-    await clock.advance(1000);
-    limit.finished(10, true);
-  };
-  for (let i = 0; i < 30; i++) await period(() => limit.waited());
-  expect(limit.current).toBe(200);
-  await period(() => {});
-  expect(limit.current).toBe(200);
-  await period(() => limit.finished(5000, false));
-  expect(limit.current).toBe(100);
-  await period(() => limit.finished(10_000, true));
-  expect(limit.current).toBe(50);
-  for (let i = 0; i < 5; i++) await period(() => limit.finished(0, false));
-  expect(limit.current).toBe(20);
-});
