@@ -18,6 +18,8 @@ const maxLineLength = 4096;
 
 const headEnd = Buffer.from('\r\n\r\n');
 const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/;
+/** In lower case. Blanks, also those that would continue the line before, are how two readers come to differ. */
+const headerName = /^[!#$%&'*+\-.^_`|~\da-z]+$/;
 const chunkSize = /^([\da-fA-F]{1,8})[ \t]*(?:;.*)?$/;
 
 /**
@@ -109,8 +111,9 @@ export class AnswerReader {
     let chunked = false;
     for (const header of headers) {
       const colon = header.indexOf(':');
-      if (colon <= 0) throw badAnswer('it has a header without a name');
-      switch (header.slice(0, colon).toLowerCase()) {
+      const name = header.slice(0, Math.max(0, colon)).toLowerCase();
+      if (!headerName.test(name)) throw badAnswer('it has a header without a name');
+      switch (name) {
         case 'content-length':
           length = lengthOf(header.slice(colon + 1).trim(), length);
           break;

@@ -1,5 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { AnswerReader } from '../../src/log-cache/answer-reader.js';
 import { BodyBuffer } from '../../src/log-cache/body-buffer.js';
 
@@ -111,6 +114,8 @@ describe('what is no HTTP is refused', () => {
     ['another version', 'HTTP/2 200 OK\r\n\r\n'],
     ['a status that is none', 'HTTP/1.1 999 OK\r\n\r\n'],
     ['a header without a name', ok(': b\r\ncontent-length: 5', 'hello')],
+    ['a blank behind the name of a header', ok('content-length : 5', 'hello')],
+    ['a header that goes on in the next line', ok('a: b\r\n content-length: 5', 'hello')],
     ['a negative length', ok('content-length: -5', 'hello')],
     ['two lengths', ok('content-length: 5\r\ncontent-length: 6', 'hello')],
     ['a list of lengths', ok('content-length: 5, 5', 'hello')],
@@ -126,6 +131,88 @@ describe('what is no HTTP is refused', () => {
     expect(() => read(text)).toThrow(expect.objectContaining({ kind: 'bad-answer' }));
     expect(() => read(text, [...Array(200).keys()])).toThrow(expect.objectContaining({ kind: 'bad-answer' }));
   });
+});
+
+/** What Node.js' own client makes of the same bytes; null where it refuses them. */
+function readByNode(bytes: Buffer): Promise<{ status: number; body: string } | null> {
+  return new Promise((resolve) => {
+    const connection = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+    // Of Duplex, but node:http calls what sockets have.
+    const socket = Object.assign(connection, { setTimeout: () => connection, setNoDelay: () => connection });
+    const sent = request({ createConnection: () => socket as unknown as Socket, host: 'log-cache' });
+    sent.on('error', () => resolve(null));
+    sent.on('upgrade', () => resolve(null));
+    sent.on('response', (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', () => resolve(null));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString('utf8') }),
+      );
+    });
+    sent.end();
+    setImmediate(() => {
+      connection.push(bytes);
+      connection.push(null);
+    });
+  });
+}
+
+test('a damaged answer is never read as another than the one that Node.js reads', async () => {
+  const sound = fc.constantFrom(
+    ok('Content-Length: 5', 'hello'),
+    ok('a: b\r\nTransfer-Encoding: chunked\r\nc: d', crlf('2', 'he', '3;x=y', 'llo', '0', 'e: f', '', '')),
+    crlf('HTTP/1.1 103 Early Hints', 'a: b', '', ok('content-length: 5', 'hello')),
+    ok('connection: close', 'hello'),
+    'HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n',
+  );
+  const damage = fc.record({
+    at: fc.nat(),
+    length: fc.nat(4),
+    put: fc.constantFrom(
+      '',
+      '\r\n',
+      '\n',
+      '\r',
+      ' ',
+      '\t',
+      ':',
+      '0',
+      '5',
+      ',',
+      ';',
+      'a',
+      'chunked',
+      '\0',
+      'ÿ',
+      '1.0',
+    ),
+  });
+  let alike = 0;
+  await fc.assert(
+    fc.asyncProperty(sound, fc.array(damage, { minLength: 1, maxLength: 3 }), async (text, damages) => {
+      const damaged = damages.reduce((before, { at, length, put }) => {
+        const from = at % before.length;
+        return before.slice(0, from) + put + before.slice(from + length);
+      }, text);
+      const bytes = Buffer.from(damaged, 'latin1');
+      let ours: { status: number; body: string } | null = null;
+      try {
+        const reader = new AnswerReader(new BodyBuffer(), 1_000_000);
+        const { status, body } =
+          reader.take(bytes) || reader.end() ? reader.answer() : { status: 0, body: '' };
+        if (status > 0) ours = { status, body };
+      } catch {
+        return;
+      }
+      const theirs = await readByNode(bytes);
+      if (ours === null || theirs === null) return;
+      expect(ours).toEqual(theirs);
+      alike++;
+    }),
+    { numRuns: 1_000 },
+  );
+  expect(alike).toBeGreaterThan(100);
 });
 
 test('a body beyond the limit is refused, one that reports an error is cut off', () => {
