@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { request } from 'node:http';
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { AnswerReader } from '../../src/log-cache/answer-reader.js';
 import { BodyBuffer } from '../../src/log-cache/body-buffer.js';
@@ -139,7 +138,7 @@ function readByNode(bytes: Buffer): Promise<{ status: number; body: string } | n
     const connection = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
     // Of Duplex, but node:http calls what sockets have.
     const socket = Object.assign(connection, { setTimeout: () => connection, setNoDelay: () => connection });
-    const sent = request({ createConnection: () => socket as unknown as Socket, host: 'log-cache' });
+    const sent = request({ createConnection: () => socket, host: 'log-cache' });
     sent.on('error', () => resolve(null));
     sent.on('upgrade', () => resolve(null));
     sent.on('response', (response) => {
