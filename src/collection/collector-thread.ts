@@ -11,12 +11,6 @@ export interface CollectorThreadOptions {
   readonly jobTimeoutMs: number;
 }
 
-/**
- * So many results are handed on in one go, a millisecond's work; then it is the turn of whatever else has come, such as
- * requests to the API. Rounds begin in step, and so do their results arrive: hundreds at once with many apps.
- */
-const resultsInOneGo = 16;
-
 interface Running {
   readonly port: MessagePort;
   readonly stop: AbortController;
@@ -32,9 +26,6 @@ export class CollectorThread {
    */
   #unanswered: (((result: CollectionResult) => void) | null)[] = [];
   readonly #freeIds: number[] = [];
-  /** Came, and not handed on yet. */
-  #inbox: Results = [];
-  #turn: NodeJS.Immediate | undefined;
 
   constructor(private readonly options: CollectorThreadOptions) {}
 
@@ -65,8 +56,6 @@ export class CollectorThread {
     const running = this.#running;
     this.#running = null;
     this.#outbox = [];
-    this.#inbox = [];
-    clearImmediate(this.#turn);
     running?.port.close();
     running?.stop.abort();
     const unanswered = this.#unanswered;
@@ -96,16 +85,7 @@ export class CollectorThread {
   }
 
   #take(results: Results): void {
-    this.#inbox = this.#inbox.length > 0 ? [...this.#inbox, ...results] : results;
-    clearImmediate(this.#turn);
-    this.#handOn();
-  }
-
-  #handOn(): void {
-    const now = this.#inbox.slice(0, resultsInOneGo);
-    this.#inbox = this.#inbox.slice(resultsInOneGo);
-    if (this.#inbox.length > 0) this.#turn = setImmediate(() => this.#handOn());
-    for (const [id, result] of now) {
+    for (const [id, result] of results) {
       const answer = this.#unanswered[id];
       this.#unanswered[id] = null;
       this.#freeIds.push(id);

@@ -50,12 +50,6 @@ interface Entry {
   extraMs: number | undefined;
 }
 
-/**
- * So many rounds are started in one go, a millisecond's work; then it is the turn of whatever else has come. With tens of
- * thousands of apps hundreds are due at once.
- */
-const roundsInOneGo = 25;
-
 interface Turn {
   readonly entry: Entry;
   readonly dueMs: number;
@@ -94,7 +88,6 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     timer?.cancel();
     timer = undefined;
     const now = clock.monotonic();
-    let started = 0;
     for (let turn = queue.peek(); turn; turn = queue.peek()) {
       const { entry } = turn;
       const isOver = (entry.removed || stopped) && !entry.hasLastTurn;
@@ -110,12 +103,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
         limit.waited();
         return;
       }
-      if (started === roundsInOneGo) {
-        timer = clock.setTimer(0, pump);
-        return;
-      }
       queue.pop();
-      started++;
       void start(entry, now);
     }
   }
