@@ -74,15 +74,13 @@ const readTimeoutMs = 5_000;
 
 /** The same with the rights that the database's user needs. Rejects when the database does not answer. */
 export async function ownTablesSqlFor(appMetricsDb: Pick<Database, 'query'>): Promise<string> {
-  const { rows } = await appMetricsDb.query<{ name: string }>(
-    'select quote_ident(current_user) as name',
+  const rights = ownRights.join(', ');
+  const { rows } = await appMetricsDb.query<{ grants: string }>(
+    `select format('grant ${rights} on ${ownTables.join(', ')} to %I;', current_user) as grants`,
     [],
-    {
-      timeoutMs: readTimeoutMs,
-    },
+    { timeoutMs: readTimeoutMs },
   );
-  const user = rows[0]?.name ?? 'public';
-  return `${ownTablesSql}\ngrant ${ownRights.join(', ')} on ${ownTables.join(', ')} to ${user};`;
+  return [ownTablesSql, ...rows.map(({ grants }) => grants)].join('\n');
 }
 
 /** Whether the database's user may do with our tables what it has to. Rejects when they are missing. */
