@@ -20,6 +20,8 @@ const headEnd = Buffer.from('\r\n\r\n');
 const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/;
 /** In lower case. Blanks, also those that would continue the line before, are how two readers come to differ. */
 const headerName = /^[!#$%&'*+\-.^_`|~\da-z]+$/;
+/** A line break that is not one of HTTP's, or a byte that no line has: some readers end a line there, some do not. */
+const strayBreak = /\r(?!\n)|(?<!\r)\n|\0/;
 const chunkSize = /^([\da-fA-F]{1,8})[ \t]*(?:;.*)?$/;
 
 /**
@@ -103,6 +105,7 @@ export class AnswerReader {
     const [first = '', ...headers] = head.split('\r\n');
     const [, minor, status] = statusLine.exec(first) ?? [];
     if (status === undefined) throw badAnswer(`it begins with ${show(first)}`);
+    if (strayBreak.test(head)) throw badAnswer('its head has a line break that is none');
     this.#status = Number(status);
     if (this.#status < 200) return;
 
@@ -115,16 +118,11 @@ export class AnswerReader {
       if (!headerName.test(name)) throw badAnswer('it has a header without a name');
       switch (name) {
         case 'content-length':
-          length = lengthOf(header.slice(colon + 1).trim(), length);
+          length = lengthOf(header.slice(colon + 1), length);
           break;
         case 'transfer-encoding':
-          if (
-            chunked ||
-            header
-              .slice(colon + 1)
-              .trim()
-              .toLowerCase() !== 'chunked'
-          ) {
+          // Not every reader takes a tab for a blank.
+          if (chunked || !/^ *chunked *$/i.test(header.slice(colon + 1))) {
             throw badAnswer('it has a transfer encoding other than chunked');
           }
           chunked = true;
@@ -205,7 +203,7 @@ export class AnswerReader {
 
 function lengthOf(text: string, known: number | null): number {
   const length = Number(text);
-  if (!/^\d{1,15}$/.test(text) || (known !== null && known !== length)) {
+  if (!/^ *\d{1,15} *$/.test(text) || (known !== null && known !== length)) {
     throw badAnswer(`its length is ${show(text)}`);
   }
   return length;
