@@ -7,6 +7,14 @@ import type { ConcurrencyLimit } from './concurrency-limit.js';
 /** Apps share a slot of this length, so that those in it can share a query. Short against every delay that matters. */
 const slotMs = 500;
 
+/**
+ * Those of a slot begin in groups, spread over it: hundreds of rounds at once would keep the processors for so long that
+ * everything else has to wait. A group has so many apps at least, and so many of them share queries.
+ */
+const appsPerGroup = 10;
+/** A group every 16 ms. Where still more begin at once, the process is busy all the time anyway. */
+const mostGroups = 32;
+
 export interface ScheduleOptions {
   readonly clock: Clock;
   /** The collection interval. */
@@ -40,7 +48,9 @@ export interface Schedule {
 
 interface Entry {
   readonly appId: string;
-  /** Monotonic ms. */
+  /** When its turn or an additional run begins to be due. Of a turn it is the same for every member. Monotonic ms. */
+  turnMs: number;
+  /** When it is to start: then, or up to a slot later. Monotonic ms. */
   dueMs: number;
   running: boolean;
   /** Gone; but for a last turn, if `hasLastTurn`. */
@@ -67,12 +77,16 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   const entries = new Map<string, Entry>();
   const queue = new TinyQueue<Turn>([], (a, b) => a.dueMs - b.dueMs);
   const wallOffsetMs = clock.now() - clock.monotonic();
+  let groups = 1;
   let timer: Timer | undefined;
   let inFlight = 0;
   let stopped = false;
   let drained: () => void = () => {};
 
-  function enqueue(entry: Entry, dueMs: number): void {
+  /** Has the app run at its turn, or already at extraMs. */
+  function enqueue(entry: Entry, turnMs: number, extraMs = Infinity): void {
+    const dueMs = Math.min(turnMs + delayInSlot(entry.appId, intervalMs, groups), extraMs);
+    entry.turnMs = Math.min(turnMs, dueMs);
     entry.dueMs = dueMs;
     queue.push({ entry, dueMs });
   }
@@ -128,9 +142,9 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       entries.delete(entry.appId);
     } else {
       const next = turnAfter(entry.appId, now);
-      const skipped = Math.round((next - turnAfter(entry.appId, entry.dueMs)) / intervalMs);
+      const skipped = Math.round((next - turnAfter(entry.appId, entry.turnMs)) / intervalMs);
       if (skipped > 0) metrics.collectionsSkipped.inc(skipped);
-      enqueue(entry, Math.min(next, entry.extraMs ?? Infinity));
+      enqueue(entry, next, entry.extraMs);
       entry.extraMs = undefined;
     }
     pump();
@@ -142,10 +156,11 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       for (const [appId, entry] of entries) {
         if (appIds.has(appId) || entry.removed) continue;
         entry.removed = true;
-        entry.hasLastTurn = !entry.running && entry.dueMs <= untilMs;
+        entry.hasLastTurn = !entry.running && entry.turnMs <= untilMs;
         // One that runs is forgotten when it ends: an app that comes back meanwhile must not run twice at once.
         if (!entry.running && !entry.hasLastTurn) entries.delete(appId);
       }
+      groups = groupsFor((appIds.size * slotMs) / intervalMs);
       const fromMs = Math.max(sinceMs, clock.monotonic() - intervalMs);
       for (const appId of appIds) {
         const known = entries.get(appId);
@@ -156,6 +171,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
         }
         const entry: Entry = {
           appId,
+          turnMs: 0,
           dueMs: 0,
           running: false,
           removed: false,
@@ -175,7 +191,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       if (entry.running) {
         entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
       } else if (dueMs < entry.dueMs) {
-        enqueue(entry, dueMs);
+        enqueue(entry, entry.turnMs, dueMs);
         pump();
       }
     },
@@ -197,7 +213,30 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
 /** 0 ≤ phase < intervalMs, a multiple of the slot's length where the interval holds several slots. */
 export function phaseOf(appId: string, intervalMs: number): number {
-  const share = mix32(fnv1a32(appId)) / 2 ** 32;
-  const slots = Math.floor(intervalMs / slotMs);
+  const share = shareOf(appId);
+  const slots = slotsOf(intervalMs);
   return slots > 1 ? (Math.floor(share * slots) * intervalMs) / slots : share * intervalMs;
+}
+
+/** How long after its turn an app of one of so many groups begins: 0 ≤ delay < length of a slot. */
+function delayInSlot(appId: string, intervalMs: number, groups: number): number {
+  const slots = slotsOf(intervalMs);
+  if (slots <= 1) return 0;
+  const group = Math.floor(((shareOf(appId) * slots) % 1) * groups);
+  return (group * intervalMs) / slots / groups;
+}
+
+/** A power of two: few apps more or less move nobody, and twice as many halve each group. */
+function groupsFor(appsPerSlot: number): number {
+  const doublings = Math.floor(Math.log2(appsPerSlot / appsPerGroup));
+  return Math.min(mostGroups, 2 ** Math.max(0, doublings));
+}
+
+/** 0 ≤ share < 1, evenly distributed over apps. */
+function shareOf(appId: string): number {
+  return mix32(fnv1a32(appId)) / 2 ** 32;
+}
+
+function slotsOf(intervalMs: number): number {
+  return Math.floor(intervalMs / slotMs);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { createConcurrencyLimit } from '../../src/collection/concurrency-limit.js';
-import { createSchedule, type Schedule } from '../../src/collection/schedule.js';
+import { createSchedule, phaseOf, type Schedule } from '../../src/collection/schedule.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -71,6 +71,35 @@ test('traps A2-15: the apps are spread over the interval instead of starting in 
   }
   expect(perSecond.size).toBeGreaterThanOrEqual(40);
   expect(Math.max(...perSecond.values())).toBeLessThan(200);
+});
+
+test('the apps of a slot begin in groups, spread over the slot, each at the same time of every turn', async () => {
+  const { clock, schedule, runs, runsOf } = harness();
+  const slotMs = 500;
+  schedule.setApps(apps(4000));
+  await clock.advance(intervalMs * 2 + slotMs - 1);
+  const timesInSlot = new Map<number, number>();
+  for (const { appId, atMs } of runs) {
+    const inSlot = (clock.now() - clock.monotonic() + atMs - phaseOf(appId, intervalMs)) % intervalMs;
+    timesInSlot.set(inSlot, (timesInSlot.get(inSlot) ?? 0) + 1);
+  }
+  // Fifty apps in each slot: four groups of twelve.
+  expect([...timesInSlot.keys()].sort((a, b) => a - b)).toEqual([0, 125, 250, 375]);
+  for (const count of timesInSlot.values()) expect(count).toBeGreaterThan((8000 / 4) * 0.9);
+  for (const appId of apps(4000)) {
+    const [first, second] = runsOf(appId);
+    expect(second! - first!).toBe(intervalMs);
+  }
+});
+
+test('few apps are not spread: those of a slot share queries', async () => {
+  const { clock, schedule, runs } = harness();
+  schedule.setApps(apps(1000));
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(1000);
+  for (const { appId, atMs } of runs) {
+    expect((clock.now() - clock.monotonic() + atMs - phaseOf(appId, intervalMs)) % intervalMs).toBe(0);
+  }
 });
 
 test('a second schedule made later gives an app the same phase, so that a new owner keeps its rhythm', async () => {
@@ -215,6 +244,43 @@ test('a turn that was due later is the new owner’s, and an app that comes back
   runs[2]!.finish();
   await clock.advance(0);
   expect([...apps(2)].map((appId) => runsOf(appId).length).sort()).toEqual([1, 2]);
+});
+
+test('a turn belongs to whoever owns the app when it begins, also where it starts later in its slot', async () => {
+  const old = harness();
+  const next = harness();
+  const all = apps(4000);
+  old.schedule.setApps(all);
+  await old.clock.advance(intervalMs + 10_250);
+  await next.clock.advance(intervalMs + 10_250);
+  const turnMs = old.clock.monotonic();
+  const before = old.runs.length;
+  old.schedule.setApps(new Set(), { sinceMs: turnMs, untilMs: turnMs });
+  next.schedule.setApps(all, { sinceMs: turnMs, untilMs: -Infinity });
+  await old.clock.advance(intervalMs);
+  await next.clock.advance(intervalMs + 200);
+  const last = old.runs.slice(before);
+  expect(last.length).toBeGreaterThan(10);
+  expect(last.every(({ isLast }) => isLast)).toBe(true);
+  expect(last.every(({ atMs }) => atMs < turnMs + 250)).toBe(true);
+  // Within one interval each app has one turn: the old owner's last ones had begun before.
+  expect(next.runs).toHaveLength(4000);
+  for (const { appId, atMs } of last) expect(next.runsOf(appId)[0]! - atMs).toBe(intervalMs);
+});
+
+test('an additional run between the beginning of a turn and its start takes its place', async () => {
+  const { clock, schedule, runs, runsOf } = harness();
+  schedule.setApps(apps(4000));
+  await clock.advance(intervalMs);
+  const { appId, atMs } = runs.find((run) => run.atMs % 500 === 375)!;
+  await clock.advance(atMs + intervalMs - 300 - clock.monotonic());
+  schedule.runWithin(appId, 100);
+  const untilMs = clock.monotonic();
+  await clock.advance(50);
+  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
+  await clock.advance(intervalMs);
+  expect(runsOf(appId)).toEqual([atMs, atMs + intervalMs - 200]);
+  expect(runs.at(-1)!.isLast).toBe(true);
 });
 
 test('an additional run comes at its time and does not shift the regular turns', async () => {
