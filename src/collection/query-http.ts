@@ -30,15 +30,17 @@ async function query(
   const build = job.metricType === 'throughput' ? throughputQuery : responseTimeQuery;
   try {
     cost.requests++;
-    const { samples, bytes } = await logCache.instantQuery({
+    const request = {
       query: build(appIds, job.windowSecs),
       timeSecs: job.timeSecs,
       authorization: job.authorization,
+    };
+    return await logCache.instantQuery(request, ({ samples, bytes }) => {
+      cost.bytes += bytes;
+      const { outcomes, droppedSamples } = aggregateVector(job.metricType, appIds, samples);
+      cost.droppedSamples += droppedSamples;
+      return outcomes;
     });
-    cost.bytes += bytes;
-    const { outcomes, droppedSamples } = aggregateVector(job.metricType, appIds, samples);
-    cost.droppedSamples += droppedSamples;
-    return outcomes;
   } catch (error) {
     if (!(error instanceof LogCacheError)) throw error;
     const failed: Failed = { kind: 'failed', failure: error.kind, message: error.message };

@@ -4,7 +4,7 @@ import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
 import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from './job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
-import { fullPage, readPages } from './read-pages.js';
+import { fullPage, type Page, readPages } from './read-pages.js';
 import { settledUntil } from './settling.js';
 
 interface ReadTools {
@@ -14,81 +14,110 @@ interface ReadTools {
   readonly cost: CollectionCost;
 }
 
+type GaugesRead = Omit<ReadResult, 'cost'>;
+
 /**
  * Reads what is not settled of one app's gauges and aggregates all of the window. Rejects with a LogCacheError: then
  * nothing is known.
  */
-export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
+export async function readGauges(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
-  const names = gaugesOf(job.gaugeTypes);
-  let { settled } = job;
-  let fromNs = settled?.untilNs ?? job.startNs;
-  let reading = await read(job, { names, fromNs, toNs: job.endNs, settled }, tools);
-  if (settled && reading.newestNs === null) {
-    // Not one new envelope. If log-cache has lost the app's envelopes the older ones are gone too, and there is no data.
-    const toNs = fromNs;
-    [settled, fromNs] = [null, job.startNs];
-    reading = await read(job, { names, fromNs, toNs, settled }, tools);
-  }
-  const { aggregation, newestNs, seen } = reading;
-  tools.cost.droppedSamples += aggregation.droppedSamples;
-  const presenceCovered = provesAbsence(names) && fromNs <= job.presenceSinceNs;
-  return {
-    kind: 'read',
-    outcomes: aggregation.outcomes(),
-    containerMetricSeen: seen || (presenceCovered ? false : null),
-    instances: aggregation.instances,
-    settled: newestNs === null ? null : aggregation.settle(later(fromNs, settledUntil(job.endNs, newestNs))),
-  };
+  const { settled, startNs, endNs } = job;
+  if (!settled) return (await read(job, { fromNs: startNs, toNs: endNs, settled }, tools)).result;
+  const { result, empty } = await read(job, { fromNs: settled.untilNs, toNs: endNs, settled }, tools);
+  if (!empty) return result;
+  // Not one new envelope. If log-cache has lost the app's envelopes the older ones are gone too, and there is no data.
+  return (await read(job, { fromNs: startNs, toNs: settled.untilNs, settled: null }, tools)).result;
 }
 
-/** What is asked of log-cache, out of a job's window. */
+/** What is read of a job's window; `settled` is what goes before it. */
 interface Part {
-  readonly names: readonly string[];
   readonly fromNs: bigint;
   readonly toNs: bigint;
-}
-
-interface Reading {
-  readonly aggregation: GaugeAggregation;
-  /** Time of the newest envelope; null where there was none. */
-  readonly newestNs: bigint | null;
-  /** Whether a container metric was seen at or after the job's presenceSinceNs. */
-  readonly seen: boolean;
+  readonly settled: SettledWindow | null;
 }
 
 async function read(
   job: ReadJob,
-  part: Part & { readonly settled: SettledWindow | null },
+  part: Part,
   tools: ReadTools,
-): Promise<Reading> {
-  const { startNs, endNs, presenceSinceNs } = job;
-  const aggregation = new GaugeAggregation(job.gaugeTypes, { startNs, endNs, settled: part.settled });
-  let newestNs: bigint | null = null;
-  let seen = false;
-  for await (const page of readPages(windowOf(job, part), fullPage, tools)) {
-    aggregation.add(page.envelopes);
-    newestNs ??= page.newestNs;
-    seen ||= showsPresence(page.envelopes, presenceSinceNs);
+): Promise<{ result: GaugesRead; empty: boolean }> {
+  const names = gaugesOf(job.gaugeTypes);
+  const reading = new Reading(job, part, names);
+  await readPages(windowOf(job, names, part), fullPage, tools, (page) => reading.take(page));
+  tools.cost.droppedSamples += reading.droppedSamples;
+  return { result: reading.end(), empty: reading.newestNs === null };
+}
+
+/**
+ * Takes the pages of one read. The aggregation begins with the first page and is let go at the end: a round waits long
+ * enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
+ */
+class Reading {
+  /** Time of the newest envelope; null where there was none. */
+  newestNs: bigint | null = null;
+  #seen = false;
+  #aggregation: GaugeAggregation | null = null;
+
+  constructor(
+    private readonly job: ReadJob,
+    private readonly part: Part,
+    private readonly names: readonly string[],
+  ) {}
+
+  take({ envelopes, newestNs }: Page): boolean {
+    this.#begun().add(envelopes);
+    this.newestNs ??= newestNs;
+    this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
+    return true;
   }
-  return { aggregation, newestNs, seen };
+
+  get droppedSamples(): number {
+    return this.#aggregation?.droppedSamples ?? 0;
+  }
+
+  end(): GaugesRead {
+    const { endNs, presenceSinceNs } = this.job;
+    const { fromNs } = this.part;
+    const aggregation = this.#begun();
+    this.#aggregation = null;
+    const presenceCovered = provesAbsence(this.names) && fromNs <= presenceSinceNs;
+    return {
+      kind: 'read',
+      outcomes: aggregation.outcomes(),
+      containerMetricSeen: this.#seen || (presenceCovered ? false : null),
+      instances: aggregation.instances,
+      settled:
+        this.newestNs === null ? null : aggregation.settle(later(fromNs, settledUntil(endNs, this.newestNs))),
+    };
+  }
+
+  #begun(): GaugeAggregation {
+    const { startNs, endNs, gaugeTypes } = this.job;
+    const { settled } = this.part;
+    return (this.#aggregation ??= new GaugeAggregation(gaugeTypes, { startNs, endNs, settled }));
+  }
 }
 
 /** Enough for the newest tick of dozens of instances, even if some of them do not count. */
 const probePage = 100;
 
 /** Looks for one container metric and reads no further than it must. */
-async function probe(job: ReadJob, tools: ReadTools): Promise<Omit<ReadResult, 'cost'>> {
+async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   let seen = false;
-  const window = windowOf(job, { names: [presenceGauge], fromNs: job.startNs, toNs: job.endNs });
-  for await (const { envelopes } of readPages(window, probePage, tools)) {
+  const window = windowOf(job, [presenceGauge], { fromNs: job.startNs, toNs: job.endNs });
+  await readPages(window, probePage, tools, ({ envelopes }) => {
     seen = showsPresence(envelopes, job.presenceSinceNs);
-    if (seen) break;
-  }
+    return !seen;
+  });
   return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0, settled: null };
 }
 
-function windowOf({ appId, authorization }: ReadJob, { names, fromNs, toNs }: Part) {
+function windowOf(
+  { appId, authorization }: ReadJob,
+  names: readonly string[],
+  { fromNs, toNs }: Pick<Part, 'fromNs' | 'toNs'>,
+) {
   return { sourceId: appId, startNs: fromNs, endNs: toNs, names, authorization };
 }
 

@@ -24,16 +24,17 @@ export interface Page {
  * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
  * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
  * that a page of the limit *or more* says "maybe more". A window that cannot be completed is an error: a part of it
- * would be a wrong value.
+ * would be a wrong value. `take` gets one page after the other, and tells whether it wants more.
  */
-export async function* readPages(
+export async function readPages(
   window: Omit<ReadRequest, 'limit'>,
   limit: number,
   { logCache, clock, cost }: { logCache: Pick<LogCache, 'read'>; clock: Clock; cost: CollectionCost },
-): AsyncGenerator<Page, void, undefined> {
+  take: (page: Page) => boolean,
+): Promise<void> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;
-  let endNs = window.endNs;
-  for (let pages = 0; endNs > window.startNs; pages++) {
+  let endNs: bigint | null = window.endNs;
+  for (let pages = 0; endNs !== null && endNs > window.startNs; pages++) {
     if (pages === maxPages) {
       throw new LogCacheError('bad-answer', `the window is not complete after ${maxPages} pages`);
     }
@@ -41,15 +42,16 @@ export async function* readPages(
       throw new LogCacheError('timeout', `the window is not complete after ${maxWindowReadMs} ms`);
     }
     cost.requests++;
-    const { envelopes, bytes } = await logCache.read({ ...window, endNs, limit });
-    cost.pages++;
-    cost.envelopes += envelopes.length;
-    cost.bytes += bytes;
-    if (envelopes.length === 0) return;
-    const { oldestNs, newestNs } = checkPage(envelopes, window.startNs, endNs, limit);
-    yield { envelopes, newestNs };
-    if (envelopes.length < limit) return;
-    endNs = oldestNs;
+    const request: ReadRequest = { ...window, endNs, limit };
+    endNs = await logCache.read(request, ({ envelopes, bytes }) => {
+      cost.pages++;
+      cost.envelopes += envelopes.length;
+      cost.bytes += bytes;
+      if (envelopes.length === 0) return null;
+      const { oldestNs, newestNs } = checkPage(envelopes, request);
+      const wantsMore = take({ envelopes, newestNs });
+      return wantsMore && envelopes.length >= limit ? oldestNs : null;
+    });
   }
 }
 
@@ -60,9 +62,7 @@ export async function* readPages(
  */
 function checkPage(
   envelopes: readonly GaugeEnvelope[],
-  startNs: bigint,
-  endNs: bigint,
-  limit: number,
+  { startNs, endNs, limit }: ReadRequest,
 ): { oldestNs: bigint; newestNs: bigint } {
   let oldestNs = endNs;
   let newestNs = startNs;

@@ -68,11 +68,12 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
     timeoutsInARow = 0;
   };
 
-  const call = <Q, A>(
+  const call = <Q, A, T>(
     method: MethodDefinition<Q, A>,
     request: Q,
     timeoutMs: number,
-  ): Promise<{ answer: A; bytes: number }> =>
+    take: (message: A, bytes: number) => T,
+  ): Promise<T> =>
     new Promise((resolve, reject) => {
       const usedClient = client;
       const unaryCall = usedClient.makeUnaryRequest(
@@ -85,7 +86,8 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
         (error, value) => {
           inFlight.delete(unaryCall);
           noteResult(error, usedClient);
-          if (value) resolve(value);
+          // Rejects with what take throws.
+          if (value) resolve(new Promise((taken) => taken(take(value.answer, value.bytes))));
           else reject(grpcError(error));
         },
       );
@@ -93,7 +95,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
     });
 
   return {
-    async read({ sourceId, startNs, endNs, limit, names }) {
+    read({ sourceId, startNs, endNs, limit, names }, take) {
       const request = {
         source_id: sourceId,
         start_time: startNs.toString(),
@@ -103,19 +105,21 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
         descending: true,
         name_filter: nameFilter(names),
       };
-      const { answer, bytes } = await call(egressService.Read, request, options.readTimeoutMs);
-      return { envelopes: (answer.envelopes?.batch ?? []).map(toGaugeEnvelope), bytes };
+      return call(egressService.Read, request, options.readTimeoutMs, ({ envelopes }, bytes) =>
+        take({ envelopes: (envelopes?.batch ?? []).map(toGaugeEnvelope), bytes }),
+      );
     },
 
-    async instantQuery({ query, timeSecs }) {
+    instantQuery({ query, timeSecs }, take) {
       const request = { query, time: String(timeSecs) };
-      const { answer, bytes } = await call(promqlService.InstantQuery, request, options.queryTimeoutMs);
-      if (!answer.vector) throw new LogCacheError('bad-answer', 'log-cache did not answer with a vector');
-      const samples = answer.vector.samples.map(({ metric, point }) => ({
-        labels: metric,
-        value: point?.value ?? NaN,
-      }));
-      return { samples, bytes };
+      return call(promqlService.InstantQuery, request, options.queryTimeoutMs, ({ vector }, bytes) => {
+        if (!vector) throw new LogCacheError('bad-answer', 'log-cache did not answer with a vector');
+        const samples = vector.samples.map(({ metric, point }) => ({
+          labels: metric,
+          value: point?.value ?? NaN,
+        }));
+        return take({ samples, bytes });
+      });
     },
 
     close() {

@@ -7,10 +7,10 @@ import { LogCacheError } from './log-cache.js';
 /** GET requests to one server on kept-alive connections, one for each request that is under way. */
 export interface HttpsGetter {
   /**
-   * `headers`: lines that each end with CR and LF. The deadline covers connect, headers and body. Rejects with a
-   * LogCacheError.
+   * `headers`: lines that each end with CR and LF. The deadline covers connect, headers and body. Resolves to what
+   * `take` makes of the answer. Rejects with a LogCacheError, or with what `take` throws.
    */
-  get(path: string, headers: string, timeoutMs: number): Promise<HttpAnswer>;
+  get<T>(path: string, headers: string, timeoutMs: number, take: (answer: HttpAnswer) => T): Promise<T>;
   close(): void;
 }
 
@@ -74,7 +74,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
   }
 
   return {
-    get: (path, headers, timeoutMs) =>
+    get: (path, headers, timeoutMs, take) =>
       new Promise((resolve, reject) => {
         const request = `GET ${path} HTTP/1.1\r\n${host}${headers}\r\n`;
         let connection: HttpsConnection;
@@ -95,7 +95,8 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
             answered(answer) {
               deadline.cancel();
               keep(via);
-              resolve(answer);
+              // Rejects with what take throws.
+              resolve(new Promise((taken) => taken(take(answer))));
             },
             failed(error, begun) {
               // It was closed on the other side while it was idle: once more, on one that was not.

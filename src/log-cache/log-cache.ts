@@ -1,12 +1,17 @@
 /**
  * What the collector needs from log-cache, whatever the transport (REST behind the auth proxy, or gRPC).
- * Every method rejects with a LogCacheError, and only with that; deadlines are the implementation's business.
+ * Every method rejects with a LogCacheError, and only with that (or what `take` throws); deadlines are the
+ * implementation's business.
+ *
+ * `take` is called with the answer as soon as it is there, and what it makes of it is what the promise resolves to. An
+ * answer that went through promises would outlive it: those who wait long are old to the garbage collector, which
+ * finds what they point to only by walking the whole heap.
  */
 export interface LogCache {
   /** One page of GAUGE envelopes, newest first. Pages may be longer than the limit. */
-  read(request: ReadRequest): Promise<ReadPage>;
+  read<T>(request: ReadRequest, take: (page: ReadPage) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
-  instantQuery(request: QueryRequest): Promise<QueryAnswer>;
+  instantQuery<T>(request: QueryRequest, take: (answer: QueryAnswer) => T): Promise<T>;
   /** Closes idle connections; requests in flight fail. */
   close(): void;
 }
@@ -48,7 +53,7 @@ export interface GaugeMetric {
   readonly value: number;
 }
 
-interface ReadPage {
+export interface ReadPage {
   readonly envelopes: readonly GaugeEnvelope[];
   /** Bytes of the answer's body. */
   readonly bytes: number;
@@ -60,7 +65,7 @@ export interface VectorSample {
   readonly value: number;
 }
 
-interface QueryAnswer {
+export interface QueryAnswer {
   readonly samples: readonly VectorSample[];
   readonly bytes: number;
 }

@@ -34,30 +34,33 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
 
   const headers = new HeaderLines();
 
-  const get = async (
+  const get = <T>(
     path: string,
     query: string,
     authorization: string | null,
     timeoutMs: number,
-  ): Promise<HttpAnswer> => {
-    const answer = await getter.get(`${basePath}${path}?${query}`, headers.for(authorization), timeoutMs);
-    if (answer.status !== 200) throw statusError(path, answer);
-    return answer;
-  };
+    take: (answer: HttpAnswer) => T,
+  ): Promise<T> =>
+    getter.get(`${basePath}${path}?${query}`, headers.for(authorization), timeoutMs, (answer) => {
+      if (answer.status !== 200) throw statusError(path, answer);
+      return take(answer);
+    });
 
   return {
-    async read({ sourceId, startNs, endNs, limit, names, authorization }) {
+    async read({ sourceId, startNs, endNs, limit, names, authorization }, take) {
       const filter = encode(nameFilter(names));
       const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=GAUGE&descending=true&limit=${limit}&name_filter=${filter}`;
       const path = `/api/v1/read/${encode(sourceId)}`;
-      const { body, bytes } = await get(path, query, authorization, options.readTimeoutMs);
-      return { envelopes: parseReadAnswer(body), bytes };
+      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
+        take({ envelopes: parseReadAnswer(body), bytes }),
+      );
     },
 
-    async instantQuery({ query, timeSecs, authorization }) {
+    async instantQuery({ query, timeSecs, authorization }, take) {
       const parameters = `query=${encode(query)}&time=${timeSecs}`;
-      const { body, bytes } = await get('/api/v1/query', parameters, authorization, options.queryTimeoutMs);
-      return { samples: parseQueryAnswer(body), bytes };
+      return get('/api/v1/query', parameters, authorization, options.queryTimeoutMs, ({ body, bytes }) =>
+        take({ samples: parseQueryAnswer(body), bytes }),
+      );
     },
 
     close: () => getter.close(),

@@ -31,8 +31,9 @@ async function collect(
       return runJob(
         { ...job, authorization: null },
         {
-          read: reads === 'works' ? (request) => logCache.read(request) : failing,
-          instantQuery: queries === 'work' ? (request) => logCache.instantQuery(request) : failing,
+          read: reads === 'works' ? (request, take) => logCache.read(request, take) : failing,
+          instantQuery:
+            queries === 'work' ? (request, take) => logCache.instantQuery(request, take) : failing,
         },
         clock,
       );

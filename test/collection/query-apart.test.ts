@@ -4,7 +4,7 @@ import { noCost } from '../../src/collection/cost.js';
 import type { CollectionResult } from '../../src/collection/job.js';
 import { queryApart } from '../../src/collection/query-apart.js';
 import { runJob } from '../../src/collection/run-job.js';
-import { type FailureKind, LogCacheError } from '../../src/log-cache/log-cache.js';
+import { type FailureKind, type LogCache, LogCacheError } from '../../src/log-cache/log-cache.js';
 
 const apps = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const job = { kind: 'query', metricType: 'throughput', appIds: apps, timeSecs: 1, windowSecs: 40 } as const;
@@ -15,11 +15,11 @@ function failingFor(
   kind: Exclude<FailureKind, 'thread' | 'no-token'> = 'timeout',
 ) {
   const queries: string[] = [];
-  const instantQuery = async ({ query }: { query: string }) => {
+  const instantQuery: LogCache['instantQuery'] = async ({ query }, take) => {
     const ids = (/source_id=~?"([^"]*)"/.exec(query)?.[1] ?? '').split('|');
     queries.push(ids.join(''));
     if (ids.some((id) => failingApps.includes(id))) throw new LogCacheError(kind, 'failed');
-    return { samples: ids.map((id) => ({ labels: { source_id: id }, value: 1 })), bytes: 1 };
+    return take({ samples: ids.map((id) => ({ labels: { source_id: id }, value: 1 })), bytes: 1 });
   };
   const read = () => Promise.reject(new Error('not asked for'));
   const collector = {

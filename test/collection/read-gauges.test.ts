@@ -119,7 +119,7 @@ describe('a window that cannot be completed is a failure, never a part of a valu
   const page = (size: number, time: (i: number) => bigint) =>
     Array.from({ length: size }, (_, i) => gauge(time(i), 'cpu', 1));
   const serving = (read: (endNs: bigint) => GaugeEnvelope[]): Pick<LogCache, 'read'> => ({
-    read: async ({ endNs }) => ({ envelopes: read(endNs), bytes: 10 }),
+    read: async ({ endNs }, take) => take({ envelopes: read(endNs), bytes: 10 }),
   });
 
   test('a server that repeats the same page', async () => {
@@ -156,9 +156,9 @@ describe('a window that cannot be completed is a failure, never a part of a valu
 
   test('a server that needs a minute', async () => {
     const slow: Pick<LogCache, 'read'> = {
-      read: async ({ endNs }) => {
+      read: async ({ endNs }, take) => {
         await clock.advance(4_000);
-        return { envelopes: page(1000, () => endNs - 1n), bytes: 10 };
+        return take({ envelopes: page(1000, () => endNs - 1n), bytes: 10 });
       },
     };
     await expect(run({}, slow)).rejects.toMatchObject({ kind: 'timeout' });
@@ -168,9 +168,9 @@ describe('a window that cannot be completed is a failure, never a part of a valu
   test('a failure on a later page fails the job and still has its cost', async () => {
     const logCache: LogCache = {
       ...logCacheOf(store),
-      read: async ({ endNs }) => {
+      read: async ({ endNs }, take) => {
         if (endNs !== end) throw new LogCacheError('server-error', 'log-cache answered 500');
-        return { envelopes: page(1000, () => end - 1n), bytes: 10 };
+        return take({ envelopes: page(1000, () => end - 1n), bytes: 10 });
       },
     };
     expect(await runJob(job, logCache, clock)).toEqual({

@@ -6,7 +6,7 @@ import { grpcError } from '../../src/log-cache/grpc-error.js';
 import type { LogCache } from '../../src/log-cache/log-cache.js';
 import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
 import { type GrpcLogCacheServer, serveGrpc } from './servers.js';
-import { appId, gauge, SimulatedStore } from './simulated-log-cache.js';
+import { appId, gauge, SimulatedStore, whole } from './simulated-log-cache.js';
 
 const request = {
   sourceId: appId,
@@ -56,24 +56,24 @@ async function restart(dnsNames: string[], port = 0): Promise<void> {
 describe('the certificate of the server is accepted', () => {
   test.each(['log-cache', 'log_cache', 'logcache'])('for the name %s', async (name) => {
     await restart([name]);
-    expect((await (await open()).read(request)).envelopes).toHaveLength(1);
+    expect((await (await open()).read(request, whole)).envelopes).toHaveLength(1);
   });
 
   test('for the host dialled', async () => {
     await restart(['localhost']);
     const address = server.address.replace('127.0.0.1', 'localhost');
-    expect((await (await open(address)).read(request)).envelopes).toHaveLength(1);
+    expect((await (await open(address)).read(request, whole)).envelopes).toHaveLength(1);
   });
 
   test('for no other', async () => {
     await restart(['scaling-engine']);
-    await expect((await open()).read(request)).rejects.toMatchObject({ kind: 'connection' });
+    await expect((await open()).read(request, whole)).rejects.toMatchObject({ kind: 'connection' });
   });
 });
 
 test('a client certificate that the server does not trust is a connection failure', async () => {
   const other = await createCertificateAuthority('Other CA');
-  await expect((await open(server.address, other)).read(request)).rejects.toMatchObject({
+  await expect((await open(server.address, other)).read(request, whole)).rejects.toMatchObject({
     kind: 'connection',
   });
 });
@@ -81,21 +81,21 @@ test('a client certificate that the server does not trust is a connection failur
 test('a page above the default limit of 4 MiB is read', async () => {
   const tags = { padding: 'x'.repeat(5_000) };
   store.add(...Array.from({ length: 1_000 }, () => gauge(1_600n, 'cpu', 1, { tags })));
-  const page = await (await open()).read(request);
+  const page = await (await open()).read(request, whole);
   expect(page.envelopes).toHaveLength(1_000);
   expect(page.bytes).toBeGreaterThan(4_500_000);
 });
 
 test('a server that comes back is found again', async () => {
   const logCache = await open();
-  await logCache.read(request);
+  await logCache.read(request, whole);
   const port = Number(server.address.split(':')[1]);
   server.close();
-  await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'connection' });
+  await expect(logCache.read(request, whole)).rejects.toMatchObject({ kind: 'connection' });
   await restart(['log-cache'], port);
   const deadline = Date.now() + 10_000;
   let page;
-  while (!page && Date.now() < deadline) page = await logCache.read(request).catch(() => undefined);
+  while (!page && Date.now() < deadline) page = await logCache.read(request, whole).catch(() => undefined);
   expect(page?.envelopes).toHaveLength(1);
 });
 
@@ -104,7 +104,7 @@ test('a connection on which nothing is answered is given up for a new one', asyn
   const peers = new Set<string>();
   server.fault = (_callback: sendUnaryData<never>, call) => void peers.add(call.getPeer());
   for (let i = 0; i < 100 && peers.size < 2; i++) {
-    await expect(logCache.read(request)).rejects.toMatchObject({ kind: 'timeout' });
+    await expect(logCache.read(request, whole)).rejects.toMatchObject({ kind: 'timeout' });
   }
   expect(peers.size).toBe(2);
 });
@@ -122,7 +122,7 @@ test.each([
   [status.RESOURCE_EXHAUSTED, 'server-error'],
 ])('gRPC code %i is the failure %s', async (code, kind) => {
   server.fault = (callback) => callback({ code, details: 'why' });
-  await expect((await open()).read(request)).rejects.toMatchObject({ kind, message: /why/ });
+  await expect((await open()).read(request, whole)).rejects.toMatchObject({ kind, message: /why/ });
 });
 
 test('what our own library cannot decode is a bad answer', () => {
@@ -136,7 +136,7 @@ test('what our own library cannot decode is a bad answer', () => {
 test('a query without a vector is a bad answer: read as empty it would become a zero', async () => {
   server.fault = (callback) => callback(null, {} as never);
   const query = { query: 'q', timeSecs: 1, authorization: null };
-  await expect((await open()).instantQuery(query)).rejects.toMatchObject({ kind: 'bad-answer' });
+  await expect((await open()).instantQuery(query, whole)).rejects.toMatchObject({ kind: 'bad-answer' });
 });
 
 test("the wire form of a read request is log-cache's", () => {

@@ -5,7 +5,7 @@ import { createRestLogCache, type RestLogCacheOptions } from '../../src/log-cach
 import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { type Handler, restHandler, type RestServer, serveHttps } from './servers.js';
-import { appId, gauge, SimulatedStore } from './simulated-log-cache.js';
+import { appId, gauge, SimulatedStore, whole } from './simulated-log-cache.js';
 
 const request = {
   sourceId: appId,
@@ -69,7 +69,7 @@ async function errorOf(promise: Promise<unknown>): Promise<LogCacheError> {
 
 test('traps A2-16: connections are kept and the token is sent as it is', async () => {
   const logCache = open();
-  for (let i = 0; i < 3; i++) await logCache.read(request);
+  for (let i = 0; i < 3; i++) await logCache.read(request, whole);
   expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(1);
   expect(server.requests[0]?.headers.authorization).toBe('bearer secret-token');
 });
@@ -77,7 +77,11 @@ test('traps A2-16: connections are kept and the token is sent as it is', async (
 test('requests at the same time have a connection each, and those serve again', async () => {
   const logCache = open();
   const three = () =>
-    Promise.all([logCache.read(request), logCache.read(request), logCache.instantQuery(query)]);
+    Promise.all([
+      logCache.read(request, whole),
+      logCache.read(request, whole),
+      logCache.instantQuery(query, whole),
+    ]);
   await three();
   await three();
   expect(server.requests).toHaveLength(6);
@@ -87,14 +91,14 @@ test('requests at the same time have a connection each, and those serve again', 
 
 test('design 4.1: a connection that was idle for 50 s is closed by us before gorouter closes it', async () => {
   const logCache = open();
-  await logCache.read(request);
+  await logCache.read(request, whole);
   const first = server.requests[0]?.socket;
   await clock.advance(50_000);
-  await logCache.read(request);
+  await logCache.read(request, whole);
   expect(server.requests[1]?.socket).toBe(first);
   const closed = new Promise((resolve) => first?.once('close', resolve));
   await clock.advance(50_001);
-  await logCache.read(request);
+  await logCache.read(request, whole);
   expect(server.requests[2]?.socket).not.toBe(first);
   await closed;
 });
@@ -105,13 +109,13 @@ test('a connection that the server will not keep is not used again', async () =>
     response.setHeader('connection', 'close');
     restHandler(store)(incoming, response);
   };
-  await logCache.read(request);
-  await logCache.read(request);
+  await logCache.read(request, whole);
+  await logCache.read(request, whole);
   expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(2);
 });
 
 test('a URL with a path and a trailing slash is taken as the base', async () => {
-  await open({ url: `${server.url}/proxy/` }).read(request);
+  await open({ url: `${server.url}/proxy/` }).read(request, whole);
   expect(server.requests[0]?.url).toMatch(/^\/proxy\/api\/v1\/read\/9f0e2c1a/);
 });
 
@@ -132,13 +136,13 @@ test.each([
   [204, 'bad-answer'],
 ])('traps A1-7: status %i is the failure %s', async (status, kind) => {
   server.handler = (_request, response) => response.writeHead(status).end();
-  expect(await errorOf(open().read(request))).toMatchObject({ kind });
+  expect(await errorOf(open().read(request, whole))).toMatchObject({ kind });
 });
 
 test('an error names status, path and what log-cache said, and no token', async () => {
   server.handler = (_request, response) =>
     response.writeHead(500).end('{"code":2,\n "message":"limit (2000) must be 1000 or less"}');
-  const { message } = await errorOf(open().read(request));
+  const { message } = await errorOf(open().read(request, whole));
   expect(message).toBe(
     `log-cache answered 500 to /api/v1/read/${appId}: {"code":2, "message":"limit (2000) must be 1000 or less"}`,
   );
@@ -147,9 +151,9 @@ test('an error names status, path and what log-cache said, and no token', async 
 test('traps A1-30: after an error, even one with a huge body, requests go on', async () => {
   const logCache = open();
   server.handler = (_request, response) => response.writeHead(502).end('x'.repeat(1_000_000));
-  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'server-error' });
+  expect(await errorOf(logCache.read(request, whole))).toMatchObject({ kind: 'server-error' });
   server.handler = restHandler(store);
-  expect((await logCache.read(request)).envelopes).toHaveLength(1);
+  expect((await logCache.read(request, whole)).envelopes).toHaveLength(1);
 });
 
 test.each([
@@ -158,7 +162,7 @@ test.each([
   ['in the body of an error', ((_request, response) => response.writeHead(500).write('x')) satisfies Handler],
 ])('traps A1-31, A2-4: the deadline of a read covers a server that hangs %s', async (_where, handler) => {
   const asked = nextRequest(handler);
-  const failed = errorOf(open().read(request));
+  const failed = errorOf(open().read(request, whole));
   await asked;
   await clock.advance(4_999);
   await clock.advance(1);
@@ -172,7 +176,7 @@ test('traps A1-31: a body that drips does not move the deadline', async () => {
     drip = setInterval(() => response.write(' '), 1);
     incoming.socket.once('close', () => clearInterval(drip));
   });
-  const failed = errorOf(open().instantQuery(query));
+  const failed = errorOf(open().instantQuery(query, whole));
   await asked;
   await clock.advance(10_000);
   expect(await failed).toMatchObject({ kind: 'timeout' });
@@ -181,7 +185,7 @@ test('traps A1-31: a body that drips does not move the deadline', async () => {
 
 test('traps A1-30: a deadline ends the connection, so that a late answer cannot meet another request', async () => {
   const asked = nextRequest(() => {});
-  const failed = errorOf(open().read(request));
+  const failed = errorOf(open().read(request, whole));
   const closed = asked.then(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
   await asked;
   await clock.advance(5_000);
@@ -191,34 +195,34 @@ test('traps A1-30: a deadline ends the connection, so that a late answer cannot 
 
 test('design 4.1: a kept connection that the server has closed costs one more try, on a new connection', async () => {
   const logCache = open();
-  await logCache.read(request);
+  await logCache.read(request, whole);
   const used = server.requests[0]?.socket;
   server.handler = (incoming, response) => {
     if (incoming.socket === used) incoming.socket.destroy();
     else restHandler(store)(incoming, response);
   };
-  expect((await logCache.read(request)).envelopes).toHaveLength(1);
+  expect((await logCache.read(request, whole)).envelopes).toHaveLength(1);
   expect(server.requests).toHaveLength(3);
 });
 
 test('design 4.1: it is one more try, and none for a connection that was new', async () => {
   const logCache = open();
-  await logCache.read(request);
+  await logCache.read(request, whole);
   server.handler = (incoming) => incoming.socket.destroy();
-  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(await errorOf(logCache.read(request, whole))).toMatchObject({ kind: 'connection' });
   expect(server.requests).toHaveLength(3);
-  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(await errorOf(logCache.read(request, whole))).toMatchObject({ kind: 'connection' });
   expect(server.requests).toHaveLength(4);
 });
 
 test('design 4.1: after the first byte of an answer there is no second try', async () => {
   const logCache = open();
-  await logCache.read(request);
+  await logCache.read(request, whole);
   server.handler = (incoming, response) => {
     response.writeHead(200, { 'content-length': 1000 }).write('{');
     setImmediate(() => incoming.socket.destroy());
   };
-  expect(await errorOf(logCache.read(request))).toMatchObject({ kind: 'connection' });
+  expect(await errorOf(logCache.read(request, whole))).toMatchObject({ kind: 'connection' });
   expect(server.requests).toHaveLength(2);
 });
 
@@ -226,8 +230,8 @@ test.each(['', 'not json', '<html>', '[]', 'null', '{}', '{"envelopes":{"batch":
   'a body of %j is a bad answer',
   async (body) => {
     server.handler = (_request, response) => response.end(body);
-    expect(await errorOf(open().read(request))).toMatchObject({ kind: 'bad-answer' });
-    expect(await errorOf(open().instantQuery(query))).toMatchObject({ kind: 'bad-answer' });
+    expect(await errorOf(open().read(request, whole))).toMatchObject({ kind: 'bad-answer' });
+    expect(await errorOf(open().instantQuery(query, whole))).toMatchObject({ kind: 'bad-answer' });
   },
 );
 
@@ -236,25 +240,25 @@ test('a body larger than the limit is a bad answer and is not read to its end', 
     const fill = setInterval(() => response.write('x'.repeat(10_000)), 1);
     incoming.socket.once('close', () => clearInterval(fill));
   };
-  const failed = await errorOf(open({ maxBodyBytes: 100_000 }).read(request));
+  const failed = await errorOf(open({ maxBodyBytes: 100_000 }).read(request, whole));
   expect(failed).toMatchObject({ kind: 'bad-answer', message: expect.stringContaining('100000 bytes') });
 });
 
 test('a server whose certificate is not trusted is a connection failure, unless validation is skipped', async () => {
   const other = await createCertificateAuthority('Other CA');
-  const failed = await errorOf(open({ ca: [other.cert] }).read(request));
+  const failed = await errorOf(open({ ca: [other.cert] }).read(request, whole));
   expect(failed).toMatchObject({ kind: 'connection' });
   expect(failed.message).toMatch(/UNABLE_TO_VERIFY|self.signed|unable to/i);
   // Nobody who cannot prove who they are gets to see the token.
   expect(server.requests).toHaveLength(0);
-  expect((await open({ ca: [], skipSslValidation: true }).read(request)).envelopes).toHaveLength(1);
+  expect((await open({ ca: [], skipSslValidation: true }).read(request, whole)).envelopes).toHaveLength(1);
 });
 
 test('an app id or a token that HTTP cannot carry fails its request and nothing else', async () => {
   const logCache = open();
-  expect(await errorOf(logCache.read({ ...request, authorization: 'a\nb' }))).toMatchObject({
+  expect(await errorOf(logCache.read({ ...request, authorization: 'a\nb' }, whole))).toMatchObject({
     kind: 'connection',
   });
-  expect((await logCache.read({ ...request, sourceId: '\ud800\u0000' })).envelopes).toEqual([]);
+  expect((await logCache.read({ ...request, sourceId: '\ud800\u0000' }, whole)).envelopes).toEqual([]);
   expect(clock.pendingTimers).toBe(0);
 });

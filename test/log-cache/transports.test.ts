@@ -4,7 +4,7 @@ import type { LogCache, ReadRequest } from '../../src/log-cache/log-cache.js';
 import { createRestLogCache } from '../../src/log-cache/rest-log-cache.js';
 import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
 import { restHandler, serveGrpc, serveHttps } from './servers.js';
-import { appId, gauge, SimulatedStore } from './simulated-log-cache.js';
+import { appId, gauge, SimulatedStore, whole } from './simulated-log-cache.js';
 
 /* What both transports owe the collector, whatever lies underneath. */
 
@@ -76,11 +76,14 @@ describe.each([
   test('an envelope arrives as it was sent', async () => {
     const envelope = gauge(1_755_700_000_123_456_000n, 'cpu', 12.75, { unit: 'percentage', instanceId: '7' });
     store.add(envelope);
-    const page = await connected.logCache.read({
-      ...request,
-      startNs: 1_755_700_000_000_000_000n,
-      endNs: 1_755_700_001_000_000_000n,
-    });
+    const page = await connected.logCache.read(
+      {
+        ...request,
+        startNs: 1_755_700_000_000_000_000n,
+        endNs: 1_755_700_001_000_000_000n,
+      },
+      whole,
+    );
     expect(page.envelopes).toEqual([envelope]);
     expect(page.bytes).toBeGreaterThan(100);
   });
@@ -90,7 +93,7 @@ describe.each([
     store.add(
       ...values.map((value, i) => gauge(1_900n - BigInt(i), 'cpu', value, { unit: '', instanceId: '' })),
     );
-    const page = await connected.logCache.read(request);
+    const page = await connected.logCache.read(request, whole);
     expect(page.envelopes.map(({ metrics }) => metrics[0]?.value)).toEqual(values);
     expect(page.envelopes[0]).toMatchObject({ instanceId: '', metrics: [{ unit: '' }] });
   });
@@ -101,14 +104,16 @@ describe.each([
       { name: 'memory_quota', unit: 'bytes', value: 2 },
     ];
     store.add(gauge(1_500n, 'memory', 1, { metrics }));
-    const page = await connected.logCache.read({ ...request, names: ['memory', 'memory_quota'] });
+    const page = await connected.logCache.read({ ...request, names: ['memory', 'memory_quota'] }, whole);
     expect(page.envelopes[0]?.metrics).toEqual(metrics);
   });
 
   test('traps A2-2: the name filter is anchored and its names are literal', async () => {
     store.add(gauge(1_500n, 'cpu', 1), gauge(1_500n, 'cpu_entitlement', 2), gauge(1_500n, 'cpuX', 3));
     const names = async (...asked: string[]) =>
-      (await connected.logCache.read({ ...request, names: asked })).envelopes.map((e) => e.metrics[0]?.name);
+      (await connected.logCache.read({ ...request, names: asked }, whole)).envelopes.map(
+        (e) => e.metrics[0]?.name,
+      );
     expect(await names('cpu')).toEqual(['cpu']);
     expect(await names('cpu.', '(cpu')).toEqual([]);
     expect(await names('cpu', 'cpuX')).toEqual(['cpu', 'cpuX']);
@@ -117,13 +122,15 @@ describe.each([
   test('traps A3-2: the window includes its start and excludes its end, newest first, limited', async () => {
     store.add(...[999n, 1_000n, 1_500n, 1_999n, 2_000n].map((time) => gauge(time, 'cpu', 1)));
     const times = async (limit: number) =>
-      (await connected.logCache.read({ ...request, limit })).envelopes.map(({ timestamp }) => timestamp);
+      (await connected.logCache.read({ ...request, limit }, whole)).envelopes.map(
+        ({ timestamp }) => timestamp,
+      );
     expect(await times(1000)).toEqual(['1999', '1500', '1000']);
     expect(await times(2)).toEqual(['1999', '1500']);
   });
 
   test('an unknown source is an empty page', async () => {
-    expect((await connected.logCache.read({ ...request, sourceId: 'a/b c?d' })).envelopes).toEqual([]);
+    expect((await connected.logCache.read({ ...request, sourceId: 'a/b c?d' }, whole)).envelopes).toEqual([]);
     expect(store.reads[0]?.sourceId).toBe('a/b c?d');
   });
 
@@ -134,11 +141,14 @@ describe.each([
       { labels: {}, value: Infinity },
     ];
     const query = 'sum(http{source_id="a"}[40s])';
-    const answer = await connected.logCache.instantQuery({
-      query,
-      timeSecs: 1_755_700_000,
-      authorization: null,
-    });
+    const answer = await connected.logCache.instantQuery(
+      {
+        query,
+        timeSecs: 1_755_700_000,
+        authorization: null,
+      },
+      whole,
+    );
     expect(answer.samples).toEqual(store.vector);
     expect(store.queries).toEqual([{ query, timeSecs: 1_755_700_000 }]);
   });
@@ -147,21 +157,21 @@ describe.each([
     const brief = await connect(store, 100);
     brief.hang();
     const query = { query: 'q', timeSecs: 1, authorization: null };
-    await expect(brief.logCache.read(request)).rejects.toMatchObject({ kind: 'timeout' });
-    await expect(brief.logCache.instantQuery(query)).rejects.toMatchObject({ kind: 'timeout' });
+    await expect(brief.logCache.read(request, whole)).rejects.toMatchObject({ kind: 'timeout' });
+    await expect(brief.logCache.instantQuery(query, whole)).rejects.toMatchObject({ kind: 'timeout' });
     brief.logCache.close();
     await brief.close();
   });
 
   test('a server that is gone is a connection failure', async () => {
-    await connected.logCache.read(request);
+    await connected.logCache.read(request, whole);
     await connected.close();
-    await expect(connected.logCache.read(request)).rejects.toMatchObject({ kind: 'connection' });
+    await expect(connected.logCache.read(request, whole)).rejects.toMatchObject({ kind: 'connection' });
   });
 
   test('closing fails what is in flight', async () => {
     connected.hang();
-    const reading = connected.logCache.read(request);
+    const reading = connected.logCache.read(request, whole);
     connected.logCache.close();
     await expect(reading).rejects.toMatchObject({ kind: 'connection' });
   });

@@ -4,6 +4,7 @@ import { egressService, promqlService } from '../../src/log-cache/grpc-definitio
 import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
 import type { LogCache, ReadRequest } from '../../src/log-cache/log-cache.js';
 import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
+import { whole } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { adminAuthorization, ask } from './client.js';
 import type { Fault } from './faults.js';
@@ -113,7 +114,7 @@ describe('only a client with a certificate of the platform is served', () => {
 });
 
 test('a page holds what a page over REST holds', async () => {
-  const { envelopes } = await logCache.read(readOf(['cpu', 'memory']));
+  const { envelopes } = await logCache.read(readOf(['cpu', 'memory']), whole);
   expect(envelopes.length).toBeGreaterThan(20);
   const { startNs, endNs } = readOf([]);
   const query = `start_time=${startNs}&end_time=${endNs}&limit=1000&descending=true&envelope_types=GAUGE&name_filter=^(cpu|memory)$`;
@@ -169,7 +170,7 @@ test('a page may be larger than the 4 MiB that clients take by default', async (
     const timestampUs = clock.now() * 1000 - i;
     platform.logCache.inject({ timestampUs, sourceId: 'large', instanceId: '', tags, body });
   }
-  const page = await logCache.read(readOf(['jobs'], { sourceId: 'large' }));
+  const page = await logCache.read(readOf(['jobs'], { sourceId: 'large' }), whole);
   expect(page.envelopes).toHaveLength(1000);
   expect(page.bytes).toBeGreaterThan(8_000_000);
 });
@@ -186,15 +187,15 @@ describe('a query', () => {
     `sum by (instance_id) (count_over_time(http{source_id="shop",peer_type="Client"}[${range}]))`;
 
   test('yields a vector, over the very window', async () => {
-    const { samples } = await logCache.instantQuery(queryOf(perInstance('40s')));
+    const { samples } = await logCache.instantQuery(queryOf(perInstance('40s')), whole);
     expect(samples.map(({ value }) => value)).toEqual([1000, 1000]);
     expect(samples.map(({ labels }) => labels['instance_id']).sort()).toEqual(['0', '1']);
   });
 
   test('may have a range that the auth proxy would print in two units', async () => {
-    const { samples } = await logCache.instantQuery(queryOf(perInstance('90s')));
+    const { samples } = await logCache.instantQuery(queryOf(perInstance('90s')), whole);
     expect(samples.map(({ value }) => value)).toEqual([2250, 2250]);
-    await expect(logCache.instantQuery(queryOf(perInstance('1m30s')))).rejects.toMatchObject({
+    await expect(logCache.instantQuery(queryOf(perInstance('1m30s')), whole)).rejects.toMatchObject({
       kind: 'server-error',
       message: expect.stringContaining('parse error'),
     });
@@ -252,16 +253,16 @@ describe('faults', () => {
     [{ kind: 'garbage' }, 'bad-answer'],
   ])('%j is the failure %s, and the next request is served', async (fault, kind) => {
     platform.faults.set({ server: 'logCache', fault, times: 2 });
-    await expect(logCache.read(readOf(['cpu']))).rejects.toMatchObject({ kind });
+    await expect(logCache.read(readOf(['cpu']), whole)).rejects.toMatchObject({ kind });
     const query = queryOf('sum(cpu{source_id="shop"})');
-    await expect(logCache.instantQuery(query)).rejects.toMatchObject({ kind });
-    expect((await logCache.read(readOf(['cpu']))).envelopes).not.toHaveLength(0);
+    await expect(logCache.instantQuery(query, whole)).rejects.toMatchObject({ kind });
+    expect((await logCache.read(readOf(['cpu']), whole)).envelopes).not.toHaveLength(0);
   });
 
   test.each(['hang', 'stall'] as const)('%s lasts until it is lifted', async (kind) => {
     const fault = platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind } });
-    const reading = logCache.read(readOf(['cpu']));
-    await logCache.instantQuery(queryOf('sum(cpu{source_id="shop"})'));
+    const reading = logCache.read(readOf(['cpu']), whole);
+    await logCache.instantQuery(queryOf('sum(cpu{source_id="shop"})'), whole);
     fault.lift();
     expect((await reading).envelopes).not.toHaveLength(0);
   });
@@ -269,28 +270,28 @@ describe('faults', () => {
   test('a hanging read ends with the deadline of the client', async () => {
     platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind: 'hang' } });
     const hasty = connect(identity, 100);
-    await expect(hasty.read(readOf(['cpu']))).rejects.toMatchObject({ kind: 'timeout' });
+    await expect(hasty.read(readOf(['cpu']), whole)).rejects.toMatchObject({ kind: 'timeout' });
     hasty.close();
   });
 
   test('empty is empty, NaN is NaN, and a fault may be for one app', async () => {
     platform.faults.set({ server: 'logCache', app: 'shop', fault: { kind: 'empty' }, times: 2 });
-    expect((await logCache.read(readOf(['jobs'], { sourceId: 'other' }))).envelopes).toEqual([]);
-    expect((await logCache.read(readOf(['cpu']))).envelopes).toEqual([]);
-    expect((await logCache.instantQuery(queryOf('cpu{source_id="shop"}'))).samples).toEqual([]);
+    expect((await logCache.read(readOf(['jobs'], { sourceId: 'other' }), whole)).envelopes).toEqual([]);
+    expect((await logCache.read(readOf(['cpu']), whole)).envelopes).toEqual([]);
+    expect((await logCache.instantQuery(queryOf('cpu{source_id="shop"}'), whole)).samples).toEqual([]);
     platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind: 'nan' } });
-    const { envelopes } = await logCache.read(readOf(['cpu']));
+    const { envelopes } = await logCache.read(readOf(['cpu']), whole);
     expect(new Set(envelopes.map(({ metrics }) => metrics[0]?.value))).toEqual(new Set([NaN]));
   });
 
   test('a server that was taken down comes up on the same port', async () => {
     const address = platform.logCacheGrpc;
     await platform.takeDown('logCache');
-    await expect(logCache.read(readOf(['cpu']))).rejects.toMatchObject({ kind: 'connection' });
+    await expect(logCache.read(readOf(['cpu']), whole)).rejects.toMatchObject({ kind: 'connection' });
     await platform.bringUp('logCache');
     expect(platform.logCacheGrpc).toBe(address);
     const fresh = connect();
-    expect((await fresh.read(readOf(['cpu']))).envelopes).not.toHaveLength(0);
+    expect((await fresh.read(readOf(['cpu']), whole)).envelopes).not.toHaveLength(0);
     fresh.close();
   });
 });
@@ -298,10 +299,10 @@ describe('faults', () => {
 test('the books count both transports alike', async () => {
   const before = structuredClone(platform.books.of('read'));
   const queriesBefore = platform.books.of('query').requests;
-  const page = await logCache.read(readOf(['cpu']));
+  const page = await logCache.read(readOf(['cpu']), whole);
   platform.faults.set({ server: 'logCache', fault: { kind: 'status', status: 500 }, times: 1 });
-  await logCache.read(readOf(['cpu'])).catch(() => {});
-  await logCache.instantQuery(queryOf('sum(cpu{source_id="shop"})'));
+  await logCache.read(readOf(['cpu']), whole).catch(() => {});
+  await logCache.instantQuery(queryOf('sum(cpu{source_id="shop"})'), whole);
   await platform.books.until((books) => books.of('query').requests > queriesBefore);
   const { requests, envelopes, bytes, byStatus } = platform.books.of('read');
   expect(requests - before.requests).toBe(2);
