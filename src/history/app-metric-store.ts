@@ -29,7 +29,7 @@ export const statementTimeoutMs = 10_000;
  * at once survive it, and take a quarter of the main thread.
  */
 const batchSize = 200;
-const warmUpBatchSize = 5_000;
+const warmUpBatchSize = 1_000;
 /** Far above what a day of points every ten seconds comes to: a bound for a table that somebody else filled. */
 const maxRecentPoints = 10_000;
 
@@ -43,12 +43,16 @@ select unit, timestamp, value from app_metric
 where app_id = $1 and metric_type = $2 and timestamp >= $3 and timestamp <= $4
 order by timestamp ${order === 'DESC' ? 'desc' : 'asc'}`;
 
-/** The limit does not only bound: it keeps the planner from joining the whole table, which has no index by time. */
+/**
+ * The limit does not only bound: it keeps the planner from joining the whole table, which has no index by time. Of what was
+ * asked for only its place comes back.
+ */
 const selectRecent = `
-select newest.* from unnest($1::text[], $2::text[], $3::bigint[]) as wanted(app_id, metric_type, since_ns)
+select newest.*, wanted.place::int from unnest($1::text[], $2::text[], $3::bigint[])
+  with ordinality as wanted(app_id, metric_type, since_ns, place)
 cross join lateral (
   select * from (
-    select app_id, metric_type, unit, timestamp, value from app_metric
+    select unit, timestamp, value from app_metric
     where app_id = wanted.app_id and metric_type = wanted.metric_type and timestamp >= wanted.since_ns
     order by timestamp desc limit ${maxRecentPoints}
   ) as latest
@@ -57,7 +61,8 @@ cross join lateral (
 
 /** bigint columns come as text. */
 type PointRow = readonly [unit: string, timestampNs: string, value: string | null];
-type Row = readonly [appId: string, metricType: string, ...PointRow];
+/** `place` counts from 1. */
+type RecentRow = readonly [...PointRow, place: number];
 
 export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'>): AppMetricStore {
   return {
@@ -85,20 +90,27 @@ export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'
         queries.map((query) => query.metricType),
         queries.map((query) => query.sinceNs),
       ];
-      const batches = database.stream<Row>(selectRecent, columns, {
+      const batches = database.stream<RecentRow>(selectRecent, columns, {
         batchSize: warmUpBatchSize,
         timeoutMs: statementTimeoutMs,
       });
       for await (const rows of batches) {
-        yield rows.map(([appId, metricType, unit, timestampNs, value]) =>
-          appMetric(appId, metricType, [unit, timestampNs, value]),
-        );
+        const found: AppMetric[] = [];
+        for (const row of rows) {
+          const asked = queries[row[3] - 1];
+          if (asked) found.push(appMetric(asked.appId, asked.metricType, row));
+        }
+        yield found;
       }
     },
   };
 }
 
-function appMetric(appId: string, metricType: string, [unit, timestampNs, text]: PointRow): AppMetric {
+function appMetric(
+  appId: string,
+  metricType: string,
+  [unit, timestampNs, text]: PointRow | RecentRow,
+): AppMetric {
   const value = valueOf(text);
   return { appId, metricType, value, unit: value === null ? '' : unit, timestampNs: BigInt(timestampNs) };
 }

@@ -98,6 +98,25 @@ test('a failed read is tried again later, only for apps that are still wanted, a
   expect(clock.pendingTimers).toBe(0);
 });
 
+test('many histories are read in two queries at once; if one of them fails, all are read again', async () => {
+  const appIds = Array.from({ length: 1_001 }, (_, i) => `app-${i}`);
+  const halves = [appIds.slice(0, 501), appIds.slice(501)] as const;
+  const points = (ids: readonly string[]) => ids.map((appId) => point(appId, 'cpu', 1));
+  const { clock, complete, lines, queries, seeded, warmUp } = harness((call) =>
+    call === 2 ? broken(points(halves[1].slice(0, 3))) : inBatches(points(halves[(call - 1) % 2]!)),
+  );
+  warmUp.want(new Map(appIds.map((appId) => [appId, [cpu]])));
+  await clock.advance(0);
+  expect(queries.map((wanted) => wanted.map(({ appId }) => appId))).toEqual(halves);
+  expect(seeded).toHaveLength(501 + 2);
+  expect(complete).toEqual([]);
+  await clock.advance(1000);
+  expect(queries).toHaveLength(4);
+  expect(seeded).toHaveLength(503 + 1_001);
+  expect(complete).toEqual(appIds);
+  expect(lines.map(({ event }) => event)).toEqual(['warm-up.failed', 'warm-up.done']);
+});
+
 test('what is wanted while a query runs is asked for in the next one', async () => {
   let release: () => void = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
