@@ -58,13 +58,14 @@ async function measure(
     const startNs = BigInt(Date.now() - 50 * collectionIntervalMs) * 1_000_000n;
     const askRing = (i: number, dueMs: number) =>
       client.history(appGuid((i * 7) % apps), metricOf(i), `start=${startNs}&end=-1&order=DESC`, dueMs);
-    // Connections are made once and kept; what that takes is not a query's.
+    // Connections are made once and kept, code is compiled once: what that takes is not a query's.
     await sendAtRate(500, 2, askRing);
     const recent = await sendAtRate(500, secs, askRing);
     context.progress('api: queries over two days');
-    const twoDays = await sendAtRate(50, secs, (i, dueMs) =>
-      client.history(appGuid((i * 7) % oldApps), metricOf(i), 'start=0&end=-1&order=DESC', dueMs),
-    );
+    const askTwoDays = (i: number, dueMs: number) =>
+      client.history(appGuid((i * 7) % oldApps), metricOf(i), 'start=0&end=-1&order=DESC', dueMs);
+    await sendAtRate(50, 2, askTwoDays);
+    const twoDays = await sendAtRate(50, secs, askTwoDays);
     await pause(5_000);
     context.progress('api: one large answer');
     const large = await largeAnswer(client, eventgenerator.pid);
