@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { IssuedCertificate } from '../support/certificates.js';
-import { freePort } from '../support/postgres.js';
+import { freePort } from '../support/free-port.js';
 import type { Droplet } from './staging.js';
 
 /** The user that apps run as; root may become anyone, others stay who they are. */

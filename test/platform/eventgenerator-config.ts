@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { freePort } from '../support/postgres.js';
+import { freePort } from '../support/free-port.js';
 import { standardAccounts, type Platform } from './platform.js';
 
 /** `rest`: over HTTPS with a token of UAA. `grpc`: with a client certificate, and without UAA. */
