@@ -16,7 +16,7 @@ export interface WarmUpOptions {
 }
 
 export interface WarmUp {
-  /** Reads these histories soon, all that are wanted by then in one query. Key: app id. */
+  /** Reads these histories soon: all that are wanted by then in one query, many in two at once. Key: app id. */
   want(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
   /** Idempotent. */
   stop(): Promise<void>;
@@ -63,8 +63,9 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
         queries.push({ appId, metricType, sinceNs: nowNs - secsToNs(reachSecs) });
       }
     }
-    const halfway = queries.length > fewQueries ? Math.ceil(queries.length / 2) : queries.length;
-    const parts = [queries.slice(0, halfway), queries.slice(halfway)].filter(({ length }) => length > 0);
+    const halfway = Math.ceil(queries.length / 2);
+    const parts =
+      queries.length > fewQueries ? [queries.slice(0, halfway), queries.slice(halfway)] : [queries];
     const read = await Promise.allSettled(parts.map((part) => readPart(part, taken)));
     let points = 0;
     for (const result of read) {
