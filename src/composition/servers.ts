@@ -1,19 +1,18 @@
-import type { Config } from '../config/config.js';
-import { createServers, type Servers, type ServersDeps } from '../http/servers.js';
+import { createServers, type Servers, type ServersConfig, type ServersDeps } from '../http/servers.js';
 import type { Releasers } from '../releasers.js';
-import { openServerTls, pemText } from './server-tls.js';
+import { openServerTls, readIssuers } from './server-tls.js';
 import type { Surroundings } from './surroundings.js';
 
 /** Builds the HTTP servers and lets them listen: they answer health probes while the rest starts. */
 export async function openServers(
-  config: Config,
+  config: ServersConfig,
   surroundings: Surroundings,
   releasers: Releasers,
   parts: Pick<ServersDeps, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
 ): Promise<Servers> {
   const { clock, logger, metrics } = surroundings;
   const xfccCa = config.cfServer.xfcc.ca;
-  const issuers = xfccCa && (await pemText(xfccCa));
+  const issuers = xfccCa && (await readIssuers(xfccCa, 'cf_server.xfcc.ca_file'));
   const servers = createServers(config, {
     clock,
     logger,

@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { PemSource } from '../config/config.js';
+import { errorMessage } from './connection-error.js';
 
 /** The largest system bundles have some 250 kB; anything far beyond is no certificate file. Bytes. */
 const MAX_PEM_FILE_BYTES = 4 * 1024 * 1024;
@@ -17,16 +19,49 @@ export async function readPem(source: PemSource): Promise<string> {
   return 'file' in source ? readPemFile(source.file) : source.pem;
 }
 
-/** Refuses what is no plain file: reading a pipe or device could wait for ever. */
+/**
+ * Refuses what is no plain file. Without O_NONBLOCK the opening of a pipe would wait for its writer, and the end of the
+ * process for the opening.
+ */
 export async function readPemFile(path: string): Promise<string> {
-  const { size } = await stat(path).then((found) => {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const found = await file.stat();
     if (!found.isFile()) throw new Error(`${path} is not a file`);
-    return found;
-  });
-  if (size > MAX_PEM_FILE_BYTES) {
-    throw new Error(`${path} has ${size} bytes, more than the ${MAX_PEM_FILE_BYTES} that are read`);
+    if (found.size > MAX_PEM_FILE_BYTES) {
+      throw new Error(`${path} has ${found.size} bytes, more than the ${MAX_PEM_FILE_BYTES} that are read`);
+    }
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
   }
-  return readFile(path, 'utf8');
+}
+
+/**
+ * The certificates of a source that names whom to trust, each as PEM text, in their order and without repetition.
+ * Rejects with the source, the cause and the remedy where one of them cannot be used or there is none: trusting nobody,
+ * or others than intended, would show only when somebody connects.
+ */
+export async function readAuthorities(source: PemSource): Promise<string[]> {
+  const origin = describePem(source);
+  let text: string;
+  try {
+    text = await readPem(source);
+  } catch (cause) {
+    throw new Error(`Cannot read the trusted certificates in ${origin}: ${errorMessage(cause)}`, { cause });
+  }
+  const { certificates, broken } = certificatesIn(text);
+  if (broken > 0) {
+    throw new Error(
+      `The trusted certificates in ${origin} cannot be used: ${broken} of them cannot be parsed; replace the file with PEM certificates`,
+    );
+  }
+  if (certificates.length === 0) {
+    throw new Error(
+      `${origin} holds no PEM certificate, but is configured as the trusted authority (ca_file)`,
+    );
+  }
+  return [...new Set(certificates.map(String))];
 }
 
 export interface CertificatesFound {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import type { PemSource } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
-import { errorCode, errorMessage } from './connection-error.js';
-import { certificatesIn, describePem, readPem, readPemFile } from './pem.js';
+import { errorCode } from './connection-error.js';
+import { certificatesIn, readAuthorities, readPemFile } from './pem.js';
 
 export interface TrustOptions {
   /** Where configured, these authorities alone are trusted. */
@@ -22,7 +22,7 @@ export interface TrustOptions {
  * Rejects where a configured `ca` cannot be used: falling back to public roots would trust others than intended.
  */
 export async function trustedRoots(options: TrustOptions): Promise<string[]> {
-  if (options.ca) return [...(await configuredRoots(options.ca))];
+  if (options.ca) return readAuthorities(options.ca);
 
   const roots = new Map<string, string>(
     rootCertificates.map((pem): [string, string] => [pem.replace(/\s/g, ''), pem]),
@@ -31,28 +31,6 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
     for (const pem of await rootsInSystemFile(file, options.logger)) roots.set(pem.replace(/\s/g, ''), pem);
   }
   return [...roots.values()];
-}
-
-async function configuredRoots(ca: PemSource): Promise<Set<string>> {
-  const origin = describePem(ca);
-  let text: string;
-  try {
-    text = await readPem(ca);
-  } catch (cause) {
-    throw new Error(`Cannot read the trusted certificates in ${origin}: ${errorMessage(cause)}`, { cause });
-  }
-  const { certificates, broken } = certificatesIn(text);
-  if (broken > 0) {
-    throw new Error(
-      `The trusted certificates in ${origin} cannot be used: ${broken} of them cannot be parsed; replace the file with PEM certificates`,
-    );
-  }
-  if (certificates.length === 0) {
-    throw new Error(
-      `${origin} holds no PEM certificate, but is configured as the trusted authority (ca_file)`,
-    );
-  }
-  return new Set(certificates.map(String));
 }
 
 async function systemFiles(options: TrustOptions): Promise<string[]> {
