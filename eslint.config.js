@@ -19,6 +19,20 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/**/*.ts', 'workers/**/*.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'Promise',
+          property: 'race',
+          message:
+            'A promise that does not settle keeps every reaction, and so all it was raced against: use endsWithin or endsUnlessAborted.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.js'],
     ...tseslint.configs.disableTypeChecked,
   },

@@ -12,18 +12,51 @@ export interface Clock {
   now(): number;
   /** Milliseconds since an arbitrary start; never goes back. Use it for durations, deadlines and schedules. */
   monotonic(): number;
-  /** Calls back once after delayMs (≥ 0) milliseconds of monotonic time. */
+  /**
+   * Calls back once, when delayMs (≥ 0) milliseconds of monotonic time have passed: perhaps later, never earlier. Who
+   * waits for a wall-clock time has to look at it when called.
+   */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
+/** Wakes somebody after about delayMs, as setTimeout does; the function returned prevents it. */
+export type WakeAfter = (delayMs: number, wake: () => void) => () => void;
+
+const monotonic = () => performance.now();
+const wakeAfter: WakeAfter = (delayMs, wake) => {
+  const handle = setTimeout(wake, delayMs);
+  return () => clearTimeout(handle);
+};
+
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
-  setTimer(delayMs, callback) {
-    const handle = setTimeout(callback, delayMs);
-    return { cancel: () => clearTimeout(handle) };
-  },
+  monotonic,
+  setTimer: punctualTimers(monotonic, wakeAfter),
 };
+
+/** setTimeout wakes at once where it is to wait for longer. */
+const longestWaitMs = 2 ** 31 - 1;
+
+/**
+ * Timers that are never early, out of a setTimeout that is: it cuts fractions of a millisecond, and counts from a time
+ * that the event loop has cut as well. Whoever then compares the time with the one they waited for would do nothing,
+ * and wait for no other timer.
+ */
+export function punctualTimers(monotonic: () => number, wakeAfter: WakeAfter): Clock['setTimer'] {
+  return (delayMs, callback) => {
+    const dueMs = monotonic() + delayMs;
+    let cancel = waitFor(delayMs);
+    function waitFor(leftMs: number) {
+      return wakeAfter(Math.min(Math.ceil(leftMs), longestWaitMs), look);
+    }
+    function look() {
+      const leftMs = dueMs - monotonic();
+      if (leftMs > 0) cancel = waitFor(leftMs);
+      else callback();
+    }
+    return { cancel: () => cancel() };
+  };
+}
 
 /** Resolves after delayMs, or at once (without throwing) when the signal aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
@@ -40,15 +73,31 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 }
 
 /** Resolves with true when the work has ended (well or not), with false if that takes longer than deadlineMs. */
-export async function endsWithin(clock: Clock, deadlineMs: number, work: Promise<unknown>): Promise<boolean> {
-  const deadline = new AbortController();
-  const ended = work.then(
-    () => true,
-    () => true,
-  );
-  const inTime = await Promise.race([ended, sleep(clock, deadlineMs, deadline.signal).then(() => false)]);
-  deadline.abort();
-  return inTime;
+export function endsWithin(clock: Clock, deadlineMs: number, work: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(deadlineMs, () => resolve(false));
+    const ended = () => {
+      timer.cancel();
+      resolve(true);
+    };
+    work.then(ended, ended);
+  });
+}
+
+/**
+ * Resolves when the work has ended (well or not) or the signal aborts. A signal outlives what it can abort: unlike
+ * Promise.race with a promise that it settles, this leaves nothing behind that holds on to what the work resolved to.
+ */
+export function endsUnlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done);
+    work.then(done, done);
+    if (signal.aborted) done();
+  });
 }
 
 const NS_PER_MS = 1_000_000n;

@@ -1,4 +1,4 @@
-import { sleep, type Clock, type Timer } from '../clock.js';
+import { endsWithin, sleep, type Clock, type Timer } from '../clock.js';
 import { failureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -118,7 +118,6 @@ export class AppMetricWriter {
     const leftMs = () => Math.max(0, endsAt - clock.monotonic());
     this.#stopping.abort();
     const over = new AbortController();
-    const timeUp = sleep(clock, deadlineMs, over.signal);
     const written = (async () => {
       await this.#loop;
       // A write that is running has taken rows, and may fail.
@@ -127,7 +126,7 @@ export class AppMetricWriter {
         if (this.#failures > 0) await sleep(clock, Math.min(flushRetryMs, leftMs()), over.signal);
       }
     })();
-    await Promise.race([written, timeUp]);
+    await endsWithin(clock, deadlineMs, written);
     over.abort();
     this.#closed = true;
     const lost = this.#waiting.length + this.#beingWritten;

@@ -100,7 +100,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         went: old.filter((member) => !members.includes(member)),
       });
     }
-    // Timers fire a fraction of a millisecond early: a change that came between atMs and now is still to come.
+    // Not as of now: a change that came between atMs and now is still to come.
     turnAt(nextChangeMs(next, atMs));
     const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
     const hasLeft = next.state === 'left' && before.state !== 'left';

@@ -1,4 +1,4 @@
-import { sleep, type Clock } from '../clock.js';
+import { endsUnlessAborted, sleep, type Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { AppPolicy, PolicySnapshot } from './policy.js';
@@ -84,10 +84,8 @@ export class PolicyPoller {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     while (!signal.aborted) {
-      const read = this.readOnce().catch(() => {}); // counted and logged there
-      await Promise.race([read, stopped]);
+      await endsUnlessAborted(this.readOnce(), signal); // what failed is counted and logged there
       await this.#wait(this.#failures === 0 ? this.#deps.intervalMs : this.#retryDelayMs());
     }
   }

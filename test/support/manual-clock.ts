@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/clock.js';
+import { punctualTimers, type Clock } from '../../src/clock.js';
 
 interface Pending {
   at: number;
@@ -6,7 +6,10 @@ interface Pending {
   callback: () => void;
 }
 
-/** A clock that stands still until told to move. Timers fire in order of their time while it moves. */
+/**
+ * A clock that stands still until told to move. Timers fire in order of their time while it moves. They are the system
+ * clock's, on a setTimeout that cuts fractions of milliseconds just as Node.js does.
+ */
 export class ManualClock implements Clock {
   #monotonic = 0;
   #wallOffset: number;
@@ -26,15 +29,21 @@ export class ManualClock implements Clock {
     return this.#monotonic;
   }
 
-  setTimer(delayMs: number, callback: () => void): Timer {
-    const pending = { at: this.#monotonic + Math.max(0, delayMs), sequence: this.#sequence++, callback };
+  readonly setTimer = punctualTimers(
+    () => this.#monotonic,
+    (delayMs, wake) => this.#wakeAfter(delayMs, wake),
+  );
+
+  #wakeAfter(delayMs: number, callback: () => void): () => void {
+    const at = Math.max(this.#monotonic, Math.floor(this.#monotonic) + Math.trunc(Math.max(0, delayMs)));
+    const pending = { at, sequence: this.#sequence++, callback };
     this.#pending.add(pending);
     this.#waiters = this.#waiters.filter((waiter) => {
       if (this.#pending.size < waiter.count) return true;
       waiter.resolve();
       return false;
     });
-    return { cancel: () => void this.#pending.delete(pending) };
+    return () => void this.#pending.delete(pending);
   }
 
   get pendingTimers(): number {
