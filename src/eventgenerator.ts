@@ -3,6 +3,7 @@ import { endsWithin } from './clock.js';
 import { createAppCollector } from './collection/collect-app.js';
 import { createConcurrencyLimit } from './collection/concurrency-limit.js';
 import { createSchedule } from './collection/schedule.js';
+import { databaseDeps } from './composition/database-deps.js';
 import { openLogCacheCollector } from './composition/log-cache-collector.js';
 import { openOwnership } from './composition/ownership.js';
 import { readinessChecks } from './composition/readiness-checks.js';
@@ -63,10 +64,11 @@ export async function startEventgenerator(
   let lifecycle: Lifecycle = 'starting';
 
   try {
-    const databases = await openDatabases(config.policyDb, config.appMetricsDb, {
-      clock,
-      logger: logger.child('database'),
-    });
+    const databases = await openDatabases(
+      config.policyDb,
+      config.appMetricsDb,
+      databaseDeps(surroundings, 'database'),
+    );
     releasers.add('databases', () => databases.close());
     registerPoolMetrics(metrics.registry, databases);
 

@@ -28,12 +28,16 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${version()}\n`);
       return 0;
     case 'migrate':
-      return migrateCommand(loadConfig({ file: command.configFile, env: process.env }).config, command.all);
+      return migrateCommand(load(command.configFile).config, systemTrust(), command.all);
     case 'members':
-      return membersCommand(loadConfig({ file: command.configFile, env: process.env }).config);
+      return membersCommand(load(command.configFile).config, systemTrust());
     case 'run':
-      return run(loadConfig({ file: command.configFile, env: process.env }));
+      return run(load(command.configFile));
   }
+}
+
+function load(file: string | undefined): LoadedConfig {
+  return loadConfig({ file, env: process.env });
 }
 
 /** Runs until a signal, and ends the process. */
@@ -78,13 +82,13 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
 function systemSurroundings(logger: Logger): Surroundings {
   const metrics = createMetrics();
   collectDefaultMetrics({ register: metrics.registry });
+  return { clock: systemClock, logger, metrics, trust: systemTrust() };
+}
+
+/** Whom the platform trusts, in every command. */
+function systemTrust(): Surroundings['trust'] {
   const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
-  return {
-    clock: systemClock,
-    logger,
-    metrics,
-    trust: systemCertPath ? { systemCertPath } : {},
-  };
+  return systemCertPath ? { systemCertPath } : {};
 }
 
 function version(): string {

@@ -1,4 +1,6 @@
 import { systemClock } from './clock.js';
+import { databaseDeps } from './composition/database-deps.js';
+import type { Surroundings } from './composition/surroundings.js';
 import type { Config } from './config/config.js';
 import { openDatabase } from './database/database.js';
 import { messageOf } from './database/errors.js';
@@ -7,9 +9,10 @@ import { createMemberStore } from './ownership/member-store.js';
 import { membersView, type MemberView } from './ownership/members-view.js';
 
 /** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
-export async function membersCommand(config: Config): Promise<number> {
+export async function membersCommand(config: Config, trust: Surroundings['trust']): Promise<number> {
   const logger = createLogger({ level: 'error' });
-  const database = await openDatabase('appmetrics_db', config.appMetricsDb, { clock: systemClock, logger });
+  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
+  const database = await openDatabase('appmetrics_db', config.appMetricsDb, deps);
   try {
     const members = await membersView(createMemberStore(database));
     process.stdout.write(membersTable(members));

@@ -1,4 +1,6 @@
 import { systemClock } from './clock.js';
+import { databaseDeps } from './composition/database-deps.js';
+import type { Surroundings } from './composition/surroundings.js';
 import type { Config } from './config/config.js';
 import { openDatabases } from './database/database.js';
 import { messageOf } from './database/errors.js';
@@ -6,9 +8,14 @@ import { migrate, ownTablesSql } from './database/migrations.js';
 import { createLogger } from './observability/pino-logger.js';
 
 /** `eventgenerator migrate`: creates what is missing and says what. Resolves to the exit code. */
-export async function migrateCommand(config: Config, all: boolean): Promise<number> {
-  const logger = createLogger({ level: 'error' }).child('database');
-  const databases = await openDatabases(config.policyDb, config.appMetricsDb, { clock: systemClock, logger });
+export async function migrateCommand(
+  config: Config,
+  trust: Surroundings['trust'],
+  all: boolean,
+): Promise<number> {
+  const logger = createLogger({ level: 'error' });
+  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
+  const databases = await openDatabases(config.policyDb, config.appMetricsDb, deps);
   try {
     const created = await migrate(databases, { all });
     process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');

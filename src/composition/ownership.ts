@@ -9,6 +9,7 @@ import type { Ownership } from '../ownership/ownership.js';
 import { createStaticOwnership } from '../ownership/static-ownership.js';
 import { createTriggerStore } from '../ownership/trigger-store.js';
 import type { Releasers } from '../releasers.js';
+import { databaseDeps } from './database-deps.js';
 import { prepareOwnTables } from './own-tables.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -50,7 +51,7 @@ export async function openOwnership(
   const database = await openDatabase(
     'appmetrics_db',
     { ...config.appMetricsDb, maxOpenConnections: ownConnections, maxIdleConnections: ownConnections },
-    { clock, logger: logger.child('ownership') },
+    databaseDeps(surroundings, 'ownership'),
   );
   releasers.add('ownership database', () => database.close());
   const tables = await prepareOwnTables(database, surroundings, releasers);

@@ -1,23 +1,17 @@
 import pg from 'pg';
-import type { Clock } from '../clock.js';
 import type { DatabaseConfig } from '../config/config.js';
-import type { Logger } from '../observability/logger.js';
 import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { Deadline } from './deadline.js';
 import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
-import { readPems, suggestsOtherAttempt, tlsAttempts, type PemTexts, type TlsAttempt } from './tls.js';
+import { TlsMaterial, type TlsMaterialDeps } from './tls-material.js';
+import { suggestsOtherAttempt, type TlsAttempt } from './tls.js';
 
 export type PoolLimits = Pick<
   DatabaseConfig,
   'maxOpenConnections' | 'maxIdleConnections' | 'connectionMaxLifetimeMs' | 'connectionMaxIdleTimeMs'
 >;
 
-export interface PoolDeps {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** PEM certificates trusted where a URL names no root certificate; undefined: Node.js's own. */
-  readonly trustedRoots?: readonly string[];
-}
+export type PoolDeps = TlsMaterialDeps;
 
 /** Names and meanings are those of Go's database/sql, whose metrics dashboards already show. */
 export interface PoolStats {
@@ -39,7 +33,6 @@ const defaultConnectTimeoutMs = 5_000;
 /** setTimeout fires at once beyond this. */
 const maxTimerMs = 2 ** 31 - 1;
 const keepAliveDelayMs = 10_000;
-const pemRecheckMs = 10_000;
 
 /**
  * Connections to one database: node-postgres's pool, plus what it lacks: deadlines of the caller's choice, libpq's
@@ -51,14 +44,12 @@ export class ConnectionPool {
   readonly #deps: PoolDeps;
   readonly #settings: ConnectionSettings;
   readonly #limits: PoolLimits;
+  readonly #tls: TlsMaterial;
   readonly #pool: pg.Pool;
   readonly #address: string;
   readonly #inUse = new Set<pg.PoolClient>();
   readonly #born = new WeakMap<pg.PoolClient, { generation: number; atMs: number }>();
   #generation = 0;
-  #pems: PemTexts;
-  #pemsReadAtMs: number;
-  #attempts: readonly [TlsAttempt, TlsAttempt?];
   #plainTextReported = false;
   #waitCount = 0;
   #waitDurationMs = 0;
@@ -69,23 +60,21 @@ export class ConnectionPool {
   /** Rejects with a DatabaseConfigError where URL or certificates cannot be used. Connects to nothing yet. */
   static async open(name: string, config: DatabaseConfig, deps: PoolDeps): Promise<ConnectionPool> {
     const settings = parseDatabaseUrl(`db.${name}.url`, config);
-    return new ConnectionPool(name, settings, config, await readPems(`db.${name}`, settings), deps);
+    return new ConnectionPool(name, settings, config, await TlsMaterial.open(name, settings, deps), deps);
   }
 
   private constructor(
     name: string,
     settings: ConnectionSettings,
     limits: PoolLimits,
-    pems: PemTexts,
+    tls: TlsMaterial,
     deps: PoolDeps,
   ) {
     this.#name = name;
     this.#deps = deps;
     this.#settings = settings;
     this.#limits = limits;
-    this.#pems = pems;
-    this.#pemsReadAtMs = deps.clock.monotonic();
-    this.#attempts = tlsAttempts(settings, pems, deps.trustedRoots);
+    this.#tls = tls;
     this.#address = `${settings.host ?? 'localhost'}:${settings.port ?? 5432}`;
     this.#pool = new pg.Pool({
       host: settings.host,
@@ -93,7 +82,7 @@ export class ConnectionPool {
       user: settings.user,
       password: settings.password,
       database: settings.database,
-      ssl: this.#attempts[0],
+      ssl: this.#tls.attempts[0],
       sslnegotiation: settings.directTls ? 'direct' : 'postgres',
       enableChannelBinding: settings.channelBinding,
       fallback_application_name: settings.applicationName,
@@ -174,14 +163,15 @@ export class ConnectionPool {
 
   /** With libpq's second attempt where sslmode allows one. */
   async #connect(deadline: Deadline): Promise<pg.PoolClient> {
-    if (this.#pool.idleCount === 0) await this.#refreshPems();
+    if (this.#pool.idleCount === 0) await this.#tls.refresh();
     // Decided anew whenever no connection is open, so that a server that has learnt TLS is soon used with it.
-    if (this.#pool.totalCount === 0) this.#pool.options.ssl = this.#attempts[0];
+    const isOutdated = !this.#tls.attempts.includes(this.#pool.options.ssl as TlsAttempt);
+    if (this.#pool.totalCount === 0 || isOutdated) this.#pool.options.ssl = this.#tls.attempts[0];
     const attempt = this.#pool.options.ssl as TlsAttempt;
     try {
       return await this.#checkOut(deadline);
     } catch (error) {
-      const other = this.#attempts.find((candidate) => candidate !== attempt);
+      const other = this.#tls.attempts.find((candidate) => candidate !== attempt);
       if (error instanceof DatabaseTimeoutError) throw error;
       if (other === undefined || !suggestsOtherAttempt(error, attempt))
         throw this.#connectionError(deadline, error);
@@ -222,7 +212,7 @@ export class ConnectionPool {
     this.#born.set(client, { generation: this.#generation, atMs: this.#deps.clock.monotonic() });
     // Whoever runs a statement is told by its rejection; without a listener the process would end.
     client.on('error', () => {});
-    const isPlainText = this.#pool.options.ssl === false && this.#attempts[0] !== false;
+    const isPlainText = this.#pool.options.ssl === false && this.#tls.attempts[0] !== false;
     if (isPlainText && !this.#plainTextReported) {
       this.#plainTextReported = true;
       this.#deps.logger.info('connection-not-encrypted', {
@@ -237,25 +227,6 @@ export class ConnectionPool {
     const born = this.#born.get(client);
     if (born === undefined || connectionMaxLifetimeMs === 0) return;
     if (this.#deps.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
-  }
-
-  /** Certificates may be renewed on disk. Material that cannot be read or used leaves the old one in place. */
-  async #refreshPems(): Promise<void> {
-    const { clock, logger, trustedRoots } = this.#deps;
-    if (clock.monotonic() - this.#pemsReadAtMs < pemRecheckMs) return;
-    this.#pemsReadAtMs = clock.monotonic();
-    try {
-      const pems = await readPems(`db.${this.#name}`, this.#settings);
-      const isSame =
-        pems.ca === this.#pems.ca && pems.cert === this.#pems.cert && pems.key === this.#pems.key;
-      if (isSame) return;
-      this.#pems = pems;
-      this.#attempts = tlsAttempts(this.#settings, pems, trustedRoots);
-      this.#pool.options.ssl = this.#attempts[0];
-      logger.info('certificates-reloaded', { database: this.#name });
-    } catch (error) {
-      logger.error('certificates-not-reloaded', error, { database: this.#name });
-    }
   }
 
   #connectionError(deadline: Deadline, cause: unknown): DatabaseConnectionError {

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { createSecureContext, type ConnectionOptions } from 'node:tls';
+import { createSecureContext, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import pg from 'pg';
 import type { PemSource } from '../config/config.js';
+import { describePem, readAuthorities, readPem } from '../tls/pem.js';
 import type { ConnectionSettings } from './connection.js';
 import { codeOf, DatabaseConfigError, messageOf } from './errors.js';
 
@@ -15,42 +15,54 @@ export interface PemTexts {
 /** How to try a connection: `false` is plain text. */
 export type TlsAttempt = false | ConnectionOptions;
 
+/** Whether it is the process's own roots that decide whom to trust. */
+export function needsRoots({ sslMode, sslRootCert }: ConnectionSettings): boolean {
+  return (
+    (sslMode === 'verify-ca' || sslMode === 'verify-full') &&
+    (sslRootCert === null || sslRootCert === 'system')
+  );
+}
+
 /**
  * The ways to connect that sslmode allows, best first. There is a second one only for `allow` and `prefer`.
  * `allow` and `prefer` never verify the server: who could strip TLS could as well stand in the middle of it.
  * `require` with a root certificate means `verify-ca`, as in libpq.
- * @param roots PEM trusted where the settings name no root certificate; undefined: Node.js's own.
+ * @param roots PEM certificates trusted where `needsRoots`.
  */
 export function tlsAttempts(
   settings: ConnectionSettings,
   pems: PemTexts,
-  roots: readonly string[] | undefined,
+  roots: readonly string[],
 ): readonly [TlsAttempt, TlsAttempt?] {
   if (settings.host?.startsWith('/')) return [false]; // a Unix socket, where PostgreSQL offers no TLS
-  const common: ConnectionOptions = {
+  const material: SecureContextOptions = {
     ...(pems.cert !== null && { cert: pems.cert }),
     ...(pems.key !== null && { key: pems.key }),
     ...(settings.sslPassword !== undefined && { passphrase: settings.sslPassword }),
     ...(settings.sslMinVersion !== undefined && { minVersion: settings.sslMinVersion }),
     ...(settings.sslMaxVersion !== undefined && { maxVersion: settings.sslMaxVersion }),
   };
-  const ca = pems.ca ?? roots;
-  const unverified = { ...common, rejectUnauthorized: false };
-  const verified = { ...common, rejectUnauthorized: true, ...(ca !== undefined && { ca: [ca].flat() }) };
-  const chainOnly = { ...verified, checkServerIdentity: () => undefined };
+  // Made once: to read some hundred roots for every connection would hold up the main thread.
+  const context = (ca: readonly string[]) => createSecureContext({ ...material, ca: [...ca] });
+  const unverified = () => ({ secureContext: context([]), rejectUnauthorized: false });
+  const verified = () => ({
+    secureContext: context(pems.ca === null ? roots : [pems.ca]),
+    rejectUnauthorized: true,
+  });
+  const chainOnly = () => ({ ...verified(), checkServerIdentity: () => undefined });
   switch (settings.sslMode) {
     case 'disable':
       return [false];
     case 'allow':
-      return [false, unverified];
+      return [false, unverified()];
     case 'prefer':
-      return [unverified, false];
+      return [unverified(), false];
     case 'require':
-      return [pems.ca === null ? unverified : chainOnly];
+      return [pems.ca === null ? unverified() : chainOnly()];
     case 'verify-ca':
-      return [chainOnly];
+      return [chainOnly()];
     case 'verify-full':
-      return [verified];
+      return [verified()];
   }
 }
 
@@ -66,36 +78,40 @@ export function suggestsOtherAttempt(error: unknown, failed: TlsAttempt): boolea
 /** Reads certificate, key and root; rejects with a DatabaseConfigError that names the one that cannot be used. */
 export async function readPems(key: string, settings: ConnectionSettings): Promise<PemTexts> {
   if (settings.sslMode === 'disable') return { ca: null, cert: null, key: null };
-  const ca =
-    settings.sslRootCert === 'system' ? null : await readPem(key, 'sslrootcert', settings.sslRootCert);
   const pems = {
-    ca,
-    cert: await readPem(key, 'sslcert', settings.sslCert),
-    key: await readPem(key, 'sslkey', settings.sslKey),
+    ca: await readRoots(key, settings.sslRootCert),
+    cert: await readPart(key, 'sslcert', settings.sslCert),
+    key: await readPart(key, 'sslkey', settings.sslKey),
   };
   try {
     createSecureContext({
-      ...(pems.ca !== null && { ca: pems.ca }),
       ...(pems.cert !== null && { cert: pems.cert }),
       ...(pems.key !== null && { key: pems.key }),
       ...(settings.sslPassword !== undefined && { passphrase: settings.sslPassword }),
     });
   } catch (cause) {
-    throw new DatabaseConfigError(
-      `${key}: sslcert, sslkey or sslrootcert cannot be used: ${messageOf(cause)}`,
-      { cause },
-    );
+    throw new DatabaseConfigError(`${key}: sslcert or sslkey cannot be used: ${messageOf(cause)}`, { cause });
   }
   return pems;
 }
 
-async function readPem(key: string, name: string, source: PemSource | null): Promise<string | null> {
-  if (source === null) return null;
-  if ('pem' in source) return source.pem;
+async function readRoots(key: string, source: ConnectionSettings['sslRootCert']): Promise<string | null> {
+  if (source === null || source === 'system') return null;
   try {
-    return await readFile(source.file, 'utf8');
+    return (await readAuthorities(source)).join('\n');
+  } catch (cause) {
+    throw new DatabaseConfigError(`${key}: sslrootcert: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function readPart(key: string, name: string, source: PemSource | null): Promise<string | null> {
+  if (source === null) return null;
+  try {
+    return await readPem(source);
   } catch (cause) {
     const reason = codeOf(cause) ?? messageOf(cause);
-    throw new DatabaseConfigError(`${key}: ${name} cannot be read from ${source.file}: ${reason}`, { cause });
+    throw new DatabaseConfigError(`${key}: ${name} cannot be read from ${describePem(source)}: ${reason}`, {
+      cause,
+    });
   }
 }

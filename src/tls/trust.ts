@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import type { PemSource } from '../config/config.js';
@@ -33,7 +33,32 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
   return [...roots.values()];
 }
 
-async function systemFiles(options: TrustOptions): Promise<string[]> {
+/**
+ * What the system trusts, for those who ask again and again: read when somebody asks first, and anew when one of the
+ * files has been replaced since.
+ */
+export function systemRoots(options: Omit<TrustOptions, 'ca'>): () => Promise<readonly string[]> {
+  let known: { readonly files: string; readonly roots: Promise<readonly string[]> } | undefined;
+  return async () => {
+    const files = await fingerprint(await systemFiles(options));
+    if (known?.files !== files) known = { files, roots: trustedRoots({ ...options, ca: null }) };
+    return known.roots;
+  };
+}
+
+async function fingerprint(files: readonly string[]): Promise<string> {
+  const found = files.map(async (file) => {
+    try {
+      const { ino, size, mtimeMs } = await stat(file);
+      return [file, ino, size, mtimeMs].join();
+    } catch (error) {
+      return `${file}: ${errorCode(error)}`;
+    }
+  });
+  return (await Promise.all(found)).join();
+}
+
+async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<string[]> {
   const files = [options.systemBundle ?? '/etc/ssl/certs/ca-certificates.crt'];
   if (!options.systemCertPath) return files;
   try {

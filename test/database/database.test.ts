@@ -5,12 +5,12 @@ import { openDatabases, type Database, type Databases } from '../../src/database
 import { failureKind, isTransient } from '../../src/database/errors.js';
 import { registerPoolMetrics } from '../../src/database/pool-metrics.js';
 import { silentLogger } from '../../src/observability/logger.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createDatabase, startPostgres, type TestDatabase } from '../support/postgres.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
-const deps = { clock: systemClock, logger: silentLogger };
+const deps = { clock: systemClock, logger: silentLogger, trustedRoots: noRoots };
 const second = { timeoutMs: 5_000 };
 let target: TestDatabase;
 const opened: Databases[] = [];

@@ -3,10 +3,10 @@ import { systemClock } from '../../src/clock.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
 import { migrate, ownTablesSql } from '../../src/database/migrations.js';
 import { silentLogger } from '../../src/observability/logger.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
-const deps = { clock: systemClock, logger: silentLogger };
+const deps = { clock: systemClock, logger: silentLogger, trustedRoots: noRoots };
 let target: TestDatabase;
 let databases: Databases;
 

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { startPostgres, type PostgresServer } from '../support/postgres.js';
 
@@ -61,7 +61,11 @@ const logger: Logger = {
 
 async function open(url: string, changes: Parameters<typeof databaseConfig>[1] = {}): Promise<Database> {
   const config = databaseConfig(url, changes);
-  const databases = await openDatabases(config, config, { clock: systemClock, logger });
+  const databases = await openDatabases(config, config, {
+    clock: systemClock,
+    logger,
+    trustedRoots: noRoots,
+  });
   opened.push(databases);
   return databases.policyDb;
 }
@@ -132,13 +136,19 @@ describe('sslmode against a server with TLS', () => {
     expect(await connect(target)).toBe(true);
   });
 
-  test('roots of the process are trusted where the URL names none', async () => {
+  test('roots of the process are trusted where the URL names none, and anew when they change', async () => {
+    const clock = new ManualClock();
     const config = databaseConfig(url('postgres', 'sslmode=verify-full', 'localhost'));
-    const { readFile } = await import('node:fs/promises');
-    const trustedRoots = [await readFile(join(folder, 'ca.pem'), 'utf8')];
-    const databases = await openDatabases(config, config, { clock: systemClock, logger, trustedRoots });
+    let roots = [await readFile(join(folder, 'other.pem'), 'utf8')];
+    const trustedRoots = () => Promise.resolve(roots);
+    const databases = await openDatabases(config, config, { clock, logger, trustedRoots });
     opened.push(databases);
-    await databases.policyDb.query('select 1', [], { timeoutMs: 5000 });
+    const ask = () => databases.policyDb.query('select 1', [], { timeoutMs: 5000 });
+    await expect(ask()).rejects.toThrow(/unable to verify|self.signed/);
+    roots = [await readFile(join(folder, 'ca.pem'), 'utf8')];
+    await clock.advance(10_000);
+    await ask();
+    expect(events).toEqual(['certificates-reloaded']);
   });
 
   test('sslnegotiation=direct', async () => {
@@ -196,7 +206,10 @@ describe('a server that demands client certificates', () => {
       'db.appmetrics_db: sslcert cannot be read from /nowhere/c.pem: ENOENT',
     );
     expect(await connect(url('certain', inFolder('sslcert=@client.pem&sslkey=@other.pem')))).toMatch(
-      /sslcert, sslkey or sslrootcert cannot be used: /,
+      /sslcert or sslkey cannot be used: /,
+    );
+    expect(await connect(url('postgres', inFolder('sslmode=verify-ca&sslrootcert=@client.key')))).toMatch(
+      /^db\.appmetrics_db: sslrootcert: .*client\.key holds no PEM certificate/,
     );
   });
 });
@@ -213,7 +226,7 @@ test('a renewed client certificate is used for new connections; a broken one lea
     maxIdleConnections: 0,
     connectionMaxLifetimeMs: 1,
   });
-  const databases = await openDatabases(config, config, { clock, logger });
+  const databases = await openDatabases(config, config, { clock, logger, trustedRoots: noRoots });
   opened.push(databases);
   const attempt = () => databases.policyDb.query('select pg_sleep(0.01)', [], { timeoutMs: 5000 });
   await expect(attempt()).rejects.toThrow(/no connection/);

@@ -6,7 +6,7 @@ import { createAppMetricStore, type AppMetricStore } from '../../src/history/app
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { HistoryQuery } from '../../src/history/history-reader.js';
 import { silentLogger } from '../../src/observability/logger.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 let target: TestDatabase;
@@ -16,7 +16,11 @@ let store: AppMetricStore;
 beforeAll(async () => {
   target = await createDatabase();
   const config = databaseConfig(target.url);
-  databases = await openDatabases(config, config, { clock: systemClock, logger: silentLogger });
+  databases = await openDatabases(config, config, {
+    clock: systemClock,
+    logger: silentLogger,
+    trustedRoots: noRoots,
+  });
   await migrate(databases, { all: true });
   store = createAppMetricStore(databases.appMetricsDb);
 });

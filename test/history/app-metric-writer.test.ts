@@ -8,7 +8,7 @@ import { AppMetricWriter, type AppMetricWriterDeps } from '../../src/history/app
 import type { AppMetric } from '../../src/history/app-metric.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createDatabase, startPostgres } from '../support/postgres.js';
 
@@ -207,7 +207,11 @@ describe('rows that the table cannot hold', () => {
   test('traps A2-5: those that only the database knows are found, all others are stored once', async () => {
     const target = await createDatabase();
     const config = databaseConfig(target.url);
-    const databases = await openDatabases(config, config, { clock: systemClock, logger: silentLogger });
+    const databases = await openDatabases(config, config, {
+      clock: systemClock,
+      logger: silentLogger,
+      trustedRoots: noRoots,
+    });
     try {
       await migrate(databases, { all: true });
       await target.pool.query("alter table app_metric add check (value is distinct from '13')");
@@ -318,7 +322,11 @@ describe('flush', () => {
 test('a crash of the real database in between loses no row', async () => {
   const server = await startPostgres({ settings: { synchronous_commit: 'on' } });
   const config = databaseConfig(server.url);
-  const databases = await openDatabases(config, config, { clock: systemClock, logger: silentLogger });
+  const databases = await openDatabases(config, config, {
+    clock: systemClock,
+    logger: silentLogger,
+    trustedRoots: noRoots,
+  });
   try {
     await migrate(databases, { all: true });
     const real = createAppMetricStore(databases.appMetricsDb);

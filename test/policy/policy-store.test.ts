@@ -5,7 +5,7 @@ import { migrate } from '../../src/database/migrations.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { maxPolicyBytes } from '../../src/policy/parse-policy.js';
 import { createPolicyStore, type StoredPolicies, type StoredPolicy } from '../../src/policy/policy-store.js';
-import { databaseConfig } from '../support/database-config.js';
+import { databaseConfig, noRoots } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 let target: TestDatabase;
@@ -15,7 +15,11 @@ const none: StoredPolicies = new Map();
 beforeEach(async () => {
   target = await createDatabase();
   const config = databaseConfig(target.url);
-  databases = await openDatabases(config, config, { clock: systemClock, logger: silentLogger });
+  databases = await openDatabases(config, config, {
+    clock: systemClock,
+    logger: silentLogger,
+    trustedRoots: noRoots,
+  });
   await migrate(databases, { all: true });
 });
 afterEach(async () => {

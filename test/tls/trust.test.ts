@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
-import { trustedRoots } from '../../src/tls/trust.js';
+import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { startHttpsServer, type HttpsServer } from './https-server.js';
 import { RecordingLogger } from './recording-logger.js';
@@ -139,4 +139,18 @@ test('a configured authority that cannot be used is an error that names file and
   await expect(trustedRoots({ ca: { file: absent }, logger })).rejects.toThrow(/absent\.crt: ENOENT/);
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
   await expect(trustedRoots({ ca: { pem: broken }, logger })).rejects.toThrow(/the service binding.*parsed/);
+});
+
+test('the system is read once for all who ask, and again when an authority was added or replaced', async () => {
+  const systemBundle = await write('bundle-r.crt', other.cert);
+  const systemCertPath = join(folder, 'certs-r');
+  await mkdir(systemCertPath);
+  const roots = systemRoots({ systemBundle, systemCertPath, logger: new RecordingLogger() });
+  const first = await roots();
+  expect(await roots()).toBe(first);
+  expect(await handshake([...first])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  await write('certs-r/added.crt', authority.cert);
+  expect(await handshake([...(await roots())])).toBe('trusted');
+  await write('certs-r/added.crt', `# replaced\n${other.cert}`);
+  expect(await handshake([...(await roots())])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
