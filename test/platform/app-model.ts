@@ -37,6 +37,8 @@ export interface AppOptions {
   /** Deterministic scatter of cpu and memory, as a fraction of the value. */
   readonly noise?: number;
   readonly customMetrics?: readonly CustomMetric[];
+  /** Of the app itself, beside gorouter's line for each request; they take room in log-cache. */
+  readonly logLinesPerSecond?: number;
   /** An app that log-cache knows nothing of: it runs, but no envelope of it arrives. */
   readonly silent?: boolean;
   readonly state?: 'STARTED' | 'STOPPED';
@@ -98,6 +100,7 @@ export class SimulatedApp implements ContainerHost {
       capacityRps: 200,
       noise: 0.02,
       customMetrics: [],
+      logLinesPerSecond: 0,
       silent: false,
       state: 'STARTED',
       autoscalingDisabled: false,
@@ -120,6 +123,11 @@ export class SimulatedApp implements ContainerHost {
   /** Running and lately stopped containers of every process type. */
   get containers(): readonly Container[] {
     return this.#containers;
+  }
+
+  /** When the first of the containers known started, µs since the epoch. */
+  get bornUs(): number {
+    return this.#containers.reduce((firstUs, { startedUs }) => Math.min(firstUs, startedUs), Infinity);
   }
 
   /** Running web instances of all web processes, as Cloud Controller counts them. */

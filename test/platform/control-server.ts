@@ -1,5 +1,6 @@
 import fastify from 'fastify';
 import { BadRequest, parseFaultRule, serverNameIn } from './fault-rule-json.js';
+import { routeParts } from './log-cache-route.js';
 import type { Platform } from './platform.js';
 
 export interface ControlServer {
@@ -20,7 +21,9 @@ export const controlHelp = `  GET    /books                 what was served, and
                                  garbage, empty, unauthorized, nan
   DELETE /faults, /faults/ID    lifts all faults, or one
   POST   /tokens/revoke         every token issued so far is refused
-  POST   /servers/NAME/down     refuses connections until /servers/NAME/up`;
+  POST   /servers/NAME/down     refuses connections until /servers/NAME/up
+  POST   /log-cache/NAME/down   takes down proxy, gateway or logCache of log-cache until /log-cache/NAME/up
+  POST   /log-cache/nodes/N/down  a node is dead, and empty from /log-cache/nodes/N/up on`;
 
 /** Switches and books of a running platform over plain HTTP, on loopback only. */
 export async function startControlServer(platform: Platform, port: number): Promise<ControlServer> {
@@ -85,6 +88,25 @@ export async function startControlServer(platform: Platform, port: number): Prom
     await platform.bringUp(serverNameIn(params.name));
     return {};
   });
+
+  server.post<{ Params: { name: string; to: string } }>(
+    '/log-cache/:name/:to(^(?:down|up)$)',
+    ({ params }) => {
+      const part = routeParts.find((name) => name === params.name);
+      if (!part) throw new BadRequest(`log-cache has the parts ${routeParts.join(', ')}`);
+      if (params.to === 'down') platform.logCacheRoute.takeDown(part);
+      else platform.logCacheRoute.bringUp(part);
+      return {};
+    },
+  );
+  server.post<{ Params: { number: string; to: string } }>(
+    '/log-cache/nodes/:number(^\\d+$)/:to(^(?:down|up)$)',
+    ({ params }) => {
+      if (params.to === 'down') platform.logCacheNodes.takeDown(Number(params.number));
+      else platform.logCacheNodes.bringUp(Number(params.number));
+      return {};
+    },
+  );
 
   const url = await server.listen({ host: '127.0.0.1', port });
   return { url, close: () => server.close() };

@@ -11,6 +11,7 @@ import { hasFault } from './exchange.js';
 import type { FaultSwitch } from './faults.js';
 import { grpcStatus, type GrpcExchange } from './grpc-exchange.js';
 import { itemsIn, pageUnder } from './log-cache-answers.js';
+import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore, type ReadParameters } from './log-cache-store.js';
 import type { PromqlResult } from './promql/evaluate.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf } from './promql/expression.js';
@@ -19,6 +20,7 @@ import { PromqlEngineError } from './promql/series.js';
 
 export interface GrpcDependencies {
   readonly store: LogCacheStore;
+  readonly route: Pick<LogCacheRoute, 'isUp'>;
   readonly faults: FaultSwitch;
   readonly books: Pick<Books, 'served'>;
 }
@@ -29,6 +31,10 @@ export interface GrpcDependencies {
  */
 export function logCacheGrpcHandler(logCache: GrpcDependencies): (exchange: GrpcExchange) => Promise<void> {
   return async (exchange) => {
+    if (!logCache.route.isUp('logCache')) {
+      exchange.refuse(grpcStatus.unavailable, 'log-cache is down');
+      return;
+    }
     switch (exchange.path) {
       case egressService.Read.path:
         return serveRead(logCache, exchange);

@@ -4,6 +4,7 @@ import { readAnswerJson } from './envelope.js';
 import { hasFault, type Answer, type Exchange } from './exchange.js';
 import type { ActiveFault, FaultSwitch } from './faults.js';
 import { itemsIn, pageUnder } from './log-cache-answers.js';
+import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
 import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf, type Expression } from './promql/expression.js';
@@ -15,6 +16,7 @@ import { BadParameter, readParametersOf } from './read-parameters.js';
 export interface LogCacheDependencies {
   readonly store: LogCacheStore;
   readonly proxy: AuthProxy;
+  readonly route: LogCacheRoute;
   readonly faults: FaultSwitch;
   readonly books: Pick<Books, 'served'>;
 }
@@ -25,6 +27,16 @@ interface Counted extends Answer {
 }
 
 const notFound: Answer = { status: 404 };
+/** gorouter's answer where nothing listens behind the route. */
+const noEndpoints: Answer = {
+  status: 503,
+  body: "503 Service Unavailable: Requested route ('log-cache.example.com') has no available endpoints.\n",
+  headers: { 'content-type': 'text/plain; charset=utf-8', 'x-cf-routererror': 'no_endpoints' },
+};
+/** The proxy's answer where the gateway does not listen. */
+const noGateway: Answer = { status: 502 };
+const unavailable =
+  'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:8080: connect: connection refused"';
 const gatewayHeaders = {
   'content-type': 'application/json',
   'grpc-metadata-content-type': 'application/grpc',
@@ -35,6 +47,10 @@ const emptyVector = '{"status":"success","data":{"resultType":"vector","result":
 export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
     const { pathname } = exchange.url;
+    if (!logCache.route.isUp('proxy')) {
+      exchange.answer(noEndpoints);
+      return;
+    }
     const sourceId = /^\/api\/v1\/read\/([^/]+)$/.exec(pathname)?.[1];
     if (pathname === '/api/v1/info') {
       const faults = logCache.faults.meet('logCache', 'info');
@@ -77,13 +93,15 @@ async function serveRead(
 }
 
 function readAnswer(
-  { store, proxy }: LogCacheDependencies,
+  { store, proxy, route }: LogCacheDependencies,
   exchange: Exchange,
   sourceId: string,
   faults: readonly ActiveFault[],
 ): Counted {
   const refused = hasFault(faults, 'unauthorized');
   if (refused || !proxy.allows(exchange.header('authorization'), [sourceId])) return notFound;
+  if (!route.isUp('gateway')) return noGateway;
+  if (!route.gatewayIsConnected) return gatewayError(503, 14, unavailable);
   if (exchange.method !== 'GET') return gatewayError(501, 12, 'Method Not Allowed');
   try {
     const parameters = readParametersOf(sourceId, exchange.url.searchParams);
@@ -129,7 +147,7 @@ function parseAtProxy(query: string): Expression | PromqlParseError {
 
 /** In the proxy's order: is there a token at all, is the query good, is the token good. */
 function queryAnswer(
-  { store, proxy }: LogCacheDependencies,
+  { store, proxy, route }: LogCacheDependencies,
   exchange: Exchange,
   parsed: Expression | PromqlParseError,
   sourceIds: readonly string[],
@@ -144,6 +162,8 @@ function queryAnswer(
     return { status: 400, body: queryErrorJson('bad_data', 'query does not request any source_ids') };
   }
   if (!proxy.allows(authorization, sourceIds)) return notFound;
+  if (!route.isUp('gateway')) return noGateway;
+  if (!route.gatewayIsConnected) return { status: 503, body: queryErrorJson('internal', unavailable) };
   if (hasFault(faults, 'empty')) return { status: 200, body: emptyVector };
   const { searchParams } = exchange.url;
   try {

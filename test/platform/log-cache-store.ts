@@ -1,12 +1,14 @@
 import type { Clock } from '../../src/clock.js';
 import type { Apps } from './apps.js';
 import type { Envelope, EnvelopeType, StoredEnvelope } from './envelope.js';
+import { LogCacheNodes } from './log-cache-nodes.js';
 import { modelEnvelopes, wants, type Wanted } from './model-envelopes.js';
 import { compileNameFilter } from './name-filter.js';
 import { evaluatePromql, type PromqlResult } from './promql/evaluate.js';
 import { parsePromql } from './promql/parse.js';
 import { queryTimeMs } from './promql/query-time.js';
 import { SeriesReader } from './promql/series.js';
+import { evictedUntilUs } from './retention.js';
 
 export interface ReadParameters {
   readonly sourceId: string;
@@ -39,12 +41,19 @@ export interface StoreOptions {
   readonly retentionMs: number;
   /** An app's envelopes appear this much after their timestamp. */
   readonly ingestLagMs: number;
+  /** log-cache's MAX_PER_SOURCE: so many envelopes of all types are kept of a source, the oldest go. */
+  readonly maxPerSource?: number;
+  /** Default: one that never fails. */
+  readonly nodes?: LogCacheNodes;
+}
+
+interface InjectedEnvelope extends StoredEnvelope {
+  readonly arrivedUs: number;
 }
 
 const defaultLimit = 100;
 const maxLimit = 1000;
-/** log-cache's own bound for one source. */
-const maxInjectedPerSource = 100_000;
+const defaultMaxPerSource = 100_000;
 /** Timers can be many thousand in a second. */
 const timerSliceUs = 1e6;
 /** A tick of container metrics, of which about this many envelopes are usually asked for. */
@@ -57,21 +66,38 @@ const maxGaugeSliceUs = 300e6;
  * put in. Transport-independent, so that REST and gRPC can serve the same.
  */
 export class LogCacheStore {
-  readonly #injected = new Map<string, StoredEnvelope[]>();
+  readonly #injected = new Map<string, InjectedEnvelope[]>();
+  readonly #nodes: LogCacheNodes;
+  readonly #maxPerSource: number;
 
   constructor(
     private readonly apps: Pick<Apps, 'get'>,
     private readonly clock: Pick<Clock, 'now'>,
     private readonly options: StoreOptions,
-  ) {}
+  ) {
+    this.#nodes = options.nodes ?? new LogCacheNodes(clock);
+    this.#maxPerSource = options.maxPerSource ?? defaultMaxPerSource;
+  }
 
   /** Model envelopes at or after this time are not visible yet. µs since the epoch. */
   get visibleUntilUs(): number {
     return (this.clock.now() - this.options.ingestLagMs) * 1000;
   }
 
-  get visibleSinceUs(): number {
-    return (this.clock.now() - this.options.retentionMs) * 1000;
+  /**
+   * Where what is held of a source begins, if that is not before fromUs; what a node lost and what the bound evicted is
+   * not held. Infinity: nothing is. µs since the epoch.
+   */
+  heldSinceUs(sourceId: string, fromUs: number): number {
+    const nowUs = this.clock.now() * 1000;
+    const keptUs = Math.max(
+      fromUs,
+      nowUs - this.options.retentionMs * 1000,
+      this.#nodes.keepsSinceUs(sourceId),
+    );
+    const injected = this.#injected.get(sourceId) ?? [];
+    const maxEnvelopes = this.#maxPerSource;
+    return evictedUntilUs(this.apps.get(sourceId), injected, { fromUs: keptUs, nowUs, maxEnvelopes });
   }
 
   /** Stores an envelope of any kind, also of a source that is no app. The oldest give way beyond log-cache's bound. */
@@ -80,8 +106,8 @@ export class LogCacheStore {
     let at = stored.length;
     while (at > 0 && (stored[at - 1]?.timestampUs ?? 0) > envelope.timestampUs) at--;
     const firstOfTimestamp = stored[at - 1]?.timestampUs !== envelope.timestampUs;
-    stored.splice(at, 0, { ...envelope, firstOfTimestamp });
-    if (stored.length > maxInjectedPerSource) stored.shift();
+    stored.splice(at, 0, { ...envelope, firstOfTimestamp, arrivedUs: this.clock.now() * 1000 });
+    if (stored.length > this.#maxPerSource) stored.shift();
     this.#injected.set(envelope.sourceId, stored);
   }
 
@@ -94,7 +120,7 @@ export class LogCacheStore {
       throw new ReadRefused(`StartTime (${parameters.startNs}) must be before EndTime (${parameters.endNs})`);
     }
     const wanted = wantedBy(parameters);
-    const fromUs = Math.max(ceilMicroseconds(parameters.startNs), this.visibleSinceUs);
+    const fromUs = this.#firstUs(parameters.sourceId, ceilMicroseconds(parameters.startNs));
     const toUs = parameters.endNs === 0n ? this.clock.now() * 1000 : ceilMicroseconds(parameters.endNs);
     const pageLimit = limit || defaultLimit;
     const lengthUs = this.#sliceUs(parameters.sourceId, wanted, pageLimit);
@@ -110,21 +136,56 @@ export class LogCacheStore {
 
   /** All envelopes of a source with timestamps in [fromUs, toUs), oldest first, however many they are. */
   envelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
+    return this.#envelopesHeld(sourceId, wanted, this.heldSinceUs(sourceId, fromUs), toUs);
+  }
+
+  #envelopesHeld(sourceId: string, wanted: Wanted, heldUs: number, toUs: number): StoredEnvelope[] {
     const app = this.apps.get(sourceId);
-    const computed = app ? modelEnvelopes(app, wanted, fromUs, Math.min(toUs, this.visibleUntilUs)) : [];
-    const injected = this.injectedEnvelopes(sourceId, wanted, fromUs, toUs);
+    const computed = app ? modelEnvelopes(app, wanted, heldUs, Math.min(toUs, this.visibleUntilUs)) : [];
+    const injected = this.#injectedBetween(
+      sourceId,
+      wanted,
+      heldUs,
+      toUs,
+      this.#nodes.keepsSinceUs(sourceId),
+    );
     if (injected.length === 0) return computed;
     return [...computed, ...injected].sort((a, b) => a.timestampUs - b.timestampUs);
   }
 
+  /** Those put in that are still held. */
+  heldInjected(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
+    const keptUs = this.#nodes.keepsSinceUs(sourceId);
+    return this.#injectedBetween(sourceId, wanted, this.heldSinceUs(sourceId, fromUs), toUs, keptUs);
+  }
+
+  /** All that were put in, whatever became of them. */
   injectedEnvelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
+    return this.#injectedBetween(sourceId, wanted, fromUs, toUs, -Infinity);
+  }
+
+  #injectedBetween(
+    sourceId: string,
+    wanted: Wanted,
+    fromUs: number,
+    toUs: number,
+    arrivedSinceUs: number,
+  ): StoredEnvelope[] {
     const found: StoredEnvelope[] = [];
-    for (const envelope of this.#injected.get(sourceId) ?? []) {
-      if (envelope.timestampUs < fromUs || envelope.timestampUs >= toUs) continue;
+    for (const { arrivedUs, ...envelope } of this.#injected.get(sourceId) ?? []) {
+      const { timestampUs } = envelope;
+      if (timestampUs < fromUs || timestampUs >= toUs || arrivedUs < arrivedSinceUs) continue;
       const filtered = filterEnvelope(envelope, wanted);
       if (filtered) found.push(filtered);
     }
     return found;
+  }
+
+  /** Where a read has to begin to look: held, and not before there was anything. */
+  #firstUs(sourceId: string, fromUs: number): number {
+    const app = this.apps.get(sourceId);
+    const bornUs = app && !this.#injected.has(sourceId) ? app.bornUs : -Infinity;
+    return this.heldSinceUs(sourceId, Math.max(fromUs, bornUs));
   }
 
   /** A length of window that holds about a page. */
@@ -145,7 +206,7 @@ export class LogCacheStore {
     const count = Math.ceil((toUs - fromUs) / lengthUs);
     for (let i = 0; i < count; i++) {
       const startUs = fromUs + (descending ? count - 1 - i : i) * lengthUs;
-      yield this.envelopes(sourceId, wanted, startUs, Math.min(startUs + lengthUs, toUs));
+      yield this.#envelopesHeld(sourceId, wanted, startUs, Math.min(startUs + lengthUs, toUs));
     }
   }
 }

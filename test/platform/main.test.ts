@@ -103,6 +103,12 @@ test('runs with policies in a database and a configuration file, and removes bot
       status: 400,
     });
     expect(await control(`${ready.control}/faults`, 'DELETE')).toMatchObject({ status: 200 });
+    for (const path of ['gateway/down', 'gateway/up', 'nodes/0/down', 'nodes/0/up']) {
+      expect(await control(`${ready.control}/log-cache/${path}`, 'POST', {})).toMatchObject({ status: 200 });
+    }
+    expect(await control(`${ready.control}/log-cache/router/down`, 'POST', {})).toMatchObject({
+      status: 400,
+    });
     expect(await control(`${ready.control}/books`)).toMatchObject({ body: { triggers: { total: 0 } } });
 
     const books = nextLine(platform.lines);

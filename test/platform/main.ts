@@ -51,6 +51,8 @@ async function openPlatform(command: PlatformCommand, releases: Release[]): Prom
     apps: storiesOf(command).map((story) => story.app),
     seed: numbers.seed,
     tokenLifetimeSecs: numbers['token-lifetime'],
+    maxPerSource: numbers['max-per-source'],
+    logCacheNodes: numbers['log-cache-nodes'],
     ports: {
       uaa: numbers['uaa-port'],
       logCache: numbers['log-cache-port'],

@@ -40,6 +40,8 @@ export function modelEnvelopes(
   const anyContainerMetric = layout.some((group) => group.wanted.includes(true));
   const customMetrics = app.settings.customMetrics.filter((metric) => wants(wanted, 'GAUGE', metric.name));
   const timers = wants(wanted, 'TIMER', 'http');
+  // Log lines have no name that a filter could match.
+  const logs = wanted.nameFilter === null && wants(wanted, 'LOG', '');
   for (const container of app.containers) {
     if (anyContainerMetric) addContainerMetrics(found, app, container, layout, fromUs, toUs);
     if (container.processType !== 'web') continue;
@@ -56,7 +58,9 @@ export function modelEnvelopes(
       }
     }
     if (timers) addTimers(found, app, container, fromUs, toUs);
+    if (logs) addRouterLines(found, app, container, fromUs, toUs);
   }
+  if (logs) addOwnLines(found, app, fromUs, toUs);
   return found.sort((a, b) => a.timestampUs - b.timestampUs);
 }
 
@@ -154,5 +158,50 @@ function addTimers(
         firstOfTimestamp: true,
       });
     }
+  }
+}
+
+/** gorouter writes this much after its `Client` event what it has done. */
+const routerLineAfterUs = 12;
+
+function addRouterLines(
+  found: StoredEnvelope[],
+  app: SimulatedApp,
+  container: Container,
+  fromUs: number,
+  toUs: number,
+): void {
+  const tags = { ...container.tags(), source_type: 'RTR' };
+  for (const { timestampUs } of requestsBetween(
+    app,
+    container,
+    'Client',
+    fromUs - routerLineAfterUs,
+    toUs - routerLineAfterUs,
+  )) {
+    found.push({
+      timestampUs: timestampUs + routerLineAfterUs,
+      sourceId: app.guid,
+      instanceId: container.instanceId,
+      tags,
+      body: { type: 'LOG', payload: `${app.name}.example.com - "GET / HTTP/1.1" 200 0 512` },
+      firstOfTimestamp: true,
+    });
+  }
+}
+
+/** What the app writes itself, at even distances. */
+function addOwnLines(found: StoredEnvelope[], app: SimulatedApp, fromUs: number, toUs: number): void {
+  const distanceUs = 1e6 / app.settings.logLinesPerSecond;
+  const sinceUs = Math.max(fromUs, app.bornUs);
+  for (let line = Math.ceil(sinceUs / distanceUs); line * distanceUs < toUs; line++) {
+    found.push({
+      timestampUs: Math.floor(line * distanceUs),
+      sourceId: app.guid,
+      instanceId: '0',
+      tags: { source_type: 'APP/PROC/WEB' },
+      body: { type: 'LOG', payload: `line ${line}` },
+      firstOfTimestamp: true,
+    });
   }
 }

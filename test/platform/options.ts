@@ -52,6 +52,13 @@ const numbers = {
   'log-cache-grpc-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
   'scaling-engine-port': { value: 0, min: 0, max: 65_535, help: '0: a free one' },
   'control-port': { value: 0, min: 0, max: 65_535, help: 'books and faults; 0: a free one' },
+  'max-per-source': {
+    value: 100_000,
+    min: 1,
+    max: 10_000_000,
+    help: 'envelopes of a source that log-cache keeps',
+  },
+  'log-cache-nodes': { value: 1, min: 1, max: 100, help: "machines that share log-cache's sources" },
   'print-books': {
     value: 0,
     min: 0,

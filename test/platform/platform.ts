@@ -10,6 +10,8 @@ import { GrpcService } from './grpc-service.js';
 import { HttpsService, type HttpsServiceOptions } from './https-service.js';
 import { logCacheGrpcHandler } from './log-cache-grpc.js';
 import { logCacheHandler } from './log-cache-server.js';
+import { LogCacheNodes } from './log-cache-nodes.js';
+import { LogCacheRoute } from './log-cache-route.js';
 import { LogCacheStore } from './log-cache-store.js';
 import { scalingEngineHandler } from './scaling-engine-server.js';
 import { ScalingEngine } from './scaling-engine.js';
@@ -32,6 +34,10 @@ export interface PlatformOptions {
   readonly defaultCoolDownSecs?: number;
   readonly retentionSecs?: number;
   readonly ingestLagMs?: number;
+  /** log-cache's MAX_PER_SOURCE; default 100,000. */
+  readonly maxPerSource?: number;
+  /** Machines that share log-cache's sources; default 1. */
+  readonly logCacheNodes?: number;
   /** PEM of authorities, beside the platform's own, whose certificates clients of the scaling engine may show. */
   readonly clientAuthorities?: readonly string[];
   /** 0 or absent: any free port. */
@@ -46,6 +52,10 @@ export interface Platform {
   readonly ca: string;
   readonly apps: Apps;
   readonly logCache: LogCacheStore;
+  /** The machines that hold its envelopes, which can be lost. */
+  readonly logCacheNodes: LogCacheNodes;
+  /** Its processes, each of which can be away. */
+  readonly logCacheRoute: LogCacheRoute;
   readonly truth: Truth;
   readonly books: Books;
   readonly faults: FaultSwitch;
@@ -86,7 +96,14 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   };
   const apps = new Apps(surroundings, clock);
   for (const app of options.apps) apps.add(app);
-  const store = new LogCacheStore(apps, clock, { retentionMs, ingestLagMs: options.ingestLagMs ?? 0 });
+  const nodes = new LogCacheNodes(clock, options.logCacheNodes);
+  const route = new LogCacheRoute(clock, nodes);
+  const store = new LogCacheStore(apps, clock, {
+    retentionMs,
+    ingestLagMs: options.ingestLagMs ?? 0,
+    nodes,
+    ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
+  });
   const books = new Books(clock);
   const faults = new FaultSwitch();
   const accounts = new UaaAccounts(options.clients ?? standardClients, options.users ?? standardUsers, clock);
@@ -114,7 +131,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   });
   const services: Record<ServerName, HttpsService> = {
     uaa,
-    logCache: service('logCache', { handle: logCacheHandler({ store, proxy, faults, books }) }),
+    logCache: service('logCache', { handle: logCacheHandler({ store, proxy, route, faults, books }) }),
     scalingEngine: service('scalingEngine', {
       clientCa: [authority.cert, ...(options.clientAuthorities ?? [])].join('\n'),
       handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
@@ -127,7 +144,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     port: options.ports?.logCacheGrpc ?? 0,
     clock,
     log,
-    handle: logCacheGrpcHandler({ store, faults, books }),
+    handle: logCacheGrpcHandler({ store, route, faults, books }),
   });
   /** What goes down and comes up together. */
   const partsOf = (name: ServerName) => (name === 'logCache' ? [services.logCache, grpc] : [services[name]]);
@@ -152,6 +169,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     ca: authority.cert,
     apps,
     logCache: store,
+    logCacheNodes: nodes,
+    logCacheRoute: route,
     truth: new Truth(apps, store),
     books,
     faults,
@@ -161,10 +180,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     issueCertificate: (commonName) =>
       authority.issue({ commonName, dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }),
     takeDown: async (server) => {
+      if (server === 'uaa') route.uaaIs(false);
       await Promise.all(partsOf(server).map((part) => part.stop()));
     },
     bringUp: async (server) => {
       await Promise.all(partsOf(server).map((part) => part.start()));
+      if (server === 'uaa') route.uaaIs(true);
     },
     stop,
   };

@@ -60,7 +60,7 @@ export class SeriesReader {
     for (const sourceId of requiredSourceIds(selector)) {
       const envelopes =
         selector.name === 'http'
-          ? this.store.injectedEnvelopes(sourceId, wanted, fromUs, toUs)
+          ? this.store.heldInjected(sourceId, wanted, fromUs, toUs)
           : this.store.envelopes(sourceId, wanted, fromUs, toUs);
       for (const envelope of envelopes) {
         if (!matches(envelope.tags, tagMatchers)) continue;
@@ -71,8 +71,12 @@ export class SeriesReader {
       }
     }
     if (selector.name !== 'http' || !computedRequests) return [...found.values()];
-    for (const { app, container, peer, tags, instanceId } of this.#emitters(selector, fromUs, toUs)) {
-      for (const request of requestsBetween(app, container, peer, ...this.#visible(fromUs, toUs))) {
+    for (const { app, container, peer, tags, instanceId, visible } of this.#emitters(
+      selector,
+      fromUs,
+      toUs,
+    )) {
+      for (const request of requestsBetween(app, container, peer, ...visible)) {
         const requestTags = { ...tags, [requestLabel]: request.id };
         if (!matches(requestTags, tagMatchers)) continue;
         add(withIdentity(requestTags, app.guid, instanceId), {
@@ -89,9 +93,13 @@ export class SeriesReader {
     if (selector.name !== 'http') return [];
     const found: RequestSeries[] = [];
     const tagMatchers = tagMatchersOf(selector);
-    for (const { app, container, peer, tags, instanceId } of this.#emitters(selector, fromUs, toUs)) {
+    for (const { app, container, peer, tags, instanceId, visible } of this.#emitters(
+      selector,
+      fromUs,
+      toUs,
+    )) {
       if (!matches(tags, tagMatchers)) continue;
-      const tally = tallyRequests(app, container, peer, ...this.#visible(fromUs, toUs));
+      const tally = tallyRequests(app, container, peer, ...visible);
       if (tally.count === 0) continue;
       found.push({
         labels: withIdentity(tags, app.guid, instanceId),
@@ -112,6 +120,7 @@ export class SeriesReader {
     for (const sourceId of requiredSourceIds(selector)) {
       const app = this.apps.get(sourceId);
       if (!app || app.silent) continue;
+      const visible = this.#visible(app, fromUs, toUs);
       for (const container of app.containers) {
         if (container.processType !== 'web') continue;
         // Requests belong to the second at whose beginning an instance runs.
@@ -124,14 +133,15 @@ export class SeriesReader {
             peer,
             tags: client ? container.clientTags() : container.serverTags(),
             instanceId: client ? container.instanceId : '0',
+            visible,
           };
         }
       }
     }
   }
 
-  #visible(fromUs: number, toUs: number): [fromUs: number, toUs: number] {
-    return [Math.max(fromUs, this.store.visibleSinceUs), Math.min(toUs, this.store.visibleUntilUs)];
+  #visible({ guid }: SimulatedApp, fromUs: number, toUs: number): [fromUs: number, toUs: number] {
+    return [this.store.heldSinceUs(guid, fromUs), Math.min(toUs, this.store.visibleUntilUs)];
   }
 }
 
@@ -141,6 +151,8 @@ interface Emitter {
   readonly peer: PeerType;
   readonly tags: Tags;
   readonly instanceId: string;
+  /** What of the window log-cache holds and shows, µs since the epoch. */
+  readonly visible: readonly [fromUs: number, toUs: number];
 }
 
 const peerTypes = ['Client', 'Server'] as const;
