@@ -12,6 +12,8 @@ describe.each(transports)('over %s', (transport) => {
     pipeline = await startPipeline({
       transport,
       speed: 20,
+      // The requests of 120 instances push the default bound's oldest envelopes out of the window.
+      platform: { maxPerSource: 1_000_000 },
       configure: (config) => ({
         ...config,
         defaultStatWindowSecs: 120,
