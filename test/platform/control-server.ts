@@ -16,7 +16,8 @@ export const controlHelp = `  GET    /books                 what was served, and
   GET    /faults                faults in force
   POST   /faults                {"server":"logCache","operation":"read","app":"GUID","times":3,
                                  "fault":{"kind":"status","status":500}}; all but server and fault optional;
-                                 servers uaa, logCache, scalingEngine; operations token, info, read, query, scale;
+                                 servers uaa, logCache, scalingEngine, and cloudController behind log-cache's queries;
+                                 operations token, info, read, query, scale, apps;
                                  kinds delay (with ms), status (with status, body), hang, stall, reset, cut,
                                  garbage, empty, unauthorized, nan
   DELETE /faults, /faults/ID    lifts all faults, or one

@@ -32,6 +32,11 @@ export class Exchange {
     response.once('close', () => this.#gone.abort());
   }
 
+  /** Aborted when nobody waits for the answer any more. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
   header(name: string): string | undefined {
     const value = this.request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
@@ -53,7 +58,7 @@ export class Exchange {
   suffer(faults: readonly ActiveFault[]): Promise<boolean> {
     return suffer(faults, {
       clock: this.clock,
-      gone: this.#gone.signal,
+      gone: this.gone,
       breakConnection: () => this.request.socket.destroy(),
       answerStatus: (status, body) => this.answer({ status, body }),
       spoil: (fault) => (this.#spoil = fault),

@@ -1,4 +1,5 @@
 import {
+  faultTargets,
   operations,
   serverNames,
   simpleFaults,
@@ -20,7 +21,7 @@ export function parseFaultRule(text: string): FaultRule {
   if (app !== undefined && typeof app !== 'string') throw new BadRequest('app must be a string');
   if (times !== undefined && !isNatural(times)) throw new BadRequest('times must be a whole number above 0');
   return {
-    server: serverNameIn(rule['server']),
+    server: nameIn(faultTargets, rule['server']),
     ...(operation === undefined ? {} : { operation: operationIn(operation) }),
     ...(app === undefined ? {} : { app }),
     ...(times === undefined ? {} : { times }),
@@ -29,8 +30,12 @@ export function parseFaultRule(text: string): FaultRule {
 }
 
 export function serverNameIn(value: unknown): ServerName {
-  const name = serverNames.find((candidate) => candidate === value);
-  if (!name) throw new BadRequest(`server must be one of ${serverNames.join(', ')}`);
+  return nameIn(serverNames, value);
+}
+
+function nameIn<T extends string>(names: readonly T[], value: unknown): T {
+  const name = names.find((candidate) => candidate === value);
+  if (!name) throw new BadRequest(`server must be one of ${names.join(', ')}`);
   return name;
 }
 

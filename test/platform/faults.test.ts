@@ -11,7 +11,12 @@ let authorization: string;
 
 beforeAll(async () => {
   const load = constantLoad({ requestsPerSecond: 50, cpuPercent: 100 });
-  platform = await startPlatform({ clock, apps: [{ guid: 'shop', load, instances: 2 }] });
+  platform = await startPlatform({
+    clock,
+    apps: [{ guid: 'shop', load, instances: 2 }],
+    // Time stands still.
+    queryUsPerEnvelope: 0,
+  });
   authorization = await adminAuthorization(platform);
 });
 afterEach(() => platform.faults.clear());
@@ -80,6 +85,25 @@ test('a delayed answer takes its time', async () => {
   expect(clock.nextTimerInMs).toBe(4000);
   await clock.advance(4000);
   expect((await answer).status).toBe(200);
+});
+
+test('Cloud Controller is asked before each query and never before a read, and admins do without its answer', async () => {
+  const fault = platform.faults.set({ server: 'cloudController', fault: { kind: 'hang' } });
+  let answered = false;
+  const answer = query('cpu{source_id="shop"}').then((value) => {
+    answered = true;
+    return value;
+  });
+  while (platform.faults.list()[0]?.hits === 0) await new Promise(setImmediate);
+  expect((await get(path)).status).toBe(200);
+  expect(answered).toBe(false);
+  fault.lift();
+  expect((await answer).status).toBe(200);
+  for (const status of [403, 500]) {
+    platform.faults.set({ server: 'cloudController', times: 1, fault: { kind: 'status', status } });
+    expect((await query('cpu{source_id="shop"}')).status).toBe(200);
+  }
+  expect(platform.faults.list().map(({ hits }) => hits)).toEqual([1, 1]);
 });
 
 test('a server that is down refuses connections, and comes back on the same port', async () => {

@@ -4,7 +4,14 @@ import type { Clock } from '../../src/clock.js';
 export const serverNames = ['uaa', 'logCache', 'scalingEngine'] as const;
 export type ServerName = (typeof serverNames)[number];
 
-export const operations = ['token', 'info', 'read', 'query', 'scale'] as const;
+/**
+ * Where faults happen. The Cloud Controller has no clients of its own here: log-cache's auth proxy asks it for the apps'
+ * names before each query over REST, and never for a read.
+ */
+export const faultTargets = [...serverNames, 'cloudController'] as const;
+type FaultTarget = (typeof faultTargets)[number];
+
+export const operations = ['token', 'info', 'read', 'query', 'scale', 'apps'] as const;
 export type Operation = (typeof operations)[number];
 
 /**
@@ -36,7 +43,7 @@ export const simpleFaults = [
 ] as const;
 
 export interface FaultRule {
-  readonly server: ServerName;
+  readonly server: FaultTarget;
   /** Absent: every operation of the server. */
   readonly operation?: Operation;
   /** Absent: every app. Requests for several apps match if one of them does. */
@@ -84,7 +91,7 @@ export class FaultSwitch {
   }
 
   /** The faults that meet a request, in the order in which they were set. Each call counts as one request. */
-  meet(server: ServerName, operation: Operation, apps: readonly string[] = []): readonly ActiveFault[] {
+  meet(server: FaultTarget, operation: Operation, apps: readonly string[] = []): readonly ActiveFault[] {
     if (this.#active.size === 0) return [];
     const met = [...this.#active.values()].filter(
       (rule) =>

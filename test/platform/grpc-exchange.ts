@@ -44,6 +44,11 @@ export class GrpcExchange {
     stream.once('close', () => this.#gone.abort());
   }
 
+  /** Aborted when nobody waits for the answer any more. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
   /** The request's message, or undefined where there is none that could be read; then it has been answered. */
   async message(): Promise<Buffer | undefined> {
     const chunks: Buffer[] = [];
@@ -76,7 +81,7 @@ export class GrpcExchange {
   suffer(faults: readonly ActiveFault[]): Promise<boolean> {
     return suffer(faults, {
       clock: this.clock,
-      gone: this.#gone.signal,
+      gone: this.gone,
       breakConnection: () => this.stream.session?.destroy(),
       answerStatus: (status, body) =>
         status === 200 ? this.answer(Buffer.from(body)) : this.refuse(statusLike(status), body),

@@ -20,7 +20,12 @@ let logCache: LogCache;
 
 beforeAll(async () => {
   const load = constantLoad({ requestsPerSecond: 50, cpuPercent: 100 });
-  platform = await startPlatform({ clock, apps: [{ guid: 'shop', load, instances: 2 }] });
+  platform = await startPlatform({
+    clock,
+    apps: [{ guid: 'shop', load, instances: 2 }],
+    // Time stands still.
+    queryUsPerEnvelope: 0,
+  });
   identity = await platform.issueCertificate('eventgenerator');
 });
 afterAll(() => platform.stop());

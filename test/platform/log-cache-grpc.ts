@@ -13,6 +13,7 @@ import { grpcStatus, type GrpcExchange } from './grpc-exchange.js';
 import { itemsIn, pageUnder } from './log-cache-answers.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore, type ReadParameters } from './log-cache-store.js';
+import { SourceTooSlow, type QueryCost } from './promql/cost.js';
 import type { PromqlResult } from './promql/evaluate.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf } from './promql/expression.js';
 import { parsePromql } from './promql/parse.js';
@@ -21,6 +22,7 @@ import { PromqlEngineError } from './promql/series.js';
 export interface GrpcDependencies {
   readonly store: LogCacheStore;
   readonly route: Pick<LogCacheRoute, 'isUp'>;
+  readonly cost: Pick<QueryCost, 'paid'>;
   readonly faults: FaultSwitch;
   readonly books: Pick<Books, 'served'>;
 }
@@ -56,7 +58,7 @@ async function serveRead({ store, faults, books }: GrpcDependencies, exchange: G
     if (hasFault(met, 'unauthorized')) {
       exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
     } else {
-      answerOrRefuse(exchange, () => {
+      await answerOrRefuse(exchange, () => {
         const envelopes = pageUnder(met, store, parametersOf(request));
         items = envelopes.length;
         return egressService.Read.responseSerialize({ envelopes: { batch: envelopes.map(envelopeMessage) } });
@@ -66,7 +68,10 @@ async function serveRead({ store, faults, books }: GrpcDependencies, exchange: G
   books.served('read', exchange, items);
 }
 
-async function serveQuery({ store, faults, books }: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
+async function serveQuery(
+  { store, cost, faults, books }: GrpcDependencies,
+  exchange: GrpcExchange,
+): Promise<void> {
   const message = await exchange.message();
   if (!message) return;
   const { query, time } = promqlService.InstantQuery.requestDeserialize(message);
@@ -78,7 +83,8 @@ async function serveQuery({ store, faults, books }: GrpcDependencies, exchange: 
     } else if (hasFault(met, 'empty')) {
       exchange.answer(promqlService.InstantQuery.responseSerialize({ vector: { samples: [] } }));
     } else {
-      answerOrRefuse(exchange, () => {
+      await answerOrRefuse(exchange, async () => {
+        await cost.paid(query, time, exchange.gone);
         const { result, timeMs } = store.instantQuery(query, time);
         items = itemsIn(result);
         return promqlService.InstantQuery.responseSerialize(resultMessage(result, timeMs));
@@ -88,11 +94,15 @@ async function serveQuery({ store, faults, books }: GrpcDependencies, exchange: 
   books.served('query', exchange, items);
 }
 
-/** Whatever log-cache refuses, it refuses with UNKNOWN and a text. */
-function answerOrRefuse(exchange: GrpcExchange, answer: () => Buffer): void {
+/** Whatever log-cache refuses, it refuses with UNKNOWN and a text; only a deadline has a code of its own. */
+async function answerOrRefuse(exchange: GrpcExchange, answer: () => Buffer | Promise<Buffer>): Promise<void> {
   try {
-    exchange.answer(answer());
+    exchange.answer(await answer());
   } catch (error) {
+    if (error instanceof SourceTooSlow) {
+      exchange.refuse(grpcStatus.deadlineExceeded, error.message);
+      return;
+    }
     const refused =
       error instanceof ReadRefused || error instanceof PromqlParseError || error instanceof PromqlEngineError;
     if (!refused) throw error;

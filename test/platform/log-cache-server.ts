@@ -1,5 +1,6 @@
 import type { AuthProxy } from './auth-proxy.js';
 import type { Books } from './books.js';
+import type { CloudController } from './cloud-controller.js';
 import { readAnswerJson } from './envelope.js';
 import { hasFault, type Answer, type Exchange } from './exchange.js';
 import type { ActiveFault, FaultSwitch } from './faults.js';
@@ -7,6 +8,7 @@ import { itemsIn, pageUnder } from './log-cache-answers.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
 import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
+import { SourceTooSlow, type QueryCost } from './promql/cost.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf, type Expression } from './promql/expression.js';
 import { parsePromql } from './promql/parse.js';
 import { checkReprinted } from './promql/reprint.js';
@@ -15,8 +17,10 @@ import { BadParameter, readParametersOf } from './read-parameters.js';
 
 export interface LogCacheDependencies {
   readonly store: LogCacheStore;
+  readonly cost: Pick<QueryCost, 'paid'>;
   readonly proxy: AuthProxy;
   readonly route: LogCacheRoute;
+  readonly cloudController: CloudController;
   readonly faults: FaultSwitch;
   readonly books: Pick<Books, 'served'>;
 }
@@ -129,7 +133,7 @@ async function serveQuery(logCache: LogCacheDependencies, exchange: Exchange): P
   const faults = logCache.faults.meet('logCache', 'query', sourceIds);
   let items = 0;
   if (!(await exchange.suffer(faults))) {
-    const answer = queryAnswer(logCache, exchange, parsed, sourceIds, faults);
+    const answer = await queryAnswer(logCache, exchange, parsed, sourceIds, faults);
     items = answer.items ?? 0;
     exchange.answer({ ...answer, headers: { 'content-type': 'application/json' } });
   }
@@ -145,14 +149,14 @@ function parseAtProxy(query: string): Expression | PromqlParseError {
   }
 }
 
-/** In the proxy's order: is there a token at all, is the query good, is the token good. */
-function queryAnswer(
-  { store, proxy, route }: LogCacheDependencies,
+/** In the proxy's order: is there a token at all, is the query good, is the token good, what does Cloud Controller say. */
+async function queryAnswer(
+  { store, proxy, route, cloudController, cost }: LogCacheDependencies,
   exchange: Exchange,
   parsed: Expression | PromqlParseError,
   sourceIds: readonly string[],
   faults: readonly ActiveFault[],
-): Counted {
+): Promise<Counted> {
   const authorization = exchange.header('authorization');
   if (authorization === undefined || hasFault(faults, 'unauthorized')) return notFound;
   if (parsed instanceof PromqlParseError) {
@@ -161,16 +165,23 @@ function queryAnswer(
   if (sourceIds.length === 0) {
     return { status: 400, body: queryErrorJson('bad_data', 'query does not request any source_ids') };
   }
-  if (!proxy.allows(authorization, sourceIds)) return notFound;
+  if (!proxy.allows(authorization, [])) return notFound;
+  const canAsk = await cloudController.answers(sourceIds, exchange.gone);
+  if (!proxy.allows(authorization, sourceIds, canAsk)) return notFound;
   if (!route.isUp('gateway')) return noGateway;
   if (!route.gatewayIsConnected) return { status: 503, body: queryErrorJson('internal', unavailable) };
   if (hasFault(faults, 'empty')) return { status: 200, body: emptyVector };
   const { searchParams } = exchange.url;
   try {
     checkReprinted(parsed);
-    const { result, timeMs } = store.instantQuery(searchParams.get('query') ?? '', searchParams.get('time'));
+    const [query, time] = [searchParams.get('query') ?? '', searchParams.get('time')];
+    await cost.paid(query, time, exchange.gone);
+    const { result, timeMs } = store.instantQuery(query, time);
     return { status: 200, body: queryAnswerJson(result, timeMs), items: itemsIn(result) };
   } catch (error) {
+    if (error instanceof SourceTooSlow) {
+      return { status: 504, body: queryErrorJson('internal', error.message) };
+    }
     if (error instanceof PromqlParseError || error instanceof PromqlEngineError) {
       return { status: 500, body: queryErrorJson('internal', error.message) };
     }

@@ -9,7 +9,7 @@ import {
 import type { Container } from './container.js';
 import { fraction, hashText, mix } from './deterministic.js';
 import type { EnvelopeType, StoredEnvelope } from './envelope.js';
-import { requestsBetween } from './http-requests.js';
+import { requestsBetween, tallyRequests } from './http-requests.js';
 import type { NameFilter } from './name-filter.js';
 
 /** Which envelopes someone wants to see. */
@@ -63,6 +63,25 @@ export function modelEnvelopes(
   if (logs) addOwnLines(found, app, fromUs, toUs);
   return found.sort((a, b) => a.timestampUs - b.timestampUs);
 }
+
+/** Gauges, counters and timers of an app with timestamps in [fromUs, toUs), up to those of the ticks at either end. */
+export function countModelMetrics(app: SimulatedApp, fromUs: number, toUs: number): number {
+  if (app.silent) return 0;
+  let count = 0;
+  for (const container of app.containers) {
+    const secs = (Math.min(toUs, container.stoppedUs) - Math.max(fromUs, container.startedUs)) / 1e6;
+    if (secs <= 0) continue;
+    count += (secs / app.settings.tickSecs) * metricsPerTick;
+    if (container.processType !== 'web') continue;
+    for (const { intervalSecs } of app.settings.customMetrics) count += secs / intervalSecs;
+    for (const peer of ['Client', 'Server'] as const) {
+      count += tallyRequests(app, container, peer, fromUs, toUs).count;
+    }
+  }
+  return count;
+}
+
+const metricsPerTick = tickLayout.reduce((sum, { names }) => sum + names.length, 0);
 
 /** Custom metrics that came in by syslog carry no tags. */
 const noTags = {};

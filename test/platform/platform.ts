@@ -5,6 +5,7 @@ import type { AppOptions } from './app-model.js';
 import { Apps } from './apps.js';
 import { AuthProxy } from './auth-proxy.js';
 import { Books } from './books.js';
+import { CloudController } from './cloud-controller.js';
 import { FaultSwitch, serverNames, type ServerName } from './faults.js';
 import { GrpcService } from './grpc-service.js';
 import { HttpsService, type HttpsServiceOptions } from './https-service.js';
@@ -13,6 +14,7 @@ import { logCacheHandler } from './log-cache-server.js';
 import { LogCacheNodes } from './log-cache-nodes.js';
 import { LogCacheRoute } from './log-cache-route.js';
 import { LogCacheStore } from './log-cache-store.js';
+import { QueryCost } from './promql/cost.js';
 import { scalingEngineHandler } from './scaling-engine-server.js';
 import { ScalingEngine } from './scaling-engine.js';
 import { TokenAuthority } from './token-authority.js';
@@ -38,6 +40,8 @@ export interface PlatformOptions {
   readonly maxPerSource?: number;
   /** Machines that share log-cache's sources; default 1. */
   readonly logCacheNodes?: number;
+  /** What PromQL queries take for each gauge, counter and timer of the apps asked for; default 25 µs. */
+  readonly queryUsPerEnvelope?: number;
   /** PEM of authorities, beside the platform's own, whose certificates clients of the scaling engine may show. */
   readonly clientAuthorities?: readonly string[];
   /** 0 or absent: any free port. */
@@ -79,6 +83,9 @@ export const standardAccounts = {
   userPassword: 'autoscaler-password',
 } as const;
 
+/** As measured: 20,500 envelopes in half a second. */
+const queryUsPerEnvelope = 25;
+
 const adminScopes = ['doppler.firehose', 'logs.admin'];
 
 /** The names in the certificate of log-cache's gRPC port; the host name that BOSH gives it is none of them. */
@@ -104,11 +111,13 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     nodes,
     ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
   });
+  const cost = new QueryCost(store, apps, clock, options.queryUsPerEnvelope ?? queryUsPerEnvelope);
   const books = new Books(clock);
   const faults = new FaultSwitch();
   const accounts = new UaaAccounts(options.clients ?? standardClients, options.users ?? standardUsers, clock);
   const tokens = await TokenAuthority.create('https://uaa.platform.example.com/oauth/token', clock);
   const proxy = new AuthProxy(tokens, accounts);
+  const cloudController = new CloudController(faults);
   const scalingEngine = new ScalingEngine(apps, clock, options.defaultCoolDownSecs ?? 300);
 
   const authority = await createCertificateAuthority('Platform CA');
@@ -131,7 +140,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   });
   const services: Record<ServerName, HttpsService> = {
     uaa,
-    logCache: service('logCache', { handle: logCacheHandler({ store, proxy, route, faults, books }) }),
+    logCache: service('logCache', {
+      handle: logCacheHandler({ store, cost, proxy, route, cloudController, faults, books }),
+    }),
     scalingEngine: service('scalingEngine', {
       clientCa: [authority.cert, ...(options.clientAuthorities ?? [])].join('\n'),
       handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
@@ -144,7 +155,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     port: options.ports?.logCacheGrpc ?? 0,
     clock,
     log,
-    handle: logCacheGrpcHandler({ store, route, faults, books }),
+    handle: logCacheGrpcHandler({ store, route, cost, faults, books }),
   });
   /** What goes down and comes up together. */
   const partsOf = (name: ServerName) => (name === 'logCache' ? [services.logCache, grpc] : [services[name]]);

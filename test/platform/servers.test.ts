@@ -12,6 +12,8 @@ let authorization: string;
 beforeAll(async () => {
   platform = await startPlatform({
     clock,
+    // Time stands still.
+    queryUsPerEnvelope: 0,
     apps: [
       { guid: 'shop', load, instances: 2 },
       { guid: 'bank', load },

@@ -81,7 +81,7 @@ class Evaluation {
 
   #summaries(selector: Selector, name: RangeFunction, apart: boolean): Summary[] {
     const computed = !apart && !selector.matchers.some(({ label }) => label === requestLabel);
-    const [fromUs, toUs] = this.#window(selector);
+    const [fromUs, toUs] = windowOf(selector, this.timeMs);
     const single = this.reader.series(selector, fromUs, toUs, !computed).map(({ labels, points }) =>
       summaryOf(
         labels,
@@ -99,17 +99,8 @@ class Evaluation {
     return [...single, ...requests];
   }
 
-  /**
-   * Points are stamped with their whole second, the range is [T − range, T] on these stamps, and nothing at or after
-   * T has been read: for a whole T that is the real window, for a fraction up to a second at the old end is lost.
-   */
-  #window(selector: Selector): [fromUs: number, toUs: number] {
-    const startMs = this.timeMs - (selector.range ? selector.range.secs * 1000 : lookbackMs);
-    return [Math.ceil(startMs / 1000) * 1e6, this.timeMs * 1000];
-  }
-
   #flooredSeries(selector: Selector): Series[] {
-    return this.reader.series(selector, ...this.#window(selector)).map(({ labels, points }) => ({
+    return this.reader.series(selector, ...windowOf(selector, this.timeMs)).map(({ labels, points }) => ({
       labels,
       points: points.map(({ timeUs, value }) => ({ timeUs: Math.floor(timeUs / 1e6) * 1e6, value })),
     }));
@@ -118,6 +109,15 @@ class Evaluation {
   #vector(summaries: readonly Summary[]): PromqlResult {
     return { type: 'vector', samples: summaries.map(({ labels, sum }) => ({ labels, value: sum })) };
   }
+}
+
+/**
+ * Points are stamped with their whole second, the range is [T − range, T] on these stamps, and nothing at or after
+ * T has been read: for a whole T that is the real window, for a fraction up to a second at the old end is lost.
+ */
+export function windowOf(selector: Selector, timeMs: number): [fromUs: number, toUs: number] {
+  const startMs = timeMs - (selector.range ? selector.range.secs * 1000 : lookbackMs);
+  return [Math.ceil(startMs / 1000) * 1e6, timeMs * 1000];
 }
 
 function summaryOf(labels: Tags, value: number): Summary {
