@@ -11,6 +11,8 @@ const remedies: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: untrusted('comes from an unknown authority'),
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted('comes from an unknown authority'),
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted('comes from an unknown authority'),
+  CERT_SIGNATURE_FAILURE:
+    "the server's certificate is not signed by the authority of that name that is trusted here: where two authorities have one name, give the one that issued it as ca_file, or issue them with subject and authority key identifiers",
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the server does not trust our client certificate's authority",
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the server says that our client certificate has expired',
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server demands a client certificate',

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
+import { describeConnectionError } from '../../src/tls/connection-error.js';
 import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { startHttpsServer, type HttpsServer } from './https-server.js';
@@ -153,4 +154,14 @@ test('the system is read once for all who ask, and again when an authority was a
   expect(await handshake([...(await roots())])).toBe('trusted');
   await write('certs-r/added.crt', `# replaced\n${other.cert}`);
   expect(await handshake([...(await roots())])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+});
+
+test('an authority that has only the name of the right one is told apart from an unknown one', async () => {
+  const namesake = await createCertificateAuthority('Platform CA');
+  const ca = await trustedRoots({ ca: { pem: namesake.cert }, logger: new RecordingLogger() });
+  const code = await handshake(ca);
+  expect(code).toBe('CERT_SIGNATURE_FAILURE');
+  expect(describeConnectionError({ code })).toMatch(
+    /two authorities have one name.*\(CERT_SIGNATURE_FAILURE\)$/,
+  );
 });
