@@ -1,14 +1,18 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Server } from 'node:http';
+import type { ServerOptions as HttpsOptions } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { parse as parseQuery } from 'node:querystring';
 import type { SecureContextOptions } from 'node:tls';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { boundConnections } from './connections.js';
 import { answerUnreadable, installErrorAnswers, refuseUnroutable } from './error-answers.js';
-import type { ServerTls } from './server-tls.js';
+import { endFailedHandshakes } from './handshakes.js';
+import { answerOneAtATime } from './one-at-a-time.js';
+import { secureContext, type ServerTls } from './server-tls.js';
 
 /** What a client may take, in milliseconds and bytes. */
 export interface ServerLimits {
@@ -21,6 +25,8 @@ export interface ServerLimits {
   readonly idleTimeoutMs: number;
   /** Gorouter closes connections idle for 90 s: closing them earlier here would race with its requests. */
   readonly keepAliveTimeoutMs: number;
+  /** Without a byte from the peer; asked every second from then on, it must answer within ten. */
+  readonly tcpKeepAliveMs: number;
   /** How often the timeouts are looked at. */
   readonly checkIntervalMs: number;
   /** Request line and headers; several times a client certificate in a header. */
@@ -38,6 +44,7 @@ export const defaultLimits: ServerLimits = {
   handshakeTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
   keepAliveTimeoutMs: 95_000,
+  tcpKeepAliveMs: 30_000,
   checkIntervalMs: 1_000,
   maxHeaderBytes: 32 * 1024,
   maxBodyBytes: 16 * 1024,
@@ -57,10 +64,15 @@ export interface ListenerOptions {
   /** null: plain HTTP. */
   readonly tls: ServerTls | null;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'concurrentHttpRequests'>;
-  readonly clock: Pick<Clock, 'setTimer'>;
+  readonly metrics: ListenerMetrics;
+  readonly clock: Clock;
   readonly limits: ServerLimits;
 }
+
+export type ListenerMetrics = Pick<
+  Metrics,
+  'concurrentHttpRequests' | 'connectionsTurnedAway' | 'tlsHandshakesRefused' | 'logLinesSuppressed'
+>;
 
 export interface Listener {
   /** For routes; must be complete before `listen`. */
@@ -74,51 +86,42 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions): Listener {
-  const { name, tls, limits, logger, clock } = options;
-  const sockets = new Set<Socket>();
-  let server: Server | undefined;
+  const { name, tls, limits, logger, clock, metrics } = options;
+  const repeated = new RepeatedEvents({ clock, logger, metrics });
+  const app = createApp(tls, limits);
+  const { server } = app;
   let closing: Promise<void> | undefined;
   let stopWatching = () => {};
 
-  const app = fastify({
-    serverFactory: (handler) => {
-      server = createServer(handler, tls, limits);
-      server.on('connection', (socket) => {
-        sockets.add(socket);
-        socket.once('close', () => sockets.delete(socket));
-      });
-      return server;
-    },
-    bodyLimit: limits.maxBodyBytes,
-    return503OnClosing: false,
-    exposeHeadRoutes: false,
-    clientErrorHandler: answerUnreadable,
-    frameworkErrors: (error, _request, reply) => refuseUnroutable(error, reply),
-    routerOptions: { maxParamLength, querystringParser: parseQueryString },
-  });
   installErrorAnswers(app, logger);
   ignoreBodies(app);
-  countRequests(app, options.metrics);
+  answerOneAtATime(app, metrics);
   app.addHook('onResponse', (_request, _reply, done) => {
-    if (closing) setImmediate(() => server?.closeIdleConnections());
+    if (closing) setImmediate(() => server.closeIdleConnections());
     done();
   });
 
-  if (tls && server && 'setSecureContext' in server) {
+  const connections = boundConnections(server, limits.maxConnections, () => {
+    metrics.connectionsTurnedAway.inc();
+    repeated.error(
+      'connections-turned-away',
+      new Error(`the ${name} has ${limits.maxConnections} connections and ended one for another`),
+    );
+  });
+  if (tls) {
+    endFailedHandshakes(server, { logger, repeated, metrics });
     stopWatching = renewOnChange(server as Server & ContextHolder, tls, logger);
   }
 
   const listenOn = async (host: string) => {
     await app.listen({ host, port: options.port });
-    server?.on('error', (error) => logger.error('server-error', error));
+    server.on('error', (error) => logger.error('server-error', error));
   };
 
   const closeNow = async () => {
     stopWatching();
     const ended = app.close();
-    const deadline = clock.setTimer(limits.closeDeadlineMs, () => {
-      for (const socket of sockets) socket.destroy();
-    });
+    const deadline = clock.setTimer(limits.closeDeadlineMs, () => connections.destroyAll());
     await ended;
     deadline.cancel();
   };
@@ -126,7 +129,7 @@ export function createListener(options: ListenerOptions): Listener {
   return {
     app,
     address() {
-      const address = server?.address();
+      const address = server.address();
       return typeof address === 'object' ? (address ?? null) : null;
     },
     async listen(host) {
@@ -146,38 +149,35 @@ export function createListener(options: ListenerOptions): Listener {
   };
 }
 
-function createServer(
-  handler: Parameters<typeof createHttpServer>[1] & object,
-  tls: ServerTls | null,
-  limits: ServerLimits,
-): Server {
+function createApp(tls: ServerTls | null, limits: ServerLimits): FastifyInstance {
+  const options = {
+    connectionTimeout: limits.idleTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    bodyLimit: limits.maxBodyBytes,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error, _request, reply) => refuseUnroutable(error, reply),
+    routerOptions: { maxParamLength, querystringParser: parseQueryString },
+  } satisfies FastifyServerOptions;
   const http = {
     headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: limits.checkIntervalMs,
     maxHeaderSize: limits.maxHeaderBytes,
+    // Finds peers that vanished without a word.
+    keepAlive: true,
+    keepAliveInitialDelay: limits.tcpKeepAliveMs,
   };
-  const server = tls
-    ? createHttpsServer(
-        {
-          ...http,
-          ...secureContext(tls),
-          handshakeTimeout: limits.handshakeTimeoutMs,
-          requestCert: tls.clientCa !== null,
-          rejectUnauthorized: true,
-        },
-        handler,
-      )
-    : createHttpServer(http, handler);
-  server.setTimeout(limits.idleTimeoutMs);
-  server.maxConnections = limits.maxConnections;
-  return server;
-}
-
-function secureContext({ keyPair, clientCa }: ServerTls): SecureContextOptions {
-  const { key, cert } = keyPair.current();
-  return { key, cert, ...(clientCa !== null && { ca: clientCa }), minVersion: 'TLSv1.2' };
+  if (!tls) return fastify({ ...options, http });
+  const https: HttpsOptions = {
+    ...http,
+    ...secureContext(tls),
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    requestCert: tls.clientCa !== null,
+    rejectUnauthorized: true,
+  };
+  return fastify({ ...options, https });
 }
 
 interface ContextHolder {
@@ -205,14 +205,6 @@ function parseQueryString(text: string): Record<string, unknown> {
 function ignoreBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));
-}
-
-function countRequests(app: FastifyInstance, metrics: Pick<Metrics, 'concurrentHttpRequests'>): void {
-  app.addHook('onRequest', (_request, reply, done) => {
-    metrics.concurrentHttpRequests.inc();
-    reply.raw.once('close', () => metrics.concurrentHttpRequests.dec());
-    done();
-  });
 }
 
 function onlyIfNoIpv6(retry: () => Promise<void>): (error: unknown) => Promise<void> {

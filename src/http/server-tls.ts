@@ -1,3 +1,5 @@
+import type { SecureContextOptions } from 'node:tls';
+
 /** A private key and its certificate that are renewed while the server runs. PEM text. */
 interface ServerKeyPair {
   /** Always a pair that belongs together; `cert` is followed by its intermediates. */
@@ -11,4 +13,25 @@ export interface ServerTls {
   readonly keyPair: ServerKeyPair;
   /** PEM of those who may issue client certificates; null: clients are not asked for one. */
   readonly clientCa: string | null;
+}
+
+/**
+ * Suites of TLS 1.2 that authenticate what they encrypt (AEAD) under a key of this connection only (ECDHE); those with
+ * CBC have a history of padding attacks. Every client of the autoscaler has them.
+ */
+const ciphers = [
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_128_GCM_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+export function secureContext({ keyPair, clientCa }: ServerTls): SecureContextOptions {
+  const { key, cert } = keyPair.current();
+  return { key, cert, ...(clientCa !== null && { ca: clientCa }), minVersion: 'TLSv1.2', ciphers };
 }

@@ -10,7 +10,13 @@ import { createBasicAuth } from './basic-auth.js';
 import { createBcryptPool } from './bcrypt-pool.js';
 import { sendError } from './error-answers.js';
 import { healthRoutes, type Lifecycle } from './health-routes.js';
-import { createListener, defaultLimits, type Listener, type ServerLimits } from './listener.js';
+import {
+  createListener,
+  defaultLimits,
+  type Listener,
+  type ListenerMetrics,
+  type ServerLimits,
+} from './listener.js';
 import { createReadiness, type ReadinessCheck } from './readiness.js';
 import type { ServerTls } from './server-tls.js';
 import { requireXfcc } from './xfcc-guard.js';
@@ -26,7 +32,7 @@ export interface ServersDeps {
   readonly history: HistoryReader;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'registry' | 'concurrentHttpRequests'>;
+  readonly metrics: Pick<Metrics, 'registry'> & ListenerMetrics;
   readonly lifecycle: () => Lifecycle;
   readonly readinessChecks: readonly ReadinessCheck[];
   /** Required for each server whose configuration has key and certificate. */

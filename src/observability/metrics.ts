@@ -89,6 +89,15 @@ export function createMetrics(registry: Registry = new Registry()) {
     ),
 
     concurrentHttpRequests: gauge('concurrent_http_request', 'HTTP requests being answered now'),
+    connectionsTurnedAway: counter(
+      'http_connections_turned_away_total',
+      'Connections of HTTP clients ended because there were as many as a server may have',
+    ),
+    tlsHandshakesRefused: counter(
+      'tls_handshakes_refused_total',
+      'TLS handshakes of HTTP clients that failed, by reason',
+      ['reason'],
+    ),
     certificateExpirySeconds: gauge(
       'certificate_expiry_timestamp_seconds',
       'When the certificate in use expires, seconds since the epoch',

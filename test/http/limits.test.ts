@@ -4,6 +4,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { apiRoutes } from '../../src/http/api-routes.js';
 import { defaultLimits, type Listener, type ServerLimits } from '../../src/http/listener.js';
 import { systemClock } from '../../src/clock.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { eventually } from '../support/eventually.js';
 import {
   appMetric,
   ask,
@@ -19,8 +21,15 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((listener) => listener.close()));
 });
 
-async function startApi(limits: Partial<ServerLimits> = {}, history = historyOf()) {
-  const listener = testListener({ limits: { ...defaultLimits, checkIntervalMs: 10, ...limits } });
+async function startApi(
+  limits: Partial<ServerLimits> = {},
+  history = historyOf(),
+  overrides: Parameters<typeof testListener>[0] = {},
+) {
+  const listener = testListener({
+    ...overrides,
+    limits: { ...defaultLimits, checkIntervalMs: 10, ...limits },
+  });
   open.push(listener);
   apiRoutes({ history, clock: systemClock, logger: recordingLogger() })(listener.app);
   await listener.listen('127.0.0.1');
@@ -145,6 +154,45 @@ test('connections above the limit are not accepted', async () => {
   await once(first, 'data');
   await expect(ask(`${url}/v1/liveness`)).rejects.toThrow();
   first.destroy();
+});
+
+describe('requests sent without waiting for answers', () => {
+  const request = (i: number) =>
+    `GET /v1/apps/a/aggregated_metric_histories/type-${i} HTTP/1.1\r\nHost: x\r\n`;
+
+  test('are answered in their order, one at a time', async () => {
+    let running = 0;
+    let most = 0;
+    const history = fakeHistory(async function* () {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running--;
+      yield [appMetric()];
+    });
+    const { port } = await startApi({}, history);
+    const asked = Array.from({ length: 200 }, (_, i) => `type-${i}`);
+    const last = `${request(asked.length)}Connection: close\r\n\r\n`;
+    const received = await sendRaw(port, `${asked.map((_, i) => request(i)).join('\r\n')}\r\n${last}`);
+    expect(received.match(/HTTP\/1.1 200 OK/g)).toHaveLength(asked.length + 1);
+    expect(history.queries.map(({ metricType }) => metricType)).toEqual([...asked, `type-${asked.length}`]);
+    expect(most).toBe(1);
+  });
+
+  test('are forgotten when their client leaves', async () => {
+    const metrics = createMetrics();
+    const history = fakeHistory(() => ({
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }),
+    }));
+    const { port } = await startApi({}, history, { metrics });
+    const inWork = async () => (await metrics.concurrentHttpRequests.get()).values[0]?.value;
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`${request(1)}\r\n`.repeat(50));
+    await eventually('one request in work', async () => (await inWork()) === 1);
+    socket.destroy();
+    await history.released;
+    await eventually('none left in work', async () => (await inWork()) === 0);
+    expect(history.queries).toHaveLength(1);
+  });
 });
 
 test('connections are kept for the next request', async () => {
