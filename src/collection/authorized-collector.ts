@@ -6,8 +6,10 @@ import type { CollectionJob, CollectionResult, QueryJob, ReadJob } from './job.j
 export interface TokenSource {
   /** The header's value; rejects when UAA gives no token. */
   authorization(): Promise<string>;
-  /** A newer header value after log-cache refused this one; null when there is none to be had now. */
-  refreshAfterRejection(rejected: string): Promise<string | null>;
+  /** A newer header value after log-cache refused this one for these apps; null when there is none to be had now. */
+  refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null>;
+  /** log-cache served these apps with this header value: their refusals before were no refusals of the apps. */
+  accepted(authorization: string, appIds: readonly string[]): void;
 }
 
 export type UnauthorizedJob = Omit<ReadJob, 'authorization'> | Omit<QueryJob, 'authorization'>;
@@ -28,6 +30,13 @@ export function createAuthorizedCollector(
 ): Collector {
   if (tokens === null) return { run: (job) => pool.run({ ...job, authorization: null }) };
 
+  const attempt = async (job: UnauthorizedJob, authorization: string) => {
+    const result = await pool.run({ ...job, authorization } satisfies CollectionJob);
+    const served = appsServed(job, result);
+    if (served.length > 0) tokens.accepted(authorization, served);
+    return result;
+  };
+
   return {
     async run(job) {
       let authorization: string;
@@ -36,25 +45,33 @@ export function createAuthorizedCollector(
       } catch (error) {
         return { kind: 'failed', failure: 'no-token', message: (error as Error).message, cost: noCost() };
       }
-      const first = await pool.run({ ...job, authorization } satisfies CollectionJob);
-      if (!wasRefused(first)) return first;
-      const newer = await tokens.refreshAfterRejection(authorization).catch(() => null);
+      const first = await attempt(job, authorization);
+      const refused = appsRefused(job, first);
+      if (refused.length === 0) return first;
+      const newer = await tokens.refreshAfterRejection(authorization, refused).catch(() => null);
       if (newer === null) return first;
-      const second = await pool.run({ ...job, authorization: newer } satisfies CollectionJob);
+      const second = await attempt(job, newer);
       return { ...second, cost: sumOfCosts([first.cost, second.cost]) };
     },
   };
 }
 
-function wasRefused(result: CollectionResult): boolean {
+function appsServed(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
+  if (result.kind === 'failed') return [];
+  if (job.kind === 'read') return [job.appId];
+  return job.appIds.filter((appId) => (result.outcomes[appId]?.kind ?? 'failed') !== 'failed');
+}
+
+function appsRefused(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
   switch (result.kind) {
     case 'failed':
-      return result.failure === 'unauthorized';
+      if (result.failure !== 'unauthorized') return [];
+      return job.kind === 'read' ? [job.appId] : job.appIds;
     case 'query':
-      return Object.values(result.outcomes).some(
-        (outcome) => outcome.kind === 'failed' && outcome.failure === 'unauthorized',
-      );
+      return Object.entries(result.outcomes)
+        .filter(([, outcome]) => outcome.kind === 'failed' && outcome.failure === 'unauthorized')
+        .map(([appId]) => appId);
     case 'read':
-      return false;
+      return [];
   }
 }

@@ -5,7 +5,7 @@ import { FetchError } from './bounded-fetch.js';
 import { TokenError, type TokenErrorKind } from './token-error.js';
 
 /** A Retry-After beyond this is not believed: nobody would notice that UAA is back. */
-const MAX_RETRY_AFTER_MS = 10 * 60_000;
+const MAX_RETRY_AFTER_MS = 60_000;
 const MAX_DESCRIPTION_CHARS = 200;
 
 /**

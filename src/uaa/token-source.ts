@@ -16,10 +16,12 @@ export interface TokenSource {
    */
   authorization(): Promise<string>;
   /**
-   * A newer authorization than the one that log-cache refused, or null where there is none now: refreshing is limited
-   * because the refusal may be the app's and not the token's. Never rejects.
+   * A newer authorization than the one that log-cache refused for these apps, or null where there is none now:
+   * refreshing is limited because the refusal may be an app's and not the token's. Never rejects.
    */
-  refreshAfterRejection(rejected: string): Promise<string | null>;
+  refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null>;
+  /** log-cache served these apps with the authorization. */
+  accepted(authorization: string, appIds: readonly string[]): void;
   /** Aborts what is under way. Idempotent. */
   close(): void;
 }
@@ -86,16 +88,22 @@ class UaaTokenSource implements TokenSource {
     return token.authorization;
   }
 
-  async refreshAfterRejection(rejected: string): Promise<string | null> {
+  async refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null> {
     const token = this.#usable();
     if (token && token.authorization !== rejected) return token.authorization;
-    if (token && !this.#inFlight && !this.#rejections.refused(this.#deps.clock.monotonic())) return null;
+    const nowMs = this.#deps.clock.monotonic();
+    if (token && !this.#inFlight && !this.#rejections.refused(appIds, nowMs)) return null;
     try {
       const fresh = await this.#obtain();
       return fresh.authorization === rejected ? null : fresh.authorization;
     } catch {
       return null; // logged and counted where it failed
     }
+  }
+
+  accepted(authorization: string, appIds: readonly string[]): void {
+    if (authorization !== this.#token?.authorization) return;
+    this.#rejections.accepted(appIds, this.#deps.clock.monotonic());
   }
 
   close(): void {
@@ -107,12 +115,16 @@ class UaaTokenSource implements TokenSource {
     return this.#token && this.#deps.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
   }
 
-  /** One request for everybody who waits. */
   #obtain(): Promise<HeldToken> {
     const failure = this.#failure;
     if (!this.#inFlight && failure && this.#deps.clock.monotonic() < failure.retryAtMs) {
       return Promise.reject(failure.error);
     }
+    return this.#renew();
+  }
+
+  /** One request for everybody who waits. */
+  #renew(): Promise<HeldToken> {
     return (this.#inFlight ??= this.#fetch().finally(() => (this.#inFlight = null)));
   }
 
@@ -145,7 +157,7 @@ class UaaTokenSource implements TokenSource {
     this.#failure = null;
     this.#failures = 0;
     this.#backOff.succeeded();
-    this.#rejections.obtained(nowMs);
+    this.#rejections.obtained();
     this.#renewAfter(Math.max(requestedMs + lifetimeMs * RENEW_AFTER - nowMs, MIN_USE_MS));
     return held;
   }
@@ -174,7 +186,7 @@ class UaaTokenSource implements TokenSource {
     this.#renewal?.cancel();
     if (this.#closing.signal.aborted) return;
     this.#renewal = this.#deps.clock.setTimer(delayMs, () => {
-      this.#obtain().catch(() => {}); // logged and counted where it failed
+      this.#renew().catch(() => {}); // logged and counted where it failed
     });
   }
 

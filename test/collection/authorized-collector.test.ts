@@ -13,6 +13,7 @@ const failed = (failure: FailureKind): CollectionResult => ({ kind: 'failed', fa
 function setUp(accepted: string[], tokens: Partial<TokenSource> | null, refusal = failed('unauthorized')) {
   const used: (string | null)[] = [];
   const refreshed: string[] = [];
+  const told: string[] = [];
   const pool = {
     run: async ({ authorization }: CollectionJob) => {
       used.push(authorization);
@@ -21,13 +22,16 @@ function setUp(accepted: string[], tokens: Partial<TokenSource> | null, refusal 
   };
   const source = tokens && {
     authorization: async () => 'old',
-    refreshAfterRejection: async (rejected: string) => {
+    refreshAfterRejection: async (rejected: string, appIds: readonly string[]) => {
       refreshed.push(rejected);
+      told.push(`${rejected} refused for ${appIds.join()}`);
       return 'new';
     },
+    accepted: (authorization: string, appIds: readonly string[]) =>
+      void told.push(`${authorization} served ${appIds.join()}`),
     ...tokens,
   };
-  return { collector: createAuthorizedCollector(pool, source), used, refreshed };
+  return { collector: createAuthorizedCollector(pool, source), used, refreshed, told };
 }
 
 test('a job is sent with the token of the moment', async () => {
@@ -91,4 +95,31 @@ test('without a token nothing is asked', async () => {
     cost: noCost(),
   });
   expect(used).toEqual([]);
+});
+
+const forbidden = { kind: 'failed', failure: 'unauthorized', message: 'm' } as const;
+const late = { kind: 'failed', failure: 'timeout', message: 'm' } as const;
+
+test('who refuses or serves which apps with which token is told', async () => {
+  const first = setUp(['new'], {});
+  await first.collector.run({ ...job, appIds: ['a', 'b'] });
+  expect(first.told).toEqual(['old refused for a,b', 'new served a']);
+
+  const mixed = { a: { kind: 'empty' }, b: forbidden, c: late } as const;
+  const second = setUp([], {}, { kind: 'query', outcomes: mixed, cost });
+  await second.collector.run({ ...job, appIds: ['a', 'b', 'c'] });
+  expect(second.told).toEqual(['old served a', 'old refused for b', 'new served a']);
+
+  const read: CollectionResult = {
+    kind: 'read',
+    outcomes: {},
+    containerMetricSeen: false,
+    instances: 0,
+    settled: null,
+    cost,
+  };
+  const third = setUp([], {}, read);
+  const readJob = { kind: 'read', appId: 'a', startNs: 0n, endNs: 1n, gaugeTypes: [] } as const;
+  await third.collector.run({ ...readJob, presenceSinceNs: 0n, settled: null });
+  expect(third.told).toEqual(['old served a']);
 });

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import type { Config, UaaConfig } from '../../src/config/config.js';
 import { constantLoad } from '../platform/load-script.js';
 import { standardAccounts } from '../platform/platform.js';
-import { nothingWrong, startPipeline, stopPipelines } from './harness.js';
+import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
 import { policyOf, when } from './policies.js';
 
 // Over REST only: gRPC needs no token.
@@ -74,6 +74,59 @@ test('traps A3-1: a token revoked while all apps work is replaced once, and no a
   expect(pipeline.told().filter(({ level }) => level === 'error')).toEqual([]);
   expect(books.triggers.total).toBe(0);
   expect(await pipeline.audit()).toEqual(nothingWrong);
+});
+
+/** Resolves when every app was served again. */
+async function servedAgain(pipeline: Pipeline): Promise<void> {
+  for (const { guid } of apps) await pipeline.freshRows(guid, 2);
+}
+
+test('design 4.8: tokens revoked one after the other are each replaced at once', async () => {
+  const pipeline = await startPipeline({ apps, speed: 20 });
+  const { books, tokens } = pipeline.platform;
+  await servedAgain(pipeline);
+  for (let revocations = 0; revocations < 6; revocations++) {
+    tokens.revokeAll();
+    await servedAgain(pipeline);
+  }
+  expect(books.of('token').requests).toBeGreaterThanOrEqual(7);
+  expect(books.of('token').requests).toBeLessThanOrEqual(2 + pipeline.clock.monotonic() / 10_000);
+  expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
+});
+
+test('design 4.8: an auth proxy that refuses everybody now and then keeps no app from being served when it is well', async () => {
+  const pipeline = await startPipeline({ apps, speed: 20 });
+  const { books, faults, tokens } = pipeline.platform;
+  await servedAgain(pipeline);
+  for (let flaps = 1; flaps <= 6; flaps++) {
+    const refused = await pipeline.value('collections', { result: 'unauthorized' });
+    const fault = faults.set({ server: 'logCache', fault: { kind: 'unauthorized' } });
+    await pipeline.reaches('collections', refused + 8, { result: 'unauthorized' });
+    // What was fetched meanwhile is worthless when it is over, as after a change of UAA's keys.
+    tokens.revokeAll();
+    fault.lift();
+    await servedAgain(pipeline);
+  }
+  expect(books.of('token').requests).toBeLessThanOrEqual(2 + pipeline.clock.monotonic() / 10_000);
+  expect(books.triggers.total).toBe(0);
+  expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
+});
+
+test('design 4.8: one forbidden app costs the others nothing while tokens are revoked', async () => {
+  const pipeline = await startPipeline({ apps, speed: 20 });
+  const { books, faults, tokens } = pipeline.platform;
+  const [forbidden, ...others] = apps;
+  if (!forbidden) throw new Error('no app');
+  faults.set({ server: 'logCache', app: forbidden.guid, fault: { kind: 'unauthorized' } });
+  for (let revocations = 0; revocations < 6; revocations++) {
+    for (const { guid } of others) await pipeline.freshRows(guid, 2);
+    tokens.revokeAll();
+  }
+  for (const { guid } of others) await pipeline.freshRows(guid, 2);
+  expect(books.of('token').requests).toBeGreaterThanOrEqual(7);
+  expect(await pipeline.value('collections', { result: 'unauthorized' })).toBeGreaterThan(0);
+  expect(await pipeline.rows(forbidden.guid)).toEqual([]);
+  expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
 });
 
 test('traps A1-36: a client that may read nothing is named with the scope that it lacks, and UAA is spared', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Clock } from '../../src/clock.js';
 import type { UaaConfig } from '../../src/config/config.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { createTokenSource, type TokenSource } from '../../src/uaa/token-source.js';
@@ -28,7 +29,7 @@ afterEach(() => {
   expect(clock.pendingTimers).toBe(0);
 });
 
-function create(grant: UaaConfig['grant']): TokenSource {
+function create(grant: UaaConfig['grant'], timers: Clock = clock): TokenSource {
   const config = {
     url: uaa.url,
     clientId: 'eventgenerator',
@@ -36,7 +37,32 @@ function create(grant: UaaConfig['grant']): TokenSource {
     grant,
     skipSslValidation: false,
   };
-  return createTokenSource(config, { clock, logger, metrics, roots: uaa.roots, random: () => 0 });
+  return createTokenSource(config, { clock: timers, logger, metrics, roots: uaa.roots, random: () => 0 });
+}
+
+function refresh(rejected: string, ...appIds: string[]): Promise<string | null> {
+  return source.refreshAfterRejection(rejected, appIds.length > 0 ? appIds : ['an app']);
+}
+
+/** A request for the app as a collector makes it: once more with a newer token, if there is one. Whether it succeeded. */
+async function request(appId: string, isServed: (authorization: string) => boolean): Promise<boolean> {
+  const first = await source.authorization();
+  const authorization = isServed(first) ? first : await refresh(first, appId);
+  if (authorization === null || !isServed(authorization)) return false;
+  source.accepted(authorization, [appId]);
+  return true;
+}
+
+/** Seconds between the requests for tokens, while something happens every 5 s. */
+async function pausesBetweenTokens(totalSecs: number, happen: () => Promise<unknown>): Promise<number[]> {
+  const askedAt: number[] = [];
+  for (let at = 0; at < totalSecs; at += 5) {
+    const before = uaa.requests.length;
+    await happen();
+    if (uaa.requests.length > before) askedAt.push(at);
+    await clock.advance(5 * second);
+  }
+  return askedAt.slice(1).map((at, i) => at - (askedAt[i] ?? 0));
 }
 
 /** Lets real network answers arrive while the clock stands still. */
@@ -164,7 +190,7 @@ test('a wrong password never locks an account: at most 3 tries within 1200 s', a
   for (let at = 60; at <= 4 * 3600; at += 60) {
     await run(minute, minute);
     await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
-    expect(await source.refreshAfterRejection('bearer old')).toBeNull();
+    expect(await refresh('bearer old')).toBeNull();
     while (tries.length < uaa.requests.length) tries.push(at);
   }
   expect(tries.length).toBeGreaterThan(3);
@@ -185,10 +211,14 @@ test('a refused client secret is retried within a minute, then ever more seldom'
   expect(uaa.requests.length).toBeLessThan(13);
 });
 
-test('429 with Retry-After is honoured', async () => {
-  uaa.always(answer(429, '', 'text/html', { 'retry-after': '120' }));
+test.each([
+  ['45', 45],
+  ['120', 60],
+  ['3600', 60],
+])('429 with Retry-After: %s leaves UAA alone for %d s', async (header, secs) => {
+  uaa.always(answer(429, '', 'text/html', { 'retry-after': header }));
   await expect(source.authorization()).rejects.toMatchObject({ kind: 'unavailable' });
-  await run(119 * second, 7 * second);
+  await run((secs - 1) * second, second);
   expect(uaa.requests).toHaveLength(1);
   uaa.always(null);
   await run(second, second);
@@ -197,7 +227,7 @@ test('429 with Retry-After is honoured', async () => {
 
 test('traps A3-1: a refused token is refreshed once for everybody', async () => {
   const old = await source.authorization();
-  const fresh = await Promise.all(Array.from({ length: 20 }, () => source.refreshAfterRejection(old)));
+  const fresh = await Promise.all(Array.from({ length: 20 }, () => refresh(old)));
   expect(new Set(fresh)).toEqual(new Set(['bearer token-2']));
   expect(uaa.requests).toHaveLength(2);
   expect(await source.authorization()).toBe('bearer token-2');
@@ -205,44 +235,94 @@ test('traps A3-1: a refused token is refreshed once for everybody', async () => 
 
 test('who was refused with an older token gets the newer one at once', async () => {
   const old = await source.authorization();
-  await source.refreshAfterRejection(old);
-  expect(await source.refreshAfterRejection(old)).toBe('bearer token-2');
+  await refresh(old);
+  expect(await refresh(old)).toBe('bearer token-2');
   expect(uaa.requests).toHaveLength(2);
 });
 
-test('traps A2-17, A3-1: while refreshing never helps, the pause doubles from 10 s to 10 min', async () => {
+const nobody = () => false;
+const everybody = () => true;
+
+test('traps A2-17, A3-1: while no app is served, the pause doubles from 10 s to 30 s', async () => {
   await source.authorization();
-  const refreshedAt: number[] = [];
-  for (let at = 0; at < 3600; at += 5) {
-    const before = uaa.requests.length;
-    await source.refreshAfterRejection(await source.authorization());
-    if (uaa.requests.length > before) refreshedAt.push(at);
-    await clock.advance(5 * second);
-  }
-  const pauses = refreshedAt.slice(1).map((at, i) => at - (refreshedAt[i] ?? 0));
-  expect(pauses).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600, 600]);
+  const apps = ['a', 'b', 'c', 'd'];
+  const pauses = await pausesBetweenTokens(3600, () => Promise.all(apps.map((app) => request(app, nobody))));
+  expect(new Set(pauses.slice(0, 2))).toEqual(new Set([10, 20]));
+  expect(new Set(pauses.slice(2))).toEqual(new Set([30]));
 });
 
-test('a token that was good for long is refreshed soon again when it is refused', async () => {
-  let current = await source.authorization();
-  for (let i = 0; i < 80; i++) {
-    current = (await source.refreshAfterRejection(current)) ?? current;
-    await clock.advance(5 * second);
+test('design 4.8: while only some apps are refused, their pause doubles up to 10 min, however many they are', async () => {
+  uaa.lifetimeSecs = 7 * 24 * 3600;
+  await source.authorization();
+  const pauses = await pausesBetweenTokens(4 * 3600, async () => {
+    await request('good', everybody);
+    for (let i = 0; i < 50; i++) await request(`forbidden-${i}`, nobody);
+  });
+  const hour = pauses.findIndex((_, i) => pauses.slice(0, i + 1).reduce((sum, secs) => sum + secs) > 3600);
+  expect(hour).toBeLessThan(20);
+  for (const pause of pauses.slice(hour)) expect(pause).toBeGreaterThanOrEqual(300);
+});
+
+test('design 4.8: an app that is refused costs the others nothing when their token is revoked', async () => {
+  uaa.lifetimeSecs = 7 * 24 * 3600;
+  let revoked = new Set<string>();
+  const isGood = (token: string) => !revoked.has(token);
+  for (let at = 0; at < 1800; at += 5) {
+    await request('forbidden', nobody);
+    expect(await request('good', isGood)).toBe(true);
+    if (at % 60 === 0) revoked = new Set([await source.authorization()]);
+    // What is left of a pause of 10 s since the last refresh, for whichever app it was.
+    await clock.advance(at % 60 === 0 ? 10 * second : 5 * second);
   }
-  await clock.advance(11 * minute);
-  expect(await source.refreshAfterRejection(await source.authorization())).not.toBeNull();
-  await clock.advance(11 * minute);
-  const revoked = await source.authorization();
-  expect(await source.refreshAfterRejection(revoked)).not.toBeNull();
-  await clock.advance(10 * second);
-  expect(await source.refreshAfterRejection(await source.authorization())).not.toBeNull();
+});
+
+test('design 4.8: revocations in a row are each noticed within 10 s', async () => {
+  uaa.lifetimeSecs = 7 * 24 * 3600;
+  const apps = ['a', 'b', 'c', 'd'];
+  const revoked = new Set<string>();
+  for (let i = 0; i < 60; i++) {
+    revoked.add(await source.authorization());
+    const served = await Promise.all(apps.map((app) => request(app, (token) => !revoked.has(token))));
+    expect(served).toEqual([true, true, true, true]);
+    await clock.advance(10 * second);
+  }
+});
+
+test('design 4.8: after an auth proxy that refused at random, all apps are served within 30 s of the next round', async () => {
+  uaa.lifetimeSecs = 7 * 24 * 3600;
+  const apps = Array.from({ length: 8 }, (_, i) => `app-${i}`);
+  let requests = 0;
+  // Every eleventh request passes: each token serves somebody, and most apps are refused with each.
+  for (let at = 0; at < 1800; at += 40) {
+    for (const app of apps) await request(app, () => ++requests % 11 === 0);
+    await clock.advance(40 * second);
+  }
+  const stale = await source.authorization();
+  const isGood = (token: string) => token !== stale;
+  for (const app of apps) await request(app, isGood);
+  await clock.advance(30 * second);
+  for (const app of apps) expect(await request(app, isGood)).toBe(true);
+});
+
+test('a timer that fires a little early asks UAA all the same', async () => {
+  source.close();
+  const early: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimer: (delayMs, callback) => clock.setTimer(Math.max(0, delayMs - 1), callback),
+  };
+  source = create({ type: 'client_credentials' }, early);
+  uaa.always(answer(503));
+  await expect(source.authorization()).rejects.toThrow(/503/);
+  await run(10 * second, second);
+  expect(uaa.requests.length).toBeGreaterThan(3);
 });
 
 test('traps A2-17: a refused token stays in use while it may not be refreshed, and UAA is not asked', async () => {
   const first = await source.authorization();
-  const fresh = await source.refreshAfterRejection(first);
+  const fresh = await refresh(first);
   expect(fresh).toBe('bearer token-2');
-  for (let i = 0; i < 100; i++) expect(await source.refreshAfterRejection('bearer token-2')).toBeNull();
+  for (let i = 0; i < 100; i++) expect(await refresh('bearer token-2')).toBeNull();
   expect(await source.authorization()).toBe('bearer token-2');
   expect(uaa.requests).toHaveLength(2);
 });
@@ -250,7 +330,7 @@ test('traps A2-17: a refused token stays in use while it may not be refreshed, a
 test('a refresh that fails answers null and leaves the token in use', async () => {
   const first = await source.authorization();
   uaa.always(answer(500));
-  expect(await source.refreshAfterRejection(first)).toBeNull();
+  expect(await refresh(first)).toBeNull();
   expect(await source.authorization()).toBe(first);
 });
 

@@ -55,7 +55,11 @@ export function ourContender({ url, ca }: Listening): Contender {
     clock: systemClock,
     logger: silentLogger,
   });
-  const tokens = { authorization: async () => authorization, refreshAfterRejection: async () => null };
+  const tokens = {
+    authorization: async () => authorization,
+    refreshAfterRejection: async () => null,
+    accepted: () => {},
+  };
   const apps = createAppCollector(createAuthorizedCollector(pool, tokens), systemClock);
   return {
     async round(appId, endNs) {
