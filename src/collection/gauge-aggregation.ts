@@ -3,6 +3,7 @@ import { counts, instanceOf } from './envelopes.js';
 import type { MetricOutcome, SettledWindow } from './job.js';
 import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
+import { Streams } from './streams.js';
 import { type Window, WindowSamples } from './window-samples.js';
 
 /** Usage and quota of one instance at one time; they arrive in separate envelopes and in any order. */
@@ -20,6 +21,12 @@ interface MetricType {
   readonly pairs: Map<string, Map<string, Pair>>;
 }
 
+/** A gauge that was asked for. */
+interface Gauge {
+  readonly index: number;
+  readonly types: MetricType[];
+}
+
 /**
  * Turns one app's gauges of one stat window into app metrics: every sample is rounded up, the app metric is the mean
  * over all samples of all instances, rounded up. Envelopes may come in any order, combined or split, page by page;
@@ -27,13 +34,17 @@ interface MetricType {
  */
 export class GaugeAggregation {
   readonly #types: readonly MetricType[];
-  readonly #byGauge = new Map<string, MetricType[]>();
+  readonly #gauges = new Map<string, Gauge>();
   readonly #samples: WindowSamples;
+  readonly #streams = new Streams();
   readonly #containers = new Set<string>();
   readonly #customInstances = new Set<string>();
   #dropped = 0;
 
-  constructor(metricTypes: readonly string[], window: Window) {
+  constructor(
+    metricTypes: readonly string[],
+    private readonly window: Window,
+  ) {
     this.#types = [...new Set(metricTypes)].map((name, index) => ({
       name,
       index,
@@ -51,9 +62,9 @@ export class GaugeAggregation {
   }
 
   #interest(type: MetricType, gauge: string): void {
-    const interested = this.#byGauge.get(gauge);
-    if (interested) interested.push(type);
-    else this.#byGauge.set(gauge, [type]);
+    const known = this.#gauges.get(gauge);
+    if (known) known.types.push(type);
+    else this.#gauges.set(gauge, { index: this.#gauges.size, types: [type] });
   }
 
   add(envelopes: readonly GaugeEnvelope[]): void {
@@ -66,13 +77,14 @@ export class GaugeAggregation {
     const { timestamp } = envelope;
     const instance = instanceOf(envelope);
     for (const { name, value, unit } of envelope.metrics) {
-      const interested = this.#byGauge.get(name);
-      if (!interested) continue;
+      const gauge = this.#gauges.get(name);
+      if (!gauge) continue;
+      this.#streams.saw(instance, gauge.index, timestamp);
       if (!fitsInt64(value)) {
         this.#dropped++;
         continue;
       }
-      for (const type of interested) {
+      for (const type of gauge.types) {
         const sample =
           type.is.quota === null
             ? Math.ceil(value / type.is.divisor)
@@ -124,9 +136,21 @@ export class GaugeAggregation {
     return value === null ? { kind: 'no-data' } : { kind: 'value', value, unit: this.#samples.unit(index) };
   }
 
-  /** What the next round need not read again; null if it has to read the whole window. */
-  settle(untilNs: bigint): SettledWindow | null {
-    return this.#samples.settle(untilNs);
+  /** Whether what was added goes on where the settled part ends, so that nothing is missing from that. */
+  goesOnFrom({ streams }: SettledWindow): boolean {
+    return this.#streams.fingerprint() === streams;
+  }
+
+  /** From here on only what was added counts. */
+  forgetSettled(): void {
+    this.#samples.forgetSettled();
+  }
+
+  /** What the next round need not read again, given from where on was read; null if it has to read the whole window. */
+  settle(fromNs: bigint): SettledWindow | null {
+    const untilNs = this.#streams.settledUntil(fromNs, this.window.endNs);
+    const samples = this.#samples.settle(untilNs);
+    return samples && { untilNs, ...samples, streams: this.#streams.fingerprint(untilNs) };
   }
 
   /** Instances with container metrics; where none were asked for, those with custom metrics. Settled ones are not known. */

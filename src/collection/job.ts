@@ -30,8 +30,8 @@ export interface ReadJob {
 }
 
 /**
- * The settled part of a stat window: what is so old that no envelope of it can still arrive, summed up by time so that
- * it leaves the window exactly when its envelopes do. Threads share no state: it travels with the job, and its
+ * The settled part of a stat window: what is so old that no envelope of its streams can still arrive (streams.ts), summed
+ * up by time so that it leaves the window exactly when its envelopes do. Threads share no state: it travels with the job, and its
  * successor comes back with the result.
  */
 export interface SettledWindow {
@@ -44,6 +44,8 @@ export interface SettledWindow {
   readonly rows: string;
   /** Unit of the newest settled sample of each gauge type that is a custom metric. */
   readonly units: readonly string[];
+  /** Fingerprint of the streams that a read from untilNs on finds again: one that finds others has to go back. */
+  readonly streams: number;
 }
 
 /** Asks for throughput or responsetime of one or more apps in one PromQL query. */

@@ -4,8 +4,7 @@ import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
 import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from './job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
-import { fullPage, type Page, readPages } from './read-pages.js';
-import { settledUntil } from './settling.js';
+import { fullPage, readPages } from './read-pages.js';
 
 interface ReadTools {
   readonly logCache: Pick<LogCache, 'read'>;
@@ -22,54 +21,62 @@ type GaugesRead = Omit<ReadResult, 'cost'>;
  */
 export async function readGauges(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
+  const names = gaugesOf(job.gaugeTypes);
   const { settled, startNs, endNs } = job;
-  if (!settled) return (await read(job, { fromNs: startNs, toNs: endNs, settled }, tools)).result;
-  const { result, empty } = await read(job, { fromNs: settled.untilNs, toNs: endNs, settled }, tools);
-  if (!empty) return result;
-  // Not one new envelope. If log-cache has lost the app's envelopes the older ones are gone too, and there is no data.
-  return (await read(job, { fromNs: startNs, toNs: settled.untilNs, settled: null }, tools)).result;
+  const reading = new Reading(job, names);
+  const read = (part: Part) =>
+    readPages(windowOf(job, names, part), fullPage, tools, (page) => reading.take(page));
+  await read({ fromNs: settled?.untilNs ?? startNs, toNs: endNs });
+  if (settled && !reading.goesOnFrom(settled)) {
+    reading.forgetSettled();
+    await read({ fromNs: startNs, toNs: settled.untilNs });
+  }
+  tools.cost.droppedSamples += reading.droppedSamples;
+  return reading.end();
 }
 
-/** What is read of a job's window; `settled` is what goes before it. */
+/** What is read of a job's window. */
 interface Part {
   readonly fromNs: bigint;
   readonly toNs: bigint;
-  readonly settled: SettledWindow | null;
-}
-
-async function read(
-  job: ReadJob,
-  part: Part,
-  tools: ReadTools,
-): Promise<{ result: GaugesRead; empty: boolean }> {
-  const names = gaugesOf(job.gaugeTypes);
-  const reading = new Reading(job, part, names);
-  await readPages(windowOf(job, names, part), fullPage, tools, (page) => reading.take(page));
-  tools.cost.droppedSamples += reading.droppedSamples;
-  return { result: reading.end(), empty: reading.newestNs === null };
 }
 
 /**
- * Takes the pages of one read. The aggregation begins with the first page and is let go at the end: a round waits long
- * enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
+ * Takes the pages of a job's reads. The aggregation begins with the first page and is let go at the end: a round waits
+ * long enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
  */
 class Reading {
-  /** Time of the newest envelope; null where there was none. */
-  newestNs: bigint | null = null;
+  #anything = false;
   #seen = false;
+  #fromNs: bigint;
   #aggregation: GaugeAggregation | null = null;
 
   constructor(
     private readonly job: ReadJob,
-    private readonly part: Part,
     private readonly names: readonly string[],
-  ) {}
+  ) {
+    this.#fromNs = job.settled?.untilNs ?? job.startNs;
+  }
 
-  take({ envelopes, newestNs }: Page): boolean {
+  take(envelopes: readonly GaugeEnvelope[]): boolean {
     this.#begun().add(envelopes);
-    this.newestNs ??= newestNs;
+    this.#anything = true;
     this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
     return true;
+  }
+
+  /**
+   * Without one new envelope it does not: if log-cache has lost the app's envelopes the older ones are gone too, and
+   * there is no data.
+   */
+  goesOnFrom(settled: SettledWindow): boolean {
+    return this.#anything && this.#begun().goesOnFrom(settled);
+  }
+
+  /** The part before is read as well. */
+  forgetSettled(): void {
+    this.#begun().forgetSettled();
+    this.#fromNs = this.job.startNs;
   }
 
   get droppedSamples(): number {
@@ -77,25 +84,20 @@ class Reading {
   }
 
   end(): GaugesRead {
-    const { endNs, presenceSinceNs } = this.job;
-    const { fromNs } = this.part;
     const aggregation = this.#begun();
     this.#aggregation = null;
-    const presenceCovered = provesAbsence(this.names) && fromNs <= presenceSinceNs;
+    const presenceCovered = provesAbsence(this.names) && this.#fromNs <= this.job.presenceSinceNs;
     return {
       kind: 'read',
       outcomes: aggregation.outcomes(),
       containerMetricSeen: this.#seen || (presenceCovered ? false : null),
       instances: aggregation.instances,
-      settled:
-        this.newestNs === null ? null : aggregation.settle(later(fromNs, settledUntil(endNs, this.newestNs))),
+      settled: this.#anything ? aggregation.settle(this.#fromNs) : null,
     };
   }
 
   #begun(): GaugeAggregation {
-    const { startNs, endNs, gaugeTypes } = this.job;
-    const { settled } = this.part;
-    return (this.#aggregation ??= new GaugeAggregation(gaugeTypes, { startNs, endNs, settled }));
+    return (this.#aggregation ??= new GaugeAggregation(this.job.gaugeTypes, this.job));
   }
 }
 
@@ -106,23 +108,15 @@ const probePage = 100;
 async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   let seen = false;
   const window = windowOf(job, [presenceGauge], { fromNs: job.startNs, toNs: job.endNs });
-  await readPages(window, probePage, tools, ({ envelopes }) => {
+  await readPages(window, probePage, tools, (envelopes) => {
     seen = showsPresence(envelopes, job.presenceSinceNs);
     return !seen;
   });
   return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0, settled: null };
 }
 
-function windowOf(
-  { appId, authorization }: ReadJob,
-  names: readonly string[],
-  { fromNs, toNs }: Pick<Part, 'fromNs' | 'toNs'>,
-) {
+function windowOf({ appId, authorization }: ReadJob, names: readonly string[], { fromNs, toNs }: Part) {
   return { sourceId: appId, startNs: fromNs, endNs: toNs, names, authorization };
-}
-
-function later(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {

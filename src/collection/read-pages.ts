@@ -14,12 +14,6 @@ const maxPages = 200;
 /** All pages of one window together; a read that takes longer would only delay the next round. */
 const maxWindowReadMs = 60_000;
 
-export interface Page {
-  readonly envelopes: readonly GaugeEnvelope[];
-  /** Time of its newest envelope. */
-  readonly newestNs: bigint;
-}
-
 /**
  * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
  * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
@@ -30,7 +24,7 @@ export async function readPages(
   window: Omit<ReadRequest, 'limit'>,
   limit: number,
   { logCache, clock, cost }: { logCache: Pick<LogCache, 'read'>; clock: Clock; cost: CollectionCost },
-  take: (page: Page) => boolean,
+  take: (page: readonly GaugeEnvelope[]) => boolean,
 ): Promise<void> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;
   let endNs: bigint | null = window.endNs;
@@ -48,24 +42,20 @@ export async function readPages(
       cost.envelopes += envelopes.length;
       cost.bytes += bytes;
       if (envelopes.length === 0) return null;
-      const { oldestNs, newestNs } = checkPage(envelopes, request);
-      const wantsMore = take({ envelopes, newestNs });
+      const oldestNs = checkPage(envelopes, request);
+      const wantsMore = take(envelopes);
       return wantsMore && envelopes.length >= limit ? oldestNs : null;
     });
   }
 }
 
 /**
- * The oldest and the newest timestamp of a page. A page from outside the window would be counted falsely, and if it
+ * The oldest timestamp of a page. A page from outside the window would be counted falsely, and if it
  * went past the end the paging would turn in circles; a full page that is not newest first would skip what lies behind
  * it.
  */
-function checkPage(
-  envelopes: readonly GaugeEnvelope[],
-  { startNs, endNs, limit }: ReadRequest,
-): { oldestNs: bigint; newestNs: bigint } {
+function checkPage(envelopes: readonly GaugeEnvelope[], { startNs, endNs, limit }: ReadRequest): bigint {
   let oldestNs = endNs;
-  let newestNs = startNs;
   let previous = '';
   for (const { timestamp } of envelopes) {
     // Most share their timestamp with a neighbour.
@@ -79,10 +69,9 @@ function checkPage(
       );
     }
     if (timeNs < oldestNs) oldestNs = timeNs;
-    if (timeNs > newestNs) newestNs = timeNs;
   }
   if (envelopes.length >= limit && BigInt(envelopes[0]?.timestamp ?? 0) < BigInt(previous)) {
     throw new LogCacheError('bad-answer', 'log-cache sent a full page that is not newest first');
   }
-  return { oldestNs, newestNs };
+  return oldestNs;
 }

@@ -35,7 +35,9 @@ const maxSettledBytes = 128 * 1024;
 export class WindowSamples {
   readonly #slices = new Map<string, Slice>();
   /** Settled rows that are still in the window, one after the other: ns before untilNs, then counts and sums. */
-  readonly #settledRows: readonly number[];
+  #settledRows: readonly number[];
+  /** Units of the newest settled samples. */
+  #settledUnits: readonly string[];
   readonly #rowLength: number;
 
   constructor(
@@ -45,6 +47,13 @@ export class WindowSamples {
   ) {
     this.#rowLength = 1 + 2 * units.length;
     this.#settledRows = window.settled ? this.#rowsSince(window.settled, window.startNs) : [];
+    this.#settledUnits = window.settled?.units ?? [];
+  }
+
+  /** Leaves only what was added, and will be. */
+  forgetSettled(): void {
+    this.#settledRows = [];
+    this.#settledUnits = [];
   }
 
   #rowsSince({ rows: packed, untilNs }: SettledWindow, startNs: bigint): number[] {
@@ -100,11 +109,11 @@ export class WindowSamples {
         newestAgeNs = ageNs;
       }
     }
-    return newest?.unit ?? this.window.settled?.units[metricType] ?? '';
+    return newest?.unit ?? this.#settledUnits[metricType] ?? '';
   }
 
   /** What is older than untilNs; null where that is nothing, or not to be handed on exactly or cheaply. */
-  settle(untilNs: bigint): SettledWindow | null {
+  settle(untilNs: bigint): Pick<SettledWindow, 'rows' | 'units'> | null {
     const untilAgeNs = Number(this.window.endNs - untilNs);
     const rows = [...this.#settledRows];
     let lastAgeNs = 0;
@@ -128,6 +137,6 @@ export class WindowSamples {
     const packed = packIntegers(rows);
     if (packed.length === 0 || packed.length > maxSettledBytes) return null;
     const units = this.units.map((unit, type) => (unit === null ? this.#newestUnit(type, untilAgeNs) : ''));
-    return { untilNs, rows: packed, units };
+    return { rows: packed, units };
   }
 }

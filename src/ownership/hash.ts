@@ -4,9 +4,17 @@ const { imul } = Math;
 /** FNV-1a, 32 bit, over the UTF-8 bytes of a string: what the Go eventgenerator shards by. Returns 0..2³²−1. */
 export function fnv1a32(text: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(text, 'utf8')) {
-    hash = imul(hash ^ byte, 0x01000193);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) return fnv1a32OfBytes(Buffer.from(text, 'utf8'));
+    hash = imul(hash ^ code, 0x01000193);
   }
+  return hash >>> 0;
+}
+
+function fnv1a32OfBytes(bytes: Buffer): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 

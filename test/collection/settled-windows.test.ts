@@ -15,7 +15,7 @@ function windowAt(secs: bigint, appId = 'a', gaugeTypes: readonly string[] = ['c
 }
 
 function settledAt(secs: bigint, bytes = 3): SettledWindow {
-  return { untilNs: began + (secs - 20n) * second, rows: 'x'.repeat(bytes), units: [''] };
+  return { untilNs: began + (secs - 20n) * second, rows: 'x'.repeat(bytes), units: [''], streams: 0 };
 }
 
 /** One round; says whether it could go on from the one before. */
