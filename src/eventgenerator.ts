@@ -4,6 +4,7 @@ import { createAppCollector } from './collection/collect-app.js';
 import { createConcurrencyLimit } from './collection/concurrency-limit.js';
 import { createSchedule } from './collection/schedule.js';
 import { databaseDeps } from './composition/database-deps.js';
+import { makeFirstContact, type FirstContact } from './composition/first-contact.js';
 import { openLogCacheCollector } from './composition/log-cache-collector.js';
 import { openOwnership } from './composition/ownership.js';
 import { readinessChecks } from './composition/readiness-checks.js';
@@ -35,12 +36,14 @@ import { createWorkload } from './workload.js';
 export interface Eventgenerator {
   /** Where the servers listen. */
   addresses(): Partial<Record<ServerName, AddressInfo>>;
+  /** Resolves when the policies were read completely for the first time, and no database refuses. */
+  readonly ready: Promise<void>;
+  /** Resolves with the reason when a database has refused from the start for so long that it always will; else never. */
+  readonly unusable: Promise<unknown>;
   /** Hands over, finishes or aborts what runs, writes what waits, and lets go of everything. Idempotent; never rejects. */
   stop(): Promise<void>;
 }
 
-/** So long the first policies are waited for: usually they are there within milliseconds. */
-const firstPoliciesDeadlineMs = 1_000;
 /** Time that rounds and posts under way have to end by themselves when the process stops. */
 const roundsDeadlineMs = 1_500;
 const flushDeadlineMs = 1_500;
@@ -61,7 +64,8 @@ export async function startEventgenerator(
     collectionIntervalMs: aggregator.collectionIntervalMs,
   };
   const releasers = createReleasers(logger);
-  let lifecycle: Lifecycle = 'starting';
+  let hasPolicies = false;
+  let isStopping = false;
 
   try {
     const databases = await openDatabases(
@@ -160,12 +164,17 @@ export async function startEventgenerator(
       intervalMs: aggregator.policyPollerIntervalMs,
     });
 
+    const contacts: FirstContact[] = [];
+    const lifecycle = (): Lifecycle => {
+      if (isStopping) return 'draining';
+      return hasPolicies && contacts.every((contact) => contact.isPromising()) ? 'running' : 'starting';
+    };
     const servers = await openServers(config, surroundings, releasers, {
       history: createLayeredHistoryReader({
         fromMemory: (query) => (workload.policyOf(query.appId) ? history.range(query) : null),
         fromDatabase: (query) => store.stream(query),
       }),
-      lifecycle: () => lifecycle,
+      lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership }),
       apiModules: [membersRoutes(parts.readMembers)],
     });
@@ -195,13 +204,21 @@ export async function startEventgenerator(
     ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
     poller.start();
     parts.start();
-    // A first read that fails or hangs is no reason to stay out of the route, nor to be deaf to a signal to stop.
-    await endsWithin(clock, firstPoliciesDeadlineMs, poller.readOnce());
-    lifecycle = 'running';
+    const contactDeps = { clock, logger };
+    contacts.push(
+      makeFirstContact('policy_db', databases.policyDb, contactDeps),
+      makeFirstContact('appmetrics_db', databases.appMetricsDb, contactDeps),
+    );
+    releasers.add('first contact', () => contacts.forEach((contact) => contact.stop()));
+    const policiesRead = poller.firstRead.then(() => (hasPolicies = true));
     return {
       addresses: () => servers.addresses(),
+      ready: Promise.all([policiesRead, ...contacts.map(({ promising }) => promising)]).then(() => {}),
+      unusable: new Promise((resolve) => {
+        for (const { refused } of contacts) void refused.then(resolve);
+      }),
       stop: () => {
-        lifecycle = 'draining';
+        isStopping = true;
         return releasers.releaseAll();
       },
     };

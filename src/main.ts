@@ -68,11 +68,21 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   });
   try {
     const eventgenerator = await startEventgenerator(config, surroundings);
-    if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
-    await stopAsked;
-    await eventgenerator.stop();
-    logger.info('stopped');
-    return await exit(0);
+    void eventgenerator.ready.then(() => {
+      if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
+    });
+    const fault = await new Promise<unknown>((resolve) => {
+      void stopAsked.then(resolve);
+      void eventgenerator.unusable.then(resolve);
+    });
+    if (fault === undefined) {
+      await eventgenerator.stop();
+      logger.info('stopped');
+      return await exit(0);
+    }
+    logger.error('start-failed', fault);
+    await endsWithin(systemClock, stopDeadlineMs, eventgenerator.stop());
+    return await exit(1);
   } catch (error) {
     logger.error('start-failed', error);
     return await exit(1);

@@ -54,6 +54,25 @@ export function isTransient(error: unknown): boolean {
   return failureKind(error) === 'connection';
 }
 
+/** What OpenSSL and Node.js say of certificates, ours or the server's, that one of the two sides does not accept. */
+const certificateFaults =
+  /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_|ERR_SSL_.*_ALERT_(UNKNOWN_CA|.*CERTIFICATE.*))/;
+/** The classes of a refused user and of a database that does not exist. */
+const refusalClasses = new Set(['28', '3D']);
+
+/**
+ * True where a login fails for as long as nobody changes the configuration, here or in the database: user, password,
+ * database or certificate are not accepted, or TLS is demanded and not offered.
+ */
+export function isMisconfiguration(error: unknown): boolean {
+  const code = codeOf(error) ?? '';
+  if (error instanceof DatabaseConnectionError && error.cause !== undefined) {
+    return isMisconfiguration(error.cause);
+  }
+  if (error instanceof pg.DatabaseError) return refusalClasses.has(code.slice(0, 2));
+  return certificateFaults.test(code) || messageOf(error).includes('does not support SSL');
+}
+
 /** SQLSTATE or system error code, where there is one. */
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

@@ -48,6 +48,9 @@ export class PolicyPoller {
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
   #failures = 0;
+  #tellFirstRead = () => {};
+  /** Resolves when all policies were read for the first time, and all listeners know them. */
+  readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
 
   constructor(deps: PolicyPollerDeps) {
     this.#deps = deps;
@@ -101,6 +104,7 @@ export class PolicyPoller {
       if (this.#failures > 0) this.#logger.info('policies-readable-again', { failures: this.#failures });
       this.#failures = 0;
       this.#take(stored);
+      this.#tellFirstRead();
       return this.#snapshot;
     } catch (error) {
       if (this.#stopping.signal.aborted) throw error;

@@ -112,6 +112,8 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const trust = { systemBundle: '/nowhere' };
   const eventgenerator = await startEventgenerator(config, { clock, logger: log.logger, metrics, trust });
   undo.push(() => eventgenerator.stop());
+  // A test begins when the policies are read, or cannot be.
+  await Promise.race([eventgenerator.ready, log.until('policy.policies-not-readable')]);
   const client = await platform.issueCertificate('api-server');
 
   const evaluations = async (appId: string, times: number, fromLine: number) => {

@@ -1,0 +1,82 @@
+import { sleep, type Clock } from '../clock.js';
+import type { Database } from '../database/database.js';
+import { isMisconfiguration } from '../database/errors.js';
+import type { Logger } from '../observability/logger.js';
+
+/** Whether a database that has not answered yet ever will. */
+export interface FirstContact {
+  /** While this is false nobody should count on the process: the database was not asked yet, or has refused. */
+  isPromising(): boolean;
+  /** Resolves when that is true for the first time. */
+  readonly promising: Promise<void>;
+  /** Resolves with the reason when the database has refused for so long that it is wrong, else never. */
+  readonly refused: Promise<unknown>;
+  /** Idempotent. */
+  stop(): void;
+}
+
+export interface FirstContactDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const statementTimeoutMs = 5_000;
+const retryMs = 2_000;
+/** So long a refusal may last from the start: databases and users are sometimes created at the same time. */
+const patienceMs = 30_000;
+
+/**
+ * Asks a database until it has answered once. One that is away may come back; one that refuses this configuration (user,
+ * password, database, certificate) will not, and a process that waits for it would look healthy to a deployment.
+ */
+export function makeFirstContact(
+  name: string,
+  database: Pick<Database, 'query'>,
+  { clock, logger }: FirstContactDeps,
+): FirstContact {
+  const stopping = new AbortController();
+  let state: 'unknown' | 'promising' | 'refused' = 'unknown';
+  let sinceMs = clock.monotonic();
+  let isReported = false;
+  let tellPromising = () => {};
+  let tellRefused: (reason: unknown) => void = () => {};
+
+  function promises(): void {
+    state = 'promising';
+    tellPromising();
+  }
+
+  /** Returns whether that has lasted for too long. */
+  function refuses(error: unknown): boolean {
+    const nowMs = clock.monotonic();
+    if (state === 'promising') sinceMs = nowMs;
+    state = 'refused';
+    if (!isReported)
+      logger.error('database-refuses', error, { database: name, endsInSecs: patienceMs / 1000 });
+    isReported = true;
+    return nowMs - sinceMs >= patienceMs;
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await database.query('select 1', [], { timeoutMs: statementTimeoutMs });
+        return promises();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        if (!isMisconfiguration(error)) promises();
+        else if (refuses(error)) return tellRefused(error);
+      }
+      await sleep(clock, retryMs, stopping.signal);
+    }
+  }
+
+  const contact: FirstContact = {
+    isPromising: () => state === 'promising',
+    promising: new Promise((resolve) => (tellPromising = resolve)),
+    refused: new Promise((resolve) => (tellRefused = resolve)),
+    stop: () => stopping.abort(),
+  };
+  void run();
+  return contact;
+}

@@ -1,0 +1,130 @@
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeEventgeneratorConfig, type WrittenConfig } from '../platform/eventgenerator-config.js';
+import { startPlatform, type Platform } from '../platform/platform.js';
+import { createAutoscalerTables } from '../support/autoscaler-tables.js';
+import { createCertificateAuthority } from '../support/certificates.js';
+import {
+  createDatabase,
+  startPostgres,
+  type PostgresServer,
+  type TestDatabase,
+} from '../support/postgres.js';
+import { killProcesses, startProcess } from './process.js';
+
+/* Databases that refuse for reasons that only an operator can mend, met by the process as an operator runs it. */
+
+jest.setTimeout(60_000);
+
+/** For the process time passes so much faster, so that its half a minute is three seconds. */
+const speed = 10;
+const hurry = `
+  const { setTimeout: wait } = globalThis;
+  globalThis.setTimeout = (callback, ms, ...rest) => wait(callback, ms / ${speed}, ...rest);
+  const now = performance.now.bind(performance);
+  performance.now = () => now() * ${speed};`;
+const hurried = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hurry)}` };
+
+let folder: string;
+let server: PostgresServer;
+let database: TestDatabase;
+let platform: Platform;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'unusable-'));
+  const ca = await createCertificateAuthority('Database CA');
+  const identity = await ca.issue({ commonName: 'db', dnsNames: ['localhost'] });
+  await writeFile(join(folder, 'other.pem'), (await createCertificateAuthority('Other CA')).cert);
+  server = await startPostgres({
+    settings: { ssl: 'on', ssl_cert_file: 'server.crt', ssl_key_file: 'server.key' },
+    files: { 'server.crt': identity.cert, 'server.key': identity.key },
+    hba: ['host all postgres 127.0.0.1/32 trust', 'host all secret,late 127.0.0.1/32 scram-sha-256'],
+  });
+  database = await createDatabase(server.url);
+  await createAutoscalerTables(database.pool);
+  await database.pool.query("create user secret password 'right'");
+  platform = await startPlatform({ apps: [] });
+});
+afterEach(killProcesses);
+afterAll(async () => {
+  await platform.stop();
+  await database.drop();
+  await server.stop();
+  await rm(folder, { recursive: true });
+});
+
+function urlWith(changes: Partial<Record<'username' | 'password' | 'pathname' | 'search', string>>): string {
+  return Object.assign(new URL(database.url), { search: 'sslmode=disable' }, changes).href;
+}
+
+async function configure(policyDbUrl: string, appMetricsDbUrl: string): Promise<WrittenConfig> {
+  return writeEventgeneratorConfig(join(folder, 'eventgenerator.yml'), {
+    platform,
+    policyDbUrl,
+    appMetricsDbUrl,
+  });
+}
+
+async function readiness({ ports }: WrittenConfig): Promise<number | undefined> {
+  const headers = { connection: 'close' };
+  return fetch(`http://127.0.0.1:${ports.health}/health/readiness`, { headers }).then(
+    ({ status }) => status,
+    () => undefined,
+  );
+}
+
+test.each([
+  [
+    'a wrong password',
+    'policy_db',
+    { username: 'secret', password: 'wrong' },
+    /password authentication failed for user "secret"/,
+  ],
+  ['an unknown database', 'appmetrics_db', { pathname: '/nowhere' }, /database "nowhere" does not exist/],
+  [
+    'a certificate of another authority',
+    'appmetrics_db',
+    { search: 'sslmode=verify-ca&sslrootcert=@other.pem' },
+    /certificate|self.signed/,
+  ],
+])(
+  '%s of %s: it is never ready, and ends with code 1 and the reason',
+  async (_what, name, changes, reason) => {
+    const bad = urlWith(changes).replace('@other', `${folder}/other`);
+    const config = await (name === 'policy_db' ? configure(bad, urlWith({})) : configure(urlWith({}), bad));
+    const eventgenerator = startProcess(['-c', config.file], hurried);
+    const seen = new Set<number | undefined>();
+    let hasEnded = false;
+    void eventgenerator.ended.then(() => (hasEnded = true));
+    while (!hasEnded) seen.add(await readiness(config));
+    expect(await eventgenerator.ended).toBe(1);
+    seen.delete(undefined);
+    expect([...seen]).toEqual([503]);
+    expect(eventgenerator.lines().map(({ message }) => message)).not.toContain('eventgenerator.started');
+    expect(await eventgenerator.logged('eventgenerator.start-failed')).toMatchObject({
+      level: 'error',
+      data: { error: expect.stringMatching(new RegExp(`^${name}: .*(${reason.source})`)) },
+    });
+  },
+);
+
+test('a fault that is mended within half a minute is no reason to end', async () => {
+  await database.pool.query("create user late password 'wrong'");
+  await database.pool.query('grant select on policy_json to late');
+  const url = urlWith({ username: 'late', password: 'right' });
+  const config = await configure(url, url);
+  const eventgenerator = startProcess(['-c', config.file], hurried);
+  await eventgenerator.logged('eventgenerator.database-refuses');
+  await database.pool.query("alter user late password 'right'");
+  await eventgenerator.logged('eventgenerator.started');
+  expect(await readiness(config)).toBe(200);
+  // A change of the password later on is an outage as any other.
+  await database.pool.query("alter user late password 'wrong'");
+  await database.pool.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'late'");
+  await eventgenerator.logged('eventgenerator.policy.policies-not-readable');
+  expect(await readiness(config)).toBe(200);
+  eventgenerator.kill('SIGTERM');
+  expect(await eventgenerator.ended).toBe(0);
+});
