@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { Clock } from '../clock.js';
+import { DatabaseSocket } from './socket.js';
 
 /** What the driver has beyond its type definitions; needed to send a CancelRequest as PostgreSQL's protocol defines it. */
 interface CancellableClient {
@@ -28,7 +29,11 @@ const timeoutMs = 1_000;
 export function requestCancel(client: pg.PoolClient, clock: Clock): void {
   const { host, port, ssl, sslNegotiation, processID, secretKey } = client as unknown as CancellableClient;
   if (processID === null || secretKey === null) return;
-  const connection = new pg.Connection({ ssl, sslNegotiation } as pg.ConnectionConfig) as CancelConnection;
+  const connection = new pg.Connection({
+    ssl,
+    sslNegotiation,
+    stream: () => new DatabaseSocket(),
+  } as pg.ConnectionConfig) as CancelConnection;
   const timer = clock.setTimer(timeoutMs, () => connection.stream.destroy());
   const send = () => connection.cancel(processID, secretKey);
   connection.on('error', () => connection.stream.destroy());

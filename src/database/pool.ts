@@ -1,8 +1,10 @@
 import pg from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
+import { isNamePending } from '../dns/lookup.js';
 import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { Deadline } from './deadline.js';
 import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
+import { DatabaseSocket } from './socket.js';
 import { TlsMaterial, type TlsMaterialDeps } from './tls-material.js';
 import { suggestsOtherAttempt, type TlsAttempt } from './tls.js';
 
@@ -77,6 +79,7 @@ export class ConnectionPool {
     this.#tls = tls;
     this.#address = `${settings.host ?? 'localhost'}:${settings.port ?? 5432}`;
     this.#pool = new pg.Pool({
+      stream: () => new DatabaseSocket(),
       host: settings.host,
       port: settings.port,
       user: settings.user,
@@ -192,14 +195,16 @@ export class ConnectionPool {
     try {
       return await deadline.race(pending);
     } catch (error) {
+      if (!(error instanceof DatabaseTimeoutError)) throw error;
       // Comes too late for this caller, but not for the next one.
-      if (error instanceof DatabaseTimeoutError) {
-        pending.then(
-          (client) => client.release(),
-          () => {},
-        );
-      }
-      throw error;
+      pending.then(
+        (client) => client.release(),
+        () => {},
+      );
+      const { host } = this.#settings;
+      throw host !== undefined && isNamePending(host)
+        ? new DatabaseTimeoutError(`${error.message}: the name ${host} is not resolved yet`)
+        : error;
     } finally {
       if (mustWait) {
         this.#waitCount++;

@@ -10,6 +10,7 @@ import {
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { egressService, type EnvelopeMessage, promqlService } from './grpc-definition.js';
 import { grpcError } from './grpc-error.js';
+import { grpcTarget } from './grpc-names.js';
 import { type GaugeEnvelope, type LogCache, LogCacheError } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 
@@ -50,7 +51,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
     { checkServerIdentity: (_host, certificate) => checkIdentity(dialledHost, certificate) },
   );
   const connect = () =>
-    new Client(options.address, channelCredentials, {
+    new Client(grpcTarget(options.address), channelCredentials, {
       ...channelOptions,
       // Sent as SNI, where an IP address is not allowed. Which names are accepted is decided above.
       ...(/^[\d.]+$|[[:]/.test(dialledHost) ? { 'grpc.ssl_target_name_override': 'log-cache' } : {}),

@@ -1,5 +1,6 @@
 import { isIP, type TcpSocketConnectOpts } from 'node:net';
 import { connect, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
+import { lookup } from '../dns/lookup.js';
 import { AnswerReader, type HttpAnswer } from './answer-reader.js';
 import { BodyBuffer } from './body-buffer.js';
 import { LogCacheError } from './log-cache.js';
@@ -49,6 +50,7 @@ export class HttpsConnection {
     const options: ConnectionOptions & Pick<TcpSocketConnectOpts, 'onread'> = {
       host: target.hostname,
       port: target.port,
+      lookup,
       secureContext: target.secureContext,
       rejectUnauthorized: target.rejectUnauthorized,
       ALPNProtocols: ['http/1.1'],

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
+import { lookup } from '../dns/lookup.js';
 import { errorMessage } from '../tls/connection-error.js';
 import type { KeyPair, KeyPairVersion } from '../tls/key-pair.js';
 
@@ -58,19 +59,20 @@ export class Connections {
 
   #generation(pair: KeyPairVersion | null): Generation {
     const keepAlive: AgentOptions = {
+      lookup,
       keepAlive: true,
       maxSockets: MAX_SOCKETS,
       maxFreeSockets: MAX_IDLE_SOCKETS,
       timeout: IDLE_TIMEOUT_MS,
     };
     if (!this.#options.secure) {
-      return new Generation({ keepAlive: new HttpAgent(keepAlive), oneShot: new HttpAgent() });
+      return new Generation({ keepAlive: new HttpAgent(keepAlive), oneShot: new HttpAgent({ lookup }) });
     }
     // Made once: parsing hundreds of roots for every connection would cost tens of milliseconds each.
     const secureContext = this.#secureContext(pair);
     return new Generation({
       keepAlive: new HttpsAgent({ ...keepAlive, secureContext }),
-      oneShot: new HttpsAgent({ secureContext }),
+      oneShot: new HttpsAgent({ lookup, secureContext }),
     });
   }
 

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } fro
 import { createSecureContext } from 'node:tls';
 import type { CustomFetch, CustomFetchOptions } from 'openid-client';
 import type { Clock } from '../clock.js';
+import { lookup } from '../dns/lookup.js';
 import { describeConnectionError } from '../tls/connection-error.js';
 
 /** Connect, headers and body of one token request. */
@@ -36,10 +37,11 @@ export interface BoundedFetchOptions {
  */
 export function createBoundedFetch(options: BoundedFetchOptions): CustomFetch {
   const httpsAgent = new HttpsAgent({
+    lookup,
     secureContext: createSecureContext({ ca: [...options.roots] }),
     rejectUnauthorized: !options.skipSslValidation,
   });
-  const httpAgent = new HttpAgent();
+  const httpAgent = new HttpAgent({ lookup });
 
   return async (url, init) => {
     const controller = new AbortController();

@@ -1,0 +1,28 @@
+import type { LookupFunction } from 'node:net';
+import { systemClock } from '../clock.js';
+import { findAddresses } from './find-addresses.js';
+import { NameError, NameLookups } from './name-lookups.js';
+
+/** One thread's names: what one client has learnt serves the others. */
+const names = new NameLookups(findAddresses, systemClock);
+
+export const resolveName = (host: string) => names.resolve(host);
+
+/** Whether a connection to the host waits for its name, and not for the host. */
+export const isNamePending = (host: string) => names.isPending(host);
+
+/** For `lookup` of sockets and agents. */
+export const lookup: LookupFunction = (host, { all, family }, callback) => {
+  const wanted = family === 'IPv4' ? 4 : family === 'IPv6' ? 6 : family;
+  names.resolve(host).then(
+    (addresses) => {
+      const fitting = addresses.filter((each) => !wanted || each.family === wanted);
+      const [first] = fitting;
+      if (!first) {
+        callback(new NameError(host, 'ENOTFOUND', `DNS knows no address of family ${wanted} for it`), '');
+      } else if (all) callback(null, fitting);
+      else callback(null, first.address, first.family);
+    },
+    (error: NameError) => callback(error, ''),
+  );
+};
