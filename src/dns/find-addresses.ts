@@ -1,7 +1,7 @@
 import dns, { type LookupAddress } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { sleep, systemClock } from '../clock.js';
+import { endsWithin, systemClock } from '../clock.js';
 import type { Addresses } from './name-lookups.js';
 
 /** Milliseconds for the first try of a DNS server; c-ares doubles it with each further try. */
@@ -40,7 +40,7 @@ async function askServers(host: string): Promise<Addresses> {
     const { errors } = error as AggregateError & { errors: NodeJS.ErrnoException[] };
     throw errors.find(({ code }) => code === 'ETIMEOUT') ?? errors[0];
   }
-  await Promise.race([Promise.allSettled(families), sleep(systemClock, otherFamilyMs)]);
+  await endsWithin(systemClock, otherFamilyMs, Promise.allSettled(families));
   return found.toSorted((one, other) => one.family - other.family);
 }
 
