@@ -19,7 +19,9 @@ export type Exchange =
       /** The connection was an old one, and its other side had closed it before it answered a single byte. */
       readonly staleConnection: boolean;
     }
-  | { readonly outcome: 'too-large'; readonly status: number };
+  | { readonly outcome: 'too-large'; readonly status: number }
+  /** The body is compressed or the like, which it was not to be. */
+  | { readonly outcome: 'encoded'; readonly status: number; readonly encoding: string };
 
 /** Posts JSON once; never rejects. Ends when `abort` does, whatever it waits for. */
 export async function postOnce(
@@ -36,6 +38,7 @@ export async function postOnce(
       headers: {
         'content-type': 'application/json',
         accept: 'application/json',
+        'accept-encoding': 'identity',
         'user-agent': 'eventgenerator',
       },
       agent: { http: agent, https: agent as HttpsAgent },
@@ -44,6 +47,7 @@ export async function postOnce(
       throwHttpErrors: false,
       followRedirect: false,
       decompress: false,
+      responseType: 'buffer',
     })
     .on('request', (request) => progress.follow(request))
     .on('downloadProgress', ({ transferred }) => {
@@ -52,8 +56,10 @@ export async function postOnce(
       abort.abort();
     });
   try {
-    const { statusCode, body } = await call;
-    return { outcome: 'answered', status: statusCode, body };
+    const { statusCode: status, headers, body } = await call;
+    const encoding = headers['content-encoding']?.trim().toLowerCase() || 'identity';
+    if (encoding !== 'identity' && body.length > 0) return { outcome: 'encoded', status, encoding };
+    return { outcome: 'answered', status, body: Buffer.from(body).toString() };
   } catch (error) {
     if (tooLarge) return { outcome: 'too-large', status: progress.status };
     const reset = ['ECONNRESET', 'EPIPE'].includes(errorCode(error));

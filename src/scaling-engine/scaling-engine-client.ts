@@ -53,7 +53,8 @@ export function createScalingEngineClient(options: ScalingEngineClientOptions): 
       const exchange = await connections.use((agents) => postOnAnyConnection(url, json, agents, abort));
       return resultOf(exchange, late);
     } catch (error) {
-      return failed('no-connection', `${engine} could not be asked: ${errorMessage(error)}`);
+      // Whatever it is, it is about this answer: it must not keep other apps from being scaled.
+      return failed('bad-answer', `${engine} answered what cannot be understood: ${errorMessage(error)}`);
     } finally {
       deadline.cancel();
     }
@@ -65,6 +66,11 @@ export function createScalingEngineClient(options: ScalingEngineClientOptions): 
       return exchange.status === 200
         ? failed('bad-answer', `${engine} answered 200 with far too large a body; check scaling_engine_url`)
         : readAnswer(exchange.status, '', engine);
+    }
+    if (exchange.outcome === 'encoded') {
+      const encoding = JSON.stringify(exchange.encoding.slice(0, 40));
+      const said = `${engine} answered ${exchange.status} in the encoding ${encoding}, which was not asked for`;
+      return failed('bad-answer', `${said}; check what is between here and there`);
     }
     if (closed) {
       return failed('no-connection', `${engine} was not waited for: the eventgenerator is stopping`);

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { openKeyPair, type KeyPair } from '../../src/tls/key-pair.js';
@@ -294,6 +295,39 @@ test('what speaks no HTTP is a bad answer', async () => {
   expect(await plain.post(trigger)).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
   await plain.close();
   await new Promise((resolve) => server.close(resolve));
+});
+
+test.each([
+  [200, 'gzip', gzipSync(scaled)],
+  [500, 'gzip', gzipSync(ccError)],
+  [404, 'GZIP', Buffer.from('no gzip at all')],
+  [422, 'br', brotliCompressSync(ccError)],
+  [200, 'x'.repeat(5000), Buffer.from(scaled)],
+])('an answer (%i) in an encoding that was not asked for is a bad answer', async (status, encoding, body) => {
+  let asked: unknown;
+  handle = (request, response) => {
+    asked = request.headers['accept-encoding'];
+    response.writeHead(status, { 'content-encoding': encoding }).end(body);
+  };
+  const result = await client.post(trigger);
+  expect(asked).toBe('identity');
+  expect(result).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+  expect(result.kind === 'failed' && result.message).toContain(`answered ${status} in the encoding "`);
+  expect(JSON.stringify(result).length).toBeLessThan(300);
+});
+
+test('an encoding that is none, or of no body, is no trouble', async () => {
+  handle = (_request, response) => response.writeHead(200, { 'content-encoding': 'Identity' }).end(scaled);
+  expect(await client.post(trigger)).toMatchObject({ kind: 'scaled' });
+  handle = (_request, response) => response.writeHead(503, { 'content-encoding': 'gzip' }).end();
+  expect(await client.post(trigger)).toMatchObject({ fault: 'unavailable' });
+});
+
+test('a body that is nested very deeply is a bad answer', async () => {
+  for (const body of ['['.repeat(60_000), '{"a":'.repeat(12_000), '['.repeat(30_000) + ']'.repeat(30_000)]) {
+    expect(await answer(200, body)).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+    expect(await answer(404, body)).toMatchObject({ kind: 'failed', fault: 'unavailable' });
+  }
 });
 
 test('nothing listening, an unknown authority and a missing client certificate are told apart', async () => {
