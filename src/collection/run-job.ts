@@ -25,7 +25,12 @@ function failureOf(error: unknown): Omit<JobFailed, 'cost'> {
   if (error instanceof LogCacheError) {
     return { kind: 'failed', failure: error.kind, message: error.message };
   }
-  // Not a fault that log-cache's transports know: ours. It costs this job only, and its message says where.
-  const { message, stack } = error as Error;
-  return { kind: 'failed', failure: 'thread', message: `the collector failed: ${stack ?? message}` };
+  // Not a fault that log-cache's transports know: ours. It costs this job only, and its message says where, in a line.
+  const { name, message, stack } = error as Error;
+  const where = /^\s+(at .*)$/m.exec(stack ?? '')?.[1] ?? 'nowhere known';
+  return {
+    kind: 'failed',
+    failure: 'thread',
+    message: `the collector failed: ${name}: ${message} (${where})`,
+  };
 }

@@ -60,9 +60,13 @@ export function parseObject(body: string): Json {
   return object(parsed, 'the body');
 }
 
+/** Short, and without a look into lists and objects: they may be nested deeper than the stack reaches. */
 export function show(value: unknown): string {
-  const shown = JSON.stringify(value) ?? 'absent';
-  return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+  if (value === undefined) return 'absent';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  if (typeof value !== 'string') return String(value);
+  return value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
 }
 
 export function badAnswer(message: string, cause?: unknown): LogCacheError {

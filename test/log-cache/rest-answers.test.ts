@@ -56,6 +56,34 @@ describe('a /read answer', () => {
     expect(() => read({ envelopes: { batch: [envelope] } })).toThrow(badAnswer);
   });
 
+  test.each([
+    ['lists', '[', ']'],
+    ['objects', '{"batch":', '}'],
+  ])('%s nested very deeply are refused wherever they stand', (_what, open, close) => {
+    const deep = `${open.repeat(500_000)}1${close.repeat(500_000)}`;
+    const envelope = (text: string) => `{"envelopes":{"batch":[{"timestamp":"5",${text}}]}}`;
+    const bodies = [
+      deep,
+      `{"envelopes":${deep}}`,
+      `{"envelopes":{"batch":${deep}}}`,
+      `{"envelopes":{"batch":[{"timestamp":${deep}}]}}`,
+      envelope(`"instance_id":${deep}`),
+      envelope(`"gauge":{"metrics":{"a":{"unit":${deep}}}}`),
+      envelope(`"gauge":{"metrics":{"a":{"value":${deep}}}}`),
+      open.repeat(500_000),
+    ];
+    for (const body of bodies) expect(() => parseReadAnswer(body)).toThrow(badAnswer);
+    const vector = (text: string) => `{"status":"success","data":{"resultType":"vector","result":${text}}}`;
+    const answers = [
+      `{"status":${deep}}`,
+      `{"status":"success","data":{"resultType":${deep}}}`,
+      vector(deep),
+      vector(`[{"metric":{},"value":${deep}}]`),
+      vector(`[{"metric":{},"value":[1,${deep}]}]`),
+    ];
+    for (const body of answers) expect(() => parseQueryAnswer(body)).toThrow(badAnswer);
+  });
+
   test('the message of a refusal is short', () => {
     expect(() => parseReadAnswer('x'.repeat(10_000))).toThrow(/^.{1,200}$/);
   });
