@@ -176,7 +176,7 @@ export async function startEventgenerator(
       }),
       lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership }),
-      apiModules: [membersRoutes(parts.readMembers)],
+      apiModules: [membersRoutes(parts.readMembers, clock)],
     });
 
     releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));

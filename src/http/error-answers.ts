@@ -41,11 +41,25 @@ export function refuseUnroutable(error: { statusCode?: number }, reply: FastifyR
 
 /** Answers a request that is no readable HTTP, or arrives too slowly, and ends its connection. */
 export function answerUnreadable(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (error.code === 'ECONNRESET') return;
+  const status = unreadableStatus[error.code ?? ''] ?? 400;
+  answerAndEnd(socket, status, refusals[status] ?? statusWords(status));
+}
+
+/** No server here is a proxy. */
+export function refuseConnect(socket: Socket): void {
+  answerAndEnd(socket, 405, 'CONNECT is not allowed here');
+  // Node.js has let go of this socket: nobody else looks whether its last bytes are taken.
+  socket.setTimeout(connectDeadlineMs, () => socket.destroy());
+}
+
+const connectDeadlineMs = 10_000;
+
+function answerAndEnd(socket: Socket, status: number, message: string): void {
+  if (socket.destroyed) return;
   const answering = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
   if (socket.writable && !answering?.headersSent) {
-    const status = unreadableStatus[error.code ?? ''] ?? 400;
-    const body = JSON.stringify(errorBody(status, refusals[status] ?? statusWords(status)));
+    const body = JSON.stringify(errorBody(status, message));
     socket.write(
       `HTTP/1.1 ${status} ${statusWords(status)}\r\nContent-Type: application/json; charset=utf-8\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

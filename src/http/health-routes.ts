@@ -6,6 +6,7 @@ import { createCpuProfiler } from './cpu-profile.js';
 import { sendError } from './error-answers.js';
 import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
+import { shared } from './shared.js';
 
 /** `starting` and `draining` take the instance out of the route; faults that a restart cannot heal do not. */
 export type Lifecycle = 'starting' | 'running' | 'draining';
@@ -33,6 +34,7 @@ export interface HealthRoutesDeps {
 export function healthRoutes(deps: HealthRoutesDeps): (app: FastifyInstance) => void {
   const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = deps;
   const profiler = createCpuProfiler(clock);
+  const metricsText = shared(clock, () => metrics.registry.metrics());
 
   async function answerReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
     const report = await checks.report();
@@ -59,8 +61,7 @@ export function healthRoutes(deps: HealthRoutesDeps): (app: FastifyInstance) => 
   }
 
   async function answerMetrics(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const text = await metrics.registry.metrics();
-    return reply.type(metrics.registry.contentType).send(text);
+    return reply.type(metrics.registry.contentType).send(await metricsText());
   }
 
   return (app) => {

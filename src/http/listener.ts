@@ -1,6 +1,6 @@
-import type { Server } from 'node:http';
+import { METHODS, type IncomingMessage, type Server } from 'node:http';
 import type { ServerOptions as HttpsOptions } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { parse as parseQuery } from 'node:querystring';
 import type { SecureContextOptions } from 'node:tls';
 import { fastify, type FastifyInstance, type FastifyServerOptions } from 'fastify';
@@ -9,7 +9,13 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { boundConnections } from './connections.js';
-import { answerUnreadable, installErrorAnswers, refuseUnroutable } from './error-answers.js';
+import {
+  answerUnreadable,
+  installErrorAnswers,
+  refuseConnect,
+  refuseUnroutable,
+  sendError,
+} from './error-answers.js';
 import { endFailedHandshakes } from './handshakes.js';
 import { answerOneAtATime } from './one-at-a-time.js';
 import { secureContext, type ServerTls } from './server-tls.js';
@@ -94,8 +100,14 @@ export function createListener(options: ListenerOptions): Listener {
   let stopWatching = () => {};
 
   installErrorAnswers(app, logger);
+  answerEveryMethod(app);
   ignoreBodies(app);
   answerOneAtATime(app, metrics);
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('cache-control', 'no-store');
+    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
+    void sendError(reply, 400, 'A Host header is required');
+  });
   app.addHook('onResponse', (_request, _reply, done) => {
     if (closing) setImmediate(() => server.closeIdleConnections());
     done();
@@ -165,6 +177,7 @@ function createApp(tls: ServerTls | null, limits: ServerLimits): FastifyInstance
     headersTimeout: limits.headersTimeoutMs,
     connectionsCheckingInterval: limits.checkIntervalMs,
     maxHeaderSize: limits.maxHeaderBytes,
+    requireHostHeader: false, // or Node.js answers itself, without a body
     // Finds peers that vanished without a word.
     keepAlive: true,
     keepAliveInitialDelay: limits.tcpKeepAliveMs,
@@ -194,6 +207,20 @@ function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): (
       logger.error('certificate-unusable', error, { consequence: 'the previous certificate stays in use' });
     }
   });
+}
+
+/**
+ * Lets routes be registered for every method that can be parsed, so that all are answered alike. Node.js itself would
+ * close the connection on CONNECT, and refuse what it does not know in an Expect header without a body.
+ */
+function answerEveryMethod(app: FastifyInstance): void {
+  const known = new Set(app.supportedMethods);
+  known.delete('QUERY'); // which fastify refuses without a body
+  for (const method of METHODS) {
+    if (!known.has(method)) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  }
+  app.server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseConnect(socket));
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
 }
 
 /** A plus sign stands for itself: no parameter can hold a space, but times may have a sign. */

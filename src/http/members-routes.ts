@@ -1,15 +1,21 @@
+import type { Clock } from '../clock.js';
 import type { MemberView } from '../ownership/members-view.js';
 import type { RouteModule } from './api-routes.js';
 import { sendError } from './error-answers.js';
 import { getRoute } from './get-route.js';
+import { shared } from './shared.js';
 
 /** `GET /v1/members`: who shares the apps. `readMembers` is null under static sharding, where members know nothing of each other. */
-export function membersRoutes(readMembers: (() => Promise<readonly MemberView[]>) | null): RouteModule {
+export function membersRoutes(
+  readMembers: (() => Promise<readonly MemberView[]>) | null,
+  clock: Pick<Clock, 'monotonic'>,
+): RouteModule {
+  const members = readMembers && shared(clock, readMembers);
   return (app) =>
     getRoute(app, '/v1/members', async (_request, reply) => {
-      if (!readMembers) return { mode: 'static', members: [] };
+      if (!members) return { mode: 'static', members: [] };
       try {
-        return { mode: 'elastic', members: (await readMembers()).map(toJson) };
+        return { mode: 'elastic', members: (await members()).map(toJson) };
       } catch {
         // The renewals' own log lines tell why.
         return sendError(reply, 503, 'appmetrics_db does not answer, and only it knows the members');

@@ -103,6 +103,7 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
       rules: config.cfServer.xfcc,
       issuersPem,
       clock,
+      metrics,
       logger: logger.child('cf'),
     });
     addApi(guarded);

@@ -33,7 +33,12 @@ type XfccRefusal =
 
 export type XfccVerdict =
   | { readonly accepted: true; readonly validFromMs: number; readonly validUntilMs: number }
-  | { readonly accepted: false; readonly refusal: XfccRefusal };
+  | {
+      readonly accepted: false;
+      readonly refusal: XfccRefusal;
+      /** The name of the issuer that is not known; only of `unknown-issuer`. */
+      readonly issuer?: string;
+    };
 
 /** Whether the client behind the header values may call. Never throws, whatever the values are. */
 export function checkXfcc(values: readonly string[], rules: XfccRules, nowMs: number): XfccVerdict {
@@ -56,8 +61,9 @@ export function checkXfcc(values: readonly string[], rules: XfccRules, nowMs: nu
 
   const validity = validityOf(certificate);
   if (rules.issuers) {
-    if (!rules.issuers.some((issuer) => isIssuer(issuer, certificate, nowMs)))
-      return refuse('unknown-issuer');
+    if (!rules.issuers.some((issuer) => isIssuer(issuer, certificate, nowMs))) {
+      return { accepted: false, refusal: 'unknown-issuer', issuer: nameOf(certificate.issuer) };
+    }
     if (!isValidAt(validity, nowMs)) return refuse('not-valid-now');
   }
   return { accepted: true, ...validity };
@@ -80,6 +86,13 @@ export function parseIssuers(pem: string): X509Certificate[] {
 function refuse(refusal: XfccRefusal): XfccVerdict {
   return { accepted: false, refusal };
 }
+
+/** On one line and no longer than a log line can bear: whoever calls chose it. */
+function nameOf(distinguishedName: string): string {
+  return distinguishedName.replaceAll('\n', ', ').slice(0, maxNameLength);
+}
+
+const maxNameLength = 300;
 
 /** Node reads PEM as well, and ignores what follows a certificate: neither is the header's form. */
 function parseDer(bytes: Buffer): X509Certificate | null {

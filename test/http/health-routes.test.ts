@@ -151,6 +151,24 @@ describe('readiness', () => {
 });
 
 describe('metrics', () => {
+  test('are rendered once a second, however many ask', async () => {
+    const metrics = createMetrics();
+    let rendered = 0;
+    const registry = {
+      contentType: metrics.registry.contentType,
+      metrics: async () => `rendered ${++rendered}`,
+    } as unknown as typeof metrics.registry;
+    const { clock, get } = startHealth({ metrics: { registry } });
+    await get('/health');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => get('/health')));
+    expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['rendered 1']));
+    expect(answers[0]?.headers['cache-control']).toBe('no-store');
+    await clock.advance(999);
+    expect((await get('/metrics')).body).toBe('rendered 1');
+    await clock.advance(1);
+    expect((await get('/metrics')).body).toBe('rendered 2');
+  });
+
   test('are served on every other path, in the format of Prometheus', async () => {
     const metrics = createMetrics();
     const { get } = startHealth({ metrics });

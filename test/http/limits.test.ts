@@ -97,7 +97,7 @@ describe('oversized requests', () => {
   test.each([
     ['no HTTP', 'Hello\r\n\r\n'],
     ['a TLS handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
-    ['no Host', 'GET /v1/liveness HTTP/1.1\r\n\r\n'],
+    ['no Host', 'GET /v1/liveness HTTP/1.1\r\nConnection: close\r\n\r\n'],
     ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
     [
       'length and chunks',
@@ -106,9 +106,33 @@ describe('oversized requests', () => {
     ['a raw NUL byte', 'GET /v1/apps/a\0b/aggregated_metric_histories/cpu HTTP/1.1\r\nHost: x\r\n\r\n'],
   ])('what is no request is refused: %s', async (_name, text) => {
     const { port, url } = await startApi();
-    expect(await sendRaw(port, text)).toMatch(/^HTTP\/1\.1 400 /);
+    const answer = await sendRaw(port, text);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(bodyOf(answer)).toMatchObject({ code: 'Bad-Request' });
     await stillAnswers(url);
   });
+});
+
+test.each([
+  ['CONNECT', 'CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n', 405],
+  [
+    'an upgrade',
+    'GET /v1/liveness HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n',
+    200,
+  ],
+  [
+    'an expectation',
+    'GET /v1/liveness HTTP/1.1\r\nHost: x\r\nExpect: the best\r\nConnection: close\r\n\r\n',
+    200,
+  ],
+])('%s is answered with a body of our own', async (_name, text, status) => {
+  const { port, url } = await startApi();
+  const answer = await sendRaw(port, text);
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(bodyOf(answer)).toEqual(
+    status === 200 ? {} : expect.objectContaining({ code: 'Method-Not-Allowed' }),
+  );
+  await stillAnswers(url);
 });
 
 describe('slow clients', () => {

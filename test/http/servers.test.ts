@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { Agent } from 'node:http';
+import { Agent, METHODS } from 'node:http';
 import { connect as netConnect, createServer as createNetServer, type AddressInfo } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -170,17 +170,20 @@ describe('on Cloud Foundry', () => {
   test('with a CA configured only its certificates are accepted', async () => {
     const config = cloudFoundryConfig();
     const xfccConfig = { ...config.cfServer.xfcc, ca: { file: 'x' } };
-    const deps = { xfccIssuersPem: () => authority.cert };
+    const logger = recordingLogger();
+    const deps = { xfccIssuersPem: () => authority.cert, logger };
     const { port } = await start({ ...config, cfServer: { ...config.cfServer, xfcc: xfccConfig } }, deps);
     const impostor = await (
-      await createCertificateAuthority()
+      await createCertificateAuthority('Instance identity')
     ).issue({
       commonName: 'guid',
       organizationalUnits: ['organization:o'],
     });
     const url = `http://127.0.0.1:${port('cf')}/v1/liveness`;
     expect((await ask(url, { headers: xfcc(client) })).status).toBe(200);
-    expect((await ask(url, { headers: xfcc(impostor) })).status).toBe(401);
+    for (let i = 0; i < 3; i++) expect((await ask(url, { headers: xfcc(impostor) })).status).toBe(401);
+    const lines = logger.lines.filter(({ event }) => event === 'http.cf.xfcc-issuer-unknown');
+    expect(lines).toMatchObject([{ level: 'error', data: { issuer: 'CN=Instance identity' } }]);
   });
 
   test('further routes stand behind the same authentication', async () => {
@@ -316,6 +319,49 @@ test('traps A1-23: requests leave no line at info level, answered or refused', a
   expect(new Set(logger.lines.slice(before).map(({ level, event }) => `${level} ${event}`))).toEqual(
     new Set(['debug http.cf.xfcc-refused']),
   );
+});
+
+describe('every method but GET', () => {
+  const methods = METHODS.filter((method) => !['GET', 'HEAD', 'CONNECT'].includes(method));
+  const basicAuth = { username: { plain: 'u' }, password: { plain: 'p' } };
+
+  test('is answered with 405 and our own body, after authentication, on every listener', async () => {
+    const { port } = await start(virtualMachineConfig({ health: { basicAuth, readinessEnabled: true } }));
+    const paths = [
+      ['api', historyPath, {}],
+      ['api', '/v1/liveness', {}],
+      ['cf', historyPath, xfcc(client)],
+      ['health', '/health', basic('u', 'p')],
+      ['health', '/any/path', basic('u', 'p')],
+      ['health', '/debug/pprof/profile', basic('u', 'p')],
+      ['health', '/health/liveness', {}],
+      ['health', '/health/readiness', {}],
+    ] as const;
+    for (const [name, path, headers] of paths) {
+      const url = `http://127.0.0.1:${port(name)}${path}`;
+      for (const method of methods) {
+        const answer = await ask(url, { method, headers });
+        expect([method, path, answer.status, JSON.parse(answer.body)]).toEqual([
+          ...[method, path, 405],
+          { code: 'Method-Not-Allowed', message: expect.stringContaining(`${method} is not allowed here`) },
+        ]);
+        expect(answer.headers['cache-control']).toBe('no-store');
+        if (Object.keys(headers).length > 0) expect((await ask(url, { method })).status).toBe(401);
+      }
+    }
+  });
+
+  test('is 404 at a path where nothing is', async () => {
+    const { port } = await start(virtualMachineConfig());
+    for (const method of methods) {
+      const answer = await ask(`http://127.0.0.1:${port('api')}/nothing`, { method });
+      expect([method, answer.status]).toEqual([method, 404]);
+      expect(JSON.parse(answer.body)).toEqual({
+        code: 'Not-Found',
+        message: 'There is nothing at this path',
+      });
+    }
+  });
 });
 
 describe('life', () => {
