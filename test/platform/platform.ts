@@ -75,6 +75,14 @@ export interface Platform {
   stop(): Promise<void>;
 }
 
+/** Host names in the servers' certificate, for tests that resolve them. */
+export const platformNames = {
+  uaa: 'uaa.platform.test',
+  logCache: 'log-cache.platform.test',
+  scalingEngine: 'scaling-engine.platform.test',
+  postgres: 'postgres.platform.test',
+} as const;
+
 /** A client and a user as operators set them up for the autoscaler. */
 export const standardAccounts = {
   clientId: 'eventgenerator',
@@ -123,7 +131,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const authority = await createCertificateAuthority('Platform CA');
   const certificate = await authority.issue({
     commonName: 'platform',
-    dnsNames: ['localhost'],
+    dnsNames: ['localhost', ...Object.values(platformNames)],
     ipAddresses: ['127.0.0.1', '::1'],
   });
   const service = (name: ServerName, specific: Pick<HttpsServiceOptions, 'handle' | 'clientCa'>) =>

@@ -9,6 +9,8 @@ export interface TcpProxy {
   goSilent(): void;
   /** Forwards again, beginning with what was held back. */
   resume(): void;
+  /** The next request on each present connection reaches the server, and the connection is reset instead of the answer. */
+  loseNextAnswers(): void;
   /** Resets all present connections; new ones are served. */
   cut(): void;
   close(): Promise<void>;
@@ -18,11 +20,17 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
   const clients = new Set<Socket>();
   const sockets = new Set<Socket>();
   let isSilent = false;
+  /** Connections to the server whose next answer is lost. */
+  const losing = new WeakSet<Socket>();
+  const upstreams = new Set<Socket>();
 
   const track = (socket: Socket, peer: () => Socket) => {
     sockets.add(socket);
     if (isSilent) socket.pause();
-    socket.on('data', (chunk) => peer().write(chunk));
+    socket.on('data', (chunk) => {
+      if (losing.has(socket)) peer().resetAndDestroy();
+      else peer().write(chunk);
+    });
     socket.on('error', () => {});
     socket.on('close', () => {
       sockets.delete(socket);
@@ -36,6 +44,8 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     client.on('close', () => clients.delete(client));
     track(client, () => upstream);
     track(upstream, () => client);
+    upstreams.add(upstream);
+    upstream.on('close', () => upstreams.delete(upstream));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -59,6 +69,9 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     resume() {
       isSilent = false;
       for (const socket of sockets) socket.resume();
+    },
+    loseNextAnswers() {
+      for (const upstream of upstreams) losing.add(upstream);
     },
     cut,
     async close() {

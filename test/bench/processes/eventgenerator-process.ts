@@ -19,10 +19,14 @@ export interface EventgeneratorProcess {
   readonly startedAtMs: number;
   /** The first line with this message, also one that was read before. Rejects after timeoutMs or when the process ends. */
   line(message: string, timeoutMs: number): Promise<LogLine>;
+  /** All lines so far. */
+  readonly lines: readonly LogLine[];
   /** Messages of the lines of level error so far. */
   errors(): readonly string[];
   scrape(): Promise<Scrape>;
   hasEnded(): boolean;
+  /** Exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
   /** SIGTERM; resolves when the process has ended. Idempotent. */
   stop(): Promise<void>;
 }
@@ -55,7 +59,9 @@ export function startEventgeneratorProcess(
     lines.push(line);
     for (const tell of waiting) tell(line);
   });
-  const ended = once(child, 'exit');
+  const ended = (once(child, 'exit') as Promise<[number | null, NodeJS.Signals]>).then(
+    ([code, signal]) => code ?? signal,
+  );
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
   return {
@@ -83,6 +89,7 @@ export function startEventgeneratorProcess(
         void ended.then(() => settle(new Error(`the eventgenerator ended; last: ${last()}`)));
       });
     },
+    lines,
     errors: () => lines.filter(({ level }) => level === 'error').map(({ message }) => message),
     async scrape() {
       const response = await fetch(`http://127.0.0.1:${config.ports.health}/health`);
@@ -90,6 +97,7 @@ export function startEventgeneratorProcess(
       return parseScrape(await response.text());
     },
     hasEnded,
+    ended,
     async stop() {
       if (!hasEnded()) child.kill('SIGTERM');
       await ended;

@@ -1,7 +1,7 @@
 /** One reading of an endpoint in Prometheus' text format. */
 export interface Scrape {
-  /** The sum over all label sets; 0 where there is none. */
-  sum(name: string): number;
+  /** The sum over all label sets, or over those that hold `label`, e.g. `result="value"`; 0 where there is none. */
+  sum(name: string, label?: string): number;
   /** Cumulative counts by upper bound, ascending; the last bound is Infinity. */
   buckets(histogram: string): readonly Bucket[];
 }
@@ -20,7 +20,10 @@ export function parseScrape(text: string): Scrape {
     if (name !== undefined) samples.push({ name, labels, value: Number(value) });
   }
   return {
-    sum: (name) => samples.reduce((sum, sample) => (sample.name === name ? sum + sample.value : sum), 0),
+    sum: (name, label = '') =>
+      samples
+        .filter((sample) => sample.name === name && sample.labels.includes(label))
+        .reduce((sum, { value }) => sum + value, 0),
     buckets: (histogram) =>
       samples
         .filter(({ name }) => name === `${histogram}_bucket`)

@@ -1,0 +1,98 @@
+import { storedRows, trueRow, type StoredRow } from '../../pipeline/audit.js';
+import { promqlWindowSecs } from '../../../src/log-cache/promql.js';
+import type { Diary, FaultEntry } from '../diary.js';
+import { statWindowSecs } from '../member.js';
+import type { Stage } from '../stage.js';
+import { finding, measured, timeOf, type Finding } from './finding.js';
+
+/** A stored app metric as the rest of the audit needs it. */
+export interface Point {
+  readonly atMs: number;
+  /** Undefined: *no data*. */
+  readonly value: bigint | undefined;
+}
+
+/** Stored app metrics by app and metric type, oldest first. */
+export class Histories {
+  readonly #points = new Map<string, Point[]>();
+
+  constructor(rows: readonly StoredRow[]) {
+    for (const { appId, metricType, timestampNs, value } of rows) {
+      const key = `${appId} ${metricType}`;
+      const points = this.#points.get(key) ?? [];
+      points.push({
+        atMs: Number(timestampNs / 1_000n) / 1_000,
+        value: value === '' ? undefined : BigInt(value),
+      });
+      this.#points.set(key, points);
+    }
+  }
+
+  /** Those in [fromMs, toMs]. */
+  within(app: string, metricType: string, fromMs: number, toMs: number): Point[] {
+    const points = this.#points.get(`${app} ${metricType}`) ?? [];
+    return points.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+  }
+}
+
+/** Holds every stored row against what was really so. */
+export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; rows: StoredRow[] }> {
+  const rows = await storedRows(stage.appMetricsDb);
+  const { intervalSecs } = stage.options;
+  const windows = {
+    statWindowSecs,
+    httpWindowSecs: promqlWindowSecs(intervalSecs * 1000),
+  };
+  const wrong: string[] = [];
+  const withoutReason: string[] = [];
+  for (const [i, row] of rows.entries()) {
+    if (i % 2_000 === 1_999) await new Promise((resolve) => setImmediate(resolve));
+    const truth = trueRow(row, stage.platform, windows);
+    if (row.value === truth.value && row.unit === truth.unit) continue;
+    const atMs = Number(row.timestampNs / 1_000_000n);
+    const span = { fromMs: atMs - windows.statWindowSecs * 1000, toMs: atMs + intervalSecs * 1000 };
+    const excuses = excusesFor(row, stage.diary, span);
+    if (excuses.length > 0) continue;
+    const told = `${timeOf(atMs)} ${row.appId} ${row.metricType}: stored "${row.value}${row.unit}", true "${truth.value}${truth.unit}"`;
+    (row.value === '' ? withoutReason : wrong).push(told);
+  }
+  const distinct = new Set(rows.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
+  return {
+    rows,
+    findings: [
+      finding('false values', wrong),
+      finding('no data without a reason', withoutReason),
+      finding('rows stored twice', repeated(rows)),
+      measured('rows lost', Math.max(0, promised(stage) - distinct), 0, [
+        `${promised(stage)} collected and not reported as lost, ${distinct} stored`,
+      ]),
+    ],
+  };
+}
+
+/** *No data* is right where log-cache does not show what it has; a value never is, but for envelopes that come late. */
+function excusesFor(row: StoredRow, diary: Diary, span: { fromMs: number; toMs: number }): FaultEntry[] {
+  const late = diary.within(span, 'late');
+  return row.value === '' ? [...late, ...diary.within(span, 'hides')] : late;
+}
+
+function repeated(rows: readonly StoredRow[]): string[] {
+  const seen = new Set<string>();
+  const twice: string[] = [];
+  for (const { appId, metricType, timestampNs } of rows) {
+    const key = `${appId} ${metricType} ${timestampNs}`;
+    if (seen.has(key)) twice.push(`${timeOf(Number(timestampNs / 1_000_000n))} ${appId} ${metricType}`);
+    seen.add(key);
+  }
+  return twice;
+}
+
+/** App metrics that must be stored: all that were collected, but for those that were waiting when a process was killed. */
+function promised({ members }: Stage): number {
+  let rows = 0;
+  for (const { counts, end } of members.flatMap(({ generations }) => generations)) {
+    const waiting = end === 'killed' || end === 'crashed' ? counts.buffered : 0;
+    rows += counts.collected - counts.lost - waiting;
+  }
+  return rows;
+}

@@ -1,0 +1,192 @@
+import type { TriggerRecord } from '../../platform/books.js';
+import type { RuleJson } from '../../pipeline/policies.js';
+import type { Stage } from '../stage.js';
+import { finding, timeOf, type Finding } from './finding.js';
+import type { Histories, Point } from './rows.js';
+
+/** From an evaluation to the scaling engine's books: claim, post, a slow engine. */
+const postMs = 30_000;
+
+/** Holds the scaling engine's books against what is stored, and the other way round. */
+export function auditTriggers(stage: Stage, histories: Histories, spanMs: Span): Finding[] {
+  return [
+    finding('triggers without a breach', withoutBreach(stage, histories)),
+    finding('triggers without such a rule', withoutRule(stage)),
+    finding('triggers posted twice', twice(stage)),
+    finding('triggers missing', missing(stage, histories, spanMs)),
+  ];
+}
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+function* triggersOf({ guids, platform }: Stage): Generator<{ app: string; trigger: TriggerRecord }> {
+  for (const app of guids) for (const trigger of platform.books.triggersOf(app)) yield { app, trigger };
+}
+
+function told(
+  app: string,
+  { atMs, metricType, operator, threshold, breachDurationSecs, result }: TriggerRecord,
+): string {
+  return `${timeOf(atMs)} ${app} ${metricType} ${operator} ${threshold} for ${breachDurationSecs} s: ${result}`;
+}
+
+function breaches(value: bigint | undefined, operator: string, threshold: bigint): boolean {
+  if (value === undefined) return false;
+  switch (operator) {
+    case '>':
+      return value > threshold;
+    case '<':
+      return value < threshold;
+    default:
+      throw new Error(`no rule of a run has the operator ${operator}`);
+  }
+}
+
+function withoutBreach(stage: Stage, histories: Histories): string[] {
+  const found: string[] = [];
+  for (const { app, trigger } of triggersOf(stage)) {
+    const { atMs, metricType, operator, breachDurationSecs } = trigger;
+    const durationMs = Number(breachDurationSecs) * 1000;
+    const points = histories.within(app, metricType, atMs - postMs - durationMs, atMs);
+    const ends = points.filter((point) => point.atMs >= atMs - postMs);
+    const threshold = BigInt(trigger.threshold);
+    const holds = ends.some((end) =>
+      points
+        .filter((point) => point.atMs >= end.atMs - durationMs && point.atMs <= end.atMs)
+        .every(({ value }) => breaches(value, operator, threshold)),
+    );
+    // Rows of a process that was killed may be missing; those that are there must not say otherwise.
+    const nothingAgainst = points.every(({ value }) => breaches(value, operator, threshold));
+    if (!holds && !nothingAgainst) found.push(told(app, trigger));
+  }
+  return found;
+}
+
+/** The rule must have been in force not longer ago than a poll takes, and a policy_db that is away. */
+function withoutRule(stage: Stage): string[] {
+  const { policies, options, diary } = stage;
+  const found: string[] = [];
+  for (const { app, trigger } of triggersOf(stage)) {
+    const { atMs, metricType, operator, threshold } = trigger;
+    let fromMs = atMs - postMs - 3 * options.intervalSecs * 1000;
+    for (const fault of diary.within({ fromMs, toMs: atMs }))
+      fromMs = Math.min(fromMs, fault.fromMs - postMs);
+    const versions = policies.book.versions(app).filter((each) => each.fromMs <= atMs && each.toMs >= fromMs);
+    const isUncertain = versions.some((each) => each.rules === undefined && each.toMs - each.fromMs > 1_000);
+    const isThere = policies.book
+      .rulesWithin(app, fromMs, atMs)
+      .some(
+        (rule) =>
+          rule.metric_type === metricType &&
+          rule.operator === operator &&
+          String(rule.threshold) === threshold,
+      );
+    if (!isThere && !isUncertain) found.push(told(app, trigger));
+  }
+  return found;
+}
+
+/** Two within one evaluation interval. What the engine refused in a cool-down is one more than there should be, too. */
+function twice({ guids, platform, options, diary }: Stage): string[] {
+  const found: string[] = [];
+  // A round may be a little early after one that was late.
+  const leastMs = 0.9 * options.intervalSecs * 1000;
+  for (const app of guids) {
+    const triggers = platform.books.triggersOf(app);
+    for (const [i, again] of triggers.entries()) {
+      const before = triggers[i - 1];
+      if (!before) continue;
+      const isTwice = again.atMs - before.atMs < leastMs || again.result === 'cooling-down';
+      const span = { fromMs: before.atMs - postMs, toMs: again.atMs };
+      const anyFault = again.result === 'cooling-down' && diary.within(span).length > 0;
+      if (isTwice && !anyFault && diary.within(span, 'unclaimed').length === 0) {
+        found.push(`${told(app, before)}, again ${told(app, again)}`);
+      }
+    }
+  }
+  return found;
+}
+
+/** A rule that fires while nothing is wrong, and nothing came of it. */
+function missing(stage: Stage, histories: Histories, span: Span): string[] {
+  const { guids, policies, options, diary } = stage;
+  const intervalMs = options.intervalSecs * 1000;
+  const found: string[] = [];
+  for (const calm of diary.calm(span)) {
+    // Members come back, read the policies, and take up their rounds.
+    const fromMs = calm.fromMs + intervalMs + 30_000;
+    const toMs = calm.toMs - 2 * intervalMs - 5_000;
+    if (fromMs >= toMs) continue;
+    for (const app of guids) {
+      const rules = policies.book.throughout(app, fromMs - 3 * intervalMs, calm.toMs);
+      const due = rules && firstDue(app, rules, histories, fromMs, toMs, intervalMs);
+      if (!due) continue;
+      const triggers = stage.platform.books.triggersOf(app);
+      if (isHeldBack(triggers, due.atMs)) continue;
+      const came = triggers.some(
+        ({ atMs }) => atMs >= due.atMs - intervalMs && atMs <= due.atMs + 2 * intervalMs + 5_000,
+      );
+      if (!came) {
+        const { metric_type: metric, operator, threshold } = due.rule;
+        found.push(`${timeOf(due.atMs)} ${app} ${metric} ${operator} ${threshold}`);
+      }
+    }
+  }
+  return found;
+}
+
+/** The first round in the span at which a rule fires. */
+function firstDue(
+  app: string,
+  rules: readonly RuleJson[],
+  histories: Histories,
+  fromMs: number,
+  toMs: number,
+  intervalMs: number,
+): { rule: RuleJson; atMs: number } | undefined {
+  for (const rule of rules) {
+    const durationMs = (rule.breach_duration_secs ?? 0) * 1000;
+    const points = histories.within(app, rule.metric_type, fromMs - 2 * durationMs, toMs);
+    const end = points.find(
+      ({ atMs }) => atMs >= fromMs && fires(rule, points, atMs, durationMs, intervalMs),
+    );
+    if (end) return { rule, atMs: end.atMs };
+  }
+  return undefined;
+}
+
+function fires(
+  { operator, threshold }: RuleJson,
+  points: readonly Point[],
+  atMs: number,
+  durationMs: number,
+  intervalMs: number,
+): boolean {
+  const inside = points.filter((point) => point.atMs >= atMs - durationMs && point.atMs <= atMs);
+  const before = points.filter(
+    (point) => point.atMs < atMs - durationMs && point.atMs >= atMs - 2 * durationMs,
+  );
+  const needed = Math.max(1, Math.ceil(0.6 * Math.floor(durationMs / intervalMs)));
+  return (
+    before.length > 0 &&
+    inside.length >= needed &&
+    inside.every(({ value }) => breaches(value, operator, BigInt(threshold)))
+  );
+}
+
+/** Longest back-off after the engine ignored a trigger, because the app is at its limit. */
+const ignoredMs = 600_000;
+/** Longest back-off of an app's own breaker, which failures of the scaling engine open. */
+const longestCoolDownSecs = 90;
+
+function isHeldBack(triggers: readonly TriggerRecord[], atMs: number): boolean {
+  return triggers.some((trigger) => {
+    if (trigger.atMs > atMs) return false;
+    if (trigger.result === 'ignored') return atMs - trigger.atMs < ignoredMs;
+    const coolDownMs = Math.max(Number(trigger.coolDownSecs), longestCoolDownSecs) * 1000;
+    return atMs - trigger.atMs < coolDownMs;
+  });
+}

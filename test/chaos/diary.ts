@@ -1,0 +1,60 @@
+/** A stretch of wall-clock time. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Something that went wrong on purpose. */
+export interface FaultEntry extends Span {
+  readonly name: string;
+  /** What exactly, for the reader of a report. */
+  readonly detail: string;
+  /** What it may do to what is stored and posted beyond holding things up. */
+  readonly effects: ReadonlySet<FaultEffect>;
+}
+
+/**
+ * What a fault excuses while it is in force and for a window after it:
+ * - `hides`: log-cache answers and does not have, or does not show, all envelopes: *no data* is right where it knows
+ *   that it does not know
+ * - `late`: envelopes come so late that a window may be read without them
+ * - `unclaimed`: claims of triggers are forgotten or cannot be made
+ */
+export type FaultEffect = 'hides' | 'late' | 'unclaimed';
+
+/** When which fault was in force. */
+export class Diary {
+  readonly entries: FaultEntry[] = [];
+
+  note(entry: FaultEntry): void {
+    this.entries.push(entry);
+  }
+
+  /** The faults that were in force at some time of the span. */
+  within({ fromMs, toMs }: Span, effect?: FaultEffect): FaultEntry[] {
+    return this.entries.filter(
+      (entry) =>
+        entry.fromMs <= toMs && entry.toMs >= fromMs && (effect === undefined || entry.effects.has(effect)),
+    );
+  }
+
+  /** When the last fault that began before was lifted; -Infinity before the first. */
+  lastLiftedMs(beforeMs: number): number {
+    return Math.max(
+      -Infinity,
+      ...this.entries.filter(({ fromMs }) => fromMs <= beforeMs).map(({ toMs }) => toMs),
+    );
+  }
+
+  /** Stretches without any fault. */
+  calm({ fromMs, toMs }: Span): Span[] {
+    const found: Span[] = [];
+    let atMs = fromMs;
+    for (const entry of this.entries.toSorted((a, b) => a.fromMs - b.fromMs)) {
+      if (entry.fromMs > atMs) found.push({ fromMs: atMs, toMs: Math.min(entry.fromMs, toMs) });
+      atMs = Math.max(atMs, entry.toMs);
+    }
+    if (atMs < toMs) found.push({ fromMs: atMs, toMs });
+    return found;
+  }
+}

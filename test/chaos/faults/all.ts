@@ -1,0 +1,12 @@
+import { databaseFaults } from './database.js';
+import type { FaultKind } from './fault.js';
+import { networkFaults } from './network.js';
+import { platformFaults } from './platform.js';
+import { processFaults } from './process.js';
+
+export const allFaults: readonly FaultKind[] = [
+  ...processFaults,
+  ...databaseFaults,
+  ...platformFaults,
+  ...networkFaults,
+];

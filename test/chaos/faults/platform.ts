@@ -1,0 +1,137 @@
+import { serverNames, type Fault, type Operation, type ServerName } from '../../platform/faults.js';
+import type { FaultEffect } from '../diary.js';
+import type { Random } from '../random.js';
+import { repeat, type FaultKind } from './fault.js';
+
+/** One of several faults that meets every request of an operation. */
+function answers(
+  name: string,
+  server: ServerName,
+  operation: Operation | undefined,
+  longestSecs: number,
+  choose: (random: Random) => Fault,
+  effects: readonly FaultEffect[] = [],
+): FaultKind {
+  return {
+    name,
+    longestSecs,
+    effects,
+    begin({ platform }, random) {
+      const fault = choose(random);
+      const rule = platform.faults.set({ server, ...(operation ? { operation } : {}), fault });
+      return { detail: JSON.stringify(fault), end: () => rule.lift() };
+    },
+  };
+}
+
+function down(server: ServerName, name: string): FaultKind {
+  return {
+    name,
+    longestSecs: 30,
+    async begin({ platform }) {
+      await platform.takeDown(server);
+      return { detail: server, end: () => platform.bringUp(server) };
+    },
+  };
+}
+
+const statuses =
+  (...all: number[]) =>
+  (random: Random): Fault => ({
+    kind: 'status',
+    status: random.pick(all),
+    body: random.pick(['', 'upstream connect error\n', '{"code":"Internal-server-error","message":"no"}']),
+  });
+const kinds =
+  (...all: Exclude<Fault['kind'], 'delay' | 'status'>[]) =>
+  (random: Random) =>
+    ({ kind: random.pick(all) }) as Fault;
+const delay =
+  (fromMs: number, toMs: number) =>
+  (random: Random): Fault => ({
+    kind: 'delay',
+    ms: random.whole(fromMs, toMs),
+  });
+
+const uaaFaults: readonly FaultKind[] = [
+  down('uaa', 'uaa.down'),
+  answers('uaa.errors', 'uaa', 'token', 40, statuses(500, 502, 503, 429)),
+  answers(
+    'uaa.bad-answers',
+    'uaa',
+    'token',
+    40,
+    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+  ),
+  {
+    name: 'uaa.revocations',
+    longestSecs: 60,
+    begin({ platform }, random) {
+      const everyMs = random.whole(2_000, 12_000);
+      return {
+        detail: `every ${everyMs} ms`,
+        end: repeat(everyMs, () => platform.tokens.revokeAll()),
+      };
+    },
+  },
+  {
+    // Whatever UAA issues, log-cache refuses until the fault ends.
+    name: 'uaa.wrong-tokens',
+    longestSecs: 60,
+    begin({ platform }) {
+      return { detail: 'refused as soon as issued', end: repeat(50, () => platform.tokens.revokeAll()) };
+    },
+  },
+];
+
+const logCacheFaults: readonly FaultKind[] = [
+  down('logCache', 'log-cache.down'),
+  answers('log-cache.slow', 'logCache', undefined, 40, delay(200, 3_000)),
+  answers('log-cache.errors', 'logCache', undefined, 40, statuses(500, 502, 503, 429)),
+  answers(
+    'log-cache.bad-answers',
+    'logCache',
+    undefined,
+    40,
+    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+  ),
+  answers('log-cache.node-dead', 'logCache', undefined, 40, kinds('empty'), ['hides']),
+  answers('log-cache.nan', 'logCache', 'read', 40, kinds('nan'), ['hides']),
+  answers('log-cache.queries-hang', 'logCache', 'query', 60, kinds('hang')),
+  answers('log-cache.queries-refused', 'logCache', 'query', 40, statuses(403, 500)),
+];
+
+const engineFaults: readonly FaultKind[] = [
+  down('scalingEngine', 'engine.down'),
+  answers('engine.slow', 'scalingEngine', 'scale', 40, delay(500, 15_000)),
+  answers(
+    'engine.errors',
+    'scalingEngine',
+    'scale',
+    40,
+    statuses(400, 404, 409, 422, 500, 502, 503, 401, 403),
+  ),
+  answers(
+    'engine.bad-answers',
+    'scalingEngine',
+    'scale',
+    40,
+    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+  ),
+];
+
+const everything: FaultKind = {
+  name: 'platform.all-down',
+  longestSecs: 20,
+  async begin({ platform }) {
+    for (const server of serverNames) await platform.takeDown(server);
+    return {
+      detail: serverNames.join(', '),
+      end: async () => {
+        for (const server of serverNames) await platform.bringUp(server);
+      },
+    };
+  },
+};
+
+export const platformFaults = [...uaaFaults, ...logCacheFaults, ...engineFaults, everything];
