@@ -4,6 +4,7 @@ import type { AppOptions } from '../platform/app-model.js';
 import { fraction, guidOf, hashText, mix } from '../platform/deterministic.js';
 import type { Load, LoadScript } from '../platform/load-script.js';
 import { policyOf, when, type RuleJson } from '../pipeline/policies.js';
+import type { ChaosOptions } from './options.js';
 import { PolicyBook } from './policy-book.js';
 import type { Random } from './random.js';
 
@@ -11,7 +12,7 @@ import type { Random } from './random.js';
 const loadStepSecs = 90;
 /** What an app's load is a multiple of: quiet, ordinary, far above every threshold. */
 const levels = [0, 0.1, 0.5, 0.5, 2, 3] as const;
-const tickSecs = 5;
+const longestTickSecs = 5;
 
 /** Pairs of a rule for scaling out and one for scaling in. */
 const pairs = {
@@ -29,7 +30,12 @@ export function guidOfApp(app: number, seed: number): string {
   return guidOf(hashText(`chaos ${app}`, seed));
 }
 
-export function appOptions(app: number, seed: number): AppOptions {
+export function appOptions(
+  app: number,
+  { seed, intervalSecs }: Pick<ChaosOptions, 'seed' | 'intervalSecs'>,
+): AppOptions {
+  // Every window of an http metric holds a tick, so that log-cache knows the app in it.
+  const tickSecs = Math.min(longestTickSecs, intervalSecs);
   const guid = guidOfApp(app, seed);
   const instances = 1 + (app % 3);
   const level = levelScript(hashText(guid, seed));

@@ -25,6 +25,7 @@ Options:
   --at-once N     How many faults overlap at most (3)
   --faults A,B    Only faults whose names begin so
   --logs FOLDER   Keeps the members' logs there
+  --quick         Short faults and a short calm, to see that a run works
   --json          One JSON line instead of the text
   -h, --help      Show this help
 

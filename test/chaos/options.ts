@@ -11,6 +11,8 @@ export interface ChaosOptions {
   readonly faults: readonly string[];
   /** How many faults overlap at most. */
   readonly atOnce: number;
+  /** Faults and the calm at the end are short: for seeing that a run works at all. */
+  readonly quick: boolean;
   readonly json: boolean;
   /** A folder for the members' logs; undefined: they are not kept. */
   readonly logs: string | undefined;
@@ -22,7 +24,7 @@ export class UsageError extends Error {
 }
 
 const numbers = {
-  minutes: { preset: 20, least: 0.1, whole: false },
+  minutes: { preset: 20, least: 0.01, whole: false },
   members: { preset: 3, least: 1, whole: true },
   apps: { preset: 500, least: 1, whole: true },
   interval: { preset: 10, least: 1, whole: true },
@@ -51,6 +53,7 @@ export function parseOptions(args: readonly string[], randomSeed: number): Chaos
     intervalSecs: number('interval'),
     atOnce: number('at-once'),
     faults: values.faults?.split(',').filter(Boolean) ?? [],
+    quick: values.quick ?? false,
     json: values.json ?? false,
     logs: values.logs,
   };
@@ -69,6 +72,7 @@ function parse(args: readonly string[]) {
         'at-once': { type: 'string' },
         faults: { type: 'string' },
         logs: { type: 'string' },
+        quick: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

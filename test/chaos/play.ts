@@ -1,4 +1,5 @@
 import type { FaultKind, RunningFault } from './faults/fault.js';
+import type { ChaosOptions } from './options.js';
 import type { Random } from './random.js';
 import { secondsUntilSeen } from './recovery.js';
 import type { Stage } from './stage.js';
@@ -13,18 +14,24 @@ export interface PlannedFault {
 
 /** Between the beginnings of a wave's faults at most. */
 const spreadMs = 8_000;
+const quickerBy = 20;
 
 /** One wave: faults of different areas that overlap. */
-export function planWave(kinds: readonly FaultKind[], random: Random, atOnce: number): PlannedFault[] {
+export function planWave(
+  kinds: readonly FaultKind[],
+  random: Random,
+  { atOnce, quick }: Pick<ChaosOptions, 'atOnce' | 'quick'>,
+): PlannedFault[] {
   const planned: PlannedFault[] = [];
   const count = random.whole(1, atOnce);
+  const scale = quick ? 1 / quickerBy : 1;
   for (let i = 0; i < count; i++) {
     const areas = new Set(planned.map(({ kind }) => areaOf(kind)));
     const choices = kinds.filter((kind) => !areas.has(areaOf(kind)));
     if (choices.length === 0) break;
     const kind = random.pick(choices);
-    const beginMs = i === 0 ? 0 : random.between(0, spreadMs);
-    const lengthMs = 1000 * random.between(kind.longestSecs / 4, kind.longestSecs);
+    const beginMs = i === 0 ? 0 : scale * random.between(0, spreadMs);
+    const lengthMs = scale * 1000 * random.between(kind.longestSecs / 4, kind.longestSecs);
     planned.push({ kind, beginMs, endMs: beginMs + lengthMs, random: random.fork(i) });
   }
   return planned;

@@ -19,8 +19,8 @@ export function text(report: ChaosReport): string {
   const figures = Object.entries(report.figures).map(
     ([name, value]) => `     ${name}: ${Number.isInteger(value) ? value : value.toFixed(1)}`,
   );
-  const { seed, minutes, members, apps, intervalSecs, atOnce, faults } = report.options;
-  const chosen = faults.length > 0 ? ` --faults ${faults.join(',')}` : '';
+  const { seed, minutes, members, apps, intervalSecs, atOnce, faults, quick } = report.options;
+  const chosen = [faults.length > 0 ? ` --faults ${faults.join(',')}` : '', quick ? ' --quick' : ''].join('');
   const verdict = isGreen(report) ? 'green' : 'NOT green';
   return [
     ...lines,

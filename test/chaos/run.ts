@@ -44,9 +44,9 @@ export async function runChaos(
 ): Promise<ChaosReport> {
   const kinds = faultsNamed(options.faults);
   const stage = await setStage(options, progress, releasers);
-  await Promise.all(stage.members.map((member) => member.start()));
   const startedMs = Date.now();
-  const { secs, missing } = await secondsUntilSeen(stage, 0, startedWithinMs, ended);
+  await Promise.all(stage.members.map((member) => member.start()));
+  const { secs, missing } = await secondsUntilSeen(stage, startedMs, startedWithinMs, ended);
   if (!Number.isFinite(secs))
     throw new Error(`not every app was collected after the start: ${missing.join(', ')}`);
   progress(`${options.members} members collect ${options.apps} apps`);
@@ -68,7 +68,7 @@ async function playWaves(stage: Stage, kinds: readonly FaultKind[], ended: Abort
   const recoveries: Recovery[] = [];
   const untilMs = Date.now() + options.minutes * 60_000;
   for (let wave = 0; Date.now() < untilMs && !ended.aborted; wave++) {
-    const planned = planWave(kinds, random.fork(1_000 + wave), options.atOnce);
+    const planned = planWave(kinds, random.fork(1_000 + wave), options);
     progress(`wave ${wave}: ${planned.map(({ kind }) => kind.name).join(', ')}`);
     await playWave(stage, planned, ended);
     const recovery = await recover(stage, planned, (options.intervalSecs + recoverySecs) * 1000, ended);
@@ -86,8 +86,10 @@ async function calmDown(stage: Stage, ended: AbortSignal): Promise<void> {
   const { options, policies, progress } = stage;
   await policies.stopChurn();
   await restartCrashed(stage);
-  const longestBreachSecs = 4 * options.intervalSecs;
-  const secs = recoverySecs + longestBreachSecs + 6 * options.intervalSecs;
+  // Recovery, the longest breach duration, and the rounds in which a trigger may come.
+  const secs = options.quick
+    ? 3 * options.intervalSecs
+    : recoverySecs + 4 * options.intervalSecs + 6 * options.intervalSecs;
   progress(`calm for ${secs} s`);
   await pause(secs * 1000, ended);
 }

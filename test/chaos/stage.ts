@@ -11,7 +11,9 @@ import {
   type TestDatabase,
 } from '../support/postgres.js';
 import { appOptions, guidOfApp, Policies } from './apps.js';
+
 import { Diary } from './diary.js';
+import { nodes } from './faults/platform.js';
 import { Member, type StopOutcome } from './member.js';
 import { writeNameFaults } from './names.js';
 import type { ChaosOptions } from './options.js';
@@ -55,8 +57,9 @@ export async function setStage(
   }
   const guids = Array.from({ length: apps }, (_, app) => guidOfApp(app, seed));
   const platform = await startPlatform({
-    apps: guids.map((_, app) => appOptions(app, seed)),
+    apps: guids.map((_, app) => appOptions(app, options)),
     seed,
+    logCacheNodes: nodes,
     retentionSecs: options.minutes * 60 + spareSecs,
   });
   releasers.add('platform', () => platform.stop());

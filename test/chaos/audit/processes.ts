@@ -10,6 +10,8 @@ const linesPerMinute = 120;
 const linesOfOneMessage = 12;
 /** One line for each app that was scaled is no repetition. */
 const perApp = new Set(['eventgenerator.evaluation.scaled', 'eventgenerator.evaluation.app-breaker-opened']);
+/** Has a bound of its own for each read of the policies. */
+const boundedElsewhere = 'eventgenerator.policy.policy-broken';
 /** Lines that mean a defect, whatever happened around. */
 const defects =
   /\.(uncaught-exception|unhandled-rejection|listener-failed|round-failed|request-failed|certificate-listener-failed|collector-thread-failed|stop-took-too-long|release-failed)$/;
@@ -100,7 +102,8 @@ function byMinute(lines: readonly LogLine[]): Iterable<LogLine[]> {
 
 function byMessage(lines: readonly LogLine[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { message } of lines) counts.set(message, (counts.get(message) ?? 0) + 1);
+  for (const { message } of lines)
+    if (message !== boundedElsewhere) counts.set(message, (counts.get(message) ?? 0) + 1);
   return counts;
 }
 

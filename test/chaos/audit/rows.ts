@@ -16,7 +16,7 @@ export interface Point {
 export class Histories {
   readonly #points = new Map<string, Point[]>();
 
-  constructor(rows: readonly StoredRow[]) {
+  constructor(rows: readonly Pick<StoredRow, 'appId' | 'metricType' | 'timestampNs' | 'value'>[]) {
     for (const { appId, metricType, timestampNs, value } of rows) {
       const key = `${appId} ${metricType}`;
       const points = this.#points.get(key) ?? [];

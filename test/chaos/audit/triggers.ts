@@ -1,14 +1,25 @@
-import type { TriggerRecord } from '../../platform/books.js';
+import type { Books, TriggerRecord } from '../../platform/books.js';
 import type { RuleJson } from '../../pipeline/policies.js';
-import type { Stage } from '../stage.js';
+import type { Diary, Span } from '../diary.js';
+import type { ChaosOptions } from '../options.js';
+import type { PolicyBook } from '../policy-book.js';
 import { finding, timeOf, type Finding } from './finding.js';
 import type { Histories, Point } from './rows.js';
+
+/** What of a stage this audit reads. */
+export interface TriggerBooks {
+  readonly guids: readonly string[];
+  readonly platform: { readonly books: Pick<Books, 'triggersOf'> };
+  readonly policies: { readonly book: PolicyBook };
+  readonly options: Pick<ChaosOptions, 'intervalSecs'>;
+  readonly diary: Diary;
+}
 
 /** From an evaluation to the scaling engine's books: claim, post, a slow engine. */
 const postMs = 30_000;
 
 /** Holds the scaling engine's books against what is stored, and the other way round. */
-export function auditTriggers(stage: Stage, histories: Histories, spanMs: Span): Finding[] {
+export function auditTriggers(stage: TriggerBooks, histories: Histories, spanMs: Span): Finding[] {
   return [
     finding('triggers without a breach', withoutBreach(stage, histories)),
     finding('triggers without such a rule', withoutRule(stage)),
@@ -17,12 +28,7 @@ export function auditTriggers(stage: Stage, histories: Histories, spanMs: Span):
   ];
 }
 
-interface Span {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
-function* triggersOf({ guids, platform }: Stage): Generator<{ app: string; trigger: TriggerRecord }> {
+function* triggersOf({ guids, platform }: TriggerBooks): Generator<{ app: string; trigger: TriggerRecord }> {
   for (const app of guids) for (const trigger of platform.books.triggersOf(app)) yield { app, trigger };
 }
 
@@ -45,7 +51,7 @@ function breaches(value: bigint | undefined, operator: string, threshold: bigint
   }
 }
 
-function withoutBreach(stage: Stage, histories: Histories): string[] {
+function withoutBreach(stage: TriggerBooks, histories: Histories): string[] {
   const found: string[] = [];
   for (const { app, trigger } of triggersOf(stage)) {
     const { atMs, metricType, operator, breachDurationSecs } = trigger;
@@ -66,7 +72,7 @@ function withoutBreach(stage: Stage, histories: Histories): string[] {
 }
 
 /** The rule must have been in force not longer ago than a poll takes, and a policy_db that is away. */
-function withoutRule(stage: Stage): string[] {
+function withoutRule(stage: TriggerBooks): string[] {
   const { policies, options, diary } = stage;
   const found: string[] = [];
   for (const { app, trigger } of triggersOf(stage)) {
@@ -90,7 +96,7 @@ function withoutRule(stage: Stage): string[] {
 }
 
 /** Two within one evaluation interval. What the engine refused in a cool-down is one more than there should be, too. */
-function twice({ guids, platform, options, diary }: Stage): string[] {
+function twice({ guids, platform, options, diary }: TriggerBooks): string[] {
   const found: string[] = [];
   // A round may be a little early after one that was late.
   const leastMs = 0.9 * options.intervalSecs * 1000;
@@ -111,7 +117,7 @@ function twice({ guids, platform, options, diary }: Stage): string[] {
 }
 
 /** A rule that fires while nothing is wrong, and nothing came of it. */
-function missing(stage: Stage, histories: Histories, span: Span): string[] {
+function missing(stage: TriggerBooks, histories: Histories, span: Span): string[] {
   const { guids, policies, options, diary } = stage;
   const intervalMs = options.intervalSecs * 1000;
   const found: string[] = [];
@@ -179,14 +185,11 @@ function fires(
 
 /** Longest back-off after the engine ignored a trigger, because the app is at its limit. */
 const ignoredMs = 600_000;
-/** Longest back-off of an app's own breaker, which failures of the scaling engine open. */
-const longestCoolDownSecs = 90;
 
 function isHeldBack(triggers: readonly TriggerRecord[], atMs: number): boolean {
   return triggers.some((trigger) => {
     if (trigger.atMs > atMs) return false;
     if (trigger.result === 'ignored') return atMs - trigger.atMs < ignoredMs;
-    const coolDownMs = Math.max(Number(trigger.coolDownSecs), longestCoolDownSecs) * 1000;
-    return atMs - trigger.atMs < coolDownMs;
+    return atMs - trigger.atMs < Number(trigger.coolDownSecs) * 1000;
   });
 }

@@ -1,12 +1,20 @@
-import { serverNames, type Fault, type Operation, type ServerName } from '../../platform/faults.js';
+import {
+  serverNames,
+  type Fault,
+  type FaultRule,
+  type Operation,
+  type ServerName,
+} from '../../platform/faults.js';
+import type { Platform } from '../../platform/platform.js';
 import type { FaultEffect } from '../diary.js';
 import type { Random } from '../random.js';
+import { pause } from '../play.js';
 import { repeat, type FaultKind } from './fault.js';
 
 /** One of several faults that meets every request of an operation. */
 function answers(
   name: string,
-  server: ServerName,
+  server: FaultRule['server'],
   operation: Operation | undefined,
   longestSecs: number,
   choose: (random: Random) => Fault,
@@ -53,6 +61,15 @@ const delay =
     ms: random.whole(fromMs, toMs),
   });
 
+/** Machines of log-cache. */
+export const nodes = 2;
+
+/** The fault is over only when log-cache's gateway has found it again. */
+async function bringBack({ logCacheRoute }: Platform): Promise<void> {
+  logCacheRoute.bringUp('logCache');
+  while (!logCacheRoute.gatewayIsConnected) await pause(200);
+}
+
 const uaaFaults: readonly FaultKind[] = [
   down('uaa', 'uaa.down'),
   answers('uaa.errors', 'uaa', 'token', 40, statuses(500, 502, 503, 429)),
@@ -98,6 +115,37 @@ const logCacheFaults: readonly FaultKind[] = [
   answers('log-cache.node-dead', 'logCache', undefined, 40, kinds('empty'), ['hides']),
   answers('log-cache.nan', 'logCache', 'read', 40, kinds('nan'), ['hides']),
   answers('log-cache.queries-hang', 'logCache', 'query', 60, kinds('hang')),
+  answers('cloud-controller.hangs', 'cloudController', 'apps', 60, kinds('hang')),
+  answers('cloud-controller.slow', 'cloudController', 'apps', 60, delay(500, 12_000)),
+  answers('cloud-controller.errors', 'cloudController', 'apps', 40, statuses(403, 500)),
+  {
+    name: 'log-cache.node-lost',
+    longestSecs: 40,
+    effects: ['hides'],
+    begin({ platform: { logCacheNodes } }, random) {
+      const node = random.whole(0, nodes - 1);
+      logCacheNodes.takeDown(node);
+      return { detail: `node ${node} of ${nodes}`, end: () => logCacheNodes.bringUp(node) };
+    },
+  },
+  {
+    name: 'log-cache.restart',
+    longestSecs: 20,
+    effects: ['hides'],
+    begin({ platform }) {
+      platform.logCacheRoute.takeDown('logCache');
+      return { detail: 'all nodes', end: () => bringBack(platform) };
+    },
+  },
+  {
+    name: 'log-cache.process-away',
+    longestSecs: 30,
+    begin({ platform: { logCacheRoute } }, random) {
+      const part = random.pick(['gateway', 'proxy'] as const);
+      logCacheRoute.takeDown(part);
+      return { detail: part, end: () => logCacheRoute.bringUp(part) };
+    },
+  },
   answers('log-cache.queries-refused', 'logCache', 'query', 40, statuses(403, 500)),
 ];
 
