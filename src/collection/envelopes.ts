@@ -5,8 +5,13 @@ import { isContainerGauge } from './metric-types.js';
  * Whether an envelope's samples count for the app. Tasks, staging and worker processes report under the app's id
  * too, mostly as "instance 0"; scaling changes only web processes. Custom metrics, and platforms without tags, count.
  */
-export function counts({ tags }: Pick<GaugeEnvelope, 'tags'>): boolean {
-  return tags['origin'] !== 'rep' || tags['process_type'] === 'web';
+export function counts(envelope: Pick<GaugeEnvelope, 'tags'>): boolean {
+  return !isFromContainer(envelope) || envelope.tags['process_type'] === 'web';
+}
+
+/** Whether Diego's rep reports it of a container. Platforms without tags do not tell. */
+export function isFromContainer({ tags }: Pick<GaugeEnvelope, 'tags'>): boolean {
+  return tags['origin'] === 'rep';
 }
 
 /**

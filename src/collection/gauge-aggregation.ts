@@ -1,5 +1,5 @@
 import type { GaugeEnvelope } from '../log-cache/log-cache.js';
-import { counts, instanceOf } from './envelopes.js';
+import { counts, instanceOf, isFromContainer } from './envelopes.js';
 import type { MetricOutcome, SettledWindow } from './job.js';
 import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
@@ -34,11 +34,14 @@ interface Gauge {
  */
 export class GaugeAggregation {
   readonly #types: readonly MetricType[];
-  readonly #gauges = new Map<string, Gauge>();
+  /** Of containers only: they count for the container metric types and for no custom metric of the same name. */
+  readonly #containerGauges = new Map<string, Gauge>();
+  readonly #otherGauges = new Map<string, Gauge>();
   readonly #samples: WindowSamples;
   readonly #streams = new Streams();
   readonly #containers = new Set<string>();
   readonly #customInstances = new Set<string>();
+  #gaugeCount = 0;
   #dropped = 0;
 
   constructor(
@@ -52,8 +55,10 @@ export class GaugeAggregation {
       pairs: new Map<string, Map<string, Pair>>(),
     }));
     for (const type of this.#types) {
-      this.#interest(type, type.is.gauge);
-      if (type.is.quota !== null) this.#interest(type, type.is.quota);
+      for (const gauge of [type.is.gauge, ...(type.is.quota === null ? [] : [type.is.quota])]) {
+        this.#interest(this.#otherGauges, gauge, type);
+        if (type.is.unit !== null) this.#interest(this.#containerGauges, gauge, type);
+      }
     }
     this.#samples = new WindowSamples(
       this.#types.map(({ is }) => is.unit),
@@ -61,10 +66,10 @@ export class GaugeAggregation {
     );
   }
 
-  #interest(type: MetricType, gauge: string): void {
-    const known = this.#gauges.get(gauge);
+  #interest(gauges: Map<string, Gauge>, name: string, type: MetricType): void {
+    const known = gauges.get(name);
     if (known) known.types.push(type);
-    else this.#gauges.set(gauge, { index: this.#gauges.size, types: [type] });
+    else gauges.set(name, { index: this.#gaugeCount++, types: [type] });
   }
 
   add(envelopes: readonly GaugeEnvelope[]): void {
@@ -76,8 +81,9 @@ export class GaugeAggregation {
   #addEnvelope(envelope: GaugeEnvelope): void {
     const { timestamp } = envelope;
     const instance = instanceOf(envelope);
+    const gauges = isFromContainer(envelope) ? this.#containerGauges : this.#otherGauges;
     for (const { name, value, unit } of envelope.metrics) {
-      const gauge = this.#gauges.get(name);
+      const gauge = gauges.get(name);
       if (!gauge) continue;
       this.#streams.saw(instance, gauge.index, timestamp);
       if (!fitsInt64(value)) {

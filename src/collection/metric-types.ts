@@ -1,6 +1,8 @@
 /*
  * Which gauges the metric types of scaling rules are made of. Whatever is not one of the container metric types below
- * (or an http metric type) is a custom metric: the gauge of that name.
+ * (or an http metric type) is a custom metric: the gauge of that name, unless a container reports it (origin "rep"). A
+ * rule on `memory` would count bytes of containers that its author took for MB or percent; the Go eventgenerator has no
+ * data for such a rule either.
  */
 
 export interface GaugeMetricType {
@@ -10,7 +12,7 @@ export interface GaugeMetricType {
   readonly quota: string | null;
   /** The gauge's value is divided by this. */
   readonly divisor: number;
-  /** null: the unit that the envelopes name. */
+  /** null: a custom metric, in the unit that the envelopes name. */
   readonly unit: string | null;
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { AppPolicy, PolicySnapshot } from './policy.js';
 import type { PolicyStore, StoredPolicies } from './policy-store.js';
+import { rawGaugeRules } from './raw-gauges.js';
 
 /** App ids. A policy that became broken counts as removed. */
 export interface PolicyChanges {
@@ -29,8 +30,8 @@ const firstRetryMs = 1_000;
 const maxRetryMs = 30_000;
 /** How exact the age metric is. */
 const ageUpdateMs = 5_000;
-/** Broken policies named in the log after one read; a wrong schema would break thousands at once. */
-const maxNamedBroken = 20;
+/** Broken or questionable policies named in the log after one read; a wrong schema would break thousands at once. */
+const maxNamedPolicies = 20;
 
 /**
  * Keeps the policies in force up to date. While policy_db is away the last good ones stay in force, and their age is
@@ -125,6 +126,7 @@ export class PolicyPoller {
     const snapshot = new Map<string, AppPolicy>();
     for (const [appId, entry] of stored) if (entry.kind === 'usable') snapshot.set(appId, entry.policy);
     this.#reportBroken(stored);
+    this.#reportRawGauges(stored);
     this.#stored = stored;
     metrics.policies.set(snapshot.size);
     metrics.policiesBroken.set(stored.size - snapshot.size);
@@ -153,14 +155,28 @@ export class PolicyPoller {
     let broken = 0;
     for (const [appId, entry] of stored) {
       if (entry.kind !== 'broken' || this.#stored.get(appId)?.version === entry.version) continue;
-      if (broken++ < maxNamedBroken) {
+      if (broken++ < maxNamedPolicies) {
         this.#logger.error('policy-broken', new Error(`the policy cannot be used: ${entry.problem}`), {
           appId,
         });
       }
     }
-    if (broken > maxNamedBroken)
-      this.#logger.info('more-policies-broken', { notNamed: broken - maxNamedBroken });
+    if (broken > maxNamedPolicies)
+      this.#logger.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
+  }
+
+  /** Once per version, like broken ones. Such a policy can be used, but hardly as it was meant. */
+  #reportRawGauges(stored: StoredPolicies): void {
+    let found = 0;
+    for (const [appId, entry] of stored) {
+      if (entry.kind !== 'usable' || this.#stored.get(appId)?.version === entry.version) continue;
+      const rules = rawGaugeRules(entry.policy.rules);
+      if (rules.length === 0 || found++ >= maxNamedPolicies) continue;
+      this.#logger.info('custom-metrics-only', { appId, rules });
+    }
+    if (found > maxNamedPolicies) {
+      this.#logger.info('more-custom-metrics-only', { notNamed: found - maxNamedPolicies });
+    }
   }
 
   /** Doubling with each failure, of which up to half is left out at random, so that members do not come back as one. */

@@ -31,8 +31,21 @@ export function referenceOutcome(metricType: string, envelopes: readonly GaugeEn
     case 'cpuutil':
       return ceilOfMean(plain('cpu_entitlement'), '%');
     default:
-      return ceilOfMean(plain(metricType), newestUnit(samples(metricType)));
+      return customMetric(
+        finiteSamplesOf(
+          metricType,
+          envelopes.filter(({ tags }) => tags['origin'] !== 'rep'),
+        ),
+      );
   }
+}
+
+/** Container gauges (origin rep) count under the names of the standard metric types only. */
+function customMetric(samples: readonly Sample[]): MetricOutcome {
+  return ceilOfMean(
+    samples.map(({ value }) => Math.ceil(value)),
+    newestUnit(samples),
+  );
 }
 
 /** An envelope with tag origin=rep counts only if its tag process_type is web. NaN, infinite, beyond int64: dropped. */

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { GaugeAggregation } from '../../src/collection/gauge-aggregation.js';
 import type { GaugeEnvelope } from '../../src/log-cache/log-cache.js';
@@ -7,7 +7,11 @@ import { referenceOutcome } from './aggregation-reference.js';
 
 const MiB = 1024 * 1024;
 const all = { startNs: 0n, endNs: 100n, settled: null };
-const metricTypes = ['memoryused', 'memoryutil', 'cpu', 'cpuutil', 'disk', 'diskutil', 'jobs', '__proto__'];
+const rawGauges = ['memory', 'memory_quota', 'cpu_entitlement', 'disk_quota'];
+const metricTypes = [
+  ...['memoryused', 'memoryutil', 'cpu', 'cpuutil', 'disk', 'diskutil', 'jobs', '__proto__'],
+  ...rawGauges,
+];
 
 function aggregate(envelopes: readonly GaugeEnvelope[], types: readonly string[] = metricTypes) {
   const aggregation = new GaugeAggregation(types, all);
@@ -100,6 +104,24 @@ test('custom metrics and platforms without tags count', () => {
   expect(outcome('cpu', [gauge(1n, 'cpu', 5, { tags: {} })])).toEqual(value(5n, '%'));
   const tags = { origin: 'autoscaler_metrics_forwarder' };
   expect(outcome('jobs', [gauge(1n, 'jobs', 5, { tags, unit: 'jobs' })])).toEqual(value(5n, 'jobs'));
+});
+
+describe.each(rawGauges)('a rule on %s, which is a gauge of containers and no metric type,', (name) => {
+  const ofContainers = [1n, 2n].map((time) => gauge(time, name, 257_784_854, { unit: 'bytes' }));
+
+  test('has no data', () => {
+    const both = aggregate(ofContainers, [name, 'cpu']);
+    expect(both.outcomes()).toEqual({ [name]: noData, cpu: noData });
+    expect(both.instances).toBe(0);
+  });
+
+  test.each([[{}], [{ origin: 'autoscaler_metrics_forwarder' }]])(
+    'counts the custom metric of that name alone (%j)',
+    (tags) => {
+      const custom = gauge(2n, name, 80, { tags, unit: 'percent' });
+      expect(outcome(name, [...ofContainers, custom])).toEqual(value(80n, 'percent'));
+    },
+  );
 });
 
 test('the unit of a custom metric is that of its newest envelope', () => {

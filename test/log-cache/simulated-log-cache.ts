@@ -73,6 +73,9 @@ export function webTags(instance: string): Record<string, string> {
   };
 }
 
+const containerGauges = new Set(['cpu', 'cpu_entitlement', 'memory', 'memory_quota', 'disk', 'disk_quota']);
+
+/** Container gauges come from Diego's rep, custom metrics without tags. */
 export function gauge(
   timestampNs: bigint,
   name: string,
@@ -85,7 +88,7 @@ export function gauge(
     timestamp: timestampNs.toString(),
     sourceId: appId,
     instanceId,
-    tags: webTags(instanceId),
+    tags: containerGauges.has(name) ? webTags(instanceId) : {},
     metrics: [{ name, unit, value }],
     ...envelope,
   };

@@ -58,6 +58,13 @@ describe.each(transports)('over %s', (transport) => {
             when('jobs > 100000', '+1'),
           ),
         },
+        {
+          guid: 'raw-gauges',
+          instances: 2,
+          load: wave({ memoryMiB: 250 }, { memoryMiB: 300 }, 60),
+          customMetrics: [{ name: 'memory_quota', unit: 'seats', intervalSecs: 7, total: () => 80 }],
+          policy: policyOf(when('memory >= 80', '+1'), when('memory_quota > 1000', '+1')),
+        },
       ],
       prepare({ platform }) {
         const app = platform.apps.require('all-types');
@@ -69,7 +76,7 @@ describe.each(transports)('over %s', (transport) => {
         app.startContainer({ processType: 'web', index: 1 }, nowUs);
       },
     });
-    await Promise.all([pipeline.evaluated('crowd', rounds), pipeline.evaluated('all-types', rounds)]);
+    await Promise.all(['crowd', 'all-types', 'raw-gauges'].map((guid) => pipeline.evaluated(guid, rounds)));
     expect(await pipeline.audit()).toEqual(nothingWrong);
   });
   afterAll(stopPipelines);
@@ -106,6 +113,15 @@ describe.each(transports)('over %s', (transport) => {
     expect(rows.length).toBeGreaterThanOrEqual(rounds * types.size);
     // Had the task, the worker or the neighbouring custom metric been counted, these would be far larger.
     for (const row of rows) expect(Number(row.value)).toBeLessThan(1_000);
+  });
+
+  test('a rule on a raw gauge of containers has no data, a custom metric of such a name counts alone', async () => {
+    const rows = await pipeline.rows('raw-gauges');
+    const seen = new Set(rows.map(({ metricType, value, unit }) => `${metricType} ${value} ${unit}`));
+    expect(seen).toEqual(new Set(['memory  ', 'memory_quota 40 seats']));
+    expect(pipeline.platform.books.triggers.scaledOut).toBe(0);
+    const lines = pipeline.log.lines.filter(({ event }) => event === 'policy.custom-metrics-only');
+    expect(lines.map(({ data }) => data['appId'])).toEqual(['raw-gauges']);
   });
 
   test('all metrics of one round carry one timestamp', async () => {

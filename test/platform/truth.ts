@@ -13,6 +13,8 @@ export interface TrueSample {
   readonly processInstanceId: string;
   readonly unit: string;
   readonly value: number;
+  /** A gauge of Diego's rep, not a custom metric. */
+  readonly fromContainer: boolean;
 }
 
 export interface TrueRequests {
@@ -79,7 +81,10 @@ export class Truth {
     toUs: number,
   ): ExpectedAppMetric | null {
     const standard = gaugesOf[metricType];
-    const samples = this.samples(appId, standard?.gauge ?? metricType, fromUs, toUs);
+    const samples = this.samples(appId, standard?.gauge ?? metricType, fromUs, toUs).filter(
+      // Container gauges count under the names of the standard metric types only.
+      ({ fromContainer }) => standard !== undefined || !fromContainer,
+    );
     const quotas = new Map(
       (standard?.quota ? this.samples(appId, standard.quota, fromUs, toUs) : []).map((quota) => [
         instantOf(quota),
@@ -128,6 +133,7 @@ export class Truth {
           timestampUs: envelope.timestampUs,
           instanceId: envelope.instanceId,
           processInstanceId: tags['process_instance_id'] ?? '',
+          fromContainer: tags['origin'] === 'rep',
           ...metric,
         },
       ];
@@ -148,7 +154,7 @@ function* modelSamples(
     const { instanceId, processInstanceId } = container;
     if (custom) {
       for (const sample of customMetricSamples(app, container, custom, fromUs, toUs)) {
-        yield { ...sample, instanceId, processInstanceId: '', unit: custom.unit };
+        yield { ...sample, instanceId, processInstanceId: '', unit: custom.unit, fromContainer: false };
       }
     } else if (layout && isContainerMetric(gauge)) {
       for (
@@ -160,7 +166,7 @@ function* modelSamples(
         if (tickUs + layout.offsetUs >= toUs || tickUs >= container.stoppedUs) break;
         const value = containerMetric(app, container, tick, gauge);
         const timestampUs = tickUs + layout.offsetUs;
-        yield { timestampUs, instanceId, processInstanceId, unit: unitOf(gauge), value };
+        yield { timestampUs, instanceId, processInstanceId, unit: unitOf(gauge), value, fromContainer: true };
       }
     }
   }

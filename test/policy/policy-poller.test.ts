@@ -47,6 +47,11 @@ const usable = (appId: string, version: string): [string, StoredPolicy] => [
   appId,
   { kind: 'usable', version, policy: { appId, version, rules: [] } },
 ];
+const questionable = (appId: string, version: string): [string, StoredPolicy] => {
+  const rule = { operator: '>=', adjustment: '+1', breachDurationSecs: 60, coolDownSecs: 60 };
+  const rules = ['cpu', 'memory'].map((metricType) => ({ ...rule, metricType, threshold: 80n }));
+  return [appId, { kind: 'usable', version, policy: { appId, version, rules } }];
+};
 const broken = (appId: string, version: string): [string, StoredPolicy] => [
   appId,
   { kind: 'broken', version, problem: 'it is NULL' },
@@ -249,5 +254,33 @@ describe('stopping', () => {
     finish(new Map([usable('a', '1')]));
     await clock.advance(intervalMs);
     expect([poller.snapshot.size, log]).toEqual([0, []]);
+  });
+});
+
+describe('rules that name a gauge of containers instead of a metric type', () => {
+  const told = () => log.filter(([event]) => event.includes('custom-metrics-only'));
+
+  test('are told once a version, with what they likely mean', async () => {
+    const rules = [
+      { rule: 'scaling_rules[1]', metricType: 'memory', likelyMeaning: 'memoryused (MB) or memoryutil (%)' },
+    ];
+    for (const [version, lines] of [
+      ['1', 1],
+      ['1', 1],
+      ['2', 2],
+    ] as const) {
+      answers = [found(questionable('a', version), usable('b', version))];
+      await poller.readOnce();
+      expect(told()).toEqual(
+        Array.from({ length: lines }, () => ['custom-metrics-only', { appId: 'a', rules }]),
+      );
+    }
+  });
+
+  test('of many apps at once: twenty are named, the others counted', async () => {
+    answers = [found(...Array.from({ length: 1_000 }, (_, i) => questionable(`app-${i}`, '1')))];
+    await poller.readOnce();
+    expect(told()).toHaveLength(21);
+    expect(told().at(-1)).toEqual(['more-custom-metrics-only', { notNamed: 980 }]);
   });
 });
