@@ -1,9 +1,10 @@
 import type { PemSource } from './config.js';
 import type { Faults } from './faults.js';
+import { systemReason } from './files.js';
 import { show } from './raw.js';
 import type { Tree } from './read-tree.js';
 import { readConfigService, readDatabaseBinding, type DatabaseBinding } from './service-bindings.js';
-import { parseVcapApplication, parseVcapServices } from './vcap.js';
+import { parseVcapApplication, parseVcapServices, type BoundService } from './vcap.js';
 
 /** What the platform says about this process and its bindings. */
 export interface CloudFoundry {
@@ -32,10 +33,11 @@ export function readCloudFoundry(
   vcapApplication: string,
   env: NodeJS.ProcessEnv,
   hasFile: boolean,
+  readFile: (path: string) => string,
   faults: Faults,
 ): CloudFoundry {
   const application = parseVcapApplication(vcapApplication, faults);
-  const services = parseVcapServices(env['VCAP_SERVICES'], faults);
+  const services = readServices(env, readFile, faults);
   const configured = services && readConfigService(services, hasFile, faults);
   const policyDb = services && readDatabaseBinding(services, 'policy_db', faults);
   const appMetricsDb = services && readDatabaseBinding(services, 'appmetrics_db', faults);
@@ -54,6 +56,28 @@ export function readCloudFoundry(
     policyDb,
     appMetricsDb,
   };
+}
+
+/** The platform gives bindings as a variable or, where they would be too long for one, as a file. */
+function readServices(
+  env: NodeJS.ProcessEnv,
+  readFile: (path: string) => string,
+  faults: Faults,
+): BoundService[] | null {
+  const path = env['VCAP_SERVICES_FILE_PATH'];
+  const variable = env['VCAP_SERVICES'];
+  if (variable || !path) return parseVcapServices('VCAP_SERVICES', variable, faults);
+  let text: string;
+  try {
+    text = readFile(path);
+  } catch (error) {
+    faults.environment(
+      `VCAP_SERVICES_FILE_PATH is ${show(path)}, which cannot be read: ${systemReason(error)}`,
+      'all',
+    );
+    return null;
+  }
+  return parseVcapServices(`the file in VCAP_SERVICES_FILE_PATH (${show(path)})`, text, faults);
 }
 
 function urlOf(binding: DatabaseBinding | null): Tree {

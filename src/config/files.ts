@@ -1,13 +1,15 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { ConfigError } from './faults.js';
-import { maxConfigLength } from './yaml-text.js';
+
+/** Bytes. The largest text that is read is Cloud Foundry's file of service bindings, which may have 1 MB. */
+const maxTextLength = 1024 * 1024;
 
 /** Reads a text file; more than one character beyond what is allowed is never read, so that a device cannot fill the memory. */
 export function readTextFile(path: string): string {
   const descriptor = openSync(path, 'r');
   try {
     if (fstatSync(descriptor).isDirectory()) throw new Error('is a directory');
-    const buffer = Buffer.alloc(maxConfigLength + 1);
+    const buffer = Buffer.alloc(maxTextLength + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < buffer.length; length += read) {
       read = readSync(descriptor, buffer, length, buffer.length - length, null);
@@ -23,12 +25,12 @@ export function openConfigFile(path: string, readFile: (path: string) => string)
   try {
     return readFile(path);
   } catch (error) {
-    throw new ConfigError(`failed to open config file '${path}': ${reason(error)}`);
+    throw new ConfigError(`failed to open config file '${path}': ${systemReason(error)}`);
   }
 }
 
 /** Node's messages are "ENOENT: no such file or directory, open '<path>'". */
-function reason(error: unknown): string {
+export function systemReason(error: unknown): string {
   const message = String((error as Partial<Error>).message ?? error);
   return message.replace(/^E[A-Z]+: /, '').replace(/, \w+( '.*')?$/s, '');
 }

@@ -23,6 +23,9 @@ import {
 
 const tls = () => ({ key_file: text(), cert_file: text(), ca_file: text() });
 
+/** In Go every server has them; only the one behind gorouter checks them. */
+const xfcc = () => ({ valid_org_guid: text(), valid_space_guid: text() });
+
 const database = (tag: string) => ({
   url: new Setting(textType, '', { secret: true, fault: (value) => databaseUrlFault(value, tag) }),
   max_open_connections: whole(0),
@@ -36,14 +39,14 @@ export const keys = {
     level: choice('info', ['debug', 'info', 'error', 'fatal']),
     json_sink: flag(false),
   },
-  server: { port: port(8080), tls: tls() },
+  server: { port: port(8080), tls: tls(), xfcc: xfcc() },
   cf_server: {
     port: port(8082),
     tls: tls(),
-    xfcc: { valid_org_guid: text(), valid_space_guid: text(), ca_file: text() },
+    xfcc: { ...xfcc(), ca_file: text() },
   },
   health: {
-    server_config: { port: port(8081), tls: tls() },
+    server_config: { port: port(8081), tls: tls(), xfcc: xfcc() },
     basic_auth: { username: text(), username_hash: secret(), password: secret(), password_hash: secret() },
     readiness_enabled: new Setting<boolean | null>(flagType, null),
   },

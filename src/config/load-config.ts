@@ -33,11 +33,12 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
       'failed to read config file: there is none: start with -c FILE, or on Cloud Foundry (VCAP_APPLICATION is not set)',
     );
   }
-  const file = source.file ? readConfigFile(source.file, source.readFile ?? readTextFile, faults) : null;
+  const readFile = source.readFile ?? readTextFile;
+  const file = source.file ? readConfigFile(source.file, readFile, faults) : null;
   const platform =
     vcapApplication === undefined
       ? null
-      : readCloudFoundry(vcapApplication, source.env, Boolean(source.file), faults);
+      : readCloudFoundry(vcapApplication, source.env, Boolean(source.file), readFile, faults);
   const values = applySchema([...(file ? [file.tree] : []), ...(platform?.trees ?? [])], source.env, faults);
   const warnings = [...(file?.warnings ?? []), ...(platform?.warnings ?? [])];
   const config = resolveConfig(values, platform, source.hostname ?? systemHostname(), faults, warnings);

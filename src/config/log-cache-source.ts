@@ -2,7 +2,7 @@ import type { Config, UaaConfig } from './config.js';
 import type { Faults } from './faults.js';
 import type { ConfigValues } from './keys.js';
 import { resolveTls } from './tls-files.js';
-import { addressFault, requiredHttpUrlFault, withoutTrailingSlash } from './urls.js';
+import { addressFault, httpsUrlFault, withoutTrailingSlash } from './urls.js';
 
 const section = 'metricCollector';
 
@@ -15,11 +15,7 @@ export function resolveLogCache(
   const uaa = resolveUaa(values.uaa, faults, warnings);
   const url = values.metric_collector_url;
   const key = `${section}.metric_collector_url`;
-  const fault = uaa
-    ? requiredHttpUrlFault(url)
-    : url === ''
-      ? 'is empty: allowed is host:port'
-      : addressFault(url);
+  const fault = uaa ? httpsUrlFault(url) : url === '' ? 'is empty: allowed is host:port' : addressFault(url);
   if (fault !== undefined) faults.invalid(key, fault, [`${section}.uaa.url`]);
   const tls = resolveTls(values.tls, `${section}.tls`, faults);
   if (!uaa && !tls.key) {

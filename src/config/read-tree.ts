@@ -65,9 +65,9 @@ export function readTree(root: RawMap, section: Section, options: ReadOptions, f
     const value = isRawScalar(node) ? setting.type.read(node) : undefined;
     if (value !== undefined) return value;
     // Secrets are texts, and a text takes every scalar: what is shown here is never one.
-    faults.unreadable(`${name} is ${show(node)}, allowed is ${setting.type.allowed} (${options.source})`, {
-      key: name,
-    });
+    const hint = isRawScalar(node) ? setting.type.hint?.(node) : undefined;
+    const fault = hint ?? `is ${show(node)}, allowed is ${setting.type.allowed}`;
+    faults.unreadable(`${name}${hint === undefined ? ' ' : ': '}${fault} (${options.source})`, { key: name });
     return undefined;
   }
 }

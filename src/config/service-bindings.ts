@@ -2,7 +2,7 @@ import type { PemSource, TlsConfig } from './config.js';
 import type { Faults } from './faults.js';
 import { keys } from './keys.js';
 import { readTree, type ReadTree } from './read-tree.js';
-import { isObject, serviceWithTag, textCredential, type BoundService } from './vcap.js';
+import { isObject, isUnfilled, serviceWithTag, textCredential, type BoundService } from './vcap.js';
 import { parseYamlMap, YamlFault } from './yaml-text.js';
 
 /** Tag of the service with the configuration, and name of the credential that holds it. */
@@ -29,6 +29,7 @@ export function readConfigService(
     );
     return null;
   }
+  if (isUnfilled(service, 'all', faults)) return null;
   const credential = service.credentials[configTag];
   if (typeof credential !== 'string' && !isObject(credential)) {
     faults.environment(
@@ -58,6 +59,7 @@ export function readDatabaseBinding(
   const service = serviceWithTag(services, tag, faults);
   if (!service) return null;
   const affected = { key: `db.${tag}.url` };
+  if (isUnfilled(service, affected, faults)) return null;
   const where = `of the service '${service.name}'`;
   const url = textCredential(service, 'uri', affected, faults);
   if (url === undefined && !isWrongType(service.credentials['uri'])) {

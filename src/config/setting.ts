@@ -7,6 +7,8 @@ export interface ValueType<T> {
   readonly allowed: string;
   /** undefined: the scalar has another type. */
   read(raw: RawScalar): T | undefined;
+  /** What is wrong with a scalar of another type, where that can be said better. */
+  hint?(raw: RawScalar): string | undefined;
 }
 
 export interface SettingOptions<T> {
@@ -39,14 +41,12 @@ export const textType: ValueType<string> = {
   read: (raw) => (raw instanceof Literal ? raw.text : raw),
 };
 
-/** The words that Go's YAML reader takes for a boolean besides true and false. */
+/** The words that YAML 1.1 took for a boolean besides true and false, in lower case. */
 const truthWords: Readonly<Record<string, boolean>> = {
   y: true,
-  Y: true,
   yes: true,
   on: true,
   n: false,
-  N: false,
   no: false,
   off: false,
 };
@@ -55,31 +55,42 @@ export const flagType: ValueType<boolean> = {
   allowed: 'true or false',
   read(raw) {
     if (raw instanceof Literal) return typeof raw.value === 'boolean' ? raw.value : undefined;
-    return Object.hasOwn(truthWords, raw) ? truthWords[raw] : undefined;
+    const word = raw.toLowerCase();
+    return Object.hasOwn(truthWords, word) ? truthWords[word] : undefined;
   },
 };
 
 export const wholeType: ValueType<number> = {
   allowed: 'a whole number',
   read(raw) {
-    if (!(raw instanceof Literal) || typeof raw.value === 'boolean') return undefined;
-    const value = Number(raw.value);
+    const value = Number(integerOf(raw));
     return Number.isSafeInteger(value) ? value : undefined;
   },
 };
 
-/** Keeps the text, for messages; a bare number is nanoseconds and becomes "…ns". */
+/** As Go's YAML reader takes integers: underscores part digits, and a leading zero makes them octal. */
+function integerOf(raw: RawScalar): number | string | undefined {
+  const isQuoted = typeof raw === 'string' && !raw.includes('_');
+  if (isQuoted || (raw instanceof Literal && typeof raw.value === 'boolean')) return undefined;
+  const text = raw instanceof Literal ? raw.text : raw;
+  const [, sign = '', digits] = /^([-+]?)(\d[\d_]*)$/.exec(text) ?? [];
+  if (digits === undefined) return raw instanceof Literal ? Number(raw.value) : undefined;
+  const plain = digits.replaceAll('_', '');
+  return sign + (/^0[0-7]+$/.test(plain) ? Number(`0o${plain}`) : plain);
+}
+
+/** Keeps the text, for messages. Go refuses a number without a unit as well, but for 0. */
 export const durationType: ValueType<string> = {
   allowed: 'a duration such as "40s", "1m30s" or "2h"',
   read(raw) {
-    const text = typeof raw === 'string' ? raw : nanosecondText(raw.value);
-    return text === undefined || parseGoDuration(text) === undefined ? undefined : text;
+    const text = typeof raw === 'string' ? raw : raw.text;
+    return parseGoDuration(text) === undefined ? undefined : text;
+  },
+  hint(raw) {
+    const text = typeof raw === 'string' ? raw : raw.text;
+    return /^[-+]?[\d.]{1,20}$/.test(text) ? `${text} needs a unit, e.g. ${text}s` : undefined;
   },
 };
-
-function nanosecondText(value: number | bigint | boolean): string | undefined {
-  return typeof value === 'bigint' || Number.isSafeInteger(value) ? `${value}ns` : undefined;
-}
 
 export const text = (fallback = '') => new Setting(textType, fallback);
 
@@ -143,7 +154,7 @@ export const interval = (fallback: string) =>
       const nanoseconds = parseGoDuration(value) ?? 0n;
       const allowed = `it is ${show(value)}, allowed are durations from 1ms to 576h such as "40s"`;
       if (nanoseconds <= 0n) return `is less-equal than 0: ${allowed}`;
-      if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed} (a bare number is nanoseconds)`;
+      if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed}`;
       return nanoseconds > longestInterval ? `is more than 576h: ${allowed}` : undefined;
     },
   });

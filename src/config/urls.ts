@@ -49,6 +49,13 @@ export function requiredHttpUrlFault(url: string): string | undefined {
   return url === '' ? 'is empty: allowed is https://host:port' : httpUrlFault(url);
 }
 
+/** For a service that is sent a token. */
+export function httpsUrlFault(url: string): string | undefined {
+  const fault = requiredHttpUrlFault(url);
+  if (fault !== undefined || new URL(url).protocol === 'https:') return fault;
+  return `is ${show(url)}: a token is sent there, allowed is https://host:port`;
+}
+
 /** What is wrong with the address of a gRPC service. */
 export function addressFault(address: string): string | undefined {
   const portText = /^(?:\[[\da-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(address)?.[1];

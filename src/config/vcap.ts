@@ -32,18 +32,19 @@ export function parseVcapApplication(text: string, faults: Faults): VcapApplicat
   };
 }
 
-/** null if the variable cannot be read; that nothing is bound then is no second fault. */
-export function parseVcapServices(text: string | undefined, faults: Faults): BoundService[] | null {
+/** null if the text cannot be read; that nothing is bound then is no second fault. `source` names it in messages. */
+export function parseVcapServices(
+  source: string,
+  text: string | undefined,
+  faults: Faults,
+): BoundService[] | null {
   if (!text) return [];
-  const root = parseObject('VCAP_SERVICES', text, faults);
+  const root = parseObject(source, text, faults);
   if (!root) return null;
   const services: BoundService[] = [];
   for (const [label, list] of Object.entries(root)) {
     if (!Array.isArray(list) || !list.every(isObject)) {
-      faults.environment(
-        `VCAP_SERVICES is malformed: ${JSON.stringify(label)} is no list of services`,
-        'all',
-      );
+      faults.environment(`${source} is malformed: ${JSON.stringify(label)} is no list of services`, 'all');
       return null;
     }
     services.push(...list.map((service) => boundService(service, label)));
@@ -65,6 +66,16 @@ export function serviceWithTag(
     );
   }
   return found[0] ?? null;
+}
+
+/** A reference that the platform should have replaced by the credentials before it started the app. */
+export function isUnfilled(service: BoundService, affected: Affected, faults: Faults): boolean {
+  if (service.credentials['credhub-ref'] === undefined) return false;
+  faults.environment(
+    `the service '${service.name}' holds only a 'credhub-ref': the platform did not replace it by the credentials when it started the app; ask its operators whether CredHub answers and the app may read from it, restage the app, or bind a user-provided service`,
+    affected,
+  );
+  return true;
 }
 
 /** undefined: not there, null or empty. Only text is accepted, and the wrong type is a fault. */

@@ -1,9 +1,10 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { loadConfig } from '../../src/config/load-config.js';
 import {
   boundTo,
   cloudFoundryEnv,
   databaseCredentials,
+  fixture,
   loadOnCloudFoundry,
   minimalService,
   refusal,
@@ -146,6 +147,57 @@ test.each<[string, Json, string]>([
   expect(message.startsWith(environment)).toBe(true);
   expect(message).toContain(text);
   expect(message).not.toContain('is empty');
+});
+
+test('a configuration that the platform did not fill in is one fault', () => {
+  const services = vcapServices(
+    service('config', ['eventgenerator-config'], { 'credhub-ref': '/c/b/i/credentials' }),
+    service('database', ['policy_db', 'appmetrics_db'], databaseCredentials),
+  );
+  const lines = refusal(() => loadWith({ VCAP_SERVICES: services })).split('\n');
+  expect(lines).toEqual([
+    expect.stringContaining(`${environment}the service 'config' holds only a 'credhub-ref'`),
+  ]);
+});
+
+test('database credentials that the platform did not fill in are one fault a database', () => {
+  const services = boundTo(minimalService, { 'credhub-ref': '/c/b/i/credentials' });
+  const lines = refusal(() => loadWith({ VCAP_SERVICES: services })).split('\n');
+  const line = expect.stringContaining(`${environment}the service 'database' holds only a 'credhub-ref'`);
+  expect(lines).toEqual([line, line]);
+});
+
+describe('service bindings in a file', () => {
+  const env = { VCAP_SERVICES: '', VCAP_SERVICES_FILE_PATH: '/etc/bindings.json' };
+  const load = (readFile: (path: string) => string, changes: NodeJS.ProcessEnv = {}) =>
+    loadConfig({ env: cloudFoundryEnv({ ...env, ...changes }), readFile });
+
+  test('are read as from the variable', () => {
+    const text = fixture('vcap-services-file.json');
+    expect(load(() => text)).toEqual(loadWith({ VCAP_SERVICES: text }));
+    expect(load(() => text).config.policyDb.url).toContain('127.0.0.1:23432');
+  });
+
+  test('count only where there is no variable', () => {
+    const text = boundTo();
+    const read = load(() => '{}', { VCAP_SERVICES: text });
+    expect(read).toEqual(loadWith({ VCAP_SERVICES: text }));
+  });
+
+  test('that cannot be read are the only fault', () => {
+    const missing = () => {
+      throw new Error("ENOENT: no such file or directory, open '/etc/bindings.json'");
+    };
+    expect(refusal(() => load(missing))).toBe(
+      `${environment}VCAP_SERVICES_FILE_PATH is "/etc/bindings.json", which cannot be read: no such file or directory`,
+    );
+  });
+
+  test('that are malformed name the file', () => {
+    expect(refusal(() => load(() => '{'))).toBe(
+      `${environment}the file in VCAP_SERVICES_FILE_PATH ("/etc/bindings.json") is malformed: it is not valid JSON (1 characters)`,
+    );
+  });
 });
 
 test('a database of another kind', () => {

@@ -164,6 +164,9 @@ defaultBreachDurationSecs: 120.0
 
 test.each([
   ['yes', true],
+  ['Yes', true],
+  ['On', true],
+  ['OFF', false],
   ['on', true],
   ['no', false],
   ['N', false],
@@ -175,10 +178,37 @@ test.each([
   expect(config.health.readinessEnabled).toBe(value);
 });
 
-test('a bare number that would be no time at all explains itself', () => {
-  expect(refusal(() => loadFile(minimalWith({ ...base, http_client_timeout: 60 })))).toBe(
-    'failed to validate configuration : Configuration error: http_client_timeout is less than 1ms: it is "60ns", allowed are durations from 1ms to 576h such as "40s" (a bare number is nanoseconds)',
-  );
+test.each(['http_client_timeout', 'db.policy_db.connection_max_lifetime'])(
+  '%s needs a unit, as in Go',
+  (key) => {
+    const said = (value: unknown) => refusal(() => loadFile(minimalWith({ ...base, [key]: value })));
+    const file = "(file 'eg.yml')";
+    expect(said(60)).toBe(`failed to read config file: ${key}: 60 needs a unit, e.g. 60s ${file}`);
+    expect(said('60')).toBe(`failed to read config file: ${key}: 60 needs a unit, e.g. 60s ${file}`);
+    expect(said(-1.5)).toBe(`failed to read config file: ${key}: -1.5 needs a unit, e.g. -1.5s ${file}`);
+  },
+);
+
+test('0 is a duration without a unit', () => {
+  const { config } = loadFile(minimalWith({ ...base, 'db.policy_db.connection_max_lifetime': 0 }));
+  expect(config.policyDb.connectionMaxLifetimeMs).toBe(0);
+});
+
+test.each([
+  ['1_000', 1000],
+  ['020', 16],
+  ['+20', 20],
+  ['0x1F', 31],
+  ['0o20', 16],
+])('%s is the whole number %d, as in Go', (written, value) => {
+  const text = JSON.stringify(minimalWith({ ...base, 'aggregator.metric_poller_count': 'NUMBER' }));
+  const { config } = loadFile(text.replace('"NUMBER"', written));
+  expect(config.aggregator.metricPollerCount).toBe(value);
+});
+
+test.each(['_', '1__x', '"020"', '089x'])('%s is no whole number', (written) => {
+  const text = JSON.stringify(minimalWith({ ...base, 'aggregator.metric_poller_count': 'NUMBER' }));
+  expect(refusal(() => loadFile(text.replace('"NUMBER"', written)))).toContain('allowed is a whole number');
 });
 
 test('the API server without key or without CA is warned about', () => {

@@ -15,12 +15,12 @@ export interface KeyRow {
 type Of = (config: Config) => unknown;
 
 function duration(key: string, of: Of, byDefault: number): KeyRow {
-  const outOfRange = ['0s', '-5s', 0, 40, '999us', '577h'];
+  const outOfRange = ['0s', '-5s', 0, '999us', '577h'];
   return { key, of, byDefault, good: '1m0.5s', resolved: 60_500, wrongType: '10k', outOfRange };
 }
 
 function age(key: string, of: Of): KeyRow {
-  return { key, of, byDefault: 0, good: '60s', resolved: 60_000, wrongType: '60' };
+  return { key, of, byDefault: 0, good: '60s', resolved: 60_000, wrongType: 'an hour' };
 }
 
 function count(key: string, of?: Of, byDefault?: number): KeyRow {
@@ -85,6 +85,8 @@ export const keyTable: readonly KeyRow[] = [
   flag('logging.json_sink'),
   port('server.port', (c) => c.apiServer?.port, 8080),
   ...tls('server', (c) => c.apiServer?.tls),
+  text('server.xfcc.valid_org_guid'),
+  text('server.xfcc.valid_space_guid'),
   port('cf_server.port', (c) => c.cfServer.port, 8082),
   ...tls('cf_server', (c) => c.cfServer.tls),
   text('cf_server.xfcc.valid_org_guid', (c) => c.cfServer.xfcc.validOrgGuid),
@@ -95,6 +97,8 @@ export const keyTable: readonly KeyRow[] = [
   },
   port('health.server_config.port', (c) => c.healthServer?.port, 8081),
   ...tls('health.server_config', (c) => c.healthServer?.tls),
+  text('health.server_config.xfcc.valid_org_guid'),
+  text('health.server_config.xfcc.valid_space_guid'),
   ...['username', 'username_hash', 'password', 'password_hash'].map((name) => ({
     ...text(`health.basic_auth.${name}`),
     good: '',

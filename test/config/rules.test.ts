@@ -103,6 +103,12 @@ describe('log-cache', () => {
     );
   });
 
+  test('a token is not sent to an http:// URL', () => {
+    expect(refusal(() => load({}, 'http://log-cache.example.org'))).toBe(
+      `${validate}Configuration error: metricCollector.metric_collector_url is "http://log-cache.example.org": a token is sent there, allowed is https://host:port`,
+    );
+  });
+
   test('host:port is refused with a UAA, a URL without one', () => {
     expect(refusal(() => load({}, 'log-cache:8080'))).toMatch(
       /metric_collector_url is no URL of an HTTP service/,
