@@ -1,18 +1,33 @@
 import { createSecureContext } from 'node:tls';
+import { Client, type Dispatcher, errors } from 'undici';
 import type { Clock } from '../clock.js';
-import type { HttpAnswer } from './answer-reader.js';
-import { HttpsConnection, type HttpsTarget, type SessionCache } from './https-connection.js';
+import { lookup } from '../dns/lookup.js';
 import { LogCacheError } from './log-cache.js';
 
-/** GET requests to one server on kept-alive connections, one for each request that is under way. */
+/** A response to a GET request. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly body: string;
+  /** Of the body. */
+  readonly bytes: number;
+}
+
+/** GET requests to one server on kept-alive connections, one for each request in flight. */
 export interface HttpsGetter {
   /**
-   * `headers`: lines that each end with CR and LF. The deadline covers connect, headers and body. Resolves to what
-   * `take` makes of the answer. Rejects with a LogCacheError, or with what `take` throws.
+   * The deadline covers connect, headers and body. `take` is called as soon as the response is complete, and the promise
+   * resolves to what it returns. Rejects with a LogCacheError, or with what `take` throws.
    */
-  get<T>(path: string, headers: string, timeoutMs: number, take: (answer: HttpAnswer) => T): Promise<T>;
+  get<T>(
+    path: string,
+    headers: HttpHeaders,
+    timeoutMs: number,
+    take: (response: HttpResponse) => T,
+  ): Promise<T>;
   close(): void;
 }
+
+export type HttpHeaders = Readonly<Record<string, string>>;
 
 export interface HttpsGetterOptions {
   readonly origin: URL;
@@ -20,100 +35,165 @@ export interface HttpsGetterOptions {
   readonly ca: readonly string[];
   readonly skipSslValidation: boolean;
   readonly maxBodyBytes: number;
+  readonly idleConnectionMs?: number;
   readonly clock: Clock;
 }
 
 /** Gorouter closes idle connections after 90 s by default; ours should be the first to go. */
-const idleConnectionMs = 50_000;
+const defaultIdleConnectionMs = 50_000;
+/** Status line and headers. Go and gorouter send some hundred bytes. */
+const maxHeaderBytes = 64 * 1024;
+/** Of a response that reports an error only the beginning is of interest. */
+const maxErrorBytes = 16 * 1024;
 
-/** The most that a TLS record holds is 16 kB; several come at once. */
-const readBufferBytes = 64 * 1024;
+/** How one attempt ended. */
+interface Outcome {
+  responded(response: HttpResponse): void;
+  /** `begun`: part of a response had arrived. */
+  failed(error: LogCacheError, begun: boolean): void;
+}
 
 export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
-  const { origin, clock } = options;
-  const target: HttpsTarget = {
-    // URL keeps the brackets of an IPv6 address, the socket does not want them.
-    hostname: origin.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(origin.port || 443),
-    // One context for all connections: parsing hundreds of roots costs milliseconds.
-    secureContext: createSecureContext({ ca: [...options.ca] }),
-    rejectUnauthorized: !options.skipSslValidation,
-    maxBodyBytes: options.maxBodyBytes,
-    readBuffer: Buffer.allocUnsafeSlow(readBufferBytes),
-  };
-  const host = `host: ${origin.host}\r\n`;
-  const sessions: SessionCache = { session: undefined };
-  const connections = new Set<HttpsConnection>();
+  const { origin, clock, maxBodyBytes } = options;
+  const idleConnectionMs = options.idleConnectionMs ?? defaultIdleConnectionMs;
+  // One context for all connections: parsing hundreds of roots costs milliseconds.
+  const secureContext = createSecureContext({ ca: [...options.ca] });
+  const connections = new Set<Connection>();
+  /** The connection used last serves next, so that the others reach their idle time. */
+  const idle: Connection[] = [];
   let closed = false;
-  /** Longest idle first; the one used last serves next, so that the others may grow old. */
-  const idle: HttpsConnection[] = [];
 
-  function connect(): HttpsConnection {
-    const connection = new HttpsConnection(target, sessions, () => {
-      connections.delete(connection);
-      const at = idle.indexOf(connection);
-      if (at >= 0) idle.splice(at, 1);
+  function open(): Connection {
+    const client = new Client(origin.origin, {
+      pipelining: 1,
+      maxHeaderSize: maxHeaderBytes,
+      keepAliveTimeout: idleConnectionMs,
+      keepAliveMaxTimeout: idleConnectionMs,
+      // One deadline covers everything, on the injected clock.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { secureContext, rejectUnauthorized: !options.skipSslValidation, lookup },
     });
+    const connection = { client, used: false };
     connections.add(connection);
+    client.once('disconnect', () => remove(connection));
+    client.once('connectionError', () => remove(connection));
     return connection;
   }
 
-  function keep(connection: HttpsConnection): void {
-    if (!connection.free) return;
-    connection.idleSinceMs = clock.monotonic();
-    idle.push(connection);
-    closeOld();
-  }
-
-  function closeOld(): void {
-    const since = clock.monotonic() - idleConnectionMs;
-    for (let oldest = idle[0]; oldest && oldest.idleSinceMs < since; oldest = idle[0]) {
-      idle.shift();
-      oldest.destroy();
-    }
+  function remove(connection: Connection): void {
+    connections.delete(connection);
+    const at = idle.indexOf(connection);
+    if (at >= 0) idle.splice(at, 1);
+    void connection.client.destroy();
   }
 
   return {
     get: (path, headers, timeoutMs, take) =>
       new Promise((resolve, reject) => {
-        const request = `GET ${path} HTTP/1.1\r\n${host}${headers}\r\n`;
-        let connection: HttpsConnection;
-        const fail = (error: LogCacheError) => {
-          deadline.cancel();
-          reject(error);
-        };
+        let connection: Connection;
         const deadline = clock.setTimer(timeoutMs, () => {
-          connection.destroy();
+          remove(connection);
           reject(
             new LogCacheError('timeout', `log-cache did not answer ${shown(path)} within ${timeoutMs} ms`),
           );
         });
-        const send = (via: HttpsConnection): void => {
+        const send = (via: Connection): void => {
           connection = via;
-          const wasUsed = via.used;
-          via.send(request, {
-            answered(answer) {
-              deadline.cancel();
-              keep(via);
-              // Rejects with what take throws.
-              resolve(new Promise((taken) => taken(take(answer))));
-            },
-            failed(error, begun) {
-              // It was closed on the other side while it was idle: once more, on one that was not.
-              if (wasUsed && !begun && !closed && error.kind === 'connection') send(connect());
-              else fail(inContext(path, error));
-            },
-          });
+          const request = { path, method: 'GET', headers } as const;
+          via.client.dispatch(
+            request,
+            new ResponseReader(maxBodyBytes, {
+              responded(response) {
+                deadline.cancel();
+                via.used = true;
+                if (connections.has(via)) idle.push(via);
+                // Rejects with what take throws.
+                resolve(new Promise((taken) => taken(take(response))));
+              },
+              failed(error, begun) {
+                remove(via);
+                // The server closed it while it was idle: once more, on a connection that was not.
+                if (via.used && !begun && !closed && error.kind === 'connection') return send(open());
+                deadline.cancel();
+                reject(inContext(path, error));
+              },
+            }),
+          );
         };
-        closeOld();
-        send(idle.pop() ?? connect());
+        send(idle.pop() ?? open());
       }),
 
     close() {
       closed = true;
-      for (const connection of connections) connection.fail(new Error('it was closed on our side'));
+      for (const connection of connections) remove(connection);
     },
   };
+}
+
+interface Connection {
+  /** Holds a single connection, because a client is dropped when it disconnects. */
+  readonly client: Client;
+  /** Whether a request was answered on it before. */
+  used: boolean;
+}
+
+/** Gathers one response within the bounds of its size. */
+class ResponseReader implements Dispatcher.DispatchHandler {
+  #status = 0;
+  #bytes = 0;
+  #done = false;
+  readonly #parts: Buffer[] = [];
+
+  constructor(
+    private readonly maxBodyBytes: number,
+    private readonly outcome: Outcome,
+  ) {}
+
+  onRequestStart(): void {}
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
+    this.#bytes += part.length;
+    this.#parts.push(part);
+    if (this.#bytes > this.maxBodyBytes) {
+      controller.abort(new LogCacheError('bad-answer', `it exceeds ${this.maxBodyBytes} bytes`));
+    } else if (this.#status !== 200 && this.#bytes > maxErrorBytes) {
+      this.onResponseEnd();
+      controller.abort(new Error('the rest is of no interest'));
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#done) return;
+    this.#done = true;
+    const body = Buffer.concat(this.#parts).toString();
+    this.outcome.responded({ status: this.#status, body, bytes: this.#bytes });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.outcome.failed(logCacheError(error), this.#status !== 0);
+  }
+}
+
+/** Errors of a response that is not HTTP, or larger than what is read. All others are those of a connection. */
+const unreadable = [
+  errors.HTTPParserError,
+  errors.HeadersOverflowError,
+  errors.ResponseContentLengthMismatchError,
+];
+
+function logCacheError(error: NodeJS.ErrnoException): LogCacheError {
+  if (error instanceof LogCacheError) return error;
+  const { code, message } = error;
+  const kind = unreadable.some((type) => error instanceof type) ? 'bad-answer' : 'connection';
+  const reason = code === undefined || message.includes(code) ? message : `${code} ${message}`;
+  return new LogCacheError(kind, reason, { cause: error });
 }
 
 function inContext(path: string, { kind, message, cause }: LogCacheError): LogCacheError {

@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from '../clock.js';
-import type { HttpAnswer } from './answer-reader.js';
-import { createHttpsGetter } from './https-get.js';
+import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
 import { type FailureKind, type LogCache, LogCacheError } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 import { parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
@@ -14,6 +13,8 @@ export interface RestLogCacheOptions {
   readonly readTimeoutMs: number;
   readonly queryTimeoutMs: number;
   readonly maxBodyBytes?: number;
+  /** After how long an idle connection is closed; ms. */
+  readonly idleConnectionMs?: number;
   readonly clock?: Clock;
 }
 
@@ -30,16 +31,24 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
   }
   const basePath = origin.pathname.replace(/\/+$/, '');
   const { ca, skipSslValidation, maxBodyBytes = defaultMaxBodyBytes, clock = systemClock } = options;
-  const getter = createHttpsGetter({ origin, ca, skipSslValidation, maxBodyBytes, clock });
+  const { idleConnectionMs } = options;
+  const getter = createHttpsGetter({
+    origin,
+    ca,
+    skipSslValidation,
+    maxBodyBytes,
+    clock,
+    ...(idleConnectionMs === undefined ? {} : { idleConnectionMs }),
+  });
 
-  const headers = new HeaderLines();
+  const headers = new RequestHeaders();
 
   const get = <T>(
     path: string,
     query: string,
     authorization: string | null,
     timeoutMs: number,
-    take: (answer: HttpAnswer) => T,
+    take: (answer: HttpResponse) => T,
   ): Promise<T> =>
     getter.get(`${basePath}${path}?${query}`, headers.for(authorization), timeoutMs, (answer) => {
       if (answer.status !== 200) throw statusError(path, answer);
@@ -68,30 +77,30 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
 }
 
 /** The headers of a request, put together once for each token. */
-class HeaderLines {
+class RequestHeaders {
   #authorization: string | null = null;
-  #lines = commonHeaders;
+  #headers: HttpHeaders = commonHeaders;
 
-  for(authorization: string | null): string {
+  for(authorization: string | null): HttpHeaders {
     if (authorization !== this.#authorization) {
       if (authorization !== null && !/^[\t\x20-\x7e\x80-\xff]*$/.test(authorization)) {
         throw new LogCacheError('connection', 'the token holds characters that HTTP cannot carry');
       }
       this.#authorization = authorization;
-      this.#lines = commonHeaders + (authorization === null ? '' : `authorization: ${authorization}\r\n`);
+      this.#headers = authorization === null ? commonHeaders : { ...commonHeaders, authorization };
     }
-    return this.#lines;
+    return this.#headers;
   }
 }
 
-const commonHeaders = 'accept: application/json\r\nuser-agent: eventgenerator\r\n';
+const commonHeaders = { accept: 'application/json', 'user-agent': 'eventgenerator' };
 
 /** Half a surrogate pair, which a policy's row may hold, must not throw here: Buffer replaces it. */
 function encode(text: string): string {
   return encodeURIComponent(Buffer.from(text).toString());
 }
 
-function statusError(path: string, { status, body }: HttpAnswer): LogCacheError {
+function statusError(path: string, { status, body }: HttpResponse): LogCacheError {
   const excerpt = body.replace(/\s+/g, ' ').trim().slice(0, 200);
   return new LogCacheError(
     kindOfStatus(status),
