@@ -19,7 +19,9 @@ import { Gates } from './evaluation/gates.js';
 import { createAppMetricStore } from './history/app-metric-store.js';
 import { AppMetricWriter } from './history/app-metric-writer.js';
 import { History } from './history/history.js';
+import type { HistoryQuery } from './history/history-reader.js';
 import { createLayeredHistoryReader } from './history/layered-history-reader.js';
+import { createReaderShare } from './history/reader-share.js';
 import { createWarmUp } from './history/warm-up.js';
 import type { Lifecycle } from './http/health-routes.js';
 import { membersRoutes } from './http/members-routes.js';
@@ -48,6 +50,8 @@ export interface Eventgenerator {
 const roundsDeadlineMs = 1_500;
 const flushDeadlineMs = 1_500;
 const saveDeadlineMs = 500;
+/** Of appmetrics_db's connections for answers of the API; the lease and the writer need some as well. */
+const readersShare = 0.5;
 
 /**
  * The composition root: builds every part, connects them and starts them in order. Rejects, with everything released
@@ -172,7 +176,11 @@ export async function startEventgenerator(
     const servers = await openServers(config, surroundings, releasers, {
       history: createLayeredHistoryReader({
         fromMemory: (query) => (workload.policyOf(query.appId) ? history.range(query) : null),
-        fromDatabase: (query) => store.stream(query),
+        fromDatabase: createReaderShare(
+          Math.max(1, Math.floor(databases.appMetricsDb.stats().maxOpenConnections * readersShare)),
+          clock,
+          (query: HistoryQuery) => store.stream(query),
+        ),
       }),
       lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership }),

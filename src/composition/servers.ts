@@ -1,3 +1,4 @@
+import { refuseSlowHashes } from '../http/bcrypt-cost.js';
 import { createServers, type Servers, type ServersConfig, type ServersDeps } from '../http/servers.js';
 import type { Releasers } from '../releasers.js';
 import { openServerTls, readIssuers } from './server-tls.js';
@@ -11,6 +12,7 @@ export async function openServers(
   parts: Pick<ServersDeps, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
 ): Promise<Servers> {
   const { clock, logger, metrics } = surroundings;
+  await refuseSlowHashes(config.health.basicAuth, clock);
   const xfccCa = config.cfServer.xfcc.ca;
   const issuers = xfccCa && (await readIssuers(xfccCa, 'cf_server.xfcc.ca_file'));
   const servers = createServers(config, {

@@ -83,3 +83,27 @@ describe('a ca_file that cannot be used ends the start, and the error names key,
     );
   });
 });
+
+test.each(['username', 'password'] as const)(
+  'a bcrypt hash of the %s that takes too long to check ends the start, with the time measured',
+  async (half) => {
+    const startWith = async (cost: string) => {
+      const credentials = { username: { plain: 'u' }, password: { plain: 'p' } };
+      const basicAuth = { ...credentials, [half]: { bcrypt: `$2b$${cost}$${'a'.repeat(53)}` } };
+      const { surroundings, releasers } = makeScene();
+      const config = cloudFoundryConfig({ health: { basicAuth, readinessEnabled: true } });
+      const parts = { history: historyOf(), lifecycle: () => 'running' as const, readinessChecks: [] };
+      try {
+        await openServers(config, surroundings, releasers, parts);
+      } finally {
+        await releasers.releaseAll();
+      }
+    };
+    await startWith('14');
+    await expect(startWith('15')).rejects.toThrow(
+      new RegExp(
+        `^health\\.basic_auth\\.${half}_hash has the cost 15: one check would take about \\d+\\.\\d s`,
+      ),
+    );
+  },
+);

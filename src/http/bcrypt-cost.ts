@@ -1,0 +1,30 @@
+import { hash } from 'bcryptjs';
+import type { Clock } from '../clock.js';
+import type { BasicAuthConfig } from '../config/config.js';
+
+/** Some 1.5 s a comparison on a usual processor; each step more doubles it. */
+const maxCost = 14;
+/** Some 20 ms. */
+const measuredCost = 8;
+
+/**
+ * Rejects where a hash costs so much that credentials could never be checked within their deadline, with the time that
+ * one check would take here.
+ */
+export async function refuseSlowHashes(
+  config: BasicAuthConfig,
+  clock: Pick<Clock, 'monotonic'>,
+): Promise<void> {
+  for (const half of ['username', 'password'] as const) {
+    const credential = config[half];
+    const cost = credential && 'bcrypt' in credential ? Number(credential.bcrypt.split('$')[2]) : 0;
+    if (cost <= maxCost) continue;
+    const beginMs = clock.monotonic();
+    await hash('measured', measuredCost);
+    const secs = ((clock.monotonic() - beginMs) * 2 ** (cost - measuredCost)) / 1000;
+    throw new Error(
+      `health.basic_auth.${half}_hash has the cost ${cost}: one check would take about ${secs.toFixed(1)} s on this ` +
+        `machine. Use a hash with a cost of at most ${maxCost}, 10 is usual.`,
+    );
+  }
+}
