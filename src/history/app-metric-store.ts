@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Database } from '../database/database.js';
 import type { AppMetric } from './app-metric.js';
 import type { HistoryQuery } from './history-reader.js';
@@ -13,10 +14,14 @@ export interface RecentQuery {
 /** The table `app_metric` in appmetrics_db: appended to and read, never changed. */
 export interface AppMetricStore {
   /**
-   * Writes all rows or none, in one statement. Duplicates are not noticed: the table has no key.
+   * Writes all rows or none. Duplicates are not noticed: the table has no key. `isRepeated` is for rows
+   * that an earlier attempt may have written: it waits for one that is still at work, and leaves out what is there.
    * `timeoutMs` shortens the usual deadline.
    */
-  insert(rows: readonly AppMetric[], options?: { readonly timeoutMs?: number }): Promise<void>;
+  insert(
+    rows: readonly AppMetric[],
+    options?: { readonly timeoutMs?: number; readonly isRepeated?: boolean },
+  ): Promise<void>;
   /** Batches in the order asked for. Rejects when the rows are not complete, also in the middle. */
   stream(query: HistoryQuery): AsyncIterable<readonly AppMetric[]>;
   /** Batches, each app and metric type in one piece or several that follow each other, oldest first; at most 10,000 points of one. */
@@ -33,9 +38,28 @@ const warmUpBatchSize = 1_000;
 /** Far above what a day of points every ten seconds comes to: a bound for a table that somebody else filled. */
 const maxRecentPoints = 10_000;
 
+/**
+ * Taken before anything is written, so that whoever repeats an attempt waits until the server has ended that, one way or
+ * the other. A server that does not notice that our end is gone lets go of it after a while.
+ */
+const takeLock = `
+select pg_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', '${statementTimeoutMs}', true)`;
+
+const wantedRows = `unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`;
+
 const insertRows = `
+insert into app_metric (app_id, metric_type, unit, timestamp, value) select * from ${wantedRows}`;
+
+/** The limit keeps the planner from joining the whole table: each row is looked up in the index. */
+const insertMissingRows = `
 insert into app_metric (app_id, metric_type, unit, timestamp, value)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`;
+select wanted.* from ${wantedRows} as wanted(app_id, metric_type, unit, timestamp, value)
+left join lateral (
+  select true as found from app_metric there
+  where there.app_id = wanted.app_id and there.metric_type = wanted.metric_type and there.timestamp = wanted.timestamp
+  limit 1
+) as stored on true
+where stored.found is null`;
 
 /** App id and metric type are what was asked for: half of an answer's bytes, and of the work to read them. */
 const selectHistory = (order: HistoryQuery['order']) => `
@@ -64,7 +88,9 @@ type PointRow = readonly [unit: string, timestampNs: string, value: string | nul
 /** `place` counts from 1. */
 type RecentRow = readonly [...PointRow, place: number];
 
-export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'>): AppMetricStore {
+export function createAppMetricStore(database: Pick<Database, 'stream' | 'transaction'>): AppMetricStore {
+  /** Of this writer alone: others write at the same time. */
+  const lock = randomBytes(8).readBigInt64BE();
   return {
     async insert(rows, options) {
       const columns = [
@@ -75,7 +101,14 @@ export function createAppMetricStore(database: Pick<Database, 'query' | 'stream'
         rows.map((row) => row.value?.toString() ?? ''),
       ];
       const timeoutMs = Math.min(statementTimeoutMs, options?.timeoutMs ?? statementTimeoutMs);
-      await database.query(insertRows, columns, { timeoutMs });
+      await database.transaction(
+        async (session) => {
+          // Statements of their own: the second must see what was committed while the first waited.
+          await session.query(takeLock, [lock]);
+          await session.query(options?.isRepeated ? insertMissingRows : insertRows, columns);
+        },
+        { timeoutMs },
+      );
     },
     async *stream({ appId, metricType, startNs, endNs, order }) {
       const batches = database.stream<PointRow>(selectHistory(order), [appId, metricType, startNs, endNs], {

@@ -36,8 +36,7 @@ const rejectedReportMs = 600_000;
 /**
  * Writes app metrics to appmetrics_db, once per save interval. While the database is away they wait, up to a bound,
  * and the oldest give way. After a failure that leaves open whether the rows were stored (a deadline, a broken
- * connection), they are written again: a row stored twice changes no decision and is what two eventgenerators on one
- * database produce anyway, a row that is missing is a hole in an app's history.
+ * connection), they are written again, but for those that are there by then.
  */
 export class AppMetricWriter {
   readonly #deps: AppMetricWriterDeps;
@@ -47,6 +46,8 @@ export class AppMetricWriter {
   readonly #stopping = new AbortController();
   /** Oldest first. Rows being written are not in it. */
   #waiting: AppMetric[] = [];
+  /** So many of the oldest may have been written by an attempt whose answer did not get through. */
+  #perhapsWritten = 0;
   #beingWritten = 0;
   #writing: Promise<void> | undefined;
   #soon: Timer | undefined;
@@ -145,13 +146,16 @@ export class AppMetricWriter {
 
   async #writeChunks(timeoutMs: () => number): Promise<void> {
     while (this.#waiting.length > 0 && timeoutMs() > 0) {
-      const chunk = this.#waiting.splice(0, maxRowsPerInsert);
+      const isRepeated = this.#perhapsWritten > 0;
+      const chunk = this.#waiting.splice(0, Math.min(this.#perhapsWritten || Infinity, maxRowsPerInsert));
+      if (isRepeated) this.#perhapsWritten -= chunk.length;
       this.#beingWritten = chunk.length;
-      const { unwritten, error } = await this.#insert(chunk, timeoutMs);
+      const { unwritten, perhapsWritten, error } = await this.#insert(chunk, isRepeated, timeoutMs);
       this.#beingWritten = 0;
       if (this.#closed) return; // given up meanwhile
       if (unwritten.length > 0) {
         this.#waiting = [...unwritten, ...this.#waiting];
+        this.#perhapsWritten += isRepeated ? unwritten.length : perhapsWritten;
         this.#enforceBound();
         return this.#reportFailure(error);
       }
@@ -163,15 +167,18 @@ export class AppMetricWriter {
   /** Halves a chunk that the database refuses for its data until the rows to blame are alone, and gives those up. */
   async #insert(
     chunk: AppMetric[],
+    isRepeated: boolean,
     timeoutMs: () => number,
-  ): Promise<{ unwritten: AppMetric[]; error?: unknown }> {
+  ): Promise<{ unwritten: AppMetric[]; perhapsWritten: number; error?: unknown }> {
     const parts = [chunk];
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       try {
-        await this.#deps.store.insert(part, { timeoutMs: timeoutMs() });
+        await this.#deps.store.insert(part, { timeoutMs: timeoutMs(), isRepeated });
         this.#deps.metrics.rowsWritten.inc(part.length);
       } catch (error) {
-        if (failureKind(error) !== 'data') return { unwritten: [part, ...parts.reverse()].flat(), error };
+        if (failureKind(error) !== 'data') {
+          return { unwritten: [part, ...parts.reverse()].flat(), perhapsWritten: part.length, error };
+        }
         const [only] = part;
         if (only !== undefined && part.length === 1) {
           this.#reject(only, error);
@@ -182,7 +189,7 @@ export class AppMetricWriter {
       }
       this.#beingWritten = parts.reduce((sum, { length }) => sum + length, 0);
     }
-    return { unwritten: [] };
+    return { unwritten: [], perhapsWritten: 0 };
   }
 
   #enforceBound(): void {
@@ -191,6 +198,7 @@ export class AppMetricWriter {
       // A hundredth at once: making room for single rows would move all others for each.
       const givenUp = Math.max(surplus, Math.floor(this.#maxBufferedRows / 100));
       this.#lose(this.#waiting.splice(0, givenUp).length, 'buffer_full');
+      this.#perhapsWritten = Math.max(0, this.#perhapsWritten - givenUp);
       if (!this.#bufferFull) {
         this.#logger.error('buffer-full', new Error('the oldest app metrics are given up for new ones'), {
           rows: this.#maxBufferedRows,

@@ -56,8 +56,8 @@ const timestamps = (rows: readonly AppMetric[]) => rows.map((row) => row.timesta
 /** Runs EXPLAIN on what the store would run. */
 async function planOf(read: (store: AppMetricStore) => AsyncIterable<unknown>): Promise<string> {
   let plan = '';
-  const explaining: Pick<Database, 'query' | 'stream'> = {
-    query: () => Promise.reject(new Error('not expected')),
+  const explaining: Pick<Database, 'stream' | 'transaction'> = {
+    transaction: () => Promise.reject(new Error('not expected')),
     async *stream(sql, params) {
       const { rows } = await databases.appMetricsDb.query<{ 'QUERY PLAN': string }>(
         `explain ${sql}`,
@@ -195,4 +195,43 @@ test('reads use the index and scan no table, however many apps are asked for', a
     expect(plan).toMatch(/index_app_metrics/);
     expect(plan).not.toMatch(/Seq Scan/);
   }
+});
+
+test('a repeated batch writes what is not there, looking each row up in the index', async () => {
+  await target.pool.query(
+    `insert into app_metric select 'app-' || a, 'cpu', '%', t, '1'
+     from generate_series(1, 500) a, generate_series(1, 100) t`,
+  );
+  await target.pool.query('analyze app_metric');
+  const rows = Array.from({ length: 500 }, (_, i) =>
+    metric(99n + BigInt(i % 4), 5n, { appId: `app-${i + 1}` }),
+  );
+  await store.insert(rows, { isRepeated: true });
+  await store.insert(rows, { isRepeated: true });
+  const { rows: stored } = await target.pool.query(
+    `select count(*)::int, count(distinct (app_id, timestamp))::int as apart,
+       count(*) filter (where value = '5')::int as added from app_metric`,
+  );
+  expect(stored).toEqual([{ count: 50_250, apart: 50_250, added: 250 }]);
+
+  let plan = '';
+  const explaining: Pick<Database, 'stream' | 'transaction'> = {
+    ...databases.appMetricsDb,
+    transaction: (work, options) =>
+      databases.appMetricsDb.transaction(
+        (session) =>
+          work({
+            async query(sql, params) {
+              if (!sql.includes('insert')) return session.query(sql, params);
+              const explained = await session.query<{ 'QUERY PLAN': string }>(`explain ${sql}`, params);
+              plan = explained.rows.map((row) => row['QUERY PLAN']).join('\n');
+              return { rows: [], rowCount: 0 };
+            },
+          }),
+        options,
+      ),
+  };
+  await createAppMetricStore(explaining).insert(rows, { isRepeated: true });
+  expect(plan).toMatch(/index_app_metrics/);
+  expect(plan).not.toMatch(/Seq Scan/);
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../src/clock.js';
-import { openDatabases } from '../../src/database/database.js';
+import { openDatabases, type Databases } from '../../src/database/database.js';
 import { DatabaseTimeoutError } from '../../src/database/errors.js';
 import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';
@@ -10,7 +10,10 @@ import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { createDatabase, startPostgres } from '../support/postgres.js';
+import { createAutoscalerTables } from '../support/autoscaler-tables.js';
+import { eventually } from '../support/eventually.js';
+import { createDatabase, startPostgres, type TestDatabase } from '../support/postgres.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
 const saveIntervalMs = 5_000;
 let clock: ManualClock;
@@ -357,4 +360,79 @@ test('a crash of the real database in between loses no row', async () => {
     await databases.close();
     await server.stop();
   }
+});
+
+describe('an attempt whose answer does not get through', () => {
+  let target: TestDatabase;
+  let proxy: TcpProxy;
+  let databases: Databases;
+  beforeEach(async () => {
+    target = await createDatabase();
+    await createAutoscalerTables(target.pool);
+    const url = new URL(target.url);
+    proxy = await startTcpProxy(Number(url.port), url.hostname);
+    url.port = String(proxy.port);
+    const config = databaseConfig(url.href);
+    databases = await openDatabases(config, config, {
+      clock: systemClock,
+      logger: silentLogger,
+      trustedRoots: noRoots,
+    });
+  });
+  afterEach(async () => {
+    await databases.close();
+    await proxy.close();
+    await target.drop();
+  });
+  const stored = async () => {
+    const { rows: found } = await target.pool.query<{ count: number; apart: number }>(
+      'select count(*)::int, count(distinct timestamp)::int as apart from app_metric',
+    );
+    return found[0];
+  };
+
+  test('writes its rows once, and those that came meanwhile too', async () => {
+    const { appMetricsDb } = databases;
+    let commits = 0;
+    const store = createAppMetricStore({
+      stream: (...args) => appMetricsDb.stream(...args),
+      transaction: (work, options) =>
+        appMetricsDb.transaction(async (session) => {
+          const result = await work(session);
+          // The commit gets through, but the connection breaks instead of answering.
+          if (commits++ === 0) proxy.loseNextAnswers();
+          return result;
+        }, options),
+    });
+    writer = create({ store, clock: systemClock });
+    writer.add(rows(300));
+    await writer.saveNow();
+    expect(log.map(([event]) => event)).toEqual(['rows-not-written']);
+    await eventually('the commit', async () => (await stored())?.count === 300);
+    writer.add(rows(20, 301));
+    await writer.flush(60_000);
+    expect(await stored()).toEqual({ count: 320, apart: 320 });
+    expect(await counts()).toEqual({ buffered: 0, written: 320, lost: {} });
+  });
+
+  test('is waited for while it is still at work', async () => {
+    const real = createAppMetricStore(databases.appMetricsDb);
+    const holder = await target.pool.connect();
+    await holder.query('begin; lock table app_metric in exclusive mode');
+    const waiting = (what: string, count: number) =>
+      eventually(what, async () => {
+        const { rows: found } = await target.pool.query<{ n: number }>(
+          `select count(*)::int n from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`,
+        );
+        return found[0]?.n === count;
+      });
+    const first = real.insert(rows(300));
+    await waiting('the first attempt', 1);
+    const second = real.insert(rows(310), { isRepeated: true });
+    await waiting('the repeated one, for the first', 2);
+    await holder.query('commit');
+    holder.release();
+    await Promise.all([first, second]);
+    expect(await stored()).toEqual({ count: 310, apart: 310 });
+  });
 });
