@@ -54,18 +54,18 @@ export async function openOwnership(
     databaseDeps(surroundings, 'ownership'),
   );
   releasers.add('ownership database', () => database.close());
-  const tables = await prepareOwnTables(database, surroundings, releasers);
-  if (tables === 'refused' && pool.static) {
+  const { atStart, statements } = await prepareOwnTables(database, surroundings, releasers);
+  if (atStart === 'refused' && pool.static) {
     logger.info('ownership.static-instead', { ...pool.static });
     return staticParts(config);
   }
-  if (tables === 'refused') {
+  if (atStart === 'refused') {
     throw new Error(
       'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
     );
   }
 
-  const store = createMemberStore(database);
+  const store = createMemberStore(statements);
   const ownership = createElasticOwnership({
     clock,
     logger,
@@ -80,7 +80,7 @@ export async function openOwnership(
     logger,
     metrics,
     ownership,
-    store: createTriggerStore(database),
+    store: createTriggerStore(statements),
     intervalMs: config.evaluator.evaluationIntervalMs,
   });
   releasers.add('claims', () => claims.stop());

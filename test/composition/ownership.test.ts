@@ -4,6 +4,7 @@ import { openOwnership } from '../../src/composition/ownership.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { createReleasers, type Releasers } from '../../src/releasers.js';
 import { databaseConfig } from '../support/database-config.js';
+import { eventually } from '../support/eventually.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 import { recordingLogger, type Recording } from '../support/recording-logger.js';
 
@@ -91,3 +92,55 @@ test('shares statically where the tables are there but not the rights to them, a
   expect(line.message).toContain('has no right to use them');
   expect(line.data['sql']).toContain('grant select, insert, update, delete on eventgenerator_member');
 });
+
+/** Resolves when the member has a lease that it did not have when the test began to look. */
+async function memberAgain(): Promise<void> {
+  const from = log.lines.length;
+  await log.until('ownership.member', () => true, from);
+}
+
+test('tables that vanish are created again where this user may, and the members go on', async () => {
+  await database.pool.query('grant create on schema public to public');
+  const parts = await open(null);
+  parts.start();
+  await log.until('ownership.member');
+  const again = memberAgain();
+  await database.pool.query('drop table eventgenerator_member, eventgenerator_trigger');
+  await again;
+  expect(log.lines.filter(({ event }) => event === 'ownership.tables-created')).toHaveLength(2);
+  expect(await parts.claims.claim('app', 'out')).toEqual({ granted: true });
+  await parts.leave();
+});
+
+test('a table of posts that vanishes is created again when a trigger is to be posted', async () => {
+  await database.pool.query('grant create on schema public to public');
+  const parts = await open(null);
+  parts.start();
+  await log.until('ownership.member');
+  const from = log.lines.length;
+  await database.pool.query('drop table eventgenerator_trigger');
+  expect(await parts.claims.claim('app', 'out')).toEqual({ granted: true });
+  await log.until('ownership.tables-created', () => true, from);
+  await parts.leave();
+});
+
+test.each([
+  ['tables vanish', 'drop table eventgenerator_member, eventgenerator_trigger'],
+  ['rights are taken away', 'revoke all on eventgenerator_member, eventgenerator_trigger from %user'],
+])(
+  'where %s and this user may not mend it the SQL is logged, and no restart is needed',
+  async (_what, harm) => {
+    await open(staticNumbers);
+    await database.pool.query(await loggedSql());
+    const parts = await open(null);
+    parts.start();
+    await log.until('ownership.member');
+    const from = log.lines.length;
+    await database.pool.query(harm.replace('%user', quoted(user)));
+    const { data } = await log.until('ownership.tables-missing', () => true, from);
+    expect(data['remedy']).toContain('no restart is needed');
+    await database.pool.query(String(data['sql']));
+    await eventually('a claim', async () => (await parts.claims.claim('app', 'out')).granted);
+    await parts.leave();
+  },
+);
