@@ -1,7 +1,12 @@
+import { readDatabaseUrl } from './database-url.js';
 import { show } from './raw.js';
 
 const postgresForm = 'postgres://user:password@host:port/database?sslmode=…';
-const postgresModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
+/** Meanings are libpq's; an empty one is as good as none. */
+const postgresWords = {
+  sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+  target_session_attrs: ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+};
 
 /**
  * What is wrong with a database URL, as the rest of a sentence that begins with its key. The URL itself is never
@@ -16,15 +21,15 @@ export function databaseUrlFault(url: string, tag: string): string | undefined {
     const found = scheme === undefined ? 'no scheme (as in a MySQL DSN)' : `the scheme '${scheme}'`;
     return `is no PostgreSQL URL: it has ${found}, allowed are postgres:// and postgresql://; no other database is supported`;
   }
-  const parsed = parseUrl(url);
-  if (!parsed || parsed.hash !== '' || !decodable(parsed)) {
-    return `is malformed: allowed is ${postgresForm}, with special characters in user and password percent-encoded`;
+  const parsed = readDatabaseUrl(url);
+  if (!parsed) {
+    return `is malformed: allowed is ${postgresForm}, with special characters in user and password percent-encoded; several hosts are separated by commas, each with its port or all with one`;
   }
-  if (parsed.hostname === '' && !parsed.searchParams.has('host'))
-    return `names no host: allowed is ${postgresForm}`;
-  const mode = parsed.searchParams.get('sslmode');
-  if (mode !== null && !postgresModes.includes(mode)) {
-    return `has the sslmode ${show(mode)}, allowed are ${postgresModes.join(', ')}`;
+  if (parsed.hosts.some(({ host }) => host === undefined)) return `names no host: allowed is ${postgresForm}`;
+  for (const [name, words] of Object.entries(postgresWords)) {
+    const word = parsed.url.searchParams.get(name);
+    if (word && !words.includes(word))
+      return `has the ${name} ${show(word)}, allowed are ${words.join(', ')}`;
   }
   return undefined;
 }
@@ -75,15 +80,5 @@ function parseUrl(url: string): URL | undefined {
     return new URL(url);
   } catch {
     return undefined;
-  }
-}
-
-/** A stray percent sign passes the URL parser and breaks the driver. */
-function decodable(url: URL): boolean {
-  try {
-    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
-    return true;
-  } catch {
-    return false;
   }
 }

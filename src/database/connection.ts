@@ -1,15 +1,20 @@
 import type { DatabaseConfig, PemSource } from '../config/config.js';
+import { readDatabaseUrl, type DatabaseHost, type DatabaseUrl } from '../config/database-url.js';
 import { DatabaseConfigError } from './errors.js';
 
 /** In order of strength. Meanings are libpq's; node-postgres reads the same words differently. */
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 type SslMode = (typeof sslModes)[number];
 
+/** What a server must be to be taken, in libpq's words. */
+const sessionAttrs = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
+export type SessionAttrs = (typeof sessionAttrs)[number];
+
 /** What a database URL says, defaults filled in. Holds the password: never log it. */
 export interface ConnectionSettings {
-  /** Host name, address or folder of a Unix socket; undefined leaves it to PGHOST, then localhost. */
-  readonly host: string | undefined;
-  readonly port: number | undefined;
+  /** At least one, in the order in which they are tried; undefined leaves it to PGHOST, then localhost. */
+  readonly hosts: readonly DatabaseHost[];
+  readonly targetSessionAttrs: SessionAttrs;
   readonly user: string | undefined;
   readonly password: string | undefined;
   /** undefined: as the user is called. */
@@ -57,7 +62,7 @@ export function parseDatabaseUrl(
   config: Pick<DatabaseConfig, 'url' | 'tls'>,
 ): ConnectionSettings {
   const fail = (problem: string) => new DatabaseConfigError(`${key}: ${problem}`);
-  const { url, hasHost } = readUrl(config.url, fail);
+  const { url, hosts } = readUrl(config.url, fail);
   // In a database URL "+" is a plus, not a blank.
   const parameters = new Map(new URLSearchParams(url.search.replaceAll('+', '%2B')));
   const take = (name: string) => {
@@ -75,8 +80,14 @@ export function parseDatabaseUrl(
   };
   const warnings: string[] = [];
 
-  const host = take('host') ?? (hasHost ? decode(url.hostname, 'host', fail) : undefined);
-  if (host?.includes(',')) throw fail('several hosts in one URL are not supported, name one');
+  for (const read of ['host', 'port']) parameters.delete(read);
+  const targetSessionAttrs = oneOf('target_session_attrs', sessionAttrs) ?? 'any';
+  // Policies can be read from any server.
+  if (hosts.length > 1 && targetSessionAttrs === 'any' && key.includes('appmetrics_db')) {
+    warnings.push(
+      `${key}: the URL names several hosts and the first that answers is taken, though it may be a standby. Set target_session_attrs=read-write in the URL.`,
+    );
+  }
   const sslRootCert = pemOrSystem(take('sslrootcert')) ?? config.tls.ca;
   const sslCert = pem(take('sslcert')) ?? config.tls.cert;
   const sslKey = pem(take('sslkey')) ?? config.tls.key;
@@ -99,11 +110,11 @@ export function parseDatabaseUrl(
 
   const connectTimeoutSecs = wholeNumber('connect_timeout', take('connect_timeout'), fail);
   const settings: ConnectionSettings = {
-    host: host === undefined ? undefined : host.replace(/^\[(.*)\]$/, '$1'),
-    port: wholeNumber('port', take('port') ?? (url.port || undefined), fail),
-    user: take('user') ?? (decode(url.username, 'user', fail) || undefined),
-    password: take('password') ?? (decode(url.password, 'password', fail) || undefined),
-    database: take('dbname') ?? (decode(url.pathname.slice(1), 'database', fail) || undefined),
+    hosts,
+    targetSessionAttrs,
+    user: take('user') ?? (decodeURIComponent(url.username) || undefined),
+    password: take('password') ?? (decodeURIComponent(url.password) || undefined),
+    database: take('dbname') ?? (decodeURIComponent(url.pathname.slice(1)) || undefined),
     sslMode,
     sslCert,
     sslKey,
@@ -130,31 +141,18 @@ export function parseDatabaseUrl(
 
 type Fail = (problem: string) => DatabaseConfigError;
 
-function readUrl(text: string, fail: Fail): { url: URL; hasHost: boolean } {
+function readUrl(text: string, fail: Fail): DatabaseUrl {
   if (!/^postgres(ql)?:\/\//.test(text)) {
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1];
     throw fail(
       `only postgres:// and postgresql:// URLs are supported${scheme ? `, not ${scheme}:` : '; this is none'}`,
     );
   }
-  // `postgres://user@/db?host=/socket/folder` is usual, but no URL by the web's rules.
-  const hasHost = !/^[a-z]+:\/\/([^/?#]*@)?([/?#]|$)/.test(text);
-  try {
-    return { url: new URL(hasHost ? text : text.replace(/^([a-z]+:\/\/[^/?#]*)/, '$1unnamed')), hasHost };
-  } catch {
-    // No cause: the error of URL carries the whole URL, with its password.
-    throw fail(
-      'the URL cannot be read; in user name and password, characters other than letters and digits must be percent-encoded',
-    );
-  }
-}
-
-function decode(text: string, part: string, fail: Fail): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw fail(`the ${part} in the URL has a "%" that begins no percent-encoded character, write it as %25`);
-  }
+  const read = readDatabaseUrl(text);
+  if (read) return read;
+  throw fail(
+    'the URL cannot be read; in user name and password, characters other than letters and digits must be percent-encoded, and several hosts need one port for all or one each',
+  );
 }
 
 function wholeNumber(name: string, text: string | undefined, fail: Fail): number | undefined {

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js';
 import type { DatabaseConfig } from '../config/config.js';
 import { requestCancel } from './cancel.js';
 import { Deadline } from './deadline.js';
-import { DatabaseTimeoutError, isTransient } from './errors.js';
+import { codeOf, DatabaseTimeoutError, isTransient } from './errors.js';
 import { ConnectionPool, type PoolDeps, type PoolStats } from './pool.js';
 
 interface StatementOptions {
@@ -76,6 +76,8 @@ export interface Databases {
 const consumerTimeoutMs = 30_000;
 /** Whoever waited for a statement has given it up by then; a database that hangs must not hold up the exit. */
 const closeTimeoutMs = 500;
+/** SQLSTATE read_only_sql_transaction. */
+const readOnlyState = '25006';
 
 /** Opens both databases, with one shared pool where they are the same. Rejects with a DatabaseConfigError. */
 export async function openDatabases(
@@ -213,7 +215,8 @@ class PooledDatabase implements Database {
       this.#pool.release(client);
       return result;
     } catch (error) {
-      if (error instanceof DatabaseTimeoutError) this.#giveBack(client, error);
+      const isOver = error instanceof DatabaseTimeoutError || codeOf(error) === readOnlyState;
+      if (isOver) this.#giveBack(client, error);
       else await this.#rollBack(client, deadline);
       throw error;
     }
@@ -233,6 +236,8 @@ class PooledDatabase implements Database {
       requestCancel(client, this.#clock);
       this.#pool.distrustAll();
     }
+    // The primary has become a standby, and all connections lead to it.
+    if (codeOf(error) === readOnlyState) this.#pool.distrustAll();
     if (error instanceof pg.DatabaseError && !isTransient(error)) this.#pool.release(client);
     else this.#pool.destroy(client);
   }

@@ -69,6 +69,7 @@ export function isMisconfiguration(error: unknown): boolean {
   if (error instanceof DatabaseConnectionError && error.cause !== undefined) {
     return isMisconfiguration(error.cause);
   }
+  if (error instanceof AggregateError) return error.errors.every(isMisconfiguration);
   if (error instanceof pg.DatabaseError) return refusalClasses.has(code.slice(0, 2));
   return certificateFaults.test(code) || messageOf(error).includes('does not support SSL');
 }
@@ -83,8 +84,9 @@ export function codeOf(error: unknown): string | undefined {
 export function messageOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
   // A connect over several addresses fails with an AggregateError whose own message is empty.
-  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) {
+  const message = 'message' in error && typeof error.message === 'string' ? error.message : 'unknown error';
+  if (message === '' && 'errors' in error && Array.isArray(error.errors)) {
     return error.errors.map(messageOf).join(', ');
   }
-  return 'message' in error && typeof error.message === 'string' ? error.message : 'unknown error';
+  return message;
 }

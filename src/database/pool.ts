@@ -1,12 +1,14 @@
 import pg from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
+import type { DatabaseHost } from '../config/database-url.js';
+import { parseDatabaseUrl, type ConnectionSettings, type SessionAttrs } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
-import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { Deadline } from './deadline.js';
-import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
+import { DatabaseConnectionError, DatabaseTimeoutError, messageOf } from './errors.js';
 import { DatabaseSocket } from './socket.js';
 import { TlsMaterial, type TlsMaterialDeps } from './tls-material.js';
-import { suggestsOtherAttempt, type TlsAttempt } from './tls.js';
+import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
+import { suggestsOtherAttempt } from './tls.js';
 
 export type PoolLimits = Pick<
   DatabaseConfig,
@@ -32,6 +34,8 @@ const defaultMaxOpenConnections = 10;
 /** For TCP, TLS and login together, and for a free connection. Half of a statement's usual deadline: an attempt that
  * a silent network swallowed is given up soon enough for a second one. */
 const defaultConnectTimeoutMs = 5_000;
+/** The same where there are several hosts: the second must be reached before leases and patience run out. */
+const defaultHostTimeoutMs = 2_500;
 /** setTimeout fires at once beyond this. */
 const maxTimerMs = 2 ** 31 - 1;
 const keepAliveDelayMs = 10_000;
@@ -48,7 +52,10 @@ export class ConnectionPool {
   readonly #limits: PoolLimits;
   readonly #tls: TlsMaterial;
   readonly #pool: pg.Pool;
-  readonly #address: string;
+  readonly #targets: Targets;
+  /** Where connections made now go to. */
+  #aim: Target;
+  readonly #checked = new WeakSet<pg.PoolClient>();
   readonly #inUse = new Set<pg.PoolClient>();
   readonly #born = new WeakMap<pg.PoolClient, { generation: number; atMs: number }>();
   #generation = 0;
@@ -77,22 +84,29 @@ export class ConnectionPool {
     this.#settings = settings;
     this.#limits = limits;
     this.#tls = tls;
-    this.#address = `${settings.host ?? 'localhost'}:${settings.port ?? 5432}`;
+    this.#targets = new Targets(settings);
+    const [host] = settings.hosts;
+    this.#aim = { host: host ?? { host: undefined, port: undefined }, ssl: tls.attempts[0], wanted: 'any' };
+    const aim = () => this.#aim;
+    /** The pool makes connections when it can: each goes where the aim is by then. */
+    class AimedClient extends pg.Client {
+      constructor(config?: pg.ClientConfig) {
+        const { host: server, ssl } = aim();
+        super({ ...config, password: settings.password, host: server.host, port: server.port, ssl });
+      }
+    }
     this.#pool = new pg.Pool({
       stream: () => new DatabaseSocket(),
-      host: settings.host,
-      port: settings.port,
+      Client: AimedClient as unknown as new () => pg.ClientBase,
       user: settings.user,
-      password: settings.password,
       database: settings.database,
-      ssl: this.#tls.attempts[0],
       sslnegotiation: settings.directTls ? 'direct' : 'postgres',
       enableChannelBinding: settings.channelBinding,
       fallback_application_name: settings.applicationName,
       options: settings.options,
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveDelayMs,
-      connectionTimeoutMillis: settings.connectTimeoutMs ?? defaultConnectTimeoutMs,
+      connectionTimeoutMillis: this.#connectTimeoutMs(),
       max: limits.maxOpenConnections > 0 ? limits.maxOpenConnections : defaultMaxOpenConnections,
       idleTimeoutMillis: Math.min(limits.connectionMaxIdleTimeMs, maxTimerMs),
       maxLifetimeSeconds: Math.min(limits.connectionMaxLifetimeMs, maxTimerMs) / 1000,
@@ -164,46 +178,23 @@ export class ConnectionPool {
       }));
   }
 
-  /** With libpq's second attempt where sslmode allows one. */
   async #connect(deadline: Deadline): Promise<pg.PoolClient> {
-    if (this.#pool.idleCount === 0) await this.#tls.refresh();
-    // Decided anew whenever no connection is open, so that a server that has learnt TLS is soon used with it.
-    const isOutdated = !this.#tls.attempts.includes(this.#pool.options.ssl as TlsAttempt);
-    if (this.#pool.totalCount === 0 || isOutdated) this.#pool.options.ssl = this.#tls.attempts[0];
-    const attempt = this.#pool.options.ssl as TlsAttempt;
-    try {
-      return await this.#checkOut(deadline);
-    } catch (error) {
-      const other = this.#tls.attempts.find((candidate) => candidate !== attempt);
-      if (error instanceof DatabaseTimeoutError) throw error;
-      if (other === undefined || !suggestsOtherAttempt(error, attempt))
-        throw this.#connectionError(deadline, error);
-      this.#pool.options.ssl = other;
-    }
-    try {
-      return await this.#checkOut(deadline);
-    } catch (error) {
-      throw error instanceof DatabaseTimeoutError ? error : this.#connectionError(deadline, error);
-    }
-  }
-
-  async #checkOut(deadline: Deadline): Promise<pg.PoolClient> {
     const { clock } = this.#deps;
     const mustWait = this.#pool.idleCount === 0 && this.#pool.totalCount >= this.#pool.options.max;
     const startedAt = clock.monotonic();
-    const pending = this.#pool.connect();
+    const pending = this.#open();
     try {
       return await deadline.race(pending);
     } catch (error) {
       if (!(error instanceof DatabaseTimeoutError)) throw error;
-      // Comes too late for this caller, but not for the next one.
+      // Comes too late for this caller, but not for the next one: the search for a host must outlast one who waits.
       pending.then(
         (client) => client.release(),
         () => {},
       );
-      const { host } = this.#settings;
-      throw host !== undefined && isNamePending(host)
-        ? new DatabaseTimeoutError(`${error.message}: the name ${host} is not resolved yet`)
+      const names = this.#settings.hosts.flatMap(({ host }) => host ?? []).filter(isNamePending);
+      throw names.length > 0
+        ? new DatabaseTimeoutError(`${error.message}: the name ${names.join(', ')} is not resolved yet`)
         : error;
     } finally {
       if (mustWait) {
@@ -213,11 +204,73 @@ export class ConnectionPool {
     }
   }
 
+  /** An idle connection, or a new one to the first host that is what the URL asks for. */
+  async #open(): Promise<pg.PoolClient> {
+    if (this.#pool.idleCount === 0) await this.#tls.refresh();
+    const failures: { readonly address: string; readonly error: unknown }[] = [];
+    for (const { host, wanted } of this.#targets.hosts(this.#deps.clock.monotonic())) {
+      const address = addressOf(host);
+      try {
+        return await this.#openAt(host, wanted);
+      } catch (error) {
+        if (endsSearch(error)) throw new DatabaseConnectionError(this.#name, address, error);
+        failures.push({ address, error });
+      }
+    }
+    const [failure, ...others] = failures;
+    if (others.length === 0) {
+      throw new DatabaseConnectionError(this.#name, failure?.address ?? 'nowhere', failure?.error);
+    }
+    const texts = failures.map(({ address, error }) => `${address}: ${messageOf(error)}`);
+    const errors = failures.map(({ error }) => error);
+    throw new DatabaseConnectionError(
+      this.#name,
+      this.#settings.hosts.map(addressOf).join(', '),
+      new AggregateError(errors, texts.join('; ')),
+    );
+  }
+
+  /** With libpq's second attempt where sslmode allows one. */
+  async #openAt(host: DatabaseHost, wanted: SessionAttrs): Promise<pg.PoolClient> {
+    const attempts = this.#targets.attempts(host, this.#tls.attempts, this.#pool.totalCount > 0);
+    for (const ssl of attempts) {
+      const target: Target = { host, ssl, wanted };
+      try {
+        return await this.#take(target);
+      } catch (error) {
+        if (ssl === attempts.at(-1) || !suggestsOtherAttempt(error, ssl)) throw error;
+      }
+    }
+    throw new Error('no way to connect');
+  }
+
+  async #take(target: Target): Promise<pg.PoolClient> {
+    const { clock } = this.#deps;
+    this.#aim = target;
+    const client = await this.#pool.connect();
+    if (this.#checked.has(client)) return client;
+    try {
+      const limit = new Deadline(clock, this.#name, this.#connectTimeoutMs());
+      await limit.race(checkServer(client, target.wanted));
+    } catch (error) {
+      this.destroy(client);
+      throw error;
+    }
+    this.#checked.add(client);
+    this.#targets.took(target, clock.monotonic());
+    return client;
+  }
+
+  #connectTimeoutMs(): number {
+    const { connectTimeoutMs, hosts } = this.#settings;
+    return connectTimeoutMs ?? (hosts.length > 1 ? defaultHostTimeoutMs : defaultConnectTimeoutMs);
+  }
+
   #connected(client: pg.PoolClient): void {
     this.#born.set(client, { generation: this.#generation, atMs: this.#deps.clock.monotonic() });
     // Whoever runs a statement is told by its rejection; without a listener the process would end.
     client.on('error', () => {});
-    const isPlainText = this.#pool.options.ssl === false && this.#tls.attempts[0] !== false;
+    const isPlainText = this.#aim.ssl === false && this.#tls.attempts[0] !== false;
     if (isPlainText && !this.#plainTextReported) {
       this.#plainTextReported = true;
       this.#deps.logger.info('connection-not-encrypted', {
@@ -232,9 +285,5 @@ export class ConnectionPool {
     const born = this.#born.get(client);
     if (born === undefined || connectionMaxLifetimeMs === 0) return;
     if (this.#deps.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
-  }
-
-  #connectionError(deadline: Deadline, cause: unknown): DatabaseConnectionError {
-    return new DatabaseConnectionError(deadline.database, this.#address, cause);
   }
 }

@@ -34,7 +34,6 @@ export function tlsAttempts(
   pems: PemTexts,
   roots: readonly string[],
 ): readonly [TlsAttempt, TlsAttempt?] {
-  if (settings.host?.startsWith('/')) return [false]; // a Unix socket, where PostgreSQL offers no TLS
   const material: SecureContextOptions = {
     ...(pems.cert !== null && { cert: pems.cert }),
     ...(pems.key !== null && { key: pems.key }),

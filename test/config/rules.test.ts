@@ -157,6 +157,9 @@ describe('databases', () => {
     'postgresql://u:p%40%2F%23@h/d?sslmode=verify-full&sslrootcert=/ca&application_name=eg',
     'POSTGRES://u@[::1]/d',
     'postgres:///d?host=/var/run/postgresql',
+    'postgres://u:p@one:5432,[::1]:5433/d?target_session_attrs=read-write',
+    'postgres:///d?host=one,two&port=5432',
+    'postgres://h/d?sslmode=',
     ...['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'].map(
       (mode) => `postgres://h/d?sslmode=${mode}`,
     ),
@@ -172,6 +175,13 @@ describe('databases', () => {
     ['postgres://u:hunter2/x@h/d', 'is malformed'],
     ['postgres://u:hunter2%zz@h/d', 'is malformed'],
     ['postgres://u:hunter2@h:port/d', 'is malformed'],
+    ['postgres://u:hunter2@one,two:port/d', 'is malformed'],
+    ['postgres://u:hunter2@one,two,three/d?port=1,2', 'is malformed'],
+    ['postgres://u:hunter2@one,/d', 'names no host'],
+    [
+      'postgres://u:hunter2@h/d?target_session_attrs=writable',
+      'has the target_session_attrs "writable", allowed',
+    ],
     ['postgres://u:hunter2@/d', 'is malformed|names no host'],
     ['postgres://u:hunter2@h/d?sslmode=tls', 'has the sslmode "tls", allowed are disable, allow, prefer'],
   ])('%s is refused without showing it', (url, text) => {

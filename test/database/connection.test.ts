@@ -19,8 +19,7 @@ test('reads a usual URL, with everything percent-encoded that must be', () => {
   expect(
     parse('postgres://eg:p%40ss%2Fw%23rd%25@db.internal:5524/autoscaler?application_name=blue'),
   ).toMatchObject({
-    host: 'db.internal',
-    port: 5524,
+    hosts: [{ host: 'db.internal', port: 5524 }],
     user: 'eg',
     password: 'p@ss/w#rd%',
     database: 'autoscaler',
@@ -32,8 +31,7 @@ test('reads a usual URL, with everything percent-encoded that must be', () => {
 
 test('parameters can name what the authority usually does', () => {
   expect(parse('postgresql:///?host=db&port=5433&user=u&password=a%2Bb+c&dbname=d')).toMatchObject({
-    host: 'db',
-    port: 5433,
+    hosts: [{ host: 'db', port: 5433 }],
     user: 'u',
     password: 'a+b+c',
     database: 'd',
@@ -42,16 +40,46 @@ test('parameters can name what the authority usually does', () => {
 
 test('a Unix socket and an IPv6 address are hosts too', () => {
   expect(parse('postgresql://eg@/autoscaler?host=/var/run/postgresql')).toMatchObject({
-    host: '/var/run/postgresql',
+    hosts: [{ host: '/var/run/postgresql', port: undefined }],
     user: 'eg',
     database: 'autoscaler',
   });
-  expect(parse('postgres://%2Fvar%2Frun/db').host).toBe('/var/run');
-  expect(parse('postgres://[::1]:5432/db')).toMatchObject({ host: '::1', port: 5432 });
+  expect(parse('postgres://%2Fvar%2Frun/db').hosts).toEqual([{ host: '/var/run', port: undefined }]);
+  expect(parse('postgres://[::1]:5432/db').hosts).toEqual([{ host: '::1', port: 5432 }]);
+});
+
+test('several hosts, with a port each or one for all, in the authority or in parameters', () => {
+  const hosts = [
+    { host: 'one', port: 5433 },
+    { host: '::1', port: 5434 },
+  ];
+  expect(parse('postgres://u:p%40w@one:5433,[::1]:5434/db')).toMatchObject({ hosts, password: 'p@w' });
+  expect(parse('postgres:///db?host=one,::1&port=5433,5434').hosts).toEqual(hosts);
+  expect(parse('postgres://one:5433,two:/db?host=one,two&port=6').hosts).toEqual([
+    { host: 'one', port: 6 },
+    { host: 'two', port: 6 },
+  ]);
+  expect(parse('postgres://one,two:7/db').hosts).toEqual([
+    { host: 'one', port: undefined },
+    { host: 'two', port: 7 },
+  ]);
+  expect(parse('postgres://one,two/db?target_session_attrs=read-write').targetSessionAttrs).toBe(
+    'read-write',
+  );
+  expect(problemOf('postgres://one,two/db?target_session_attrs=writable')).toMatch(
+    /must be one of any, read-write, read-only, primary, standby, prefer-standby/,
+  );
+});
+
+test('an empty sslmode is none: prefer', () => {
+  expect(parse('postgres://h/db?sslmode=').sslMode).toBe('prefer');
 });
 
 test('what the URL leaves open is left to the driver', () => {
-  expect(parse('postgres://')).toMatchObject({ host: undefined, port: undefined, user: undefined });
+  expect(parse('postgres://')).toMatchObject({
+    hosts: [{ host: undefined, port: undefined }],
+    user: undefined,
+  });
 });
 
 test('only PostgreSQL URLs are accepted', () => {
@@ -67,8 +95,8 @@ test('traps A1-24: no message shows the password', () => {
     'mysql://u:geheim@h/db',
     'postgres://u:geheim@h:port/db',
     'postgres://u:geheim%zz@h/db',
-    'postgres://u:geheim@a,b/db',
-    'postgres://u:geheim@h1:1,h2:2/db',
+    'postgres://u:geheim@a:1,b:port/db',
+    'postgres://u:geheim@h1,h2,h3/db?port=1,2',
     'postgres://u:geheim#x@h/db',
     'postgres://u:geheim@h/db?sslmode=verify',
     'postgres://u:geheim@h/db?port=x',

@@ -9,6 +9,7 @@ const pemKey = '-----BEGIN RSA PRIVATE KEY-----\nMIIEhunter2\n-----END RSA PRIVA
 const nastyTexts: Record<string, string> = {
   'password in a URL': 'postgres://autoscaler:hunter2@10.0.0.1:5432/policies',
   'percent-encoded password in a URL': 'postgres://autoscaler:p%40hunter2%2F%3A@10.0.0.1/policies',
+  'password in a URL of several hosts': 'postgres://eg:hunter2@one:5432,[::1]:5433/policies',
   'password with an unencoded @ and / in a URL': 'bad URL postgres://autoscaler:p@ss/hunter2@10.0.0.1/db',
   'token as user of a URL': 'https://hunter2@log-cache.example.com/api',
   'two URLs in one text': 'https://a:hunter2@x/ and https://b:hunter2@y/',

@@ -37,7 +37,7 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Lines of pg_hba.conf; default: trust on loopback. */
   readonly hba?: readonly string[];
-  /** Files to put into the data directory before the server starts, readable by the server only. */
+  /** Files, such as `standby.signal`, to put into the data directory before the server starts, readable by the server only. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
@@ -207,7 +207,7 @@ async function launch(
     child.stderr.setEncoding('utf8');
     child.stderr.on('data', (chunk: string) => {
       log = (log + chunk).slice(-8000);
-      if (chunk.includes('ready to accept connections')) resolve();
+      if (/ready to accept (read-only )?connections/.test(chunk)) resolve();
     });
     child.once('error', reject);
     child.once('exit', (code) =>

@@ -1,0 +1,75 @@
+import pg from 'pg';
+import type { DatabaseHost } from '../config/database-url.js';
+import type { ConnectionSettings, SessionAttrs } from './connection.js';
+import { isMisconfiguration } from './errors.js';
+import type { TlsAttempt } from './tls.js';
+
+/** One way to one server. */
+export interface Target {
+  readonly host: DatabaseHost;
+  readonly ssl: TlsAttempt;
+  /** What the server must be. */
+  readonly wanted: SessionAttrs;
+}
+
+/** So long the servers before one that was taken are passed over: to ask one that is gone costs a time-out each time. */
+const passedOverMs = 60_000;
+
+/** The servers of a URL in the order in which a new connection tries them. */
+export class Targets {
+  readonly #settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>;
+  readonly #taken = new Map<DatabaseHost, TlsAttempt>();
+  #first: { readonly host: DatabaseHost; readonly untilMs: number } | undefined;
+
+  constructor(settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>) {
+    this.#settings = settings;
+  }
+
+  /** All hosts, one after the other. Like libpq's, `prefer-standby` is content with any server in a second pass. */
+  *hosts(nowMs: number): Generator<{ readonly host: DatabaseHost; readonly wanted: SessionAttrs }> {
+    const { hosts, targetSessionAttrs: wanted } = this.#settings;
+    const first = this.#first !== undefined && nowMs < this.#first.untilMs ? this.#first.host : undefined;
+    const inOrder = first ? [first, ...hosts.filter((host) => host !== first)] : hosts;
+    for (const host of inOrder) yield { host, wanted: wanted === 'prefer-standby' ? 'standby' : wanted };
+    if (wanted === 'prefer-standby') for (const host of inOrder) yield { host, wanted: 'any' };
+  }
+
+  /** The ways to connect to a host, best first, but first the one that worked while connections are open. */
+  attempts(host: DatabaseHost, ways: readonly [TlsAttempt, TlsAttempt?], hasOpen: boolean): TlsAttempt[] {
+    if (host.host?.startsWith('/')) return [false]; // a Unix socket, where PostgreSQL offers no TLS
+    if (!hasOpen) this.#taken.delete(host);
+    const all = ways.filter((way) => way !== undefined);
+    const taken = this.#taken.get(host);
+    return taken !== undefined && all.includes(taken) ? [taken, ...all.filter((way) => way !== taken)] : all;
+  }
+
+  took({ host, ssl }: Target, nowMs: number): void {
+    this.#taken.set(host, ssl);
+    const isFirst = host === this.#settings.hosts[0];
+    if (isFirst) this.#first = undefined;
+    else if (this.#first?.host !== host) this.#first = { host, untilMs: nowMs + passedOverMs };
+  }
+}
+
+/** Whether the other hosts need not be asked: a refused user or database is the same everywhere, as libpq and pgx see it. */
+export function endsSearch(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && isMisconfiguration(error);
+}
+
+/** Rejects where the server is not what is wanted. */
+export async function checkServer(client: pg.PoolClient, wanted: SessionAttrs): Promise<void> {
+  if (wanted === 'any' || wanted === 'prefer-standby') return;
+  const { rows } = await client.query<{ standby: boolean; read_only: boolean }>(
+    `select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as read_only`,
+  );
+  const { standby = false, read_only: readOnly = false } = rows[0] ?? {};
+  const fits = { 'read-write': !readOnly, 'read-only': readOnly, primary: !standby, standby };
+  if (fits[wanted]) return;
+  const found = standby ? 'a standby' : readOnly ? 'read-only' : 'a primary that can be written to';
+  throw new Error(`the server is ${found}, and target_session_attrs wants ${wanted}`);
+}
+
+/** For messages. */
+export function addressOf({ host, port }: DatabaseHost): string {
+  return `${host ?? 'localhost'}:${port ?? 5432}`;
+}
