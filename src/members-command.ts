@@ -4,9 +4,12 @@ import type { Surroundings } from './composition/surroundings.js';
 import type { Config } from './config/config.js';
 import { openDatabase } from './database/database.js';
 import { messageOf } from './database/errors.js';
+import { isReadOnly, readOnlyRemedy } from './database/read-only.js';
 import { createLogger } from './observability/pino-logger.js';
 import { createMemberStore } from './ownership/member-store.js';
 import { membersView, type MemberView } from './ownership/members-view.js';
+
+const readOnlyTimeoutMs = 1_000;
 
 /** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
 export async function membersCommand(config: Config, trust: Surroundings['trust']): Promise<number> {
@@ -16,6 +19,7 @@ export async function membersCommand(config: Config, trust: Surroundings['trust'
   try {
     const members = await membersView(createMemberStore(database));
     process.stdout.write(membersTable(members));
+    if (await isReadOnly(database, readOnlyTimeoutMs)) process.stdout.write(readOnlyRemedy);
     return 0;
   } catch (error) {
     process.stdout.write(

@@ -3,7 +3,8 @@ import { databaseDeps } from './composition/database-deps.js';
 import type { Surroundings } from './composition/surroundings.js';
 import type { Config } from './config/config.js';
 import { openDatabases } from './database/database.js';
-import { messageOf } from './database/errors.js';
+import { codeOf, messageOf, readOnlyState } from './database/errors.js';
+import { readOnlyRemedy } from './database/read-only.js';
 import { migrate, ownTablesSql } from './database/migrations.js';
 import { createLogger } from './observability/pino-logger.js';
 
@@ -21,9 +22,12 @@ export async function migrateCommand(
     process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');
     return 0;
   } catch (error) {
+    const isRefusedAsReadOnly = codeOf(error) === readOnlyState;
+    process.stdout.write(`failed to create tables: ${messageOf(error)}\n`);
     process.stdout.write(
-      `failed to create tables: ${messageOf(error)}\n` +
-        `If the user of db.appmetrics_db.url may not create tables, let one who may run this there:\n\n${ownTablesSql}\n`,
+      isRefusedAsReadOnly
+        ? readOnlyRemedy
+        : `If the user of db.appmetrics_db.url may not create tables, let one who may run this there:\n\n${ownTablesSql}\n`,
     );
     return 1;
   } finally {

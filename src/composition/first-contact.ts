@@ -5,7 +5,10 @@ import type { Logger } from '../observability/logger.js';
 
 /** Whether a database that has not answered yet ever will. */
 export interface FirstContact {
-  /** While this is false nobody should count on the process: the database was not asked yet, or has refused. */
+  /**
+   * While this is false nobody should count on the process: the database has refused, or said nothing in the first half
+   * a minute.
+   */
   isPromising(): boolean;
   /** Resolves when that is true for the first time. */
   readonly promising: Promise<void>;
@@ -36,7 +39,8 @@ export function makeFirstContact(
 ): FirstContact {
   const stopping = new AbortController();
   let state: 'unknown' | 'promising' | 'refused' = 'unknown';
-  let sinceMs = clock.monotonic();
+  const startedMs = clock.monotonic();
+  let sinceMs = startedMs;
   let isReported = false;
   let tellPromising = () => {};
   let tellRefused: (reason: unknown) => void = () => {};
@@ -46,10 +50,15 @@ export function makeFirstContact(
     tellPromising();
   }
 
+  /** One that is silent at first may refuse when it speaks. */
+  function isAway(): void {
+    if (state === 'unknown' && clock.monotonic() - startedMs >= patienceMs) promises();
+  }
+
   /** Returns whether that has lasted for too long. */
   function refuses(error: unknown): boolean {
     const nowMs = clock.monotonic();
-    if (state === 'promising') sinceMs = nowMs;
+    if (state !== 'refused') sinceMs = state === 'unknown' ? startedMs : nowMs;
     state = 'refused';
     if (!isReported)
       logger.error('database-refuses', error, { database: name, endsInSecs: patienceMs / 1000 });
@@ -64,7 +73,7 @@ export function makeFirstContact(
         return promises();
       } catch (error) {
         if (stopping.signal.aborted) return;
-        if (!isMisconfiguration(error)) promises();
+        if (!isMisconfiguration(error)) isAway();
         else if (refuses(error)) return tellRefused(error);
       }
       await sleep(clock, retryMs, stopping.signal);

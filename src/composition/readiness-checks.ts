@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.js';
+import { isReadOnly } from '../database/read-only.js';
 import type { ReadinessCheck } from '../http/readiness.js';
 import type { LogCacheCollector } from './log-cache-collector.js';
 
@@ -21,6 +22,11 @@ export function readinessChecks({ databases, logCache, ownership }: CheckedParts
   return [
     { name: 'policy_db', type: 'database', check: () => answers(databases.policyDb) },
     { name: 'appmetrics_db', type: 'database', check: () => answers(databases.appMetricsDb) },
+    {
+      name: 'appmetrics_db_writable',
+      type: 'database',
+      check: async () => !(await isReadOnly(databases.appMetricsDb, statementTimeoutMs)),
+    },
     { name: 'log_cache', type: 'log-cache', check: async () => logCache.health.isUp() },
     ...uaa,
     { name: 'ownership', type: 'ownership', check: async () => ownership.isUp() },

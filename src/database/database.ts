@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js';
 import type { DatabaseConfig } from '../config/config.js';
 import { requestCancel } from './cancel.js';
 import { Deadline } from './deadline.js';
-import { codeOf, DatabaseTimeoutError, isTransient } from './errors.js';
+import { codeOf, DatabaseTimeoutError, isTransient, readOnlyState } from './errors.js';
 import { ConnectionPool, type PoolDeps, type PoolStats } from './pool.js';
 
 interface StatementOptions {
@@ -76,8 +76,6 @@ export interface Databases {
 const consumerTimeoutMs = 30_000;
 /** Whoever waited for a statement has given it up by then; a database that hangs must not hold up the exit. */
 const closeTimeoutMs = 500;
-/** SQLSTATE read_only_sql_transaction. */
-const readOnlyState = '25006';
 
 /** Opens both databases, with one shared pool where they are the same. Rejects with a DatabaseConfigError. */
 export async function openDatabases(

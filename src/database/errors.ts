@@ -34,8 +34,10 @@ export type FailureKind = 'connection' | 'data' | 'statement';
 /** SQLSTATE classes and codes, see PostgreSQL's appendix "Error Codes". */
 const dataClasses = new Set(['22', '23']);
 const connectionClasses = new Set(['08', '28', '3D', '40', '53', '57', '58']);
-/** Read-only after a fail-over; lock and idle timeouts. */
-const connectionStates = new Set(['25006', '25P03', '25P04', '55P03']);
+/** Nothing can be written, for example after a fail-over. */
+export const readOnlyState = '25006';
+/** Lock and idle timeouts are the others. */
+const connectionStates = new Set([readOnlyState, '25P03', '25P04', '55P03']);
 
 export function failureKind(error: unknown): FailureKind {
   if (error instanceof pg.DatabaseError) {

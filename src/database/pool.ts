@@ -30,6 +30,18 @@ export interface PoolStats {
   readonly maxLifetimeClosed: number;
 }
 
+class NobodyWaits extends Error {}
+
+/** On whose behalf a connection is looked for. */
+interface Caller {
+  /** For messages; a shared pool serves two databases. */
+  readonly database: string;
+  /** All connections were in use. */
+  mustWait: boolean;
+  /** Waits no more. */
+  isGone: boolean;
+}
+
 const defaultMaxOpenConnections = 10;
 /** For TCP, TLS and login together, and for a free connection. Half of a statement's usual deadline: an attempt that
  * a silent network swallowed is given up soon enough for a second one. */
@@ -180,13 +192,14 @@ export class ConnectionPool {
 
   async #connect(deadline: Deadline): Promise<pg.PoolClient> {
     const { clock } = this.#deps;
-    const mustWait = this.#pool.idleCount === 0 && this.#pool.totalCount >= this.#pool.options.max;
     const startedAt = clock.monotonic();
-    const pending = this.#open();
+    const caller: Caller = { database: deadline.database, mustWait: false, isGone: false };
+    const pending = this.#open(caller);
     try {
       return await deadline.race(pending);
     } catch (error) {
       if (!(error instanceof DatabaseTimeoutError)) throw error;
+      caller.isGone = true;
       // Comes too late for this caller, but not for the next one: the search for a host must outlast one who waits.
       pending.then(
         (client) => client.release(),
@@ -197,7 +210,7 @@ export class ConnectionPool {
         ? new DatabaseTimeoutError(`${error.message}: the name ${names.join(', ')} is not resolved yet`)
         : error;
     } finally {
-      if (mustWait) {
+      if (caller.mustWait) {
         this.#waitCount++;
         this.#waitDurationMs += clock.monotonic() - startedAt;
       }
@@ -205,38 +218,39 @@ export class ConnectionPool {
   }
 
   /** An idle connection, or a new one to the first host that is what the URL asks for. */
-  async #open(): Promise<pg.PoolClient> {
+  async #open(caller: Caller): Promise<pg.PoolClient> {
     if (this.#pool.idleCount === 0) await this.#tls.refresh();
     const failures: { readonly address: string; readonly error: unknown }[] = [];
     for (const { host, wanted } of this.#targets.hosts(this.#deps.clock.monotonic())) {
       const address = addressOf(host);
       try {
-        return await this.#openAt(host, wanted);
+        return await this.#openAt(host, wanted, caller);
       } catch (error) {
-        if (endsSearch(error)) throw new DatabaseConnectionError(this.#name, address, error);
+        if (error instanceof NobodyWaits) throw error;
+        if (endsSearch(error)) throw new DatabaseConnectionError(caller.database, address, error);
         failures.push({ address, error });
       }
     }
     const [failure, ...others] = failures;
     if (others.length === 0) {
-      throw new DatabaseConnectionError(this.#name, failure?.address ?? 'nowhere', failure?.error);
+      throw new DatabaseConnectionError(caller.database, failure?.address ?? 'nowhere', failure?.error);
     }
     const texts = failures.map(({ address, error }) => `${address}: ${messageOf(error)}`);
     const errors = failures.map(({ error }) => error);
     throw new DatabaseConnectionError(
-      this.#name,
+      caller.database,
       this.#settings.hosts.map(addressOf).join(', '),
       new AggregateError(errors, texts.join('; ')),
     );
   }
 
   /** With libpq's second attempt where sslmode allows one. */
-  async #openAt(host: DatabaseHost, wanted: SessionAttrs): Promise<pg.PoolClient> {
+  async #openAt(host: DatabaseHost, wanted: SessionAttrs, caller: Caller): Promise<pg.PoolClient> {
     const attempts = this.#targets.attempts(host, this.#tls.attempts, this.#pool.totalCount > 0);
     for (const ssl of attempts) {
       const target: Target = { host, ssl, wanted };
       try {
-        return await this.#take(target);
+        return await this.#take(target, caller);
       } catch (error) {
         if (ssl === attempts.at(-1) || !suggestsOtherAttempt(error, ssl)) throw error;
       }
@@ -244,11 +258,16 @@ export class ConnectionPool {
     throw new Error('no way to connect');
   }
 
-  async #take(target: Target): Promise<pg.PoolClient> {
+  async #take(target: Target, caller: Caller): Promise<pg.PoolClient> {
     const { clock } = this.#deps;
     this.#aim = target;
+    caller.mustWait ||= this.#pool.idleCount === 0 && this.#pool.totalCount >= this.#pool.options.max;
     const client = await this.#pool.connect();
-    if (this.#checked.has(client)) return client;
+    if (this.#checked.has(client)) {
+      if (!caller.isGone) return client;
+      client.release(); // at once: the next one asks already
+      throw new NobodyWaits();
+    }
     try {
       const limit = new Deadline(clock, this.#name, this.#connectTimeoutMs());
       await limit.race(checkServer(client, target.wanted));

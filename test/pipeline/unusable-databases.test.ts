@@ -128,3 +128,32 @@ test('a fault that is mended within half a minute is no reason to end', async ()
   eventgenerator.kill('SIGTERM');
   expect(await eventgenerator.ended).toBe(0);
 });
+
+test('a database that can only be read is told apart by readiness, members and migrate', async () => {
+  const readOnly = urlWith({ search: 'sslmode=disable&options=-c%20default_transaction_read_only%3Don' });
+  const config = await configure(urlWith({}), readOnly);
+  const refused = startProcess(['migrate', '-c', config.file]);
+  expect(await refused.ended).toBe(1);
+  expect(refused.output).toEqual([
+    'failed to create tables: cannot execute CREATE TABLE in a read-only transaction',
+    expect.stringMatching(/^appmetrics_db is read-only, .* target_session_attrs=read-write/),
+  ]);
+  const both = await configure(urlWith({}), urlWith({}));
+  expect(await startProcess(['migrate', '-c', both.file]).ended).toBe(0);
+
+  const again = await configure(urlWith({}), readOnly);
+  const members = startProcess(['members', '-c', again.file]);
+  expect(await members.ended).toBe(0);
+  expect(members.output).toEqual(['no members', expect.stringMatching(/^appmetrics_db is read-only, /)]);
+
+  const eventgenerator = startProcess(['-c', again.file]);
+  await eventgenerator.logged('eventgenerator.started');
+  const answer = await fetch(`http://127.0.0.1:${again.ports.health}/health/readiness`);
+  expect(await answer.json()).toMatchObject({
+    overall_status: 'DOWN',
+    checks: expect.arrayContaining([
+      { name: 'appmetrics_db', type: 'database', status: 'UP' },
+      { name: 'appmetrics_db_writable', type: 'database', status: 'DOWN' },
+    ]),
+  });
+});
