@@ -135,6 +135,7 @@ export async function startEventgenerator(
       store,
       clock,
       logger,
+      metrics,
       isWanted: (appId) => workload.policyOf(appId) !== undefined,
       seed: (appId, key, points) => history.seed(appId, key.metricType, points, key.capacity),
       seeded: (appId) => rounds.reconsider(appId),
@@ -142,6 +143,7 @@ export async function startEventgenerator(
     const takeover = createTakeover({
       clock,
       logger,
+      metrics,
       warmUp,
       evaluator,
       policyOf: (appId) => workload.policyOf(appId),

@@ -11,6 +11,7 @@ import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from './observability/metrics.js';
 import type { Logger } from './observability/logger.js';
 import { createLogger } from './observability/pino-logger.js';
+import { RepeatedEvents } from './observability/repeated-events.js';
 import { onStopSignal } from './signals.js';
 
 /** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
@@ -55,7 +56,8 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     logger.error('uncaught-exception', error);
     void exit(1);
   });
-  process.on('unhandledRejection', (reason) => logger.error('unhandled-rejection', reason));
+  const repeated = new RepeatedEvents(surroundings);
+  process.on('unhandledRejection', (reason) => repeated.error('unhandled-rejection', reason));
 
   const stopAsked = new Promise<void>((resolve) => onStopSignal(logger, resolve, (code) => void exit(code)));
   let stopping = false;

@@ -166,7 +166,7 @@ export function createRounds(options: RoundOptions): Rounds {
   return {
     run: (appId, isLast = false) =>
       run(appId, isLast).catch((error: unknown) => {
-        logger.error('round-failed', error, { appId });
+        failures.error('round-failed', error, { appId });
         return true;
       }),
     reconsider(appId) {

@@ -3,11 +3,14 @@ import type { Evaluator } from './evaluation/evaluator.js';
 import type { HistoryKey } from './history/history-key.js';
 import type { WarmUp } from './history/warm-up.js';
 import type { Logger } from './observability/logger.js';
+import type { Metrics } from './observability/metrics.js';
+import { RepeatedEvents } from './observability/repeated-events.js';
 import type { KnownCoolDown } from './ownership/elastic-claims.js';
 import type { AppPolicy } from './policy/policy.js';
 
 export interface TakeoverOptions {
-  readonly clock: Pick<Clock, 'setTimer'>;
+  readonly clock: Clock;
+  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
   readonly logger: Logger;
   readonly policyOf: (appId: string) => AppPolicy | undefined;
   readonly warmUp: Pick<WarmUp, 'want'>;
@@ -27,8 +30,8 @@ export interface Takeover {
 
 /** What a new owner of apps has to read before it knows as much as the old one did. */
 export function createTakeover(options: TakeoverOptions): Takeover {
-  const { clock, policyOf, warmUp, evaluator, readCoolDowns } = options;
-  const logger = options.logger.child('takeover');
+  const { clock, metrics, policyOf, warmUp, evaluator, readCoolDowns } = options;
+  const repeated = new RepeatedEvents({ clock, metrics, logger: options.logger.child('takeover') });
   const timers = new Set<Timer>();
 
   async function restoreCoolDowns(appIds: readonly string[]): Promise<void> {
@@ -40,7 +43,7 @@ export function createTakeover(options: TakeoverOptions): Takeover {
       }
     } catch (error) {
       // Each claim learns it again, at the price of a rule that fires in vain.
-      logger.error('cool-downs-not-read', error, { apps: appIds.length });
+      repeated.error('cool-downs-not-read', error, { apps: appIds.length });
     }
   }
 

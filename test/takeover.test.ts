@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { HistoryKey } from '../src/history/history-key.js';
 import type { KnownCoolDown } from '../src/ownership/elastic-claims.js';
+import { createMetrics } from '../src/observability/metrics.js';
 import type { AppPolicy } from '../src/policy/policy.js';
 import { createTakeover } from '../src/takeover.js';
 import { ManualClock } from './support/manual-clock.js';
@@ -18,6 +19,7 @@ function harness({ handoverMs = 0, coolDowns = () => Promise.resolve(new Map([['
   const takeover = createTakeover({
     clock,
     logger,
+    metrics: createMetrics(),
     policyOf: (appId): AppPolicy | undefined =>
       owned.has(appId) ? { appId, version: '1', rules: [] } : undefined,
     warmUp: { want: (keys) => void wanted.push([...keys.keys()]) },

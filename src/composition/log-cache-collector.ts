@@ -1,3 +1,4 @@
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from '../collection/authorized-collector.js';
 import { createCollectorPool, threadsFor, type CollectorPool } from '../collection/collector-pool.js';
@@ -44,7 +45,7 @@ export async function openLogCacheCollector(
 ): Promise<LogCacheCollector> {
   const { uaa, url, tls } = config.logCache;
   const { clock } = surroundings;
-  const logger = surroundings.logger.child('collection');
+  const logger = new RepeatedEvents({ ...surroundings, logger: surroundings.logger.child('collection') });
   const rounds = mostInFlight(config.aggregator.metricPollerCount);
   const openPool = (logCache: LogCacheAccess) =>
     createCollectorPool({

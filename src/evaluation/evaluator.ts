@@ -1,5 +1,6 @@
 import type { KnownCoolDown } from '../ownership/elastic-claims.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import { directionOf, operators, type AppPolicy, type Direction } from '../policy/policy.js';
 import type { SharedState } from '../scaling-engine/breakers.js';
 import { breachTerms, isOperator, judge, type EvaluationSettings } from './breach-rule.js';
@@ -27,6 +28,9 @@ const reasonsByWeight: readonly NotFiredReason[] = [
 
 const sharedStateValues: Readonly<Record<SharedState, number>> = { closed: 0, 'half-open': 1, open: 2 };
 
+/** Policies with an unknown operator that the log names in a minute. */
+const namedPerMinute = 20;
+
 interface AppRecord {
   version: string;
   lastDecision: Decision | null;
@@ -39,11 +43,14 @@ interface AppRecord {
 export class Evaluator {
   readonly #deps: EvaluatorDeps;
   readonly #poster: Poster;
+  readonly #repeated: RepeatedEvents;
+  #unknownOperators = 0;
   readonly #apps = new Map<string, AppRecord>();
 
   constructor(deps: EvaluatorDeps) {
     this.#deps = deps;
     this.#poster = new Poster(deps);
+    this.#repeated = new RepeatedEvents(deps);
   }
 
   /** Evaluates an app at atNs, the time of its newest app metrics, and posts what fires. Never rejects. */
@@ -186,7 +193,8 @@ export class Evaluator {
       const error = new Error(
         `operator ${JSON.stringify(operator.slice(0, 20))} is unknown, the rule is skipped: use one of ${operators.join(' ')}`,
       );
-      this.#deps.logger.error('unknown-operator', error, { appId: app.appId, metricType });
+      const key = `unknown-operator ${this.#unknownOperators++ % namedPerMinute}`;
+      this.#repeated.error('unknown-operator', error, { appId: app.appId, metricType }, key);
     }
   }
 }

@@ -35,13 +35,13 @@ export interface PosterDeps {
 export class Poster {
   readonly #deps: PosterDeps;
   readonly #slots: PostSlots;
-  readonly #failures: RepeatedEvents;
+  readonly #repeated: RepeatedEvents;
   readonly #inFlight = new Set<string>();
 
   constructor(deps: PosterDeps) {
     this.#deps = deps;
     this.#slots = new PostSlots(deps.clock, MAX_POSTS_IN_FLIGHT);
-    this.#failures = new RepeatedEvents(deps);
+    this.#repeated = new RepeatedEvents(deps);
   }
 
   /** Whether a trigger of this app is waiting for its turn or for its answer. */
@@ -111,14 +111,14 @@ export class Poster {
   }
 
   #recordInBreakers(appId: string, result: TriggerResult): void {
-    const { breakers, logger } = this.#deps;
+    const { breakers } = this.#deps;
     const before = breakers.state();
     breakers.record(appId, result);
     const after = breakers.state();
     if ((before.shared === 'closed') !== (after.shared === 'closed')) {
-      logger.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
+      this.#repeated.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
     }
-    if (after.openApps > before.openApps) logger.info('app-breaker-opened', { appId });
+    if (after.openApps > before.openApps) this.#repeated.info('app-breaker-opened', { appId });
   }
 
   /** Keeps cool-down or back-off; returns them for other members. */
@@ -159,7 +159,7 @@ export class Poster {
       logger.info('scaled', { ...facts, instancesAdded: result.adjustment });
     } else if (result.kind === 'failed') {
       const { fault, message } = result;
-      this.#failures.error(
+      this.#repeated.error(
         'trigger-failed',
         new Error(message),
         { ...facts, fault },

@@ -2,6 +2,7 @@ import { endsWithin, sleep, type Clock, type Timer } from '../clock.js';
 import { failureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { AppMetric } from './app-metric.js';
 import { statementTimeoutMs, type AppMetricStore } from './app-metric-store.js';
 import { toStorable } from './storable-row.js';
@@ -10,7 +11,7 @@ export interface AppMetricWriterDeps {
   readonly store: Pick<AppMetricStore, 'insert'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'writerBuffered' | 'rowsWritten' | 'rowsLost'>;
+  readonly metrics: Pick<Metrics, 'writerBuffered' | 'rowsWritten' | 'rowsLost' | 'logLinesSuppressed'>;
   readonly saveIntervalMs: number;
   /** Rows that may wait; default 300,000: over a minute of 50,000 apps with three metric types, some 40 MB. */
   readonly maxBufferedRows?: number;
@@ -41,6 +42,8 @@ const rejectedReportMs = 600_000;
 export class AppMetricWriter {
   readonly #deps: AppMetricWriterDeps;
   readonly #logger: Logger;
+  readonly #repeated: RepeatedEvents;
+  readonly #rejections: RepeatedEvents;
   readonly #random: () => number;
   readonly #maxBufferedRows: number;
   readonly #stopping = new AbortController();
@@ -54,14 +57,20 @@ export class AppMetricWriter {
   #loop: Promise<void> | undefined;
   #flushed: Promise<void> | undefined;
   #failures = 0;
-  #rejectedUnreported = 0;
-  #rejectedReportedAtMs: number | undefined;
   #bufferFull = false;
   #closed = false;
 
   constructor(deps: AppMetricWriterDeps) {
     this.#deps = deps;
     this.#logger = deps.logger.child('app-metric-writer');
+    const { clock, metrics } = deps;
+    this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
+    this.#rejections = new RepeatedEvents({
+      clock,
+      metrics,
+      logger: this.#logger,
+      intervalMs: rejectedReportMs,
+    });
     this.#random = deps.random ?? Math.random;
     this.#maxBufferedRows = deps.maxBufferedRows ?? 300_000;
   }
@@ -200,7 +209,7 @@ export class AppMetricWriter {
       this.#lose(this.#waiting.splice(0, givenUp).length, 'buffer_full');
       this.#perhapsWritten = Math.max(0, this.#perhapsWritten - givenUp);
       if (!this.#bufferFull) {
-        this.#logger.error('buffer-full', new Error('the oldest app metrics are given up for new ones'), {
+        this.#repeated.error('buffer-full', new Error('the oldest app metrics are given up for new ones'), {
           rows: this.#maxBufferedRows,
         });
       }
@@ -219,7 +228,7 @@ export class AppMetricWriter {
 
   #reportFailure(error: unknown): void {
     if (this.#failures++ === 0) {
-      this.#logger.error('rows-not-written', error, { waiting: this.#waiting.length });
+      this.#repeated.error('rows-not-written', error, { waiting: this.#waiting.length });
     } else {
       this.#logger.debug('rows-still-not-written', {
         failures: this.#failures,
@@ -230,7 +239,7 @@ export class AppMetricWriter {
 
   #reportSuccess(): void {
     if (this.#failures > 0) {
-      this.#logger.info('rows-written-again', { failures: this.#failures, waiting: this.#waiting.length });
+      this.#repeated.info('rows-written-again', { failures: this.#failures, waiting: this.#waiting.length });
     }
     this.#failures = 0;
     this.#bufferFull = false;
@@ -238,18 +247,10 @@ export class AppMetricWriter {
 
   #reject(row: AppMetric, error: unknown): void {
     this.#lose(1, 'rejected');
-    const nowMs = this.#deps.clock.monotonic();
-    if (this.#rejectedReportedAtMs !== undefined && nowMs - this.#rejectedReportedAtMs < rejectedReportMs) {
-      this.#rejectedUnreported++;
-      return;
-    }
-    this.#logger.error('row-rejected', error, {
+    this.#rejections.error('row-rejected', error, {
       appId: row.appId.slice(0, 255),
       metricType: row.metricType.slice(0, 100),
-      suppressed: this.#rejectedUnreported,
     });
-    this.#rejectedReportedAtMs = nowMs;
-    this.#rejectedUnreported = 0;
   }
 
   /** The save interval, doubled with each failure, of which up to half is left out at random. */

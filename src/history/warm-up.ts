@@ -1,5 +1,7 @@
 import { msToNs, secsToNs, sleep, type Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { AppMetric } from './app-metric.js';
 import type { AppMetricStore, RecentQuery } from './app-metric-store.js';
 import type { HistoryKey } from './history-key.js';
@@ -8,6 +10,7 @@ export interface WarmUpOptions {
   readonly store: Pick<AppMetricStore, 'readRecent'>;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
   /** Whether the history is still wanted; asked again after every failure. */
   readonly isWanted: (appId: string) => boolean;
   readonly seed: (appId: string, key: HistoryKey, points: readonly AppMetric[]) => void;
@@ -34,6 +37,7 @@ const maxRetryMs = 30_000;
 export function createWarmUp(options: WarmUpOptions): WarmUp {
   const { store, clock, isWanted, seed } = options;
   const logger = options.logger.child('warm-up');
+  const repeated = new RepeatedEvents({ clock, logger, metrics: options.metrics });
   const stopping = new AbortController();
   const pending = new Map<string, Map<string, HistoryKey>>();
   let running: Promise<void> | undefined;
@@ -47,7 +51,7 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
         failures = 0;
       } catch (error) {
         failures++;
-        if (failures === 1) logger.error('failed', error, { apps: pending.size });
+        if (failures === 1) repeated.error('failed', error, { apps: pending.size });
         await sleep(clock, Math.min(maxRetryMs, firstRetryMs * 2 ** (failures - 1)), stopping.signal);
         for (const appId of pending.keys()) if (!isWanted(appId)) pending.delete(appId);
       }

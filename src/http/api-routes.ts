@@ -17,7 +17,7 @@ export type RouteModule = (app: FastifyInstance) => void;
 export interface ApiRoutesDeps {
   readonly history: HistoryReader;
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'error'>;
 }
 
 interface HistoryRequest {

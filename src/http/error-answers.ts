@@ -22,7 +22,7 @@ export function sendError(reply: FastifyReply, status: number, message: string):
 }
 
 /** What went wrong inside is for the log; the client learns nothing but the status. */
-export function installErrorAnswers(app: FastifyInstance, logger: Logger): void {
+export function installErrorAnswers(app: FastifyInstance, logger: Pick<Logger, 'error'>): void {
   app.setErrorHandler((error: Error & { statusCode?: unknown }, request, reply) => {
     const status = error.statusCode;
     if (typeof status === 'number' && status >= 400 && status < 500) {

@@ -99,7 +99,7 @@ export function createListener(options: ListenerOptions): Listener {
   let closing: Promise<void> | undefined;
   let stopWatching = () => {};
 
-  installErrorAnswers(app, logger);
+  installErrorAnswers(app, repeated);
   answerEveryMethod(app);
   ignoreBodies(app);
   answerOneAtATime(app, metrics);
@@ -127,7 +127,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   const listenOn = async (host: string) => {
     await app.listen({ host, port: options.port });
-    server.on('error', (error) => logger.error('server-error', error));
+    server.on('error', (error) => repeated.error('server-error', error));
   };
 
   const closeNow = async () => {

@@ -5,6 +5,7 @@ import type { Config, ListenerConfig } from '../config/config.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import { apiRoutes, type RouteModule } from './api-routes.js';
 import { createBasicAuth } from './basic-auth.js';
 import { createBcryptPool } from './bcrypt-pool.js';
@@ -57,6 +58,7 @@ export interface Servers {
 export function createServers(config: ServersConfig, deps: ServersDeps): Servers {
   const { clock, metrics } = deps;
   const logger = deps.logger.child('http');
+  const repeated = new RepeatedEvents({ clock, logger, metrics });
   const bcrypt = createBcryptPool(clock);
   const listeners = new Map<ServerName, Listener>();
 
@@ -76,7 +78,10 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
   };
 
   const addApi = (app: FastifyInstance) => {
-    for (const routes of [apiRoutes({ history: deps.history, clock, logger }), ...(deps.apiModules ?? [])]) {
+    for (const routes of [
+      apiRoutes({ history: deps.history, clock, logger: repeated }),
+      ...(deps.apiModules ?? []),
+    ]) {
       routes(app);
     }
     app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'There is nothing at this path'));

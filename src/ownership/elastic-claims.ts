@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Direction } from '../policy/policy.js';
 import type { ClaimResult, Claims } from './claims.js';
 import { claimIdOf } from './lease-id.js';
@@ -30,7 +31,7 @@ export interface ElasticClaimsDeps {
   /** At most one trigger per app in this time: the evaluation interval. */
   readonly intervalMs: number;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'claims' | 'claimAnswersLost'>;
+  readonly metrics: Pick<Metrics, 'claims' | 'claimAnswersLost' | 'logLinesSuppressed'>;
 }
 
 /** `skipped`: posted without a claim; `undecided`: not posted, because it is not known whether anyone may. */
@@ -55,6 +56,7 @@ const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
 export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   const { clock, store, ownership, intervalMs, metrics } = deps;
   const logger = deps.logger.child('claims');
+  const repeated = new RepeatedEvents({ clock, logger, metrics });
   /** App id to the id of a claim that may have been made without its answer getting through. */
   const unanswered = new Map<string, string>();
   /** Apps whose claim is being decided: two claims of one process must not share an id. */
@@ -65,7 +67,6 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     logger,
     nextClaimId: () => (ownership.leaseId === null ? null : claimIdOf(ownership.leaseId, claimCount++)),
   });
-  let isComplaining = false;
   let prunedMs = -Infinity;
 
   function counted(result: Counted, answer: ClaimResult): ClaimResult {
@@ -85,13 +86,9 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     try {
       outcome = await store.claim({ appId, direction, claimId, intervalMs });
     } catch (error) {
-      // The first of a series says why, the metric how many there are.
-      if (isComplaining) logger.debug('claim-failed', { appId, error: String(error) });
-      else logger.error('claim-failed', error, { appId });
-      isComplaining = true;
+      repeated.error('claim-failed', error, { appId });
       return isRefusal(error) ? 'impossible' : 'no-answer';
     }
-    isComplaining = false;
     // A process that was frozen here holds a claim that others may have waited out.
     if (clock.monotonic() - startedMs > claimDeadlineMs) return 'no-answer';
     if (outcome.granted && !ownership.mayPost()) return counted('lost', leaseLost);
@@ -121,7 +118,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
     if (typeof second !== 'string') return second;
     if (second === 'no-answer' || !ownership.mayPost()) return counted('undecided', leaseLost);
     unanswered.delete(appId);
-    logger.error('posted-without-claim', new Error('the database renews leases but cannot make claims'), {
+    repeated.error('posted-without-claim', new Error('the database renews leases but cannot make claims'), {
       appId,
       remedy: 'create the table eventgenerator_trigger and let this user select, insert, update and delete',
     });

@@ -1,6 +1,7 @@
 import { sleep, type Clock, type Timer } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createLeaseIds, type LeaseIds } from './lease-id.js';
 import {
   leaseAnswered,
@@ -32,7 +33,10 @@ export interface ElasticOwnershipDeps {
   /** How many apps this member collects now; written with each renewal, for display. */
   readonly appsOwned: () => number;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'members' | 'memberState' | 'leaseAgeSeconds' | 'leaseRenewals'>;
+  readonly metrics: Pick<
+    Metrics,
+    'members' | 'memberState' | 'leaseAgeSeconds' | 'leaseRenewals' | 'logLinesSuppressed'
+  >;
   readonly leaseIds?: LeaseIds;
   /** 0 ≤ random() < 1 */
   readonly random?: () => number;
@@ -67,6 +71,7 @@ export interface ElasticOwnership extends Ownership {
 export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwnership {
   const { clock, store, instance, metrics } = deps;
   const logger = deps.logger.child('ownership');
+  const repeated = new RepeatedEvents({ clock, logger, metrics });
   const leaseIds = deps.leaseIds ?? createLeaseIds();
   const random = deps.random ?? Math.random;
   const listeners: ((change: OwnershipChange) => void)[] = [];
@@ -127,7 +132,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
         listener(change);
       } catch (error) {
         // A renewal that is not made costs this member its lease: no listener is worth that.
-        logger.error('listener-failed', error);
+        repeated.error('listener-failed', error);
       }
     }
   }
@@ -171,7 +176,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       metrics.leaseRenewals.inc({ result: 'failed' });
       // The first of a series says why; the state that follows from the series is logged by itself.
       if (failing) logger.debug('renewal-failed', { error: String(error) });
-      else logger.error('renewal-failed', error, { leaseId: lease.leaseId });
+      else repeated.error('renewal-failed', error, { leaseId: lease.leaseId });
       failing = true;
       const endedMs = clock.monotonic();
       become(leaseFailed(lease, { startedMs, endedMs }), endedMs);
@@ -216,7 +221,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       try {
         return await store.leave(leaseIds.lowest, leaseIds.highest);
       } catch (error) {
-        logger.error('leave-failed', error, {
+        repeated.error('leave-failed', error, {
           attempts,
           remedy: 'none needed, the lease runs out by itself',
         });

@@ -1,6 +1,7 @@
 import { endsUnlessAborted, sleep, type Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { AppPolicy, PolicySnapshot } from './policy.js';
 import type { PolicyStore, StoredPolicies } from './policy-store.js';
 import { rawGaugeRules } from './raw-gauges.js';
@@ -18,7 +19,10 @@ export interface PolicyPollerDeps {
   readonly store: PolicyStore;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'policies' | 'policiesBroken' | 'policiesAgeSeconds' | 'policyPolls'>;
+  readonly metrics: Pick<
+    Metrics,
+    'policies' | 'policiesBroken' | 'policiesAgeSeconds' | 'policyPolls' | 'logLinesSuppressed'
+  >;
   /** From the end of one read to the start of the next. */
   readonly intervalMs: number;
   /** 0 to 1; default Math.random. */
@@ -30,7 +34,7 @@ const firstRetryMs = 1_000;
 const maxRetryMs = 30_000;
 /** How exact the age metric is. */
 const ageUpdateMs = 5_000;
-/** Broken or questionable policies named in the log after one read; a wrong schema would break thousands at once. */
+/** Broken or questionable policies named in the log after one read, and in a minute: a wrong schema would break thousands. */
 const maxNamedPolicies = 20;
 
 /**
@@ -40,6 +44,7 @@ const maxNamedPolicies = 20;
 export class PolicyPoller {
   readonly #deps: PolicyPollerDeps;
   readonly #logger: Logger;
+  readonly #repeated: RepeatedEvents;
   readonly #random: () => number;
   readonly #listeners = new Set<SnapshotListener>();
   readonly #stopping = new AbortController();
@@ -49,6 +54,8 @@ export class PolicyPoller {
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
   #failures = 0;
+  /** Policies named in the log so far. */
+  #named = 0;
   #tellFirstRead = () => {};
   /** Resolves when all policies were read for the first time, and all listeners know them. */
   readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
@@ -56,6 +63,7 @@ export class PolicyPoller {
   constructor(deps: PolicyPollerDeps) {
     this.#deps = deps;
     this.#logger = deps.logger.child('policy');
+    this.#repeated = new RepeatedEvents({ ...deps, logger: this.#logger });
     this.#random = deps.random ?? Math.random;
   }
 
@@ -102,7 +110,7 @@ export class PolicyPoller {
       metrics.policyPolls.inc({ result: 'success' });
       this.#readAtMs = clock.monotonic();
       this.#updateAge();
-      if (this.#failures > 0) this.#logger.info('policies-readable-again', { failures: this.#failures });
+      if (this.#failures > 0) this.#repeated.info('policies-readable-again', { failures: this.#failures });
       this.#failures = 0;
       this.#take(stored);
       this.#tellFirstRead();
@@ -112,7 +120,7 @@ export class PolicyPoller {
       metrics.policyPolls.inc({ result: 'failure' });
       this.#updateAge();
       if (this.#failures++ === 0) {
-        this.#logger.error('policies-not-readable', error, { policiesInForce: this.#snapshot.size });
+        this.#repeated.error('policies-not-readable', error, { policiesInForce: this.#snapshot.size });
       } else {
         this.#logger.debug('policies-still-not-readable', { failures: this.#failures });
       }
@@ -145,7 +153,7 @@ export class PolicyPoller {
       try {
         listener(snapshot, changes);
       } catch (error) {
-        this.#logger.error('listener-failed', error);
+        this.#repeated.error('listener-failed', error);
       }
     }
   }
@@ -156,13 +164,12 @@ export class PolicyPoller {
     for (const [appId, entry] of stored) {
       if (entry.kind !== 'broken' || this.#stored.get(appId)?.version === entry.version) continue;
       if (broken++ < maxNamedPolicies) {
-        this.#logger.error('policy-broken', new Error(`the policy cannot be used: ${entry.problem}`), {
-          appId,
-        });
+        const error = new Error(`the policy cannot be used: ${entry.problem}`);
+        this.#repeated.error('policy-broken', error, { appId }, this.#nextName('policy-broken'));
       }
     }
     if (broken > maxNamedPolicies)
-      this.#logger.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
+      this.#repeated.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
   }
 
   /** Once per version, like broken ones. Such a policy can be used, but hardly as it was meant. */
@@ -172,11 +179,16 @@ export class PolicyPoller {
       if (entry.kind !== 'usable' || this.#stored.get(appId)?.version === entry.version) continue;
       const rules = rawGaugeRules(entry.policy.rules);
       if (rules.length === 0 || found++ >= maxNamedPolicies) continue;
-      this.#logger.info('custom-metrics-only', { appId, rules });
+      this.#repeated.info('custom-metrics-only', { appId, rules }, this.#nextName('custom-metrics-only'));
     }
     if (found > maxNamedPolicies) {
-      this.#logger.info('more-custom-metrics-only', { notNamed: found - maxNamedPolicies });
+      this.#repeated.info('more-custom-metrics-only', { notNamed: found - maxNamedPolicies });
     }
+  }
+
+  /** Each policy deserves a line of its own, but for so many lines a minute. */
+  #nextName(event: string): string {
+    return `${event} ${this.#named++ % maxNamedPolicies}`;
   }
 
   /** Doubling with each failure, of which up to half is left out at random, so that members do not come back as one. */

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { UaaConfig } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { TokenBackOff } from './back-off.js';
 import { RejectionPause } from './rejection-pause.js';
@@ -29,7 +30,7 @@ export interface TokenSource {
 export interface TokenSourceDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests'>;
+  readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests' | 'logLinesSuppressed'>;
   /** PEM texts of the authorities to trust. */
   readonly roots: readonly string[];
   /** 0 ≤ x < 1, for jitter. */
@@ -67,6 +68,7 @@ class UaaTokenSource implements TokenSource {
   readonly #closing: AbortController;
   readonly #backOff: TokenBackOff;
   readonly #rejections = new RejectionPause();
+  readonly #repeated: RepeatedEvents;
   #token: HeldToken | null = null;
   #inFlight: Promise<HeldToken> | null = null;
   #renewal: Timer | undefined;
@@ -76,6 +78,7 @@ class UaaTokenSource implements TokenSource {
 
   constructor(config: UaaConfig, deps: TokenSourceDeps, request: TokenRequest, closing: AbortController) {
     this.#deps = deps;
+    this.#repeated = new RepeatedEvents(deps);
     this.#request = request;
     this.#closing = closing;
     this.#backOff = new TokenBackOff(config.grant, deps.random ?? Math.random);
@@ -152,7 +155,7 @@ class UaaTokenSource implements TokenSource {
     this.#token = held;
     metrics.tokenRequests.inc({ result: 'ok' });
     this.#exportAge();
-    if (this.#failures > 0) logger.info('token-recovered', { failures: this.#failures });
+    if (this.#failures > 0) this.#repeated.info('token-recovered', { failures: this.#failures });
     else logger.debug('token-obtained', { lifetimeSecs: token.lifetimeSecs });
     this.#failure = null;
     this.#failures = 0;
@@ -164,13 +167,13 @@ class UaaTokenSource implements TokenSource {
 
   #fail(error: TokenError): TokenError {
     if (this.#closing.signal.aborted) return error;
-    const { clock, logger, metrics } = this.#deps;
+    const { clock, metrics } = this.#deps;
     const delayMs = this.#backOff.failed(error);
     const usable = this.#usable();
     metrics.tokenRequests.inc({ result: error.kind });
     this.#exportAge();
     if (error.kind !== this.#failure?.error.kind) {
-      logger.error('token-refused', error, {
+      this.#repeated.error('token-refused', error, {
         kind: error.kind,
         nextTrySecs: Math.round(delayMs / 1000),
         usableForSecs: usable ? Math.round((usable.expiresMs - clock.monotonic()) / 1000) : 0,

@@ -4,6 +4,7 @@ import type { AppMetric } from '../../src/history/app-metric.js';
 import type { RecentQuery } from '../../src/history/app-metric-store.js';
 import type { HistoryKey } from '../../src/history/history-key.js';
 import { createWarmUp } from '../../src/history/warm-up.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
@@ -24,6 +25,7 @@ function harness(batches: (call: number) => AsyncIterable<readonly AppMetric[]>)
   const warmUp = createWarmUp({
     clock,
     logger,
+    metrics: createMetrics(),
     isWanted: (appId) => !unwanted.has(appId),
     seed: (appId, { metricType }, points) => void seeded.push({ appId, metricType, points: points.length }),
     seeded: (appId) => void complete.push(appId),
