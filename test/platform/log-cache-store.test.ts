@@ -237,3 +237,30 @@ test('timers come one per request and peer, and their number is what the books s
   expect(new Set(server.map((timer) => timer.instanceId))).toEqual(new Set(['0']));
   expect(new Set(server.map((timer) => timer.tags['instance_id']))).toEqual(new Set(['0', '1', '2']));
 });
+
+test('envelopes of a slow cell and of a slow metric appear late, all others at once', () => {
+  const clock = new ManualClock();
+  const apps = new Apps({ originUs: clock.now() * 1000, seed: 7, retentionUs: 7200e6 }, clock);
+  const jobs = { name: 'jobs', unit: 'jobs', intervalSecs: 5, total: () => 1 };
+  apps.add({ guid: 'shop', load, instances: 2, tickSecs: 5, customMetrics: [jobs] });
+  const logCache = new LogCacheStore(apps, clock, {
+    retentionMs: 7_200_000,
+    ingestLagMs: 0,
+    lateMs: ({ name, instanceId, cellId }) => {
+      expect(cellId === null).toBe(name === 'jobs');
+      return name === 'jobs' ? 45_000 : instanceId === '1' ? 30_000 : 0;
+    },
+  });
+  const newestAgeSecs = (name: string, instance: string) => {
+    const wanted = { types: null, nameFilter: (candidate: string) => candidate === name };
+    const nowUs = clock.now() * 1000;
+    const newest = logCache
+      .envelopes('shop', wanted, nowUs - 120e6, nowUs)
+      .findLast(({ instanceId }) => instanceId === instance);
+    return (nowUs - (newest?.timestampUs ?? 0)) / 1e6;
+  };
+  const within = (age: number, lateSecs: number) => age > lateSecs && age <= lateSecs + 5.1;
+  expect(within(newestAgeSecs('cpu', '0'), 0)).toBe(true);
+  expect(within(newestAgeSecs('cpu', '1'), 30)).toBe(true);
+  expect(within(newestAgeSecs('jobs', '0'), 45)).toBe(true);
+});

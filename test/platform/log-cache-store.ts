@@ -36,11 +36,25 @@ export class ReadRefused extends Error {
   override readonly name = 'ReadRefused';
 }
 
+/** What one instance reports under one name. */
+export interface StreamOfApp {
+  readonly appId: string;
+  readonly instanceId: string;
+  /** null: a custom metric, which does not come from the cell. */
+  readonly cellId: string | null;
+  readonly name: string;
+}
+
 export interface StoreOptions {
   /** How far back envelopes can be read, in milliseconds. */
   readonly retentionMs: number;
   /** An app's envelopes appear this much after their timestamp. */
   readonly ingestLagMs: number;
+  /**
+   * How much later than that the gauges and counters of one stream appear: those of a slow cell, or of one metric. A
+   * fraction of a second is usual, seconds under load, tens of seconds from single cells. Default: no later.
+   */
+  readonly lateMs?: (stream: StreamOfApp) => number;
   /** log-cache's MAX_PER_SOURCE: so many envelopes of all types are kept of a source, the oldest go. */
   readonly maxPerSource?: number;
   /** Default: one that never fails. */
@@ -141,7 +155,9 @@ export class LogCacheStore {
 
   #envelopesHeld(sourceId: string, wanted: Wanted, heldUs: number, toUs: number): StoredEnvelope[] {
     const app = this.apps.get(sourceId);
-    const computed = app ? modelEnvelopes(app, wanted, heldUs, Math.min(toUs, this.visibleUntilUs)) : [];
+    const computed = app
+      ? this.#arrived(modelEnvelopes(app, wanted, heldUs, Math.min(toUs, this.visibleUntilUs)))
+      : [];
     const injected = this.#injectedBetween(
       sourceId,
       wanted,
@@ -160,6 +176,18 @@ export class LogCacheStore {
   }
 
   /** All that were put in, whatever became of them. */
+  /** Without those of late streams that are still on their way. */
+  #arrived(envelopes: StoredEnvelope[]): StoredEnvelope[] {
+    const { lateMs } = this.options;
+    if (!lateMs) return envelopes;
+    return envelopes.filter(({ sourceId: appId, instanceId, tags, body, timestampUs }) => {
+      if (body.type !== 'GAUGE' && body.type !== 'COUNTER') return true;
+      const name = body.type === 'COUNTER' ? body.name : (Object.keys(body.metrics)[0] ?? '');
+      const cellId = tags['index'] ?? null;
+      return timestampUs + lateMs({ appId, instanceId, cellId, name }) * 1000 < this.visibleUntilUs;
+    });
+  }
+
   injectedEnvelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
     return this.#injectedBetween(sourceId, wanted, fromUs, toUs, -Infinity);
   }

@@ -13,7 +13,7 @@ import { logCacheGrpcHandler } from './log-cache-grpc.js';
 import { logCacheHandler } from './log-cache-server.js';
 import { LogCacheNodes } from './log-cache-nodes.js';
 import { LogCacheRoute } from './log-cache-route.js';
-import { LogCacheStore } from './log-cache-store.js';
+import { LogCacheStore, type StoreOptions } from './log-cache-store.js';
 import { QueryCost } from './promql/cost.js';
 import { scalingEngineHandler } from './scaling-engine-server.js';
 import { ScalingEngine } from './scaling-engine.js';
@@ -36,6 +36,8 @@ export interface PlatformOptions {
   readonly defaultCoolDownSecs?: number;
   readonly retentionSecs?: number;
   readonly ingestLagMs?: number;
+  /** Streams whose envelopes come late, see StoreOptions. Truth and audits take every envelope for punctual. */
+  readonly lateMs?: StoreOptions['lateMs'];
   /** log-cache's MAX_PER_SOURCE; default 100,000. */
   readonly maxPerSource?: number;
   /** Machines that share log-cache's sources; default 1. */
@@ -117,6 +119,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     retentionMs,
     ingestLagMs: options.ingestLagMs ?? 0,
     nodes,
+    ...(options.lateMs ? { lateMs: options.lateMs } : {}),
     ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
   });
   const cost = new QueryCost(store, apps, clock, options.queryUsPerEnvelope ?? queryUsPerEnvelope);
