@@ -52,6 +52,6 @@ function unshareable(appId: string): Failed {
   return {
     kind: 'failed',
     failure: 'client-error',
-    message: `"${appId}" contains "|" and can only be asked for in a query of its own`,
+    message: `"${appId}" is no literal text in a regular expression and can only be asked for in a query of its own`,
   };
 }

@@ -1,3 +1,5 @@
+import { isLiteral } from './name-filter.js';
+
 /*
  * The two PromQL queries for http metrics. Only timers of peer type Client count: gorouter emits a second one for
  * the same request with peer type Server and books it on instance 0.
@@ -13,9 +15,12 @@ export function responseTimeQuery(appIds: readonly string[], windowSecs: number)
   return `avg by (source_id, instance_id) (max_over_time(${timers(appIds, windowSecs)})) / (1000 * 1000)`;
 }
 
-/** Whether an app id may share a query with others: log-cache splits the text of `=~` at every `|`. */
+/**
+ * Whether an app id may share a query with others: log-cache splits the text of `=~` at every `|` and takes the parts
+ * literally, but the auth proxy before it compiles the whole as a regular expression and refuses what is none.
+ */
 export function canShareQuery(appId: string): boolean {
-  return !appId.includes('|');
+  return isLiteral(appId);
 }
 
 const secondsPerUnit = [86_400, 3_600, 60, 1];
@@ -34,7 +39,7 @@ function timers(appIds: readonly string[], windowSecs: number): string {
   return `http{${sourceMatcher(appIds)},peer_type="Client"}[${windowSecs}s]`;
 }
 
-/** log-cache takes `=~` for a list of literal ids, not for a regular expression: only the quotes need escaping. */
+/** For log-cache `=~` is a list of literal ids, which must be a regular expression of the same meaning. */
 function sourceMatcher(appIds: readonly string[]): string {
   const operator = appIds.length > 1 ? '=~' : '=';
   return `source_id${operator}${JSON.stringify(appIds.join('|'))}`;

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { parsePromql } from '../platform/promql/parse.js';
+import { selectorsOf, sourceIdsOf } from '../platform/promql/expression.js';
 import { nameFilter } from '../../src/log-cache/name-filter.js';
 import {
   canShareQuery,
@@ -26,7 +28,20 @@ test('traps A3-5: several apps share a query', () => {
 
 test('an app id cannot break out of its quotes', () => {
   expect(throughputQuery(['"} or x{\\'], 40)).toContain('source_id="\\"} or x{\\\\"');
-  expect(canShareQuery('a|b')).toBe(false);
+});
+
+test('apps share a query only where all of it is good PromQL and asks for just these apps', () => {
+  const oddId = fc.string({ unit: fc.constantFrom(...'a-1.|\\"()[]{}*+?^$cé'), minLength: 1, maxLength: 5 });
+  fc.assert(
+    fc.property(fc.array(oddId, { minLength: 2, maxLength: 4 }), (appIds) => {
+      const shared = appIds.filter(canShareQuery);
+      if (shared.length < 2) return;
+      const selectors = selectorsOf(parsePromql(throughputQuery(shared, 40)));
+      expect(selectors.flatMap(sourceIdsOf)).toEqual(shared);
+    }),
+  );
+  for (const appId of ['a|b', 'a"b\\c', 'a(b', '.']) expect(canShareQuery(appId)).toBe(false);
+  expect(canShareQuery('11e7a5f5-22c5-4b5c-8d3e-c3a1d3b5a001')).toBe(true);
 });
 
 test.each([
