@@ -12,7 +12,8 @@ export class AuthProxy {
 
   /** `canAsk`: whether Cloud Controller answers, which decides for those without an admin scope. */
   allows(authorization: string | undefined, sourceIds: readonly string[], canAsk = true): boolean {
-    const token = /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    // The word before the token may be left out.
+    const token = /^(?:bearer +)?(\S+)$/i.exec(authorization ?? '')?.[1];
     const claims = token === undefined ? undefined : this.authority.check(token);
     if (!claims) return false;
     if (claims.scope.some((scope) => adminScopes.includes(scope))) return true;

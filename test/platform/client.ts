@@ -5,6 +5,8 @@ import { standardAccounts } from './platform.js';
 export interface ClientRequest {
   readonly ca: string;
   readonly method?: string;
+  /** Instead of the URL's, and sent as it is. */
+  readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Client certificate. */

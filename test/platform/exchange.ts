@@ -15,6 +15,8 @@ const maxBodyBytes = 1_048_576;
 export class Exchange {
   readonly url: URL;
   readonly method: string;
+  /** As it was sent; `url` has no `.` and `..` any more. */
+  readonly path: string;
   readonly #gone = new AbortController();
   #spoil: ActiveFault | undefined;
   /** Bytes of the answer's body, once there is one. */
@@ -29,6 +31,7 @@ export class Exchange {
   ) {
     this.url = new URL(request.url ?? '/', 'https://localhost');
     this.method = request.method ?? 'GET';
+    this.path = (request.url ?? '/').replace(/\?[^]*$/, '');
     response.once('close', () => this.#gone.abort());
   }
 

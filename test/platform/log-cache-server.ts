@@ -30,6 +30,7 @@ interface Counted extends Answer {
   readonly items?: number;
 }
 
+const plainText = { 'content-type': 'text/plain; charset=utf-8' };
 const notFound: Answer = { status: 404 };
 /** gorouter's answer where nothing listens behind the route. */
 const noEndpoints: Answer = {
@@ -39,6 +40,7 @@ const noEndpoints: Answer = {
 };
 /** The proxy's answer where the gateway does not listen. */
 const noGateway: Answer = { status: 502 };
+const invalidText = 'grpc: error while marshaling: string field contains invalid UTF-8';
 const unavailable =
   'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:8080: connect: connection refused"';
 const gatewayHeaders = {
@@ -55,6 +57,14 @@ export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exch
       exchange.answer(noEndpoints);
       return;
     }
+    if (isNotEncoded(exchange.path)) {
+      exchange.answer({ status: 400, body: '400 Bad Request', headers: plainText });
+      return;
+    }
+    if (/\/\.\.?(?:\/|$)/.test(exchange.path)) {
+      exchange.answer({ status: 307, headers: { location: pathname + exchange.url.search } });
+      return;
+    }
     const sourceId = /^\/api\/v1\/read\/([^/]+)$/.exec(pathname)?.[1];
     if (pathname === '/api/v1/info') {
       const faults = logCache.faults.meet('logCache', 'info');
@@ -67,7 +77,7 @@ export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exch
     } else if (pathname === '/api/v1/query_range') {
       exchange.answer({ status: 501, body: queryErrorJson('bad_data', 'Metrics not available') });
     } else {
-      exchange.answer({ ...notFound, body: '404 page not found\n' });
+      exchange.answer({ ...notFound, body: '404 page not found\n', headers: plainText });
     }
   };
 }
@@ -76,7 +86,7 @@ function infoAnswer(): Answer {
   return {
     status: 200,
     body: '{"version":"3.2.12","vm_uptime":"789"}\n',
-    headers: { 'content-type': 'application/json' },
+    headers: plainText,
   };
 }
 
@@ -86,7 +96,7 @@ async function serveRead(
   encodedId: string,
 ): Promise<void> {
   const sourceId = decode(encodedId);
-  const faults = logCache.faults.meet('logCache', 'read', [sourceId]);
+  const faults = logCache.faults.meet('logCache', 'read', sourceId === undefined ? [] : [sourceId]);
   let items = 0;
   if (!(await exchange.suffer(faults))) {
     const answer = readAnswer(logCache, exchange, sourceId, faults);
@@ -99,15 +109,16 @@ async function serveRead(
 function readAnswer(
   { store, proxy, route }: LogCacheDependencies,
   exchange: Exchange,
-  sourceId: string,
+  sourceId: string | undefined,
   faults: readonly ActiveFault[],
 ): Counted {
   const refused = hasFault(faults, 'unauthorized');
-  if (refused || !proxy.allows(exchange.header('authorization'), [sourceId])) return notFound;
+  if (refused || !proxy.allows(exchange.header('authorization'), [sourceId ?? ''])) return notFound;
   if (!route.isUp('gateway')) return noGateway;
   if (!route.gatewayIsConnected) return gatewayError(503, 14, unavailable);
   if (exchange.method !== 'GET') return gatewayError(501, 12, 'Method Not Allowed');
   try {
+    if (sourceId === undefined) return gatewayError(500, 13, invalidText);
     const parameters = readParametersOf(sourceId, exchange.url.searchParams);
     const envelopes = pageUnder(faults, store, parameters);
     return {
@@ -170,6 +181,8 @@ async function queryAnswer(
   if (!proxy.allows(authorization, sourceIds, canAsk)) return notFound;
   if (!route.isUp('gateway')) return noGateway;
   if (!route.gatewayIsConnected) return { status: 503, body: queryErrorJson('internal', unavailable) };
+  if (exchange.method !== 'GET')
+    return { status: 501, body: queryErrorJson('bad_data', 'Method Not Allowed') };
   if (hasFault(faults, 'empty')) return { status: 200, body: emptyVector };
   const { searchParams } = exchange.url;
   try {
@@ -189,11 +202,16 @@ async function queryAnswer(
   }
 }
 
-/** A segment of a path; what cannot be decoded is nobody's id. */
-function decode(segment: string): string {
+/** A percent sign without two digits: Go's server does not even look at the request. */
+function isNotEncoded(path: string): boolean {
+  return /%(?![0-9a-f]{2})/i.test(path);
+}
+
+/** A segment of a path; undefined where it is no UTF-8, which the gateway cannot put into a message. */
+function decode(segment: string): string | undefined {
   try {
     return decodeURIComponent(segment);
   } catch {
-    return segment;
+    return undefined;
   }
 }

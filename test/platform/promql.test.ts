@@ -74,6 +74,43 @@ describe('the queries of autoscalers', () => {
   });
 });
 
+test('requests that tie at the border of a page are lost, all but the first', () => {
+  const { store, vector } = logCache({ load: constantLoad({}) });
+  const atUs = 1_699_999_990e6;
+  // 99 apart, then three at once: the page of 100 ends with the first of them.
+  for (let i = 0; i < 110; i++) {
+    const timestampUs = i < 99 || i > 101 ? atUs + i : atUs + 99;
+    store.inject({
+      timestampUs,
+      sourceId: 'shop',
+      instanceId: '0',
+      tags: { peer_type: 'Client', request_id: String(i) },
+      body: { type: 'TIMER', name: 'http', startUs: timestampUs - 5, stopUs: timestampUs },
+    });
+  }
+  const count = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
+  expect(vector(count)[0]?.value).toBe(108);
+});
+
+test('the largest and smallest of numbers and NaN are numbers', () => {
+  const { store, vector } = logCache({ load: constantLoad({}) });
+  for (const [i, value] of [5, NaN, 3, NaN].entries()) {
+    store.inject({
+      timestampUs: 1_699_999_990e6 + i,
+      sourceId: 'queue',
+      instanceId: String(i),
+      tags: {},
+      body: { type: 'GAUGE', metrics: { depth: { unit: '', value } } },
+    });
+  }
+  for (const [name, value] of [
+    ['max', 5],
+    ['min', 3],
+  ] as const) {
+    expect(vector(`${name}(depth{source_id="queue"})`)[0]?.value).toBe(value);
+  }
+});
+
 test('an instance matcher looks at tags, which Client events do not have', () => {
   const { vector } = logCache({ instances: 2 });
   expect(

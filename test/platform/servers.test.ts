@@ -168,6 +168,31 @@ describe('the auth proxy', () => {
 });
 
 describe('log-cache', () => {
+  test.each([
+    ['/api/v1/read/.', 307, ''],
+    ['/api/v1/read/..?limit=5', 307, ''],
+    ['/api/v1/read/%zz', 400, '400 Bad Request'],
+    ['/api/v1/read/%ff', 500, expect.stringContaining('"code":13')],
+  ])('answers the odd path %s as Go does', async (path, status, body) => {
+    const answer = await ask(platform.urls.logCache, { ca: platform.ca, headers: { authorization }, path });
+    expect(answer).toMatchObject({ status, body });
+  });
+
+  test('serves queries with GET only, and takes a token without a word before it', async () => {
+    const path = `/api/v1/query?${new URLSearchParams({ query: 'cpu{source_id="shop"}' }).toString()}`;
+    for (const method of ['POST', 'HEAD']) {
+      const options = { ca: platform.ca, headers: { authorization }, method };
+      expect((await ask(platform.urls.logCache + path, options)).status).toBe(501);
+    }
+    expect((await get(path, { authorization: authorization.replace('Bearer ', '') })).status).toBe(200);
+  });
+
+  test('refuses a query whose ids are no regular expression, and one alone with such an id does not matter', async () => {
+    const odd = JSON.stringify('shop|a"b\\c');
+    expect((await query(`cpu{source_id=~${odd}}`)).status).toBe(400);
+    expect((await query(`cpu{source_id=${odd}}`)).status).toBe(200);
+  });
+
   test('answers a read in protojson', async () => {
     platform.logCache.inject({
       timestampUs: clock.now() * 1000 - 1,

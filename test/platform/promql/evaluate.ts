@@ -133,12 +133,21 @@ function overTime(name: RangeFunction, values: readonly number[]): number {
     case 'last_over_time':
       return values.at(-1) ?? NaN;
     case 'max_over_time':
-      return values.reduce((a, b) => (b > a || Number.isNaN(a) ? b : a), NaN);
+      return values.reduce(greater, NaN);
     case 'min_over_time':
-      return values.reduce((a, b) => (b < a || Number.isNaN(a) ? b : a), NaN);
+      return values.reduce(lesser, NaN);
     case 'sum_over_time':
       return values.reduce((a, b) => a + b, 0);
   }
+}
+
+/** Prometheus' comparison: NaN gives way to every number. */
+function greater(a: number, b: number): number {
+  return b > a || Number.isNaN(a) ? b : a;
+}
+
+function lesser(a: number, b: number): number {
+  return b < a || Number.isNaN(a) ? b : a;
 }
 
 function aggregate(operation: Aggregation, grouping: Grouping, summaries: readonly Summary[]): Sample[] {
@@ -151,8 +160,8 @@ function aggregate(operation: Aggregation, grouping: Grouping, summaries: readon
       labels,
       count: (group?.count ?? 0) + summary.count,
       sum: (group?.sum ?? 0) + summary.sum,
-      min: Math.min(group?.min ?? Infinity, summary.min),
-      max: Math.max(group?.max ?? -Infinity, summary.max),
+      min: lesser(group?.min ?? NaN, summary.min),
+      max: greater(group?.max ?? NaN, summary.max),
     });
   }
   return [...groups.values()].map((group) => ({

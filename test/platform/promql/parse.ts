@@ -1,3 +1,4 @@
+import { compileRe2 } from '../re2.js';
 import {
   aggregations,
   PromqlParseError,
@@ -145,7 +146,9 @@ class Parser {
       const label = this.expect('identifier').text;
       const operator = (['=', '!=', '=~', '!~'] as const).find((candidate) => this.#take(candidate));
       if (!operator) throw new PromqlParseError(this.#next.position, 'expected a label matching operator');
-      matchers.push({ label, operator, value: this.expect('string').text });
+      const { text: value, position } = this.expect('string');
+      if (operator === '=~' || operator === '!~') checkRegExp(value, position);
+      matchers.push({ label, operator, value });
       if (!this.#take(',') && this.#next.text !== '}') this.expect('symbol', '}');
     }
     return matchers;
@@ -157,6 +160,16 @@ class Parser {
     if (!(secs > 0)) throw new PromqlParseError(position, `bad duration syntax: "${text}"`);
     this.expect('symbol', ']');
     return { secs, position };
+  }
+}
+
+/** Prometheus compiles what is compared as a regular expression, also the ids that log-cache takes literally. */
+function checkRegExp(value: string, position: number): void {
+  try {
+    compileRe2(`^(?:${value})$`);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new PromqlParseError(position, `error parsing regexp: ${error.message}`);
   }
 }
 

@@ -60,7 +60,7 @@ export class SeriesReader {
     for (const sourceId of requiredSourceIds(selector)) {
       const envelopes =
         selector.name === 'http'
-          ? this.store.heldInjected(sourceId, wanted, fromUs, toUs)
+          ? named(walked(this.store.heldInjected(sourceId, anyMetric, fromUs, toUs)), wanted.nameFilter)
           : this.store.envelopes(sourceId, wanted, fromUs, toUs);
       for (const envelope of envelopes) {
         if (!matches(envelope.tags, tagMatchers)) continue;
@@ -155,8 +155,37 @@ interface Emitter {
   readonly visible: readonly [fromUs: number, toUs: number];
 }
 
+const pageLength = 100;
+
+/**
+ * What the walker behind PromQL gets of a source's envelopes, oldest first: it asks for pages of 100, and goes on one
+ * nanosecond after the last of a page. A page ends at the first of a group with one timestamp; the rest is never read.
+ */
+function walked(envelopes: readonly StoredEnvelope[]): StoredEnvelope[] {
+  const read: StoredEnvelope[] = [];
+  let onPage = 0;
+  let skippedUs: number | undefined;
+  for (const envelope of envelopes) {
+    if (envelope.timestampUs === skippedUs) continue;
+    read.push(envelope);
+    onPage++;
+    if (onPage < pageLength || !envelope.firstOfTimestamp) continue;
+    onPage = 0;
+    skippedUs = envelope.timestampUs;
+  }
+  return read;
+}
+
+function named(
+  envelopes: readonly StoredEnvelope[],
+  nameFilter: (name: string) => boolean,
+): StoredEnvelope[] {
+  return envelopes.filter(({ body }) => 'name' in body && nameFilter(body.name));
+}
+
 const peerTypes = ['Client', 'Server'] as const;
 const metricTypes = new Set(['GAUGE', 'COUNTER', 'TIMER'] as const);
+const anyMetric = { types: metricTypes, nameFilter: null };
 
 /** log-cache offers every stored name with `_` for what PromQL does not allow in a name. */
 function sanitize(name: string): string {
