@@ -74,6 +74,11 @@ test('a trigger without a breach all through its duration is found, also where a
   expect(badIn(historyOf(...hole), [trigger(80.5)])).toEqual(['triggers without a breach']);
 });
 
+test('a trigger is right also where the last collection failed and the breach had lasted long enough', () => {
+  const history = historyOf(...busyFrom(5).slice(0, 7));
+  expect(badIn(history, [trigger(70.5)], { lastSecs: 75 })).toEqual([]);
+});
+
 test('a trigger of a rule that no policy has is found', () => {
   expect(badIn(historyOf(...busyFrom(5)), [trigger(70.5, { threshold: '70' })])).toContain(
     'triggers without such a rule',

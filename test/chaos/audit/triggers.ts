@@ -57,13 +57,15 @@ function withoutBreach(stage: TriggerBooks, histories: Histories): string[] {
     const { atMs, metricType, operator, breachDurationSecs } = trigger;
     const durationMs = Number(breachDurationSecs) * 1000;
     const points = histories.within(app, metricType, atMs - postMs - durationMs, atMs);
-    const ends = points.filter((point) => point.atMs >= atMs - postMs);
+    // An app whose collection failed is evaluated all the same: not only at the times of rows.
+    const ends = points
+      .flatMap((point) => [point.atMs, point.atMs + durationMs + 1])
+      .filter((endMs) => endMs >= atMs - postMs && endMs <= atMs);
     const threshold = BigInt(trigger.threshold);
-    const holds = ends.some((end) =>
-      points
-        .filter((point) => point.atMs >= end.atMs - durationMs && point.atMs <= end.atMs)
-        .every(({ value }) => breaches(value, operator, threshold)),
-    );
+    const holds = ends.some((endMs) => {
+      const inside = points.filter((point) => point.atMs >= endMs - durationMs && point.atMs <= endMs);
+      return inside.length > 0 && inside.every(({ value }) => breaches(value, operator, threshold));
+    });
     // Rows of a process that was killed may be missing; those that are there must not say otherwise.
     const nothingAgainst = points.every(({ value }) => breaches(value, operator, threshold));
     if (!holds && !nothingAgainst) found.push(told(app, trigger));
