@@ -33,7 +33,7 @@ export function isOperator(text: string): text is Operator {
 
 /**
  * Whether a rule fires at atNs, with d its breach duration: every app metric in [t−d, t] has a value that breaches,
- * at least 60 % of those expected are there, and there is one, be it *no data*, in [t−2d, t−d).
+ * at least 60 % of those expected and at least two are there, and there is one, be it *no data*, in [t−2d, t−d).
  *
  * Where several reasons speak against it, the one that more samples could not change comes first: a value on the
  * right side, then *no data*, then too few.
@@ -47,6 +47,8 @@ export function judge(
   if (!isOperator(operator)) return 'unknown-operator';
   const startNs = atNs - breachDurationNs;
   let samples = 0n;
+  let newestNs = startNs;
+  let oldestNs = startNs;
   let noData = false;
   let oneBefore = false;
   for (let age = 0; series && age < series.size; age++) {
@@ -56,19 +58,21 @@ export function judge(
       oneBefore = timestampNs >= startNs - breachDurationNs;
       break;
     }
-    samples++;
+    if (samples++ === 0n) newestNs = timestampNs;
+    oldestNs = timestampNs;
     const value = series.valueAt(age);
     if (value === null) noData = true;
     else if (!breaches(value, operator, threshold)) return 'not-breached';
   }
   if (noData) return 'no-data';
-  return oneBefore && samples >= samplesNeeded(terms) ? 'fires' : 'not-enough-samples';
+  return oneBefore && areEnough(samples, newestNs - oldestNs, terms) ? 'fires' : 'not-enough-samples';
 }
 
 /**
  * When a rule in breach can fire: at any time after the returned one (ns since the epoch), if every collection until
  * then breaches, comes one interval after the last, and one more is made at that time. null if the newest app metric
- * does not breach. Never before the newest app metric, never later than a breach duration after it.
+ * does not breach. Never before the newest app metric. Where collections are too rare for the rule: when the newest app
+ * metric becomes the one before, so that another is made then.
  */
 export function earliestFiringTime(series: Series | undefined, terms: BreachTerms): bigint | null {
   const { operator, threshold, breachDurationNs, intervalNs } = terms;
@@ -82,22 +86,35 @@ export function earliestFiringTime(series: Series | undefined, terms: BreachTerm
   if (inBreach === 0) return null;
 
   const newestNs = series.timestampAt(0);
-  const needed = samplesNeeded(terms);
+  const lastNs = newestNs + 3n * later(breachDurationNs, intervalNs);
   let afterNs = newestNs;
   if (inBreach < series.size) afterNs = later(afterNs, series.timestampAt(inBreach) + breachDurationNs);
-  // What a rule lacks besides can only come right after a point leaves [t−d, t] (it is then the one before), or right
-  // after a collection is due: try these moments in turn.
-  for (let oldest = series.size - 1; ;) {
-    const startNs = afterNs + 1n - breachDurationNs;
+  // What a rule lacks besides can only come right after a point leaves [t−d, t] (it is then the one before), right
+  // after a collection is due, or when the points are far enough apart: try these moments in turn.
+  for (let oldest = series.size - 1; afterNs <= lastNs;) {
+    const atNs = afterNs + 1n;
+    const startNs = atNs - breachDurationNs;
     while (oldest >= 0 && series.timestampAt(oldest) < startNs) oldest--;
-    const before = oldest + 1 < series.size ? series.timestampAt(oldest + 1) : null;
     const due = (afterNs - newestNs) / intervalNs;
-    const samples = BigInt(oldest + 1) + due + 1n;
-    const oneBefore = before !== null && before >= startNs - breachDurationNs;
-    // With every point out of [t−d, t], the newest is the one before and the collections to come are enough.
-    if (oldest < 0 || (oneBefore && samples >= needed)) return afterNs;
-    afterNs = earlier(series.timestampAt(oldest) + breachDurationNs, newestNs + (due + 1n) * intervalNs);
+    // Of the collections that were due since, those that have left [t−d, t] again.
+    const left = startNs > newestNs ? earlier(due, (startNs - 1n - newestNs) / intervalNs) : 0n;
+    const nextDueNs = newestNs + (due + 1n) * intervalNs;
+    const firstNs =
+      oldest >= 0 ? series.timestampAt(oldest) : left < due ? newestNs + (left + 1n) * intervalNs : atNs;
+    const beforeNs =
+      left > 0n
+        ? newestNs + left * intervalNs
+        : oldest + 1 < series.size
+          ? series.timestampAt(oldest + 1)
+          : null;
+    const oneBefore = beforeNs !== null && beforeNs >= startNs - breachDurationNs;
+    const samples = BigInt(oldest + 1) + due - left + 1n;
+    if (oneBefore && areEnough(samples, atNs - firstNs, terms)) return afterNs;
+    const apartNs = firstNs + leastSpread(terms) - 1n;
+    afterNs = earlier(firstNs + breachDurationNs, nextDueNs);
+    if (apartNs >= atNs) afterNs = earlier(afterNs, apartNs);
   }
+  return newestNs + breachDurationNs;
 }
 
 function breaches(value: bigint, operator: Operator, threshold: bigint): boolean {
@@ -113,10 +130,18 @@ function breaches(value: bigint, operator: Operator, threshold: bigint): boolean
   }
 }
 
-/** max(1, ⌈0.6 · ⌊d/interval⌋⌉), in integers. */
-function samplesNeeded({ breachDurationNs, intervalNs }: BreachTerms): bigint {
-  const needed = (3n * (breachDurationNs / intervalNs) + 4n) / 5n;
-  return needed > 1n ? needed : 1n;
+/** max(2, ⌈0.6 · ⌊d/interval⌋⌉) app metrics, in integers, that spread far enough. */
+function areEnough(samples: bigint, spreadNs: bigint, terms: BreachTerms): boolean {
+  const needed = (3n * (terms.breachDurationNs / terms.intervalNs) + 4n) / 5n;
+  return samples >= later(needed, 2n) && spreadNs >= leastSpread(terms);
+}
+
+/**
+ * How far the two app metrics of a breach duration below two intervals must be apart: collected one right after the
+ * other, both would say the same, and be wrong together.
+ */
+function leastSpread({ breachDurationNs, intervalNs }: BreachTerms): bigint {
+  return breachDurationNs < 2n * intervalNs ? earlier(breachDurationNs, intervalNs) / 2n : 0n;
 }
 
 function later(a: bigint, b: bigint): bigint {
