@@ -1,8 +1,11 @@
 import type { AddressInfo } from 'node:net';
-import { endsWithin } from './clock.js';
+import { endsWithin, msToNs } from './clock.js';
 import { createAppCollector } from './collection/collect-app.js';
 import { createConcurrencyLimit } from './collection/concurrency-limit.js';
+import { Coverage } from './collection/coverage.js';
+import { HttpEvidence } from './collection/http-evidence.js';
 import { createSchedule } from './collection/schedule.js';
+import { ValuesWatch } from './collection/values-watch.js';
 import { databaseDeps } from './composition/database-deps.js';
 import { makeFirstContact, type FirstContact } from './composition/first-contact.js';
 import { openLogCacheCollector } from './composition/log-cache-collector.js';
@@ -108,6 +111,8 @@ export async function startEventgenerator(
       breakers: new Breakers({ clock, settings: config.circuitBreaker }),
     });
 
+    const coverage = new Coverage();
+    const evidence = new HttpEvidence({ clock, metrics, logger: logger.child('collection') });
     const rounds = createRounds({
       clock,
       metrics,
@@ -115,7 +120,14 @@ export async function startEventgenerator(
       writer,
       evaluator,
       settings,
-      collector: createAppCollector(logCache.collector, clock),
+      collector: createAppCollector(logCache.collector, clock, { coverage, evidence }),
+      values: new ValuesWatch({
+        clock,
+        metrics,
+        logger: logger.child('collection'),
+        intervalMs: aggregator.collectionIntervalMs,
+        onJump: () => coverage.outage(msToNs(clock.now())),
+      }),
       logger: logger.child('rounds'),
       policyOf: (appId) => workload.policyOf(appId),
       policyInForce: (appId) => workload.policyInForce(appId),
@@ -137,7 +149,10 @@ export async function startEventgenerator(
       logger,
       metrics,
       isWanted: (appId) => workload.policyOf(appId) !== undefined,
-      seed: (appId, key, points) => history.seed(appId, key.metricType, points, key.capacity),
+      seed: (appId, key, points) => {
+        history.seed(appId, key.metricType, points, key.capacity);
+        evidence.seed(appId, key.metricType, points);
+      },
       seeded: (appId) => rounds.reconsider(appId),
     });
     const takeover = createTakeover({
@@ -185,7 +200,7 @@ export async function startEventgenerator(
         ),
       }),
       lifecycle,
-      readinessChecks: readinessChecks({ databases, logCache, ownership }),
+      readinessChecks: readinessChecks({ databases, logCache, ownership, httpTimers: evidence }),
       apiModules: [membersRoutes(parts.readMembers, clock)],
     });
 

@@ -1,5 +1,7 @@
 import { msToNs, nsToMs, type Clock } from './clock.js';
 import type { AppCollection, AppCollector } from './collection/collect-app.js';
+import type { MetricOutcome } from './collection/job.js';
+import type { ValuesWatch } from './collection/values-watch.js';
 import { breachTerms, earliestFiringTime, type EvaluationSettings } from './evaluation/breach-rule.js';
 import type { Evaluator } from './evaluation/evaluator.js';
 import type { AppMetricWriter } from './history/app-metric-writer.js';
@@ -35,6 +37,7 @@ export interface RoundOptions {
   readonly evaluator: Pick<Evaluator, 'evaluate' | 'act'>;
   readonly settings: EvaluationSettings;
   readonly runWithin: (appId: string, delayMs: number) => void;
+  readonly values: Pick<ValuesWatch, 'round'>;
   readonly statWindowSecs: number;
   /** Points per ring, at least. */
   readonly cacheSizePerApp: number;
@@ -52,6 +55,18 @@ export interface Rounds {
   posted(): Promise<void>;
 }
 
+/** Label of the metric of collections. */
+function resultOf(outcome: MetricOutcome): string {
+  switch (outcome.kind) {
+    case 'failed':
+      return outcome.failure;
+    case 'value':
+      return 'value';
+    case 'no-data':
+      return (outcome.reason ?? 'no-data').replaceAll('-', '_');
+  }
+}
+
 /** Failures that say something about log-cache as a whole, not about one app's envelopes or permissions. */
 const logCacheTrouble: ReadonlySet<FailureKind> = new Set(['timeout', 'connection', 'server-error']);
 
@@ -65,6 +80,8 @@ export function createRounds(options: RoundOptions): Rounds {
   const httpWindowSecs = promqlWindowSecs(settings.collectionIntervalMs);
   const posting = new Set<Promise<unknown>>();
   const failures = new RepeatedEvents({ clock, logger, metrics });
+  /** A line an hour for each of a bounded number of apps. */
+  const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000 });
 
   async function run(appId: string, isLast: boolean): Promise<boolean> {
     const policy = isLast ? policyInForce(appId) : policyOf(appId);
@@ -79,6 +96,7 @@ export function createRounds(options: RoundOptions): Rounds {
     });
     count(collection);
     reportFailures(appId, collection);
+    options.values.round(appId, collection.outcomes.values());
     // The policy may have changed, or the app gone to another member, while log-cache was asked.
     const current = policyOf(appId);
     if (current) {
@@ -142,9 +160,7 @@ export function createRounds(options: RoundOptions): Rounds {
 
   function count({ outcomes, cost }: AppCollection): void {
     for (const outcome of outcomes.values()) {
-      const result =
-        outcome.kind === 'failed' ? outcome.failure : outcome.kind === 'value' ? 'value' : 'no_data';
-      metrics.collections.inc({ result });
+      metrics.collections.inc({ result: resultOf(outcome) });
     }
     metrics.logCacheRequests.inc(cost.requests);
     metrics.logCachePages.inc(cost.pages);
@@ -156,6 +172,9 @@ export function createRounds(options: RoundOptions): Rounds {
   /** One line a minute for each kind: an outage fails all apps, and the metrics count them. */
   function reportFailures(appId: string, { outcomes }: AppCollection): void {
     for (const [metricType, outcome] of outcomes) {
+      if (outcome.kind === 'no-data' && outcome.reason === 'not-covered') {
+        uncovered.info('window-not-covered', { appId, metricType }, appId);
+      }
       if (outcome.kind !== 'failed') continue;
       const { failure, message } = outcome;
       const facts = { appId, metricType, failure };

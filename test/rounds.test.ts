@@ -77,6 +77,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
         return { outcomes: new Map(Object.entries(state.outcomes)), cost: noCost(), instances: 1 };
       },
     },
+    values: { round: () => {} },
     writer: { add: (rows) => void state.written.push(...rows) },
     evaluator: {
       evaluate: (_app, atNs) => {

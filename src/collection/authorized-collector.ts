@@ -1,6 +1,6 @@
 import type { CollectorPool } from './collector-pool.js';
 import { noCost, sumOfCosts } from './cost.js';
-import type { CollectionJob, CollectionResult, QueryJob, ReadJob } from './job.js';
+import type { CollectionJob, CollectionResult, OldestJob, QueryJob, ReadJob } from './job.js';
 
 /** Where the Authorization header for log-cache comes from. */
 export interface TokenSource {
@@ -12,7 +12,8 @@ export interface TokenSource {
   accepted(authorization: string, appIds: readonly string[]): void;
 }
 
-export type UnauthorizedJob = Omit<ReadJob, 'authorization'> | Omit<QueryJob, 'authorization'>;
+export type UnauthorizedJob =
+  Omit<ReadJob, 'authorization'> | Omit<QueryJob, 'authorization'> | Omit<OldestJob, 'authorization'>;
 
 /** Runs jobs for those who know nothing of tokens. */
 export interface Collector {
@@ -58,7 +59,8 @@ export function createAuthorizedCollector(
 
 function appsServed(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
   if (result.kind === 'failed') return [];
-  if (job.kind === 'read') return [job.appId];
+  if (job.kind !== 'query') return [job.appId];
+  if (result.kind === 'oldest') return [];
   return job.appIds.filter((appId) => (result.outcomes[appId]?.kind ?? 'failed') !== 'failed');
 }
 
@@ -66,12 +68,13 @@ function appsRefused(job: UnauthorizedJob, result: CollectionResult): readonly s
   switch (result.kind) {
     case 'failed':
       if (result.failure !== 'unauthorized') return [];
-      return job.kind === 'read' ? [job.appId] : job.appIds;
+      return job.kind === 'query' ? job.appIds : [job.appId];
     case 'query':
       return Object.entries(result.outcomes)
         .filter(([, outcome]) => outcome.kind === 'failed' && outcome.failure === 'unauthorized')
         .map(([appId]) => appId);
     case 'read':
+    case 'oldest':
       return [];
   }
 }

@@ -60,12 +60,28 @@ export interface QueryJob {
   readonly authorization: string | null;
 }
 
-export type CollectionJob = ReadJob | QueryJob;
+/** Asks which is the oldest envelope that log-cache holds of an app. */
+export interface OldestJob {
+  readonly kind: 'oldest';
+  readonly appId: string;
+  /** Where to look: start inclusive, end exclusive, ns since the epoch. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly authorization: string | null;
+}
+
+export type CollectionJob = ReadJob | QueryJob | OldestJob;
+
+/**
+ * Why there is *no data* though the app may have some: log-cache does not hold the whole window, or nobody's http timers
+ * reach it.
+ */
+export type NoDataReason = 'not-covered' | 'no-http-timers';
 
 /** Three-valued, and never confused: a value, *no data*, or a failed fetch. */
 export type MetricOutcome =
   | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
-  | { readonly kind: 'no-data' }
+  | { readonly kind: 'no-data'; readonly reason?: NoDataReason }
   | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string };
 
 export interface Failed {
@@ -92,6 +108,10 @@ export interface ReadResult {
   readonly containerMetricSeen: boolean | null;
   /** Instances whose samples were read and counted in this round: those that live, not those of the settled part. */
   readonly instances: number;
+  /** Where the read began; with all of the window, at its start. ns since the epoch. */
+  readonly fromNs: bigint;
+  /** Time of the oldest envelope that was read, ns since the epoch; null where there was none. */
+  readonly oldestNs: bigint | null;
   /** For the next round; null if that has to read the whole window. */
   readonly settled: SettledWindow | null;
   readonly cost: CollectionCost;
@@ -104,12 +124,19 @@ export interface QueryResult {
   readonly cost: CollectionCost;
 }
 
+export interface OldestResult {
+  readonly kind: 'oldest';
+  /** ns since the epoch; null: log-cache holds nothing there. */
+  readonly oldestNs: bigint | null;
+  readonly cost: CollectionCost;
+}
+
 /** The whole job failed: every metric of it has this outcome. */
 export interface JobFailed extends Failed {
   readonly cost: CollectionCost;
 }
 
-export type CollectionResult = ReadResult | QueryResult | JobFailed;
+export type CollectionResult = ReadResult | QueryResult | OldestResult | JobFailed;
 
 /** What a worker thread is told once, when it starts. */
 export interface CollectorWorkerData {

@@ -25,7 +25,7 @@ export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Gauges
   const { settled, startNs, endNs } = job;
   const reading = new Reading(job, names);
   const read = (part: Part) =>
-    readPages(windowOf(job, names, part), fullPage, tools, (page) => reading.take(page));
+    readPages(windowOf(job, names, part), fullPage, tools, (page, oldestNs) => reading.take(page, oldestNs));
   await read({ fromNs: settled?.untilNs ?? startNs, toNs: endNs });
   if (settled && !reading.goesOnFrom(settled)) {
     reading.forgetSettled();
@@ -46,7 +46,8 @@ interface Part {
  * long enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
  */
 class Reading {
-  #anything = false;
+  /** Time of the oldest envelope read; null where there was none. */
+  #oldestNs: bigint | null = null;
   #seen = false;
   #fromNs: bigint;
   #aggregation: GaugeAggregation | null = null;
@@ -58,9 +59,9 @@ class Reading {
     this.#fromNs = job.settled?.untilNs ?? job.startNs;
   }
 
-  take(envelopes: readonly GaugeEnvelope[]): boolean {
+  take(envelopes: readonly GaugeEnvelope[], oldestNs: bigint): boolean {
     this.#begun().add(envelopes);
-    this.#anything = true;
+    this.#oldestNs = oldestNs;
     this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
     return true;
   }
@@ -70,7 +71,7 @@ class Reading {
    * there is no data.
    */
   goesOnFrom(settled: SettledWindow): boolean {
-    return this.#anything && this.#begun().goesOnFrom(settled);
+    return this.#oldestNs !== null && this.#begun().goesOnFrom(settled);
   }
 
   /** The part before is read as well. */
@@ -92,7 +93,9 @@ class Reading {
       outcomes: aggregation.outcomes(),
       containerMetricSeen: this.#seen || (presenceCovered ? false : null),
       instances: aggregation.instances,
-      settled: this.#anything ? aggregation.settle(this.#fromNs) : null,
+      fromNs: this.#fromNs,
+      oldestNs: this.#oldestNs,
+      settled: this.#oldestNs === null ? null : aggregation.settle(this.#fromNs),
     };
   }
 
@@ -107,12 +110,23 @@ const probePage = 100;
 /** Looks for one container metric and reads no further than it must. */
 async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   let seen = false;
+  let oldest: bigint | null = null;
   const window = windowOf(job, [presenceGauge], { fromNs: job.startNs, toNs: job.endNs });
-  await readPages(window, probePage, tools, (envelopes) => {
+  await readPages(window, probePage, tools, (envelopes, oldestNs) => {
+    oldest = oldestNs;
     seen = showsPresence(envelopes, job.presenceSinceNs);
     return !seen;
   });
-  return { kind: 'read', outcomes: {}, containerMetricSeen: seen, instances: 0, settled: null };
+  const fromNs = job.startNs;
+  return {
+    kind: 'read',
+    outcomes: {},
+    containerMetricSeen: seen,
+    instances: 0,
+    fromNs,
+    oldestNs: oldest,
+    settled: null,
+  };
 }
 
 function windowOf({ appId, authorization }: ReadJob, names: readonly string[], { fromNs, toNs }: Part) {

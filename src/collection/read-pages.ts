@@ -18,13 +18,13 @@ const maxWindowReadMs = 60_000;
  * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
  * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
  * that a page of the limit *or more* says "maybe more". A window that cannot be completed is an error: a part of it
- * would be a wrong value. `take` gets one page after the other, and tells whether it wants more.
+ * would be a wrong value. `take` gets one page after the other with its oldest timestamp, and tells whether it wants more.
  */
 export async function readPages(
   window: Omit<ReadRequest, 'limit'>,
   limit: number,
   { logCache, clock, cost }: { logCache: Pick<LogCache, 'read'>; clock: Clock; cost: CollectionCost },
-  take: (page: readonly GaugeEnvelope[]) => boolean,
+  take: (page: readonly GaugeEnvelope[], oldestNs: bigint) => boolean,
 ): Promise<void> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;
   let endNs: bigint | null = window.endNs;
@@ -43,7 +43,7 @@ export async function readPages(
       cost.bytes += bytes;
       if (envelopes.length === 0) return null;
       const oldestNs = checkPage(envelopes, request);
-      const wantsMore = take(envelopes);
+      const wantsMore = take(envelopes, oldestNs);
       return wantsMore && envelopes.length >= limit ? oldestNs : null;
     });
   }

@@ -55,11 +55,23 @@ export function jobsOf(request: RoundRequest): RoundJobs {
   };
 }
 
-/** A read that only looks for a container metric of the app in the http window. */
+/** Container metrics come every 15 s: one before the http window proves that log-cache holds all of it. */
+const presenceTickSecs = 20;
+
+/** A read that only looks for a container metric of the app in the http window, and for one right before it. */
 export function probeJob(request: RoundRequest): Extract<UnauthorizedJob, { kind: 'read' }> {
   const { startNs } = httpWindow(request);
   const { appId, endNs } = request;
-  return { kind: 'read', appId, startNs, endNs, gaugeTypes: [], presenceSinceNs: startNs, settled: null };
+  const sinceNs = startNs - secsToNs(presenceTickSecs);
+  return {
+    kind: 'read',
+    appId,
+    startNs: sinceNs,
+    endNs,
+    gaugeTypes: [],
+    presenceSinceNs: startNs,
+    settled: null,
+  };
 }
 
 /** Whether log-cache demonstrably knows the app in the http window, or why that could not be found out. */

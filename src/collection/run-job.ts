@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.js';
 import { type LogCache, LogCacheError } from '../log-cache/log-cache.js';
 import { noCost } from './cost.js';
+import { findOldest } from './find-oldest.js';
 import type { CollectionJob, CollectionResult, JobFailed } from './job.js';
 import { queryHttp } from './query-http.js';
 import { readGauges } from './read-gauges.js';
@@ -8,14 +9,20 @@ import { readGauges } from './read-gauges.js';
 /** Runs one job in a worker thread. Never rejects: whatever went wrong is a result too. */
 export async function runJob(
   job: CollectionJob,
-  logCache: Pick<LogCache, 'read' | 'instantQuery'>,
+  logCache: Pick<LogCache, 'read' | 'instantQuery' | 'oldest'>,
   clock: Clock = systemClock,
 ): Promise<CollectionResult> {
   const cost = noCost();
   const tools = { logCache, clock, cost };
   try {
-    const result = job.kind === 'read' ? await readGauges(job, tools) : await queryHttp(job, tools);
-    return { ...result, cost };
+    switch (job.kind) {
+      case 'read':
+        return { ...(await readGauges(job, tools)), cost };
+      case 'query':
+        return { ...(await queryHttp(job, tools)), cost };
+      case 'oldest':
+        return { ...(await findOldest(job, tools)), cost };
+    }
   } catch (error) {
     return { ...failureOf(error), cost };
   }

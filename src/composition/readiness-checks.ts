@@ -6,6 +6,8 @@ import type { LogCacheCollector } from './log-cache-collector.js';
 export interface CheckedParts {
   readonly databases: { readonly policyDb: Database; readonly appMetricsDb: Database };
   readonly logCache: Pick<LogCacheCollector, 'health' | 'tokens'>;
+  /** Whether there are http timers, as far as that can be told. */
+  readonly httpTimers: { isUp(): boolean };
   /** Whether this process may work on apps. */
   readonly ownership: { isUp(): boolean };
 }
@@ -14,7 +16,12 @@ export interface CheckedParts {
 const statementTimeoutMs = 3_000;
 
 /** What this process needs to do its work. */
-export function readinessChecks({ databases, logCache, ownership }: CheckedParts): ReadinessCheck[] {
+export function readinessChecks({
+  databases,
+  logCache,
+  httpTimers,
+  ownership,
+}: CheckedParts): ReadinessCheck[] {
   const { tokens } = logCache;
   const uaa: ReadinessCheck[] = tokens
     ? [{ name: 'uaa', type: 'token', check: () => tokens.authorization().then(() => true) }]
@@ -28,6 +35,7 @@ export function readinessChecks({ databases, logCache, ownership }: CheckedParts
       check: async () => !(await isReadOnly(databases.appMetricsDb, statementTimeoutMs)),
     },
     { name: 'log_cache', type: 'log-cache', check: async () => logCache.health.isUp() },
+    { name: 'http_timers', type: 'log-cache', check: async () => httpTimers.isUp() },
     ...uaa,
     { name: 'ownership', type: 'ownership', check: async () => ownership.isUp() },
   ];

@@ -111,6 +111,21 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
       );
     },
 
+    oldest({ sourceId, startNs, endNs }, take) {
+      const request = {
+        source_id: sourceId,
+        start_time: startNs.toString(),
+        end_time: endNs.toString(),
+        limit: '1',
+        envelope_types: [],
+        descending: false,
+        name_filter: '',
+      };
+      return call(egressService.Read, request, options.readTimeoutMs, ({ envelopes }, bytes) =>
+        take({ timestamps: (envelopes?.batch ?? []).map(({ timestamp }) => timestamp), bytes }),
+      );
+    },
+
     instantQuery({ query, timeSecs }, take) {
       const request = { query, time: String(timeSecs) };
       return call(promqlService.InstantQuery, request, options.queryTimeoutMs, ({ vector }, bytes) => {

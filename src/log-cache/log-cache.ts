@@ -10,6 +10,8 @@
 export interface LogCache {
   /** One page of GAUGE envelopes, newest first. Pages may be longer than the limit. */
   read<T>(request: ReadRequest, take: (page: ReadPage) => T): Promise<T>;
+  /** The oldest envelope of any type in a window; a few more, as pages may be longer than the limit. */
+  oldest<T>(request: OldestRequest, take: (answer: OldestAnswer) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
   instantQuery<T>(request: QueryRequest, take: (answer: QueryAnswer) => T): Promise<T>;
   /** Closes idle connections; requests in flight fail. */
@@ -28,6 +30,15 @@ export interface ReadRequest {
   readonly names: readonly string[];
   /** Value of the Authorization header; null where the transport needs none. */
   readonly authorization: string | null;
+}
+
+export type OldestRequest = Omit<ReadRequest, 'limit' | 'names'>;
+
+export interface OldestAnswer {
+  /** Decimal ns since the epoch; empty where there is no envelope. */
+  readonly timestamps: readonly string[];
+  /** Bytes of the answer's body. */
+  readonly bytes: number;
 }
 
 export interface QueryRequest {

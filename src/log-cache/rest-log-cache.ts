@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
 import { type FailureKind, type LogCache, LogCacheError } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
-import { parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
+import { parseEnvelopes, parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
 
 export interface RestLogCacheOptions {
   /** https URL of log-cache's auth proxy. */
@@ -62,6 +62,14 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
       const path = `/api/v1/read/${encode(sourceId)}`;
       return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
         take({ envelopes: parseReadAnswer(body), bytes }),
+      );
+    },
+
+    async oldest({ sourceId, startNs, endNs, authorization }, take) {
+      const query = `start_time=${startNs}&end_time=${endNs}&limit=1`;
+      const path = `/api/v1/read/${encode(sourceId)}`;
+      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
+        take({ timestamps: parseEnvelopes(body).map(({ timestamp }) => timestamp), bytes }),
       );
     },
 

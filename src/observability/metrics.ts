@@ -32,8 +32,13 @@ export function createMetrics(registry: Registry = new Registry()) {
 
     collections: counter(
       'collections_total',
-      'App metrics collected by result: value, no_data or the failure',
+      'App metrics collected by result: value, no_data, not_covered, no_http_timers or the failure',
       ['result'],
+    ),
+    appsWithoutValues: gauge('apps_without_values', 'Apps that had values and have none any more'),
+    httpTimersMissing: gauge(
+      'http_timers_missing',
+      '1 while several apps that had requests have no http timers, else 0',
     ),
     collectionLagSeconds: histogram(
       'collection_lag_seconds',

@@ -114,6 +114,8 @@ test('who refuses or serves which apps with which token is told', async () => {
     kind: 'read',
     outcomes: {},
     containerMetricSeen: false,
+    fromNs: 0n,
+    oldestNs: null,
     instances: 0,
     settled: null,
     cost,

@@ -13,6 +13,7 @@ import { silentLogger } from '../../src/observability/logger.js';
 import { restHandler, serveGrpc, serveHttps } from '../log-cache/servers.js';
 import { appId, gauge, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
+import { trusting } from './trusting.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 /* Through real threads, on the compiled files. */
@@ -86,7 +87,11 @@ describe('a whole round', () => {
     store.vector = [{ labels: { source_id: appId, instance_id: '0' }, value: 12.5 }];
     const pool = open({ workerData: { logCache: await serve(store), ...timeouts }, threads: 2 });
     const collector = createAuthorizedCollector(pool, null);
-    const { outcomes, cost, instances } = await createAppCollector(collector, systemClock).collect({
+    const { outcomes, cost, instances } = await createAppCollector(
+      collector,
+      systemClock,
+      trusting(systemClock),
+    ).collect({
       appId,
       metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
       endNs: end,
@@ -100,7 +105,8 @@ describe('a whole round', () => {
       responsetime: { kind: 'value', value: 13n, unit: 'ms' },
     });
     expect(instances).toBe(3);
-    expect(cost).toMatchObject({ requests: 6, pages: 4, envelopes: 3000, droppedSamples: 0 });
+    // Of its first round, in which it also looks which is the oldest envelope.
+    expect(cost).toMatchObject({ requests: 7, pages: 5, envelopes: 3001, droppedSamples: 0 });
     expect(cost.bytes).toBeGreaterThan(100_000);
     expect(pool.utilization()).toBeGreaterThan(0);
     expect(pool.utilization()).toBeLessThanOrEqual(1);

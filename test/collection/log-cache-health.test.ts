@@ -19,6 +19,8 @@ const served: CollectionResult = {
   outcomes: { cpu: { kind: 'no-data' } },
   containerMetricSeen: false,
   instances: 0,
+  fromNs: 0n,
+  oldestNs: null,
   settled: null,
   cost: noCost(),
 };

@@ -24,7 +24,7 @@ function failingFor(
   const read = () => Promise.reject(new Error('not asked for'));
   const collector = {
     run: (unauthorized: UnauthorizedJob) =>
-      runJob({ ...unauthorized, authorization: null }, { read, instantQuery }),
+      runJob({ ...unauthorized, authorization: null }, { read, oldest: read, instantQuery }),
   };
   return { collector, queries };
 }

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 
 async function run(job: UnauthorizedJob): Promise<CollectionResult> {
-  if (job.kind === 'read') throw new Error('not asked for');
+  if (job.kind !== 'query') throw new Error('not asked for');
   queries.push(job);
   const cost = { ...noCost(), requests: 1, bytes: 100 * job.appIds.length };
   const failure = job.appIds.map((appId) => failing.get(appId)).find((kind) => kind !== undefined);

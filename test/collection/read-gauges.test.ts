@@ -214,6 +214,8 @@ describe('what a read tells about presence', () => {
     expect(result).toEqual({
       kind: 'read',
       outcomes: {},
+      fromNs: start,
+      oldestNs: expect.any(BigInt),
       containerMetricSeen: true,
       instances: 0,
       settled: null,

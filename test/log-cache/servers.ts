@@ -69,6 +69,17 @@ export function restHandler(store: SimulatedStore): Handler {
       response.end(JSON.stringify({ status: 'success', data: { resultType: 'vector', result } }));
       return;
     }
+    if (parameter('limit') === '1') {
+      const timestamps = store.oldest({
+        sourceId: decodeURIComponent(url.pathname.split('/').at(-1) ?? ''),
+        startNs: BigInt(parameter('start_time')),
+        endNs: BigInt(parameter('end_time')),
+        authorization: null,
+      });
+      const batch = timestamps.map((time) => ({ timestamp: String(time), source_id: '', instance_id: '' }));
+      response.end(JSON.stringify({ envelopes: { batch } }));
+      return;
+    }
     if (parameter('envelope_types') !== 'GAUGE' || parameter('descending') !== 'true') {
       response.writeHead(400).end('only gauges, newest first');
       return;
@@ -108,6 +119,21 @@ export async function serveGrpc(
       const { request } = call;
       grpc.callers.push(String(call.getAuthContext().sslPeerCertificate?.subject.CN));
       if (grpc.fault) return grpc.fault(callback, call);
+      if (request.limit === '1') {
+        const timestamps = store.oldest({
+          sourceId: request.source_id,
+          startNs: BigInt(request.start_time),
+          endNs: BigInt(request.end_time),
+          authorization: null,
+        });
+        const batch = timestamps.map((time) => ({
+          timestamp: String(time),
+          source_id: request.source_id,
+          instance_id: '',
+          tags: {},
+        }));
+        return callback(null, { envelopes: { batch } });
+      }
       if (request.envelope_types.join() !== 'GAUGE' || !request.descending) {
         return callback({ code: 3, details: 'only gauges, newest first' });
       }

@@ -1,6 +1,7 @@
 import type {
   GaugeEnvelope,
   LogCache,
+  OldestRequest,
   QueryRequest,
   ReadRequest,
   VectorSample,
@@ -15,6 +16,9 @@ export class SimulatedStore {
   readonly queries: Pick<QueryRequest, 'query' | 'timeSecs'>[] = [];
   /** What every PromQL query is answered with. */
   vector: VectorSample[] = [];
+  /** From when on it holds envelopes of every source. ns since the epoch. */
+  heldSinceNs = 0n;
+  readonly looks: OldestRequest[] = [];
   readonly #envelopes: GaugeEnvelope[] = [];
 
   add(...envelopes: GaugeEnvelope[]): void {
@@ -32,6 +36,13 @@ export class SimulatedStore {
       if (metrics.length > 0) page.push({ ...envelope, metrics });
     }
     return page;
+  }
+
+  oldest(request: OldestRequest): bigint[] {
+    this.looks.push(request);
+    const { startNs, endNs } = request;
+    const oldestNs = this.heldSinceNs > startNs ? this.heldSinceNs : startNs;
+    return oldestNs < endNs ? [oldestNs] : [];
   }
 
   query(request: Pick<QueryRequest, 'query' | 'timeSecs'>): VectorSample[] {
@@ -53,6 +64,7 @@ export function logCacheOf(store: SimulatedStore): LogCache {
   return {
     read: async ({ names, ...request }, take) =>
       take({ envelopes: store.read({ ...request, nameFilter: nameFilter(names) }), bytes: 0 }),
+    oldest: async (request, take) => take({ timestamps: store.oldest(request).map(String), bytes: 0 }),
     instantQuery: async (request, take) => take({ samples: store.query(request), bytes: 0 }),
     close: () => {},
   };

@@ -180,7 +180,9 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       const distinct = new Set(stored.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
       const collected =
         (await value('collections', { result: 'value' })) +
-        (await value('collections', { result: 'no_data' }));
+        (await value('collections', { result: 'no_data' })) +
+        (await value('collections', { result: 'not_covered' })) +
+        (await value('collections', { result: 'no_http_timers' }));
       return {
         falseRows: stored
           .map((row) => ({ stored: row, expected: trueRow(row, platform, windows) }))

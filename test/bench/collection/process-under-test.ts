@@ -5,6 +5,7 @@ import { createAppCollector } from '../../../src/collection/collect-app.js';
 import { createCollectorPool, threadsFor } from '../../../src/collection/collector-pool.js';
 import { mostInFlight } from '../../../src/collection/concurrency-limit.js';
 import { systemClock } from '../../../src/clock.js';
+import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
 import type { Listening, Served } from './prepared-log-cache.js';
@@ -60,7 +61,11 @@ export function ourContender({ url, ca }: Listening): Contender {
     refreshAfterRejection: async () => null,
     accepted: () => {},
   };
-  const apps = createAppCollector(createAuthorizedCollector(pool, tokens), systemClock);
+  const apps = createAppCollector(
+    createAuthorizedCollector(pool, tokens),
+    systemClock,
+    trusting(systemClock),
+  );
   return {
     async round(appId, endNs) {
       const metricTypes = ['cpu', 'memoryutil', 'throughput'];

@@ -1,0 +1,268 @@
+import { describe, expect, test } from '@jest/globals';
+import { createAppCollector } from '../../src/collection/collect-app.js';
+import { Coverage } from '../../src/collection/coverage.js';
+import { HttpEvidence } from '../../src/collection/http-evidence.js';
+import type { HttpMetricType, MetricOutcome } from '../../src/collection/job.js';
+import { runJob } from '../../src/collection/run-job.js';
+import { ValuesWatch } from '../../src/collection/values-watch.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { recordingLogger } from '../support/recording-logger.js';
+
+const second = 1_000_000_000n;
+const startNs = 1_755_700_000n * second;
+const intervalSecs = 40;
+
+/** Apps whose rounds come one interval after the other, all at the same time. */
+function scene() {
+  const clock = new ManualClock();
+  const store = new SimulatedStore();
+  const { logger, lines } = recordingLogger();
+  const metrics = createMetrics();
+  const coverage = new Coverage();
+  const evidence = new HttpEvidence({ clock, logger, metrics });
+  const rates = new Map<string, number>();
+  store.query = ({ query }) => {
+    store.queries.push({ query, timeSecs: 0 });
+    return [...rates]
+      .filter(([appId, value]) => value > 0 && query.includes(appId))
+      .map(([appId, value]) => ({ labels: { source_id: appId, instance_id: '0' }, value }));
+  };
+  const logCache = logCacheOf(store);
+  const run: Parameters<typeof createAppCollector>[0]['run'] = (job) =>
+    runJob({ ...job, authorization: null }, logCache, clock);
+  const apps = createAppCollector({ run }, clock, { coverage, evidence });
+  let endNs = startNs;
+  /** The throughput of each app, or the reason why there is none. */
+  const round = async (metricTypes: readonly string[] = ['throughput'], appIds = [...rates.keys()]) => {
+    endNs += BigInt(intervalSecs) * second;
+    for (const appId of appIds) store.add(gauge(endNs - second, 'cpu', 1, { sourceId: appId }));
+    const collections = appIds.map((appId) =>
+      apps.collect({ appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: intervalSecs }),
+    );
+    for (let i = 0; i < 3; i++) await clock.advance(10);
+    const outcomes = (await Promise.all(collections)).map((each) => each.outcomes.get('throughput'));
+    await clock.advance(intervalSecs * 1_000 - 30);
+    return outcomes.map(valueOrReason);
+  };
+  const now = () => endNs;
+  return { clock, store, lines, metrics, coverage, evidence, rates, round, now };
+}
+
+function valueOrReason(outcome: MetricOutcome | undefined): number | string | undefined {
+  if (outcome?.kind === 'value') return Number(outcome.value);
+  return outcome?.kind === 'no-data' ? (outcome.reason ?? 'no-data') : outcome?.kind;
+}
+
+describe('an http window', () => {
+  test('that log-cache holds in part only is no data, until it holds all of it', async () => {
+    const { store, rates, round, now } = scene();
+    rates.set('shop', 5);
+    store.heldSinceNs = now() + 20n * second;
+    expect(await round()).toEqual(['not-covered']);
+    expect(await round()).toEqual([5]);
+  });
+
+  test('costs a look in the first round, and none later', async () => {
+    const { store, rates, round } = scene();
+    rates.set('shop', 5);
+    for (let i = 0; i < 20; i++) await round();
+    expect(store.looks).toHaveLength(1);
+  });
+
+  test('costs no look where the gauges that were read anyway prove that it is held', async () => {
+    const { store, rates, round, now } = scene();
+    rates.set('shop', 5);
+    for (let secs = 0n; secs < 200n; secs += 15n) {
+      store.add(gauge(now() + (secs - 150n) * second, 'cpu', 1, { sourceId: 'shop' }));
+    }
+    await round(['cpu', 'throughput']);
+    expect(store.looks).toEqual([]);
+  });
+
+  test('is looked at anew after a fall of the rate that nobody saw a reason for', async () => {
+    const { store, rates, round, now } = scene();
+    rates.set('shop', 5);
+    expect(await round()).toEqual([5]);
+    // A restart between two rounds.
+    store.heldSinceNs = now() + 25n * second;
+    rates.set('shop', 2);
+    expect(await round()).toEqual(['not-covered']);
+    rates.set('shop', 5);
+    expect(await round()).toEqual([5]);
+    expect(store.looks).toHaveLength(3);
+  });
+
+  test('is looked at anew after an outage that others saw', async () => {
+    const { store, coverage, rates, round, now } = scene();
+    rates.set('shop', 5).set('bank', 5);
+    await round();
+    coverage.failed('a', now(), true);
+    await round();
+    expect(store.looks).toHaveLength(2);
+    coverage.failed('b', now(), true);
+    await round();
+    expect(store.looks).toHaveLength(4);
+  });
+
+  test('of which log-cache keeps the end only becomes shorter, and its rate is that of the end', async () => {
+    const { store, rates, round, now } = scene();
+    rates.set('shop', 2_000);
+    const held = 25n;
+    const kept = async () => {
+      store.heldSinceNs = now() + (BigInt(intervalSecs) - held) * second;
+      return round();
+    };
+    // Only the second look tells what is evicted from what was lost at one time.
+    expect([await kept(), await kept()]).toEqual([['not-covered'], ['not-covered']]);
+    expect(await kept()).toEqual([2_000]);
+    expect(store.queries.at(-1)?.query).toContain('[21s]');
+    expect(await kept()).toEqual([2_000]);
+    store.heldSinceNs = 0n;
+    await round();
+    await round();
+    expect(store.queries.at(-1)?.query).toContain('[40s]');
+  });
+
+  test('of which log-cache keeps less than a quarter stays no data', async () => {
+    const { store, rates, round, now } = scene();
+    rates.set('shop', 9_000);
+    for (let i = 0; i < 4; i++) {
+      store.heldSinceNs = now() + 32n * second;
+      expect(await round()).toEqual(['not-covered']);
+    }
+  });
+});
+
+test('gauges of which log-cache holds less than half the stat window are no data', async () => {
+  const clock = new ManualClock();
+  const store = new SimulatedStore();
+  const evidence = new HttpEvidence({ clock, logger: recordingLogger().logger, metrics: createMetrics() });
+  const collect = async (endNs: bigint) => {
+    store.add(gauge(endNs - second, 'cpu', 7, { sourceId: 'shop' }));
+    const apps = createAppCollector(
+      { run: (job) => runJob({ ...job, authorization: null }, logCacheOf(store), clock) },
+      clock,
+      { coverage: new Coverage(), evidence },
+    );
+    const request = { appId: 'shop', metricTypes: ['cpu'], endNs, statWindowSecs: 120, httpWindowSecs: 40 };
+    return valueOrReason((await apps.collect(request)).outcomes.get('cpu'));
+  };
+  store.heldSinceNs = startNs - 59n * second;
+  expect(await collect(startNs)).toBe('not-covered');
+  expect(await collect(startNs + second)).toBe(7);
+});
+
+describe('a zero', () => {
+  test('counts where another app has requests in the same window', async () => {
+    const { rates, round } = scene();
+    rates.set('a', 5).set('b', 5).set('c', 5);
+    await round();
+    rates.set('a', 0);
+    expect(await round()).toEqual([0, 5, 5]);
+  });
+
+  test('does not count once no app has requests that had some, until one has them again', async () => {
+    const { clock, lines, metrics, evidence, rates, round } = scene();
+    rates.set('a', 5).set('b', 5).set('c', 5).set('idle', 0);
+    expect(await round()).toEqual([5, 5, 5, 0]);
+    for (const appId of ['a', 'b', 'c']) rates.set(appId, 0);
+    expect((await round()).slice(0, 3)).toEqual(['no-http-timers', 'no-http-timers', 'no-http-timers']);
+    const missing = Array.from({ length: 4 }, () => 'no-http-timers');
+    for (let i = 0; i < 19; i++) expect(await round()).toEqual(missing);
+    expect(evidence.isUp()).toBe(false);
+    expect((await metrics.httpTimersMissing.get()).values).toMatchObject([{ value: 1 }]);
+    const errors = () => lines.filter(({ event }) => event === 'http-timers-missing').length;
+    // Once, and after ten minutes.
+    expect(errors()).toBe(2);
+
+    rates.set('b', 5);
+    // The first window with requests again is not whole.
+    expect((await round())[1]).toBe('no-http-timers');
+    expect(await round()).toEqual([0, 5, 0, 0]);
+    expect(lines.filter(({ event }) => event === 'http-timers-seen-again')).toHaveLength(1);
+    expect(evidence.isUp()).toBe(true);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('of a process with two apps counts, and a line says that it cannot be told', async () => {
+    const { lines, rates, round } = scene();
+    rates.set('a', 5).set('b', 5);
+    await round();
+    rates.set('a', 0).set('b', 0);
+    expect(await round()).toEqual([0, 0]);
+    expect(lines.filter(({ event }) => event === 'too-few-apps-to-miss-http-timers')).toHaveLength(1);
+  });
+
+  test.each<[string, bigint | null, string | number]>([
+    ['had requests', 5n, 'no-http-timers'],
+    ['was no data', null, 'no-http-timers'],
+    ['was idle', 0n, 0],
+  ])('after a restart counts as before it, where the history %s', async (_, value, expected) => {
+    const { evidence, rates, round, now } = scene();
+    const metricType: HttpMetricType = 'throughput';
+    for (const appId of ['a', 'b', 'c']) {
+      rates.set(appId, 0);
+      const older = { timestampNs: now() - 60n * second, value: 5n };
+      evidence.seed(appId, metricType, [{ timestampNs: now(), value }, older]);
+    }
+    expect(await round()).toEqual([expected, expected, expected]);
+  });
+});
+
+describe('apps that lose their values', () => {
+  function watch() {
+    const clock = new ManualClock();
+    const { logger, lines } = recordingLogger();
+    const metrics = createMetrics();
+    let jumps = 0;
+    const values = new ValuesWatch({ clock, logger, metrics, intervalMs: 40_000, onJump: () => jumps++ });
+    const value = { kind: 'value', value: 1n, unit: '' } as const;
+    /** A round of 20 apps, spread over the interval, of which so many have values. */
+    const round = async (withValues: number) => {
+      for (let i = 0; i < 20; i++) {
+        values.round(`app-${i}`, [i < withValues ? value : { kind: 'no-data' }]);
+        await clock.advance(2_000);
+      }
+    };
+    return { clock, values, lines, metrics, round, jumps: () => jumps };
+  }
+
+  test('many at once are one line with their number, and a metric', async () => {
+    const { lines, metrics, round, jumps } = watch();
+    await round(20);
+    await round(10);
+    expect(jumps()).toBe(1);
+    await round(10);
+    await round(10);
+    expect(lines).toMatchObject([
+      { level: 'error', event: 'apps-lost-their-values', data: { apps: 20, withoutValues: 10 } },
+    ]);
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 10 }]);
+    await round(20);
+    expect(lines.at(-1)).toMatchObject({ level: 'info', event: 'values-are-back' });
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
+  });
+
+  test('one by one they are none of our business', async () => {
+    const { lines, round, jumps } = watch();
+    for (let apps = 20; apps > 15; apps--) {
+      await round(apps);
+      await round(apps);
+    }
+    expect([lines, jumps()]).toEqual([[], 0]);
+  });
+
+  test('failures say nothing about values, and apps that are gone are forgotten', async () => {
+    const { clock, values, lines, metrics, round } = watch();
+    await round(20);
+    const failed = { kind: 'failed', failure: 'timeout', message: '' } as const;
+    for (let i = 0; i < 20; i++) values.round(`app-${i}`, [failed]);
+    await round(19);
+    await clock.advance(3_600_000);
+    values.round('app-0', [{ kind: 'value', value: 1n, unit: '' }]);
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
+    expect(lines).toEqual([]);
+  });
+});

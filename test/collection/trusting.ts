@@ -1,0 +1,11 @@
+import type { Clock } from '../../src/clock.js';
+import { Coverage } from '../../src/collection/coverage.js';
+import { HttpEvidence } from '../../src/collection/http-evidence.js';
+import { silentLogger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+
+/** What a collector trusts log-cache by, at its start. */
+export function trusting(clock: Clock): { coverage: Coverage; evidence: HttpEvidence } {
+  const evidence = new HttpEvidence({ clock, logger: silentLogger, metrics: createMetrics() });
+  return { coverage: new Coverage(), evidence };
+}
