@@ -120,7 +120,7 @@ export async function startEventgenerator(
       writer,
       evaluator,
       settings,
-      collector: createAppCollector(logCache.collector, clock, { coverage, evidence }),
+      collector: createAppCollector(logCache, clock, { coverage, evidence }),
       values: new ValuesWatch({
         clock,
         metrics,

@@ -1,4 +1,5 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+import type { AppCollection } from '../src/collection/collect-app.js';
 import { noCost } from '../src/collection/cost.js';
 import type { MetricOutcome } from '../src/collection/job.js';
 import type { Decision } from '../src/evaluation/decision.js';
@@ -45,6 +46,10 @@ const failed = (failure: 'timeout' | 'unauthorized'): MetricOutcome => ({
   message: failure,
 });
 
+function collectionOf(outcomes: Record<string, MetricOutcome>): AppCollection {
+  return { outcomes: new Map(Object.entries(outcomes)), cost: noCost(), instances: 1 };
+}
+
 function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
   const clock = new ManualClock();
   const metrics = createMetrics();
@@ -57,8 +62,14 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     decision: notFired,
     collect: undefined as undefined | (() => void),
     post: () => Promise.resolve(fired),
+    /** What the first rules alone decide. */
+    early: null as Decision | null,
+    http: null as Promise<AppCollection> | null,
+    asked: [] as (readonly string[])[],
     written: [] as AppMetric[],
     evaluatedAt: [] as bigint[],
+    firstRules: [] as number[],
+    posts: 0,
     soon: [] as number[],
   };
   const rounds = createRounds({
@@ -72,9 +83,10 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     policyOf: (appId) => (state.isOurs ? state.inForce.get(appId) : undefined),
     policyInForce: (appId) => state.inForce.get(appId),
     collector: {
-      async collect() {
+      collect({ metricTypes }) {
+        state.asked.push(metricTypes);
         state.collect?.();
-        return { outcomes: new Map(Object.entries(state.outcomes)), cost: noCost(), instances: 1 };
+        return { gauges: Promise.resolve(collectionOf(state.outcomes)), http: state.http };
       },
     },
     values: { round: () => {} },
@@ -84,7 +96,14 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
         state.evaluatedAt.push(atNs);
         return state.decision;
       },
-      act: () => state.post(),
+      firesAmongFirst: (_app, rules) => {
+        state.firstRules.push(rules);
+        return state.early;
+      },
+      act: () => {
+        state.posts++;
+        return state.post();
+      },
     },
     runWithin: (_appId, delayMs) => void state.soon.push(delayMs),
   });
@@ -232,4 +251,117 @@ test('an app without a policy is not asked for', async () => {
     throw new Error('asked');
   };
   expect(await rounds.run('unknown')).toBe(true);
+});
+
+describe('http metrics that come later than the gauges of their round', () => {
+  const throughput = { ...rule, metricType: 'throughput' };
+  const mixed: AppPolicy = { ...policy, rules: [rule, throughput, { ...rule, metricType: 'disk' }] };
+
+  /** A round whose gauges are there; `come` brings its http metrics, and resolves when they were dealt with. */
+  async function begun(policies = [mixed]) {
+    const run = harness({ policies });
+    const { clock, state, rounds } = run;
+    let resolve: (collection: AppCollection) => void = () => {};
+    state.http = new Promise((resolved) => (resolve = resolved));
+    await rounds.run('app');
+    const come = async (outcomes: Record<string, MetricOutcome> = { throughput: value(7n) }) => {
+      resolve(collectionOf(outcomes));
+      await clock.advance(0);
+    };
+    return { ...run, startedNs: BigInt(clock.now()) * 1_000_000n, come };
+  }
+
+  test('do not hold up the gauges, and carry the same time', async () => {
+    const { clock, history, state, startedNs, come } = await begun();
+    expect(state.written.map(({ metricType }) => metricType)).toEqual(['cpu']);
+    await clock.advance(9_000);
+    await come();
+    expect(state.written).toMatchObject([
+      { metricType: 'cpu', timestampNs: startedNs },
+      { metricType: 'throughput', timestampNs: startedNs, value: 7n },
+    ]);
+    expect(history.series('app', 'throughput')?.timestampAt(0)).toBe(startedNs);
+  });
+
+  test('are waited for by the evaluation, but for the rules before the first that needs them', async () => {
+    const { state, startedNs, come } = await begun();
+    expect([state.evaluatedAt, state.firstRules]).toEqual([[], [1]]);
+    await come();
+    expect(state.evaluatedAt).toEqual([startedNs]);
+  });
+
+  test('do not change what an earlier rule has decided: the round posts once', async () => {
+    const run = harness({ policies: [mixed] });
+    run.state.early = fired;
+    run.state.http = Promise.resolve(collectionOf({ throughput: value(7n) }));
+    await run.rounds.run('app');
+    await run.rounds.posted();
+    expect(run.state.posts).toBe(1);
+    expect(run.state.evaluatedAt).toEqual([]);
+    expect(run.state.written).toHaveLength(2);
+  });
+
+  test('are not asked for once more before they have come, while gauges are', async () => {
+    const { clock, metrics, state, rounds, startedNs, come } = await begun();
+    await clock.advance(40_000);
+    state.http = null;
+    await rounds.run('app');
+    expect(state.asked.at(-1)).toEqual(['cpu', 'disk']);
+    const newerNs = startedNs + 40_000_000_000n;
+    expect(state.evaluatedAt).toEqual([newerNs]);
+    expect((await metrics.collections.get()).values).toContainEqual({
+      value: 1,
+      labels: { result: 'not-asked' },
+    });
+    // As of the newest gauges, which are part of what is known by then.
+    await come();
+    expect(state.evaluatedAt).toEqual([newerNs, newerNs]);
+    expect(state.written.at(-1)).toMatchObject({ metricType: 'throughput', timestampNs: startedNs });
+  });
+
+  test('are the end of a round before which the app is not reconsidered', async () => {
+    const { state, rounds, come } = await begun();
+    rounds.reconsider('app');
+    expect(state.evaluatedAt).toEqual([]);
+    await come();
+    rounds.reconsider('app');
+    expect(state.evaluatedAt).toHaveLength(2);
+  });
+
+  test('are waited for by those who stop', async () => {
+    const { clock, rounds, come } = await begun();
+    let ended = false;
+    const waiting = rounds.posted().then(() => (ended = true));
+    await clock.advance(0);
+    expect(ended).toBe(false);
+    await come();
+    await waiting;
+  });
+
+  test('never cost newer ones of an app that was away meanwhile', async () => {
+    const { clock, history, state, startedNs, come } = await begun();
+    await clock.advance(20_000);
+    const newer = {
+      appId: 'app',
+      metricType: 'throughput',
+      value: 9n,
+      unit: 'rps',
+      timestampNs: startedNs + 1n,
+    };
+    history.seed('app', 'throughput', [newer], 10);
+    await come();
+    expect(history.series('app', 'throughput')?.timestampAt(0)).toBe(newer.timestampNs);
+    expect(state.written.at(-1)).toMatchObject({ metricType: 'throughput', timestampNs: startedNs });
+  });
+
+  test('fail alone', async () => {
+    const { metrics, state, startedNs, come } = await begun();
+    await come({ throughput: failed('timeout') });
+    expect(state.written).toHaveLength(1);
+    expect(state.evaluatedAt).toEqual([startedNs]);
+    expect((await metrics.collections.get()).values).toContainEqual({
+      value: 1,
+      labels: { result: 'timeout' },
+    });
+  });
 });

@@ -7,6 +7,7 @@ import { type Coverage, coversGauges } from './coverage.js';
 import type { HttpEvidence } from './http-evidence.js';
 import { Look } from './look.js';
 import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
+import type { QueryHealth } from './query-gate.js';
 import {
   jobsOf,
   type Presence,
@@ -18,7 +19,7 @@ import {
   settleEmpty,
 } from './round-outcomes.js';
 import { SettledWindows } from './settled-windows.js';
-import { trustHttp, withoutValue } from './trust-http.js';
+import { type HttpFacts, trustHttp, withoutValue } from './trust-http.js';
 
 /** What one round found out about one app. */
 export interface AppCollection {
@@ -30,9 +31,15 @@ export interface AppCollection {
   readonly instances: number;
 }
 
+/** The two parts of a round. Neither rejects. */
+export interface RoundCollection {
+  readonly gauges: Promise<AppCollection>;
+  /** What is asked for in queries, which may come much later; null where no rule needs any. */
+  readonly http: Promise<AppCollection> | null;
+}
+
 export interface AppCollector {
-  /** Never rejects. */
-  collect(request: RoundRequest): Promise<AppCollection>;
+  collect(request: RoundRequest): RoundCollection;
 }
 
 /** What the rounds of all apps have in common. */
@@ -49,11 +56,11 @@ interface Tools {
  * its round before has left off.
  */
 export function createAppCollector(
-  collector: Collector,
+  { collector, queries: health }: { readonly collector: Collector; readonly queries: QueryHealth },
   clock: Clock,
   { coverage, evidence }: Pick<Tools, 'coverage' | 'evidence'>,
 ): AppCollector {
-  const queries = createQueryBatcher(collector, clock);
+  const queries = createQueryBatcher(collector, health, clock);
   const tools = { collector, queries, settledWindows: new SettledWindows(), coverage, evidence };
   return { collect: (request) => collectApp(request, tools) };
 }
@@ -63,51 +70,73 @@ export function createAppCollector(
  * came back empty a proof that the app is known, and where there is reason to doubt it one that log-cache holds the
  * whole window. Metric types fail one by one.
  */
-async function collectApp(wanted: RoundRequest, tools: Tools): Promise<AppCollection> {
-  const { appId } = wanted;
-  const httpWindowSecs = tools.coverage.windowSecs(appId, wanted.httpWindowSecs);
+function collectApp(wanted: RoundRequest, tools: Tools): RoundCollection {
+  const httpWindowSecs = tools.coverage.windowSecs(wanted.appId, wanted.httpWindowSecs);
   const request = { ...wanted, httpWindowSecs };
   const jobs = jobsOf(request);
   const look = new Look(request, tools.collector);
-  const [read, ...answers] = await Promise.all([
-    jobs.read && readOn(jobs.read, look, tools),
-    ...jobs.questions.map((question) => tools.queries.ask(question)),
-  ]);
-  const costs = [...(read ? [read.cost] : []), ...answers.map(({ cost }) => cost)];
+  const read = jobs.read ? readOn(jobs.read, look, tools) : Promise.resolve(null);
+  const gauges = read.then((result) => gaugesIn(jobs, result, look));
+  if (jobs.questions.length > 0) {
+    const facts = { request, fullWindowSecs: wanted.httpWindowSecs };
+    const http = collectHttp(jobs, facts, read, { ...tools, look });
+    return { gauges, http: Promise.all([gauges, http]).then((parts) => noteCoverage(wanted, parts, tools)) };
+  }
+  return { gauges: gauges.then((part) => noteCoverage(wanted, [part], tools)), http: null };
+}
+
+function gaugesIn(jobs: RoundJobs, read: CollectionResult | null, look: Look): AppCollection {
   const outcomes = new Map<string, MetricOutcome>();
   for (const metricType of jobs.read?.gaugeTypes ?? []) {
     outcomes.set(metricType, gaugeOutcome(metricType, read));
   }
+  const cost = sumOfCosts([...(read ? [read.cost] : []), look.takeCost()]);
+  return { outcomes, cost, instances: read?.kind === 'read' ? read.instances : 0 };
+}
 
+async function collectHttp(
+  { questions }: RoundJobs,
+  facts: Pick<HttpFacts, 'request' | 'fullWindowSecs'>,
+  gaugesRead: Promise<CollectionResult | null>,
+  tools: Tools & { readonly look: Look },
+): Promise<AppCollection> {
+  const answers = await Promise.all(questions.map((question) => tools.queries.ask(question)));
+  const read = await gaugesRead;
+  const costs = answers.map(({ cost }) => cost);
   let presence: Presence | null = presenceFromRead(read);
   let oldestReadNs = read?.kind === 'read' ? read.oldestNs : null;
   if (presence === null && answers.some(({ outcome }) => outcome.kind === 'empty')) {
-    const probe = await tools.collector.run(probeJob(request));
+    const probe = await tools.collector.run(probeJob(facts.request));
     presence = presenceFromProbe(probe);
     if (probe.kind === 'read') oldestReadNs = probe.oldestNs;
     costs.push(probe.cost);
   }
-  const settled = jobs.questions.map(({ metricType }, index) => {
+  const settled = questions.map(({ metricType }, index) => {
     const outcome = answers[index]?.outcome ?? leftOut(metricType);
     return [metricType, settleEmpty(metricType, outcome, presence ?? false)] as const;
   });
-  const facts = {
-    request,
-    fullWindowSecs: wanted.httpWindowSecs,
-    oldestReadNs,
-    hasTraffic: answers.some(({ outcome }) => outcome.kind === 'value'),
-  };
-  const trusted = await trustHttp(new Map(settled), facts, { ...tools, look });
-  for (const [metricType, outcome] of trusted) outcomes.set(metricType, outcome);
+  const hasTraffic = answers.some(({ outcome }) => outcome.kind === 'value');
+  const outcomes = await trustHttp(new Map(settled), { ...facts, oldestReadNs, hasTraffic }, tools);
+  return { outcomes, cost: sumOfCosts([...costs, tools.look.takeCost()]), instances: 0 };
+}
 
-  const cost = sumOfCosts([...costs, look.cost]);
-  const failures = [...outcomes.values()].filter((outcome) => outcome.kind === 'failed');
-  if (failures.length === 0) tools.coverage.answered(appId, cost.requests);
-  else {
+/** Tells whether the round was answered as a whole. Returns its last part. */
+function noteCoverage(
+  { appId, endNs }: RoundRequest,
+  parts: readonly [AppCollection, AppCollection?],
+  { coverage }: Tools,
+): AppCollection {
+  const [first, last = first] = parts;
+  const outcomes = [...first.outcomes.values(), ...last.outcomes.values()];
+  const failures = outcomes.filter((outcome) => outcome.kind === 'failed');
+  if (failures.length > 0) {
     const isLogCaches = failures.some(({ failure }) => logCacheFailures.has(failure));
-    tools.coverage.failed(appId, wanted.endNs, isLogCaches);
+    coverage.failed(appId, endNs, isLogCaches);
+  } else {
+    const { requests } = last === first ? first.cost : sumOfCosts([first.cost, last.cost]);
+    coverage.answered(appId, requests);
   }
-  return { outcomes, cost, instances: read?.kind === 'read' ? read.instances : 0 };
+  return last;
 }
 
 /** Failures that say that log-cache may have lost what it held. */

@@ -27,7 +27,7 @@ export interface CollectorPoolOptions {
   readonly logger: Pick<Logger, 'error'>;
   /** See threadsFor. */
   readonly threads: number;
-  /** Jobs that run at once, over all threads; others wait. */
+  /** Reads that run at once, over all threads, and as many queries; others wait. */
   readonly mostJobs: number;
   /** Default: longer than any job may take by its own deadlines, so that only a stuck thread runs into it. */
   readonly jobTimeoutMs?: number;
@@ -77,13 +77,17 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
 
   // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
-  const slots = new Slots(options.mostJobs);
+  // Queries have slots of their own: they may hang while reads do not.
+  const reads = new Slots(options.mostJobs);
+  const queries = new Slots(options.mostJobs);
+  const waiting = () => reads.waiting + queries.waiting;
   const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 
   return {
     async run(job) {
-      if (slots.waiting >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
+      const slots = job.kind === 'query' ? queries : reads;
+      if (waiting() >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
       await slots.acquire();
       try {
         return closing ? threadFailure('the collector pool is closed') : await leastBusy(threads).run(job);
@@ -103,7 +107,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     },
 
     get queueSize() {
-      return slots.waiting;
+      return waiting();
     },
 
     close() {

@@ -1,5 +1,5 @@
 import type { Logger } from '../observability/logger.js';
-import type { Collector } from './authorized-collector.js';
+import type { Collector, UnauthorizedJob } from './authorized-collector.js';
 import type { CollectionResult, Failed, MetricOutcome } from './job.js';
 
 /** So many jobs in a row without an answer: it is not the apps, it is log-cache, the way to it, or what we may read. */
@@ -38,8 +38,10 @@ export function watchLogCache(
 
   const areTooMany = (count: number) => count >= (everServed ? failuresThatSpeak : failuresThatSpeakAtFirst);
 
-  function watch(result: CollectionResult): void {
+  function watch(job: UnauthorizedJob, result: CollectionResult): void {
     const failed = failureOf(result);
+    // Cloud Controller stands in the way of queries alone; who keeps them back then says so.
+    if (job.kind === 'query' && failed?.failure === 'timeout') return;
     if (!failed) {
       if (said.size > 0) logger.info('log-cache-serves-again', { failures });
       refusals = failures = 0;
@@ -77,7 +79,7 @@ export function watchLogCache(
     collector: {
       async run(job) {
         const result = await collector.run(job);
-        watch(result);
+        watch(job, result);
         return result;
       },
     },

@@ -20,6 +20,13 @@ export class Look {
     private readonly collector: Collector,
   ) {}
 
+  /** What it has cost since the last call. */
+  takeCost(): CollectionCost {
+    const { cost } = this;
+    this.cost = noCost();
+    return cost;
+  }
+
   /** ns since the epoch; null: nothing is held. */
   oldestNs(): Promise<bigint | null | Failed> {
     return (this.#answer ??= this.#ask());

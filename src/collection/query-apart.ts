@@ -17,6 +17,7 @@ export interface QueryOutcomes {
 const causedByOneApp = new Set<FailureKind>([
   'connection',
   'timeout',
+  'gave-up',
   'unauthorized',
   'client-error',
   'server-error',
@@ -27,7 +28,16 @@ const causedByOneApp = new Set<FailureKind>([
  * Failures after which the apps are asked one by one: halving would wait for the deadline in each of its steps, past
  * the app's next round, or break further connections.
  */
-const costlyFailures = new Set<FailureKind>(['timeout', 'server-error', 'connection']);
+const costlyFailures = new Set<FailureKind>(['gave-up', 'server-error', 'connection']);
+
+/** Whether log-cache gave no answer in time, or found the app too busy. */
+export function tookTooLong(outcome: HttpOutcome | undefined): boolean {
+  return outcome?.kind === 'failed' && (outcome.failure === 'timeout' || outcome.failure === 'gave-up');
+}
+
+export function timedOut(outcome: HttpOutcome | undefined): boolean {
+  return outcome?.kind === 'failed' && outcome.failure === 'timeout';
+}
 
 /** Whether the outcome is a failure that the app alone may be the cause of. */
 export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
@@ -36,7 +46,8 @@ export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
 
 /**
  * Runs a query for one or more apps. Where it fails it is asked again for parts of the apps that failed, down to each
- * alone, so that one app's failure does not cost another's value: at most twice as many queries as apps.
+ * alone, so that one app's failure does not cost another's value: at most twice as many queries as apps. Not where there
+ * was no answer in time: each part might hang as long, and it is hardly the apps' doing.
  */
 export async function queryApart(
   job: Omit<QueryJob, 'authorization'>,
@@ -44,7 +55,10 @@ export async function queryApart(
 ): Promise<QueryOutcomes> {
   const result = await collector.run(job);
   const outcomes = new Map(job.appIds.map((appId) => [appId, outcomeIn(result, appId)]));
-  const again = job.appIds.filter((appId) => mayBeOneAppsFault(outcomes.get(appId)));
+  const again = job.appIds.filter((appId) => {
+    const outcome = outcomes.get(appId);
+    return mayBeOneAppsFault(outcome) && !timedOut(outcome);
+  });
   if (job.appIds.length === 1 || again.length === 0) return { outcomes, cost: result.cost };
 
   const answers = await Promise.all(

@@ -5,7 +5,8 @@ import type { Collector } from './authorized-collector.js';
 import { noCost } from './cost.js';
 import type { HttpOutcome } from './http-aggregation.js';
 import type { CollectionCost, QueryJob } from './job.js';
-import { mayBeOneAppsFault, queryApart } from './query-apart.js';
+import { mayBeOneAppsFault, queryApart, timedOut, tookTooLong } from './query-apart.js';
+import type { QueryHealth } from './query-gate.js';
 
 /** One http metric type of one app. */
 export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {
@@ -44,7 +45,7 @@ interface Batch {
  * Puts the questions of apps that are due at the same time into one query: each query costs log-cache a request to
  * Cloud Controller, and both sides the work for a request.
  */
-export function createQueryBatcher(collector: Collector, clock: Clock): QueryBatcher {
+export function createQueryBatcher(collector: Collector, queries: QueryHealth, clock: Clock): QueryBatcher {
   /** Those that wait: one for each kind of question that is asked at the moment. */
   const waiting: Batch[] = [];
   const alone = new AskedAlone(clock);
@@ -69,17 +70,23 @@ export function createQueryBatcher(collector: Collector, clock: Clock): QueryBat
     }
   }
 
-  /** Where every app fails it is log-cache that is the trouble, which more queries would only make worse. */
+  /**
+   * Where every app fails it is log-cache that is the trouble, which more queries would only make worse. Where it gave no
+   * answer in time the apps may have been too much for one query together, unless all queries hang.
+   */
   function noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
     const culprits = [...outcomes].filter(([, outcome]) => mayBeOneAppsFault(outcome));
-    if (culprits.length === outcomes.size) return;
+    const tooMuch = queries.isUp() && culprits.every(([, outcome]) => timedOut(outcome));
+    if (culprits.length === outcomes.size && !tooMuch) return;
     for (const [appId] of culprits) alone.add(appId);
   }
 
   async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpAnswer> {
     const job = { kind: 'query', ...question, appIds: [appId] } as const;
     const { outcomes, cost } = await queryApart(job, collector);
-    return { outcome: outcomeOf(appId, outcomes), cost };
+    const outcome = outcomeOf(appId, outcomes);
+    if (tookTooLong(outcome) && alone.has(appId)) alone.add(appId);
+    return { outcome, cost };
   }
 
   return {

@@ -2,9 +2,10 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from '../collection/authorized-collector.js';
 import { createCollectorPool, threadsFor, type CollectorPool } from '../collection/collector-pool.js';
-import { mostInFlight } from '../collection/concurrency-limit.js';
+import { createConcurrencyLimit, mostInFlight } from '../collection/concurrency-limit.js';
 import type { CollectorWorkerData } from '../collection/job.js';
 import { watchLogCache, type LogCacheHealth } from '../collection/log-cache-health.js';
+import { gateQueries, type QueryHealth } from '../collection/query-gate.js';
 import { createRenewablePool } from '../collection/renewable-pool.js';
 import type { Config, PemSource, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../releasers.js';
@@ -25,6 +26,7 @@ export interface LogCacheCollector {
   readonly collector: Collector;
   readonly pool: CollectorPool;
   readonly health: LogCacheHealth;
+  readonly queries: QueryHealth;
   /** null over gRPC, where a client certificate is all it takes. */
   readonly tokens: TokenSource | null;
 }
@@ -34,8 +36,8 @@ export interface LogCacheCollectorConfig {
   readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
 }
 
-/** A read, and its part in queries that it shares with other rounds. */
-const jobsPerRound = 2;
+/** A read of gauges, and one that looks for a container metric or reads timers. */
+const readsPerRound = 2;
 
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
@@ -51,7 +53,7 @@ export async function openLogCacheCollector(
     createCollectorPool({
       workerData: { logCache, readTimeoutMs, queryTimeoutMs },
       threads: threadsFor(rounds),
-      mostJobs: jobsPerRound * rounds,
+      mostJobs: readsPerRound * rounds,
       clock,
       logger,
     });
@@ -68,12 +70,22 @@ export async function openLogCacheCollector(
   }
   releasers.add('collector pool', () => pool.close());
 
-  const { collector, health } = watchLogCache(createAuthorizedCollector(pool, tokens), {
+  const watched = watchLogCache(createAuthorizedCollector(pool, tokens), {
     logger,
     explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRefused),
   });
-  return { collector, pool, health, tokens };
+  const { collector, queries } = gateQueries(watched.collector, {
+    clock,
+    events: logger,
+    metrics: surroundings.metrics,
+    limit: createConcurrencyLimit(clock, config.aggregator.metricPollerCount),
+    likelyCause: uaa ? cloudControllerMayHang : 'log-cache itself may be overloaded.',
+  });
+  return { collector, pool, health: watched.health, queries, tokens };
 }
+
+const cloudControllerMayHang =
+  "log-cache's auth proxy asks the Cloud Controller before each query and never for a read: if gauges are collected, it is probably the Cloud Controller that hangs.";
 
 const certificateRefused =
   'log-cache refuses every app to the client certificate in metricCollector.tls: use one that log-cache accepts';

@@ -5,7 +5,7 @@ import type { LogCacheCollector } from './log-cache-collector.js';
 
 export interface CheckedParts {
   readonly databases: { readonly policyDb: Database; readonly appMetricsDb: Database };
-  readonly logCache: Pick<LogCacheCollector, 'health' | 'tokens'>;
+  readonly logCache: Pick<LogCacheCollector, 'health' | 'queries' | 'tokens'>;
   /** Whether there are http timers, as far as that can be told. */
   readonly httpTimers: { isUp(): boolean };
   /** Whether this process may work on apps. */
@@ -35,6 +35,7 @@ export function readinessChecks({
       check: async () => !(await isReadOnly(databases.appMetricsDb, statementTimeoutMs)),
     },
     { name: 'log_cache', type: 'log-cache', check: async () => logCache.health.isUp() },
+    { name: 'log_cache_queries', type: 'log-cache', check: async () => logCache.queries.isUp() },
     { name: 'http_timers', type: 'log-cache', check: async () => httpTimers.isUp() },
     ...uaa,
     { name: 'ownership', type: 'ownership', check: async () => ownership.isUp() },

@@ -60,10 +60,26 @@ export class Evaluator {
 
   /** What should be done for the app; nothing is posted. */
   evaluate(app: AppPolicy, atNs: bigint): Decision {
-    const { history, logger, metrics, settings } = this.#deps;
-    const record = this.#recordOf(app);
+    const { history, settings } = this.#deps;
+    this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
-    const decision = decide(app, history, atNs, this.#gateOf(app.appId), settings);
+    return this.#noted(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
+  }
+
+  /**
+   * What the first so many rules alone decide, if one of them fires: those after it do not matter then. Else null, and
+   * nothing is noted: the app is to be evaluated as a whole.
+   */
+  firesAmongFirst(app: AppPolicy, rules: number, atNs: bigint): Decision | null {
+    const { history, settings } = this.#deps;
+    const first = { ...app, rules: app.rules.slice(0, rules) };
+    const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
+    return decision.outcome === 'fired' ? this.#noted(app, decision) : null;
+  }
+
+  #noted(app: AppPolicy, decision: Decision): Decision {
+    const { logger, metrics } = this.#deps;
+    const record = this.#recordOf(app);
     // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every round.
     if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });

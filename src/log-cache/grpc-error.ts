@@ -1,5 +1,5 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { type FailureKind, LogCacheError } from './log-cache.js';
+import { LogCacheError, type RequestFailure } from './log-cache.js';
 
 /** Why a gRPC call gave no answer, in the words that both transports share. */
 export function grpcError(error: Pick<ServiceError, 'code' | 'details'> | null): LogCacheError {
@@ -12,10 +12,15 @@ export function grpcError(error: Pick<ServiceError, 'code' | 'details'> | null):
   );
 }
 
-function kindOfCode(code: status, details: string): Exclude<FailureKind, 'no-token' | 'thread'> {
+/** Whether it was our own library that gave up. log-cache's own deadlines have the same code, and are an answer. */
+export function isOwnDeadline({ code, details }: Pick<ServiceError, 'code' | 'details'>): boolean {
+  return code === status.DEADLINE_EXCEEDED && details.startsWith('Deadline exceeded');
+}
+
+function kindOfCode(code: status, details: string): RequestFailure {
   switch (code) {
     case status.DEADLINE_EXCEEDED:
-      return 'timeout';
+      return isOwnDeadline({ code, details }) ? 'timeout' : 'gave-up';
     case status.UNAVAILABLE:
     case status.CANCELLED:
       return 'connection';
@@ -35,6 +40,7 @@ function kindOfCode(code: status, details: string): Exclude<FailureKind, 'no-tok
       return details.startsWith('Response message parsing error') ? 'bad-answer' : 'server-error';
     // log-cache itself answers UNKNOWN where its gateway says 500.
     case status.UNKNOWN:
+      return details.startsWith('query timed out') ? 'gave-up' : 'server-error';
     case status.UNIMPLEMENTED:
     case status.ABORTED:
     case status.DATA_LOSS:

@@ -5,11 +5,10 @@ import {
   Metadata,
   type MethodDefinition,
   type ServiceError,
-  status,
 } from '@grpc/grpc-js';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { egressService, type EnvelopeMessage, promqlService } from './grpc-definition.js';
-import { grpcError } from './grpc-error.js';
+import { grpcError, isOwnDeadline } from './grpc-error.js';
 import { grpcTarget } from './grpc-names.js';
 import { type GaugeEnvelope, type LogCache, LogCacheError } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
@@ -62,7 +61,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
 
   const noteResult = (error: ServiceError | null, usedClient: Client) => {
     if (usedClient !== client) return;
-    timeoutsInARow = error?.code === status.DEADLINE_EXCEEDED ? timeoutsInARow + 1 : 0;
+    timeoutsInARow = error && isOwnDeadline(error) ? timeoutsInARow + 1 : 0;
     if (timeoutsInARow < timeoutsBeforeReconnect) return;
     client.close();
     client = connect();

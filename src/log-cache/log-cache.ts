@@ -83,29 +83,36 @@ export interface QueryAnswer {
 
 /**
  * Why a request to log-cache gave no answer.
- * - `timeout`: deadline passed (ours, or log-cache's 504)
+ * - `timeout`: no answer within our deadline
+ * - `gave-up`: log-cache's own deadline passed, for reading an app's envelopes or for the query
  * - `connection`: refused, reset, TLS, name resolution
  * - `unauthorized`: 401, 403 or the auth proxy's 404: perhaps a stale token, perhaps a forbidden app
  * - `client-error`: any other 4xx; `server-error`: any 5xx
  * - `bad-answer`: 200 with a body that is not what log-cache documents, or larger than we accept
  * - `no-token`: UAA gave no token, so nothing was asked
+ * - `not-asked`: a query that was kept back, because none is answered at the moment or too many are under way
  * - `thread`: the worker thread died or did not answer
  */
 export type FailureKind =
   | 'timeout'
+  | 'gave-up'
   | 'connection'
   | 'unauthorized'
   | 'client-error'
   | 'server-error'
   | 'bad-answer'
   | 'no-token'
+  | 'not-asked'
   | 'thread';
+
+/** Those that a request itself can meet. */
+export type RequestFailure = Exclude<FailureKind, 'no-token' | 'not-asked' | 'thread'>;
 
 export class LogCacheError extends Error {
   override readonly name = 'LogCacheError';
 
   constructor(
-    readonly kind: Exclude<FailureKind, 'no-token' | 'thread'>,
+    readonly kind: RequestFailure,
     message: string,
     options?: ErrorOptions,
   ) {

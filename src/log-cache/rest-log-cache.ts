@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
-import { type FailureKind, type LogCache, LogCacheError } from './log-cache.js';
+import { type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 import { parseEnvelopes, parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
 
@@ -103,6 +103,9 @@ class RequestHeaders {
 
 const commonHeaders = { accept: 'application/json', 'user-agent': 'eventgenerator' };
 
+/** The error of log-cache's PromQL engine at its own limit. */
+const queryGaveUp = /query timed out/;
+
 /** Half a surrogate pair, which a policy's row may hold, must not throw here: Buffer replaces it. */
 function encode(text: string): string {
   return encodeURIComponent(Buffer.from(text).toString());
@@ -111,15 +114,16 @@ function encode(text: string): string {
 function statusError(path: string, { status, body }: HttpResponse): LogCacheError {
   const excerpt = body.replace(/\s+/g, ' ').trim().slice(0, 200);
   return new LogCacheError(
-    kindOfStatus(status),
+    kindOfStatus(status, body),
     `log-cache answered ${status} to ${path}${excerpt && `: ${excerpt}`}`,
   );
 }
 
-function kindOfStatus(status: number): Exclude<FailureKind, 'no-token' | 'thread'> {
+function kindOfStatus(status: number, body: string): RequestFailure {
   // The auth proxy says 404, never 401 or 403, when it does not like a token; gorouter may say the others.
   if (status === 401 || status === 403 || status === 404) return 'unauthorized';
-  if (status === 504) return 'timeout';
+  // A source took too long to read, or the query as a whole.
+  if (status === 504 || (status === 500 && queryGaveUp.test(body))) return 'gave-up';
   if (status >= 500) return 'server-error';
   if (status >= 400) return 'client-error';
   return 'bad-answer';

@@ -58,6 +58,11 @@ export function createMetrics(registry: Registry = new Registry()) {
     collectionsInFlightLimit: gauge('collections_in_flight_limit', 'Collections allowed to run at once'),
 
     logCacheRequests: counter('log_cache_requests_total', 'Requests sent to log-cache'),
+    queriesInFlight: gauge('log_cache_queries_in_flight', 'PromQL queries under way now'),
+    queryBreakerState: gauge(
+      'log_cache_query_breaker_state',
+      'Breaker of PromQL queries: 0 closed, 1 half open, 2 open',
+    ),
     logCachePages: counter('log_cache_pages_total', 'Pages of envelopes read from log-cache'),
     logCacheEnvelopes: counter('log_cache_envelopes_total', 'Envelopes read from log-cache'),
     logCacheBytes: counter('log_cache_bytes_total', 'Bytes of answers read from log-cache'),

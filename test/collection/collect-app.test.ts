@@ -6,6 +6,7 @@ import { LogCacheError } from '../../src/log-cache/log-cache.js';
 import { appId, gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { trusting } from './trusting.js';
+import { wholeRound } from './whole-round.js';
 
 const second = 1_000_000_000n;
 const end = 1_755_700_000n * second + 700_000_000n;
@@ -42,7 +43,8 @@ async function collect(
     },
   };
   const request = { appId, metricTypes, endNs: end, statWindowSecs: 120, httpWindowSecs: 40, ...over };
-  const collection = createAppCollector(collector, clock, trusting(clock)).collect(request);
+  const parts = { collector, queries: { isUp: () => true } };
+  const collection = wholeRound(createAppCollector(parts, clock, trusting(clock)).collect(request));
   await clock.advance(10);
   const { outcomes, ...rest } = await collection;
   expect(clock.pendingTimers).toBe(0);

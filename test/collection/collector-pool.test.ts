@@ -15,6 +15,7 @@ import { appId, gauge, SimulatedStore } from '../log-cache/simulated-log-cache.j
 import { type CertificateAuthority, createCertificateAuthority } from '../support/certificates.js';
 import { trusting } from './trusting.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { wholeRound } from './whole-round.js';
 
 /* Through real threads, on the compiled files. */
 
@@ -87,17 +88,16 @@ describe('a whole round', () => {
     store.vector = [{ labels: { source_id: appId, instance_id: '0' }, value: 12.5 }];
     const pool = open({ workerData: { logCache: await serve(store), ...timeouts }, threads: 2 });
     const collector = createAuthorizedCollector(pool, null);
-    const { outcomes, cost, instances } = await createAppCollector(
-      collector,
-      systemClock,
-      trusting(systemClock),
-    ).collect({
-      appId,
-      metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
-      endNs: end,
-      statWindowSecs: 120,
-      httpWindowSecs: 40,
-    });
+    const parts = { collector, queries: { isUp: () => true } };
+    const { outcomes, cost, instances } = await wholeRound(
+      createAppCollector(parts, systemClock, trusting(systemClock)).collect({
+        appId,
+        metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
+        endNs: end,
+        statWindowSecs: 120,
+        httpWindowSecs: 40,
+      }),
+    );
     expect(Object.fromEntries(outcomes)).toEqual({
       memoryutil: { kind: 'value', value: 50n, unit: '%' },
       queue: { kind: 'no-data' },

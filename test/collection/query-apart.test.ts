@@ -4,16 +4,13 @@ import { noCost } from '../../src/collection/cost.js';
 import type { CollectionResult } from '../../src/collection/job.js';
 import { queryApart } from '../../src/collection/query-apart.js';
 import { runJob } from '../../src/collection/run-job.js';
-import { type FailureKind, type LogCache, LogCacheError } from '../../src/log-cache/log-cache.js';
+import { type LogCache, LogCacheError, type RequestFailure } from '../../src/log-cache/log-cache.js';
 
 const apps = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const job = { kind: 'query', metricType: 'throughput', appIds: apps, timeSecs: 1, windowSecs: 40 } as const;
 
 /** A log-cache on which every query that names one of these apps fails. */
-function failingFor(
-  failingApps: readonly string[],
-  kind: Exclude<FailureKind, 'thread' | 'no-token'> = 'timeout',
-) {
+function failingFor(failingApps: readonly string[], kind: RequestFailure = 'gave-up') {
   const queries: string[] = [];
   const instantQuery: LogCache['instantQuery'] = async ({ query }, take) => {
     const ids = (/source_id=~?"([^"]*)"/.exec(query)?.[1] ?? '').split('|');
@@ -46,7 +43,7 @@ test('one app that is refused at once is found by halving, and costs no other it
   expect(cost.requests).toBe(7);
 });
 
-test.each(['timeout', 'server-error'] as const)(
+test.each(['gave-up', 'server-error'] as const)(
   'after a %s each app is asked alone: there is no time for a deadline in each of several steps',
   async (failure) => {
     const { collector, queries } = failingFor(['c'], failure);
@@ -59,7 +56,7 @@ test.each(['timeout', 'server-error'] as const)(
 
 test.each([
   ['client-error', 15],
-  ['timeout', 9],
+  ['gave-up', 9],
   ['connection', 9],
 ] as const)(
   'where every app fails with %s there are at most twice as many queries as apps',
@@ -70,6 +67,13 @@ test.each([
     expect(queries).toHaveLength(count);
   },
 );
+
+test('apps of a query without an answer in time are not asked for again: each might hang as long', async () => {
+  const { collector, queries } = failingFor(['c'], 'timeout');
+  const { outcomes } = await queryApart(job, collector);
+  for (const app of apps) expect(outcomes.get(app)).toMatchObject({ kind: 'failed', failure: 'timeout' });
+  expect(queries).toEqual(['abcdefgh']);
+});
 
 test('without a token nothing is asked again', async () => {
   let asked = 0;

@@ -15,12 +15,14 @@ let clock: ManualClock;
 let queries: Omit<QueryJob, 'authorization'>[];
 /** A query that names one of these fails. */
 let failing: Map<string, FailureKind>;
+let areUp: boolean;
 let batcher: QueryBatcher;
 beforeEach(() => {
   clock = new ManualClock();
   queries = [];
   failing = new Map();
-  batcher = createQueryBatcher({ run }, clock);
+  areUp = true;
+  batcher = createQueryBatcher({ run }, { isUp: () => areUp }, clock);
 });
 
 async function run(job: UnauthorizedJob): Promise<CollectionResult> {
@@ -99,14 +101,14 @@ test('an app that is asked for twice at once gets two answers of one query', asy
 });
 
 test('one app’s failure costs no other its value, and its batch is paid for once', async () => {
-  failing.set('b', 'timeout');
+  failing.set('b', 'gave-up');
   const answers = await ask(['a', 'b', 'c']);
   expect(kinds(answers)).toBe('value failed value');
   expect(sumOfCosts(answers.map(({ cost }) => cost)).requests).toBe(4);
 });
 
-test('traps A3-4: an app that made its batch fail is asked alone for ten minutes', async () => {
-  failing.set('b', 'timeout');
+test('traps A3-4: an app that made its batch fail is asked alone until it was answered for ten minutes', async () => {
+  failing.set('b', 'gave-up');
   await ask(['a', 'b', 'c']);
   queries = [];
   await ask(['a', 'b', 'c']);
@@ -115,8 +117,12 @@ test('traps A3-4: an app that made its batch fail is asked alone for ten minutes
   queries = [];
   await ask(['a', 'b', 'c']);
   expect(asked().sort()).toEqual(['ac', 'b']);
-  await clock.advance(1_000);
   failing.clear();
+  await clock.advance(10 * minute - 1_000);
+  queries = [];
+  await ask(['a', 'b', 'c']);
+  expect(asked().sort()).toEqual(['ac', 'b']);
+  await clock.advance(1_000);
   queries = [];
   await ask(['a', 'b', 'c']);
   expect(asked()).toEqual(['abc']);
@@ -147,7 +153,7 @@ test('a log-cache that cannot be reached blames nobody', async () => {
 
 test('of apps that are asked alone only so many are remembered', async () => {
   const busy = Array.from({ length: 1_001 }, (_, i) => `busy-${i}`);
-  for (const appId of busy) failing.set(appId, 'timeout');
+  for (const appId of busy) failing.set(appId, 'gave-up');
   for (const appId of busy) await ask([appId, 'a']);
   failing.clear();
   queries = [];
@@ -156,3 +162,24 @@ test('of apps that are asked alone only so many are remembered', async () => {
     expect.arrayContaining([['busy-1'], ['busy-1000'], ['busy-0', 'a']]),
   );
 }, 60_000);
+
+test('apps that together had no answer in time are asked alone from the next round on', async () => {
+  for (const appId of 'abc') failing.set(appId, 'timeout');
+  expect(kinds(await ask(['a', 'b', 'c']))).toBe('failed failed failed');
+  expect(asked()).toEqual(['abc']);
+  queries = [];
+  failing.clear();
+  expect(kinds(await ask(['a', 'b', 'c']))).toBe('value value value');
+  expect(asked().sort()).toEqual(['a', 'b', 'c']);
+});
+
+test('while all queries hang nobody is to blame for a batch without an answer', async () => {
+  for (const appId of 'abc') failing.set(appId, 'timeout');
+  areUp = false;
+  await ask(['a', 'b', 'c']);
+  areUp = true;
+  queries = [];
+  failing.clear();
+  await ask(['a', 'b', 'c']);
+  expect(asked()).toEqual(['abc']);
+});

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Collector } from '../../src/collection/authorized-collector.js';
 import { createAppCollector } from '../../src/collection/collect-app.js';
 import { Coverage } from '../../src/collection/coverage.js';
 import { HttpEvidence } from '../../src/collection/http-evidence.js';
@@ -9,6 +10,9 @@ import { createMetrics } from '../../src/observability/metrics.js';
 import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
+import { wholeRound } from './whole-round.js';
+
+const queries = { isUp: () => true };
 
 const second = 1_000_000_000n;
 const startNs = 1_755_700_000n * second;
@@ -30,16 +34,17 @@ function scene() {
       .map(([appId, value]) => ({ labels: { source_id: appId, instance_id: '0' }, value }));
   };
   const logCache = logCacheOf(store);
-  const run: Parameters<typeof createAppCollector>[0]['run'] = (job) =>
-    runJob({ ...job, authorization: null }, logCache, clock);
-  const apps = createAppCollector({ run }, clock, { coverage, evidence });
+  const run: Collector['run'] = (job) => runJob({ ...job, authorization: null }, logCache, clock);
+  const apps = createAppCollector({ collector: { run }, queries }, clock, { coverage, evidence });
   let endNs = startNs;
   /** The throughput of each app, or the reason why there is none. */
   const round = async (metricTypes: readonly string[] = ['throughput'], appIds = [...rates.keys()]) => {
     endNs += BigInt(intervalSecs) * second;
     for (const appId of appIds) store.add(gauge(endNs - second, 'cpu', 1, { sourceId: appId }));
     const collections = appIds.map((appId) =>
-      apps.collect({ appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: intervalSecs }),
+      wholeRound(
+        apps.collect({ appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: intervalSecs }),
+      ),
     );
     for (let i = 0; i < 3; i++) await clock.advance(10);
     const outcomes = (await Promise.all(collections)).map((each) => each.outcomes.get('throughput'));
@@ -142,12 +147,15 @@ test('gauges of which log-cache holds less than half the stat window are no data
   const collect = async (endNs: bigint) => {
     store.add(gauge(endNs - second, 'cpu', 7, { sourceId: 'shop' }));
     const apps = createAppCollector(
-      { run: (job) => runJob({ ...job, authorization: null }, logCacheOf(store), clock) },
+      {
+        collector: { run: (job) => runJob({ ...job, authorization: null }, logCacheOf(store), clock) },
+        queries,
+      },
       clock,
       { coverage: new Coverage(), evidence },
     );
     const request = { appId: 'shop', metricTypes: ['cpu'], endNs, statWindowSecs: 120, httpWindowSecs: 40 };
-    return valueOrReason((await apps.collect(request)).outcomes.get('cpu'));
+    return valueOrReason((await wholeRound(apps.collect(request))).outcomes.get('cpu'));
   };
   store.heldSinceNs = startNs - 59n * second;
   expect(await collect(startNs)).toBe('not-covered');

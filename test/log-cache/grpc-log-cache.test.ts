@@ -110,7 +110,7 @@ test('a connection on which nothing is answered is given up for a new one', asyn
 });
 
 test.each([
-  [status.DEADLINE_EXCEEDED, 'timeout'],
+  [status.DEADLINE_EXCEEDED, 'gave-up'],
   [status.UNAVAILABLE, 'connection'],
   [status.CANCELLED, 'connection'],
   [status.UNAUTHENTICATED, 'unauthorized'],

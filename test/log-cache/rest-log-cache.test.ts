@@ -128,7 +128,7 @@ test.each([
   [429, 'client-error'],
   [500, 'server-error'],
   [503, 'server-error'],
-  [504, 'timeout'],
+  [504, 'gave-up'],
   [302, 'bad-answer'],
   [204, 'bad-answer'],
 ])('traps A1-7: status %i is the failure %s', async (status, kind) => {

@@ -117,13 +117,20 @@ test(
     expect(readiness.status).toBe(200);
     expect(JSON.parse(readiness.body)).toEqual({
       overall_status: 'UP',
-      checks: ['policy_db', 'appmetrics_db', 'appmetrics_db_writable', 'log_cache', 'uaa', 'ownership'].map(
-        (name) => ({
-          name,
-          type: expect.any(String),
-          status: 'UP',
-        }),
-      ),
+      checks: [
+        'policy_db',
+        'appmetrics_db',
+        'appmetrics_db_writable',
+        'log_cache',
+        'log_cache_queries',
+        'http_timers',
+        'uaa',
+        'ownership',
+      ].map((name) => ({
+        name,
+        type: expect.any(String),
+        status: 'UP',
+      })),
     });
 
     const { username, password } = configuration().health.basic_auth;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../src/clock.js';
 
 /** `logCache` is REST and gRPC alike. */
@@ -70,6 +71,8 @@ export class FaultSwitch {
   set(rule: FaultRule): { readonly id: number; lift(): void } {
     const id = this.#nextId++;
     const controller = new AbortController();
+    // As many as there are requests that wait.
+    setMaxListeners(0, controller.signal);
     this.#active.set(id, { ...rule, id, hits: 0, controller, lifted: controller.signal });
     return { id, lift: () => void this.lift(id) };
   }

@@ -7,6 +7,7 @@ import { mostInFlight } from '../../../src/collection/concurrency-limit.js';
 import { systemClock } from '../../../src/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
+import { wholeRound } from '../../collection/whole-round.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
 import type { Listening, Served } from './prepared-log-cache.js';
 
@@ -61,8 +62,9 @@ export function ourContender({ url, ca }: Listening): Contender {
     refreshAfterRejection: async () => null,
     accepted: () => {},
   };
+  const collector = createAuthorizedCollector(pool, tokens);
   const apps = createAppCollector(
-    createAuthorizedCollector(pool, tokens),
+    { collector, queries: { isUp: () => true } },
     systemClock,
     trusting(systemClock),
   );
@@ -70,7 +72,7 @@ export function ourContender({ url, ca }: Listening): Contender {
     async round(appId, endNs) {
       const metricTypes = ['cpu', 'memoryutil', 'throughput'];
       const request = { appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: 40 };
-      const { outcomes } = await apps.collect(request);
+      const { outcomes } = await wholeRound(apps.collect(request));
       const valueOf = (metricType: string) => {
         const outcome = outcomes.get(metricType);
         if (outcome?.kind === 'value') return Number(outcome.value);

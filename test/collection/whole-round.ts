@@ -1,0 +1,14 @@
+import type { AppCollection, RoundCollection } from '../../src/collection/collect-app.js';
+import { sumOfCosts } from '../../src/collection/cost.js';
+
+/** Both parts of a round as one. */
+export async function wholeRound({ gauges, http }: RoundCollection): Promise<AppCollection> {
+  const first = await gauges;
+  const second = await http;
+  if (!second) return first;
+  return {
+    outcomes: new Map([...first.outcomes, ...second.outcomes]),
+    cost: sumOfCosts([first.cost, second.cost]),
+    instances: first.instances,
+  };
+}
