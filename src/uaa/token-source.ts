@@ -173,11 +173,12 @@ class UaaTokenSource implements TokenSource {
     metrics.tokenRequests.inc({ result: error.kind });
     this.#exportAge();
     if (error.kind !== this.#failure?.error.kind) {
-      this.#repeated.error('token-refused', error, {
+      const facts = {
         kind: error.kind,
         nextTrySecs: Math.round(delayMs / 1000),
         usableForSecs: usable ? Math.round((usable.expiresMs - clock.monotonic()) / 1000) : 0,
-      });
+      };
+      this.#repeated.error('token-refused', error, facts, `token-refused ${error.kind}`);
     }
     this.#failure = { error, retryAtMs: clock.monotonic() + delayMs };
     this.#failures++;

@@ -121,7 +121,7 @@ test('databases that fail every other time', async () => {
     writer.add([{ appId: 'app', metricType: 'cpu', value: 1n, unit: '%', timestampNs: BigInt(i) }]);
     await writer.saveNow();
   }
-  expect(writes).toBe(times);
+  expect(writes).toBeGreaterThanOrEqual(times);
   expect(linesPerEvent(lines)).toEqual({
     'policy.policies-not-readable': 1,
     'policy.policies-readable-again': 1,

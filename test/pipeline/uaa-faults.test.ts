@@ -40,7 +40,9 @@ test('traps A1-36: with a wrong secret UAA is left alone, log-cache is not asked
   expect(requests).toBeLessThanOrEqual(1 + Math.log2(1 + pipeline.clock.monotonic() / 30_000));
   expect(books.of('token').byStatus).toEqual({ 401: requests });
   expect(books.of('read').requests + books.of('query').requests).toBe(0);
-  const [refusal, ...more] = pipeline.log.lines.filter(({ event }) => event === 'uaa.token-refused');
+  const [refusal, ...more] = pipeline.log.lines.filter(
+    ({ event, data }) => event === 'uaa.token-refused' && data['kind'] === 'credentials',
+  );
   expect(more).toEqual([]);
   expect(refusal).toMatchObject({ level: 'error', data: { kind: 'credentials' } });
   expect(refusal?.message).toContain(
