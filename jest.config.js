@@ -4,7 +4,8 @@ export default {
   testMatch: ['**/*.test.js'],
   transform: {},
   testEnvironment: 'node',
-  testTimeout: 20_000,
+  // A bound for what hangs: on a busy machine a test may take ten times as long as on one that is not.
+  testTimeout: 180_000,
   maxWorkers: 2,
   globalSetup: '<rootDir>/dist/test/support/global-setup.js',
   globalTeardown: '<rootDir>/dist/test/support/global-teardown.js',

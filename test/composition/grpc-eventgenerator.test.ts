@@ -86,4 +86,4 @@ test('over gRPC and without any UAA a busy app is scaled out', async () => {
     `select distinct metric_type from app_metric where value <> '' order by metric_type`,
   );
   expect(rows.map((row) => row.metric_type)).toEqual(['cpu', 'throughput']);
-}, 60_000);
+}, 180_000);

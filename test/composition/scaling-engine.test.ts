@@ -89,4 +89,4 @@ test('a certificate rotated under load, key first and half a second later the ce
   expect(platform.books.triggers.scaledOut).toBeGreaterThanOrEqual(appCount);
   expect(platform.books.of('scale').byStatus).toEqual({ '200': results.length });
   expect(scene.events()).toEqual(['scaling-engine.certificate-reloaded']);
-}, 60_000);
+}, 180_000);

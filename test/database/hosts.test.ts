@@ -24,7 +24,7 @@ beforeAll(async () => {
     startTcpProxy(1),
   ]);
   await goneProxy.close();
-}, 60_000);
+}, 180_000);
 beforeEach(async () => {
   proxies = await Promise.all([startTcpProxy(primary.port), startTcpProxy(standby.port)]);
 });

@@ -61,7 +61,7 @@ test('scales an app out and one in through the real eventgenerator, and says so 
   expect(await demo.ended).toBe(0);
   expect(await demo.errors).toBe('');
   expect(await readdir(demo.folder)).toEqual([]);
-}, 60_000);
+}, 180_000);
 
 test('SIGTERM ends it early, and nothing is left', async () => {
   const demo = await start();
@@ -81,14 +81,14 @@ test('SIGTERM ends it early, and nothing is left', async () => {
   expect(await readdir(demo.folder)).toEqual([]);
   expect(() => process.kill(pid ?? 0, 0)).toThrow('ESRCH');
   await expect(new pg.Client({ connectionString: databaseUrl }).connect()).rejects.toThrow('does not exist');
-}, 60_000);
+}, 180_000);
 
 test('gives up after the timeout with exit code 1', async () => {
   const demo = await start('--json', '--timeout', '1');
   expect(JSON.parse(await text(demo.child.stdout))).toMatchObject({ ok: false, problem: 'timeout' });
   expect(await demo.ended).toBe(1);
   expect(await readdir(demo.folder)).toEqual([]);
-}, 60_000);
+}, 180_000);
 
 test('a bad argument ends it with one line and exit code 2', async () => {
   const demo = await start('--timeout', 'soon');

@@ -17,7 +17,7 @@ let server: PostgresServer;
 beforeAll(async () => {
   // What was committed must survive the crash, or rows would be missed that were written.
   server = await startPostgres({ settings: { synchronous_commit: 'on' } });
-}, 30_000);
+}, 180_000);
 afterEach(stopPipelines);
 afterAll(() => server.stop());
 

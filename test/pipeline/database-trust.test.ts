@@ -16,7 +16,7 @@ import { killProcesses, startProcess, type EventgeneratorProcess } from './proce
 
 /* A database with sslmode=verify-full whose authority only the platform names, for every command as an operator runs it. */
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 let folder: string;
 let server: PostgresServer;

@@ -16,7 +16,7 @@ import { killProcesses, startProcess } from './process.js';
 
 /* Databases that refuse for reasons that only an operator can mend, met by the process as an operator runs it. */
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 /** For the process time passes so much faster, so that its half a minute is three seconds. */
 const speed = 10;

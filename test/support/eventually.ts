@@ -8,7 +8,7 @@ const pollEveryMs = 20;
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,
-  deadlineMs = 15_000,
+  deadlineMs = 120_000,
 ): Promise<Exclude<T, undefined | false>> {
   const giveUpAt = performance.now() + deadlineMs;
   for (;;) {
