@@ -244,7 +244,12 @@ describe.each(transports)('over %s', (transport) => {
     await pipeline.freshRows('steady-app');
     expect(await pipeline.audit()).toEqual(nothingWrong);
     const events = new Set(pipeline.told().map(({ event }) => event));
-    for (const expected of ['evaluation.scaled', 'policy.policy-broken', 'evaluation.unknown-operator']) {
+    for (const expected of [
+      'evaluation.scaled',
+      'evaluation.unknown-operator',
+      'http.api.handshake-refused',
+      'policy.policy-broken',
+    ]) {
       events.delete(expected);
     }
     expect([...events].sort()).toEqual(['policy.policies-changed', 'warm-up.done']);
