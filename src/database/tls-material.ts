@@ -62,9 +62,11 @@ export class TlsMaterial {
   }
 }
 
+const noRoots: readonly string[] = [];
+
 async function read(name: string, settings: ConnectionSettings, deps: TlsMaterialDeps): Promise<Material> {
   const pems = await readPems(`db.${name}`, settings);
-  return { pems, roots: needsRoots(settings) ? await deps.trustedRoots() : [] };
+  return { pems, roots: needsRoots(settings) ? await deps.trustedRoots() : noRoots };
 }
 
 function isSame(one: Material, other: Material): boolean {

@@ -239,6 +239,17 @@ test('a renewed client certificate is used for new connections; a broken one lea
   expect(events).toEqual(['certificates-reloaded', 'certificates-not-reloaded']);
 });
 
+test('what is as it was is not reloaded, also where nothing is to be trusted', async () => {
+  const clock = new ManualClock();
+  const config = databaseConfig(url('postgres', 'sslmode=prefer'), { connectionMaxLifetimeMs: 1 });
+  const databases = await openDatabases(config, config, { clock, logger, trustedRoots: noRoots });
+  opened.push(databases);
+  await databases.policyDb.query('select pg_sleep(0.01)', [], { timeoutMs: 5000 });
+  await clock.advance(10_000);
+  await databases.policyDb.query('select pg_sleep(0.01)', [], { timeoutMs: 5000 });
+  expect(events).toEqual([]);
+});
+
 test('a password with special characters works over SCRAM; a wrong one shows in no message', async () => {
   const target = (password: string) =>
     url(`secret:${encodeURIComponent(password)}`, 'sslmode=require&channel_binding=prefer');
