@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../observability/metrics.js';
 
 /** Requests that wait for another one of their connection, of all connections together. Each takes some 5 kB. */
-const mostWaiting = 2_000;
+const mostWaiting = 10_000;
 
 /** The requests of one connection, in the order in which they came. */
 interface Line {
@@ -18,7 +18,7 @@ interface Line {
  */
 export function answerOneAtATime(
   app: FastifyInstance,
-  metrics: Pick<Metrics, 'concurrentHttpRequests'>,
+  metrics: Pick<Metrics, 'concurrentHttpRequests' | 'connectionsTurnedAway'>,
 ): void {
   const lines = new WeakMap<Socket, Line>();
   let waiting = 0;
@@ -58,7 +58,10 @@ export function answerOneAtATime(
       done();
     };
     if (!line.busy) return begin();
-    if (waiting >= mostWaiting) return void socket.destroy();
+    if (waiting >= mostWaiting) {
+      metrics.connectionsTurnedAway.inc();
+      return void socket.destroy();
+    }
     waiting++;
     line.waiting.push(begin);
     socket.pause();

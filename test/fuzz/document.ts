@@ -29,7 +29,7 @@ export interface ApiDocument {
 }
 
 /** Statuses of refusals before a route is known. */
-const refusals = new Set([400, 401, 404, 405, 408, 409, 413, 414, 431, 503]);
+const refusals = new Set([400, 401, 404, 405, 408, 409, 413, 414, 415, 431, 503]);
 
 export async function readApiDocument(): Promise<ApiDocument> {
   const document = JSON.parse(
