@@ -17,10 +17,10 @@ export interface FaultEntry extends Span {
  * What a fault excuses while it is in force and for a window after it:
  * - `hides`: log-cache answers and does not have, or does not show, all envelopes: *no data* is right where it knows
  *   that it does not know
- * - `late`: envelopes come so late that a window may be read without them
+ * - `partial`: a part of a window's samples is lost, so that a gauge's value is that of the others
  * - `unclaimed`: claims of triggers are forgotten or cannot be made
  */
-export type FaultEffect = 'hides' | 'late' | 'unclaimed';
+export type FaultEffect = 'hides' | 'partial' | 'unclaimed';
 
 /** When which fault was in force. */
 export class Diary {

@@ -1,6 +1,6 @@
 import { storedRows, trueRow, type StoredRow } from '../../pipeline/audit.js';
 import { promqlWindowSecs } from '../../../src/log-cache/promql.js';
-import type { Diary, FaultEntry } from '../diary.js';
+import type { Span } from '../diary.js';
 import { statWindowSecs } from '../member.js';
 import type { Stage } from '../stage.js';
 import { finding, measured, timeOf, type Finding } from './finding.js';
@@ -51,8 +51,7 @@ export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; ro
     if (row.value === truth.value && row.unit === truth.unit) continue;
     const atMs = Number(row.timestampNs / 1_000_000n);
     const span = { fromMs: atMs - windows.statWindowSecs * 1000, toMs: atMs + intervalSecs * 1000 };
-    const excuses = excusesFor(row, stage.diary, span);
-    if (excuses.length > 0) continue;
+    if (isExcused(row, stage, span, windows.statWindowSecs)) continue;
     const told = `${timeOf(atMs)} ${row.appId} ${row.metricType}: stored "${row.value}${row.unit}", true "${truth.value}${truth.unit}"`;
     (row.value === '' ? withoutReason : wrong).push(told);
   }
@@ -70,10 +69,22 @@ export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; ro
   };
 }
 
-/** *No data* is right where log-cache does not show what it has; a value never is, but for envelopes that come late. */
-function excusesFor(row: StoredRow, diary: Diary, span: { fromMs: number; toMs: number }): FaultEntry[] {
-  const late = diary.within(span, 'late');
-  return row.value === '' ? [...late, ...diary.within(span, 'hides')] : late;
+/**
+ * *No data* is right where log-cache does not show what it has. A value is right without exception, but for gauges of
+ * which samples were lost: these lie between the others.
+ */
+function isExcused(row: StoredRow, { diary, platform }: Stage, span: Span, windowSecs: number): boolean {
+  if (row.value === '') return diary.within(span, 'hides').length > 0;
+  if (diary.within(span, 'partial').length === 0) return false;
+  const endUs = Number(row.timestampNs / 1_000n);
+  const values: bigint[] = [];
+  for (let sec = 1; sec <= windowSecs; sec++) {
+    const fromUs = endUs - sec * 1e6;
+    const metric = platform.truth.expectedGaugeMetric(row.appId, row.metricType, fromUs, fromUs + 1e6);
+    if (metric) values.push(metric.value);
+  }
+  const value = BigInt(row.value);
+  return values.some((other) => other <= value) && values.some((other) => other >= value);
 }
 
 function repeated(rows: readonly StoredRow[]): string[] {

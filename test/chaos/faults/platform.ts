@@ -112,8 +112,8 @@ const logCacheFaults: readonly FaultKind[] = [
     40,
     kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
   ),
-  answers('log-cache.node-dead', 'logCache', undefined, 40, kinds('empty'), ['hides']),
-  answers('log-cache.nan', 'logCache', 'read', 40, kinds('nan'), ['hides']),
+  answers('log-cache.node-dead', 'logCache', undefined, 40, kinds('empty'), ['hides', 'partial']),
+  answers('log-cache.nan', 'logCache', 'read', 40, kinds('nan'), ['hides', 'partial']),
   answers('log-cache.queries-hang', 'logCache', 'query', 60, kinds('hang')),
   answers('cloud-controller.hangs', 'cloudController', 'apps', 60, kinds('hang')),
   answers('cloud-controller.slow', 'cloudController', 'apps', 60, delay(500, 12_000)),
@@ -121,7 +121,7 @@ const logCacheFaults: readonly FaultKind[] = [
   {
     name: 'log-cache.node-lost',
     longestSecs: 40,
-    effects: ['hides'],
+    effects: ['hides', 'partial'],
     begin({ platform: { logCacheNodes } }, random) {
       const node = random.whole(0, nodes - 1);
       logCacheNodes.takeDown(node);
@@ -131,7 +131,7 @@ const logCacheFaults: readonly FaultKind[] = [
   {
     name: 'log-cache.restart',
     longestSecs: 20,
-    effects: ['hides'],
+    effects: ['hides', 'partial'],
     begin({ platform }) {
       platform.logCacheRoute.takeDown('logCache');
       return { detail: 'all nodes', end: () => bringBack(platform) };
