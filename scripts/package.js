@@ -107,8 +107,8 @@ async function refuseForeignFolder(folder) {
   }
 }
 
-/** Without what only developers need; `overrides` concern their packages alone. */
-function pushedManifest({ name, version, description, type, dependencies }) {
+/** Without what only developers need. `overrides` stay, because the lock file was resolved with them. */
+function pushedManifest({ name, version, description, type, dependencies, overrides }) {
   return {
     name,
     version,
@@ -118,6 +118,7 @@ function pushedManifest({ name, version, description, type, dependencies }) {
     engines: { node: nodeVersions },
     scripts: { start: 'node dist/src/main.js' },
     dependencies,
+    overrides,
   };
 }
 

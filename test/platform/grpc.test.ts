@@ -248,7 +248,7 @@ describe('faults', () => {
   test.each<[Fault, string]>([
     [{ kind: 'status', status: 500, body: 'broken' }, 'server-error'],
     [{ kind: 'status', status: 503 }, 'connection'],
-    [{ kind: 'status', status: 504 }, 'timeout'],
+    [{ kind: 'status', status: 504 }, 'gave-up'],
     [{ kind: 'status', status: 400 }, 'client-error'],
     [{ kind: 'status', status: 418 }, 'client-error'],
     [{ kind: 'status', status: 599 }, 'server-error'],
