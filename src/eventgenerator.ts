@@ -30,6 +30,7 @@ import type { Lifecycle } from './http/health-routes.js';
 import { membersRoutes } from './http/members-routes.js';
 import type { ServerName } from './http/servers.js';
 import { keepGaugesFresh } from './observability/fresh-gauges.js';
+import { RepeatedEvents } from './observability/repeated-events.js';
 import { PolicyPoller } from './policy/policy-poller.js';
 import { createPolicyStore } from './policy/policy-store.js';
 import { createReleasers } from './releasers.js';
@@ -124,7 +125,7 @@ export async function startEventgenerator(
       values: new ValuesWatch({
         clock,
         metrics,
-        logger: logger.child('collection'),
+        logger: new RepeatedEvents({ clock, metrics, logger: logger.child('collection') }),
         intervalMs: aggregator.collectionIntervalMs,
         onJump: () => coverage.outage(msToNs(clock.now())),
       }),

@@ -142,7 +142,8 @@ const rareErrors = new Set([
   'apps-lost-their-values',
   // Through a logger that is a RepeatedEvents: whoever opens log-cache gives it to them.
   ...['collector-thread-failed', 'log-cache-serves-no-app', 'log-cache-refuses-every-app'],
-  // The same: the listener's and the servers'.
+  // The same: the composition root's, for the watch over values; the listener's and the servers'.
+  'apps-lost-their-values',
   ...['request-failed', 'history-failed', 'history-broken-off'],
 ]);
 
