@@ -101,7 +101,8 @@ export function createRounds(options: RoundOptions): Rounds {
   const posting = new Set<Promise<unknown>>();
   const failures = new RepeatedEvents({ clock, logger, metrics });
   /** A line an hour for each of a bounded number of apps. */
-  const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000 });
+  // After a restart of log-cache every app lacks a part of its window: some names tell enough.
+  const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 20 });
 
   /** Rounds whose http metrics are still to come, by app. */
   const unfinished = new Map<string, UnfinishedRound>();

@@ -2,8 +2,7 @@ import type { Clock } from '../clock.js';
 import type { LogData, Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
 
-/** Distinct keys remembered; beyond that, new ones are left out too: as many lines in an interval are enough. */
-const MAX_KEYS = 100;
+const defaultMaxKeys = 100;
 
 interface Seen {
   readonly loggedAtMs: number;
@@ -19,6 +18,7 @@ export class RepeatedEvents {
   readonly #logger: Logger;
   readonly #metrics: Pick<Metrics, 'logLinesSuppressed'>;
   readonly #intervalMs: number;
+  readonly #maxKeys: number;
   readonly #seen = new Map<string, Seen>();
 
   constructor(deps: {
@@ -27,11 +27,14 @@ export class RepeatedEvents {
     metrics: Pick<Metrics, 'logLinesSuppressed'>;
     /** Default: one minute. */
     intervalMs?: number;
+    /** Distinct keys in an interval, 100 by default; lines of further ones are left out. */
+    maxKeys?: number;
   }) {
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#metrics = deps.metrics;
     this.#intervalMs = deps.intervalMs ?? 60_000;
+    this.#maxKeys = deps.maxKeys ?? defaultMaxKeys;
   }
 
   /** `key` tells apart what is limited separately: the event, or a kind of it; never something unbounded like an app. */
@@ -59,11 +62,11 @@ export class RepeatedEvents {
   }
 
   #isFull(nowMs: number): boolean {
-    if (this.#seen.size < MAX_KEYS) return false;
+    if (this.#seen.size < this.#maxKeys) return false;
     for (const [key, { loggedAtMs }] of this.#seen) {
       if (nowMs - loggedAtMs >= this.#intervalMs) this.#seen.delete(key);
     }
-    return this.#seen.size >= MAX_KEYS;
+    return this.#seen.size >= this.#maxKeys;
   }
 }
 

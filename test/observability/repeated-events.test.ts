@@ -45,3 +45,15 @@ test('ever new keys cannot flood the log', async () => {
   events.error('event 500', new Error('down'));
   expect(lines).toHaveLength(101);
 });
+
+test('the number of distinct keys can be smaller', () => {
+  const { logger, lines } = recordingLogger();
+  const events = new RepeatedEvents({
+    clock: new ManualClock(),
+    logger,
+    metrics: createMetrics(),
+    maxKeys: 3,
+  });
+  for (let i = 0; i < 10; i++) events.info('not-covered', {}, `app-${i}`);
+  expect(lines).toHaveLength(3);
+});
