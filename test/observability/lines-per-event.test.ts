@@ -88,8 +88,11 @@ test('requests that fail', async () => {
   }
   agent.destroy();
   await servers.close();
-  const { 'http.insecure-setting': _, ...counts } = linesPerEvent(lines);
-  expect(counts).toEqual({ 'http.history-failed': 1, 'http.api.request-failed': 1 });
+  expect(linesPerEvent(lines)).toEqual({
+    'http.insecure-setting': expect.any(Number),
+    'http.history-failed': 1,
+    'http.api.request-failed': 1,
+  });
 });
 
 test('databases that fail every other time', async () => {
