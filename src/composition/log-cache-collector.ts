@@ -7,11 +7,11 @@ import type { CollectorWorkerData } from '../collection/job.js';
 import { watchLogCache, type LogCacheHealth } from '../collection/log-cache-health.js';
 import { gateQueries, type QueryHealth } from '../collection/query-gate.js';
 import { createRenewablePool } from '../collection/renewable-pool.js';
-import type { Config, PemSource, UaaConfig } from '../config/config.js';
+import type { Config, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../releasers.js';
+import { openAuthorities, type Authorities } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
-import { openKeyPair, type KeyPairVersion } from '../tls/key-pair.js';
-import { trustedRoots } from '../tls/trust.js';
+import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
 import type { Surroundings } from './surroundings.js';
@@ -21,6 +21,13 @@ const readTimeoutMs = 5_000;
 const queryTimeoutMs = 10_000;
 
 type LogCacheAccess = CollectorWorkerData['logCache'];
+
+/** What threads reach log-cache with, and what that is made of. */
+interface FollowedAccess {
+  /** Throws where it cannot be used for TLS. */
+  current(): LogCacheAccess;
+  readonly sources: readonly Pick<Authorities, 'onChange'>[];
+}
 
 export interface LogCacheCollector {
   readonly collector: Collector;
@@ -59,15 +66,23 @@ export async function openLogCacheCollector(
     });
 
   let tokens: TokenSource | null = null;
-  let pool: CollectorPool;
+  let access: FollowedAccess;
   if (uaa) {
     const { skipSslValidation } = uaa;
-    const roots = await restRoots(tls.ca, surroundings);
+    // Many deployments name the authority of log-cache's gRPC certificate as ca_file, which has nothing to do with the
+    // routes of UAA and log-cache: it is trusted besides the system's where it can be used.
+    const roots = await openRoots(tls, true, surroundings, releasers);
     tokens = openTokens(uaa, roots, surroundings, releasers);
-    pool = openPool({ transport: 'rest', url, ca: roots, skipSslValidation });
+    access = {
+      current: () => ({ transport: 'rest', url, ca: roots.current(), skipSslValidation }),
+      sources: [roots],
+    };
   } else {
-    pool = await openGrpcPool(config.logCache, surroundings, releasers, openPool);
+    access = await openGrpcAccess(config.logCache, surroundings, releasers);
   }
+  const pool = createRenewablePool(openPool(access.current()));
+  // New material gets new threads; the old ones finish their jobs.
+  for (const source of access.sources) source.onChange(() => pool.replace(openPool(access.current())));
   releasers.add('collector pool', () => pool.close());
 
   const watched = watchLogCache(createAuthorizedCollector(pool, tokens), {
@@ -92,7 +107,7 @@ const certificateRefused =
 
 function openTokens(
   uaa: UaaConfig,
-  roots: readonly string[],
+  roots: Authorities,
   { clock, metrics, logger }: Surroundings,
   releasers: Releasers,
 ): TokenSource {
@@ -101,36 +116,25 @@ function openTokens(
   return tokens;
 }
 
-/**
- * What is trusted over HTTPS: the system's authorities, and `ca_file` where it can be read. Many deployments name the
- * authority of log-cache's gRPC certificate there, which has nothing to do with the routes of UAA and log-cache.
- */
-async function restRoots(ca: PemSource | null, { trust, logger: parent }: Surroundings): Promise<string[]> {
-  const logger = parent.child('collection');
-  const system = await trustedRoots({ ca: null, ...trust, logger });
-  if (!ca) return system;
-  try {
-    return [...system, ...(await trustedRoots({ ca, ...trust, logger }))];
-  } catch (error) {
-    logger.info('log-cache-authority-not-used', {
-      key: 'metricCollector.tls.ca_file',
-      cause: errorMessage(error),
-    });
-    return system;
-  }
-}
-
-/**
- * Threads that follow the client certificate: a new pair gets new threads, the old ones finish their jobs. The trusted
- * authorities are read at start only.
- */
-async function openGrpcPool(
-  { url: address, tls }: Config['logCache'],
+async function openRoots(
+  { ca }: Config['logCache']['tls'],
+  besidesSystem: boolean,
   { clock, metrics, trust, logger: parent }: Surroundings,
   releasers: Releasers,
-  openPool: (access: LogCacheAccess) => CollectorPool,
-): Promise<CollectorPool> {
+): Promise<Authorities> {
   const logger = parent.child('collection');
+  const name = 'metricCollector.tls.ca_file';
+  const roots = await openAuthorities({ name, ca, besidesSystem, trust, clock, logger, metrics });
+  releasers.add('log-cache authorities', () => roots.close());
+  return roots;
+}
+
+async function openGrpcAccess(
+  { url: address, tls }: Config['logCache'],
+  surroundings: Surroundings,
+  releasers: Releasers,
+): Promise<FollowedAccess> {
+  const { clock, metrics } = surroundings;
   if (!tls.key || !tls.cert) {
     throw new Error(
       'log-cache over gRPC needs metricCollector.tls.key_file and metricCollector.tls.cert_file; over HTTPS it needs metricCollector.uaa.url',
@@ -142,19 +146,20 @@ async function openGrpcPool(
       cert: tls.cert,
       name: 'log_cache',
       clock,
-      logger,
+      logger: surroundings.logger.child('collection'),
       metrics,
     });
     releasers.add('log-cache certificate', () => pair.close());
-    const ca = await trustedRoots({ ca: tls.ca, ...trust, logger });
-    const openWith = ({ key, cert }: KeyPairVersion) => {
+    const roots = await openRoots(tls, false, surroundings, releasers);
+    const current = (): LogCacheAccess => {
+      const { key, cert } = pair.current();
+      const ca = roots.current();
       // Throws here, before anything has changed, instead of in every thread.
-      createSecureContext({ key, cert, ca });
-      return openPool({ transport: 'grpc', address, ca, key, cert });
+      createSecureContext({ key, cert, ca: [...ca] });
+      return { transport: 'grpc', address, ca, key, cert };
     };
-    const pool = createRenewablePool(openWith(pair.current()));
-    pair.onChange((version) => pool.replace(openWith(version)));
-    return pool;
+    current();
+    return { current, sources: [pair, roots] };
   } catch (cause) {
     throw new Error(`log-cache over gRPC cannot use metricCollector.tls: ${errorMessage(cause)}`, { cause });
   }

@@ -4,8 +4,8 @@ import {
   createScalingEngineClient,
   type ScalingEngineClient,
 } from '../scaling-engine/scaling-engine-client.js';
+import { openAuthorities } from '../tls/authorities.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import { trustedRoots } from '../tls/trust.js';
 import type { Surroundings } from './surroundings.js';
 
 /** The scaling engine's client, with the client certificate where one is configured (on Cloud Foundry always). */
@@ -21,11 +21,20 @@ export async function openScalingEngine(
       ? await openKeyPair({ key: tls.key, cert: tls.cert, name: 'scaling_engine', clock, logger, metrics })
       : null;
   if (keyPair) releasers.add('scaling engine certificate', () => keyPair.close());
+  const roots = await openAuthorities({
+    name: 'scalingEngine.tls.ca_file',
+    ca: tls.ca,
+    trust,
+    clock,
+    logger,
+    metrics,
+  });
+  releasers.add('scaling engine authorities', () => roots.close());
   const client = createScalingEngineClient({
     url,
     keyPair,
     clock,
-    roots: await trustedRoots({ ca: tls.ca, ...trust, logger }),
+    roots,
     timeoutMs: config.httpClientTimeoutMs,
   });
   releasers.add('scaling engine client', () => client.close());

@@ -2,17 +2,19 @@ import type { ListenerConfig, PemSource } from '../config/config.js';
 import type { ServerTls } from '../http/server-tls.js';
 import type { ServerName, ServersConfig } from '../http/servers.js';
 import type { Releasers } from '../releasers.js';
+import { openAuthorities, type Authorities } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import { readAuthorities } from '../tls/pem.js';
 import type { Surroundings } from './surroundings.js';
 
-/** The TLS material of all servers that have some; key pairs follow their files. */
+/** The TLS material of all servers that have some; it follows its files. */
 export async function openServerTls(
   config: ServersConfig,
-  { clock, logger, metrics }: Surroundings,
+  surroundings: Surroundings,
   releasers: Releasers,
 ): Promise<Partial<Record<ServerName, ServerTls>>> {
+  const { clock, metrics } = surroundings;
+  const logger = surroundings.logger.child('http');
   const listeners = { api: config.apiServer, cf: config.cfServer, health: config.healthServer };
   const tls: Partial<Record<ServerName, ServerTls>> = {};
   for (const [name, listener] of Object.entries(listeners) as [ServerName, ListenerConfig | null][]) {
@@ -23,11 +25,12 @@ export async function openServerTls(
       cert,
       name: `${name}_server`,
       clock,
-      logger: logger.child('http'),
+      logger,
       metrics,
     });
     releasers.add(`${name} server certificate`, () => pair.close());
-    tls[name] = { keyPair: pair, clientCa: ca && (await readIssuers(ca, `${sections[name]}.tls.ca_file`)) };
+    const clientCa = ca && (await openIssuers(ca, `${sections[name]}.tls.ca_file`, surroundings, releasers));
+    tls[name] = { keyPair: pair, clientCa };
   }
   return tls;
 }
@@ -38,11 +41,18 @@ const sections: Readonly<Record<ServerName, string>> = {
   health: 'health.server_config',
 };
 
-/** PEM of those who may issue clients' certificates. Rejects with the key of the configuration, the file and the cause. */
-export async function readIssuers(source: PemSource, key: string): Promise<string> {
+/** Those who may issue clients' certificates. Rejects with the key of the configuration, the file and the cause. */
+export async function openIssuers(
+  ca: PemSource,
+  name: string,
+  { clock, logger, metrics, trust }: Surroundings,
+  releasers: Releasers,
+): Promise<Authorities> {
   try {
-    return (await readAuthorities(source)).join('\n');
+    const issuers = await openAuthorities({ name, ca, trust, clock, logger: logger.child('http'), metrics });
+    releasers.add(name, () => issuers.close());
+    return issuers;
   } catch (cause) {
-    throw new Error(`${key}: ${errorMessage(cause)}`, { cause });
+    throw new Error(`${name}: ${errorMessage(cause)}`, { cause });
   }
 }

@@ -1,7 +1,7 @@
 import { refuseSlowHashes } from '../http/bcrypt-cost.js';
 import { createServers, type Servers, type ServersConfig, type ServersDeps } from '../http/servers.js';
 import type { Releasers } from '../releasers.js';
-import { openServerTls, readIssuers } from './server-tls.js';
+import { openIssuers, openServerTls } from './server-tls.js';
 import type { Surroundings } from './surroundings.js';
 
 /** Builds the HTTP servers and lets them listen: they answer health probes while the rest starts. */
@@ -14,13 +14,13 @@ export async function openServers(
   const { clock, logger, metrics } = surroundings;
   await refuseSlowHashes(config.health.basicAuth, clock);
   const xfccCa = config.cfServer.xfcc.ca;
-  const issuers = xfccCa && (await readIssuers(xfccCa, 'cf_server.xfcc.ca_file'));
+  const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', surroundings, releasers));
   const servers = createServers(config, {
     clock,
     logger,
     metrics,
     tls: await openServerTls(config, surroundings, releasers),
-    ...(issuers === null ? {} : { xfccIssuersPem: () => issuers }),
+    ...(issuers === null ? {} : { xfccIssuersPem: () => issuers.current().join('\n') }),
     ...parts,
   });
   releasers.add('servers', () => servers.close());

@@ -197,16 +197,18 @@ interface ContextHolder {
   setSecureContext(context: SecureContextOptions): void;
 }
 
-/** New connections get the new certificate; one that cannot be used leaves the old one in force. */
+/** New connections get the new certificate and authorities; what cannot be used leaves the old ones in force. */
 function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): () => void {
-  return tls.keyPair.onChange(() => {
+  const renew = () => {
     try {
       server.setSecureContext(secureContext(tls));
       logger.info('certificate-renewed');
     } catch (error) {
       logger.error('certificate-unusable', error, { consequence: 'the previous certificate stays in use' });
     }
-  });
+  };
+  const stops = [tls.keyPair, tls.clientCa].map((followed) => followed?.onChange(renew));
+  return () => stops.forEach((stop) => stop?.());
 }
 
 /**

@@ -1,18 +1,18 @@
 import type { SecureContextOptions } from 'node:tls';
 
-/** A private key and its certificate that are renewed while the server runs. PEM text. */
-interface ServerKeyPair {
-  /** Always a pair that belongs together; `cert` is followed by its intermediates. */
-  current(): { readonly key: string; readonly cert: string };
+/** PEM text that is renewed while the server runs. */
+interface Renewable<T> {
+  current(): T;
   /** Calls back after `current` has changed; the function it returns ends that. */
   onChange(listener: () => void): () => void;
 }
 
 /** TLS material of one server. */
 export interface ServerTls {
-  readonly keyPair: ServerKeyPair;
-  /** PEM of those who may issue client certificates; null: clients are not asked for one. */
-  readonly clientCa: string | null;
+  /** Always a pair that belongs together; `cert` is followed by its intermediates. */
+  readonly keyPair: Renewable<{ readonly key: string; readonly cert: string }>;
+  /** Those who may issue client certificates; null: clients are not asked for one. */
+  readonly clientCa: Renewable<readonly string[]> | null;
 }
 
 /**
@@ -33,5 +33,5 @@ const ciphers = [
 
 export function secureContext({ keyPair, clientCa }: ServerTls): SecureContextOptions {
   const { key, cert } = keyPair.current();
-  return { key, cert, ...(clientCa !== null && { ca: clientCa }), minVersion: 'TLSv1.2', ciphers };
+  return { key, cert, ...(clientCa && { ca: [...clientCa.current()] }), minVersion: 'TLSv1.2', ciphers };
 }

@@ -2,8 +2,9 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
+import type { Authorities } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
-import type { KeyPair, KeyPairVersion } from '../tls/key-pair.js';
+import type { KeyPair } from '../tls/key-pair.js';
 
 /** Triggers are rare and evaluators few: more sockets than this would only hide that the engine hangs. */
 const MAX_SOCKETS = 64;
@@ -23,22 +24,23 @@ export interface ConnectionsOptions {
   /** Plain HTTP where the URL says so; nothing of the rest counts then. */
   readonly secure: boolean;
   readonly keyPair: KeyPair | null;
-  readonly roots: readonly string[];
+  readonly roots: Authorities;
 }
 
 /**
- * Connections with the current client certificate. When that changes, new requests get new connections, while those
- * under way finish on the old ones, which are closed then.
+ * Connections with the current client certificate and authorities. When these change, new requests get new connections,
+ * while those under way finish on the old ones, which are closed then.
  */
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #stopFollowing: () => void;
+  readonly #stops: (() => void)[];
   #current: Generation;
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
-    this.#current = this.#generation(options.keyPair?.current() ?? null);
-    this.#stopFollowing = options.keyPair?.onChange((version) => this.#replace(version)) ?? (() => {});
+    this.#current = this.#generation();
+    const followed = [options.roots, ...(options.keyPair ? [options.keyPair] : [])];
+    this.#stops = followed.map((each) => each.onChange(() => this.#replace()));
   }
 
   /** Runs a request on the connections of now; they stay until it has settled. */
@@ -47,17 +49,17 @@ export class Connections {
   }
 
   close(): void {
-    this.#stopFollowing();
+    for (const stop of this.#stops) stop();
     this.#current.retire();
   }
 
-  #replace(version: KeyPairVersion): void {
-    const next = this.#generation(version); // throws before anything has changed
+  #replace(): void {
+    const next = this.#generation(); // throws before anything has changed
     this.#current.retire();
     this.#current = next;
   }
 
-  #generation(pair: KeyPairVersion | null): Generation {
+  #generation(): Generation {
     const keepAlive: AgentOptions = {
       lookup,
       keepAlive: true,
@@ -69,15 +71,16 @@ export class Connections {
       return new Generation({ keepAlive: new HttpAgent(keepAlive), oneShot: new HttpAgent({ lookup }) });
     }
     // Made once: parsing hundreds of roots for every connection would cost tens of milliseconds each.
-    const secureContext = this.#secureContext(pair);
+    const secureContext = this.#secureContext();
     return new Generation({
       keepAlive: new HttpsAgent({ ...keepAlive, secureContext }),
       oneShot: new HttpsAgent({ lookup, secureContext }),
     });
   }
 
-  #secureContext(pair: KeyPairVersion | null) {
-    const ca = [...this.#options.roots];
+  #secureContext() {
+    const ca = [...this.#options.roots.current()];
+    const pair = this.#options.keyPair?.current();
     try {
       return createSecureContext(pair ? { ca, key: pair.key, cert: pair.cert } : { ca });
     } catch (cause) {
@@ -89,7 +92,7 @@ export class Connections {
   }
 }
 
-/** The connections of one version of the key pair. */
+/** The connections of one version of key pair and authorities. */
 class Generation {
   readonly #agents: Agents;
   #requests = 0;

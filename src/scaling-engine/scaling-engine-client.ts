@@ -1,5 +1,6 @@
 import { stringify } from 'lossless-json';
 import type { Clock } from '../clock.js';
+import type { Authorities } from '../tls/authorities.js';
 import { describeConnectionError, errorCode, errorMessage } from '../tls/connection-error.js';
 import type { KeyPair } from '../tls/key-pair.js';
 import { failed, readAnswer } from './answer.js';
@@ -19,8 +20,7 @@ export interface ScalingEngineClientOptions {
   readonly url: string;
   /** The client certificate; null where the scaling engine asks for none. */
   readonly keyPair: KeyPair | null;
-  /** PEM texts of the authorities to trust. */
-  readonly roots: readonly string[];
+  readonly roots: Authorities;
   /** Deadline of one post: connect, headers and body, and a second connection where the first was stale. */
   readonly timeoutMs: number;
   readonly clock: Clock;

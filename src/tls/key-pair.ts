@@ -1,9 +1,8 @@
-import { watch, type FSWatcher } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import { sleep, type Clock, type Timer } from '../clock.js';
+import { sleep, type Clock } from '../clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { errorMessage } from './connection-error.js';
+import { FollowedFiles } from './followed-files.js';
 import { KeyMaterialError, readKeyMaterial, type KeyMaterial, type KeyPairSources } from './key-material.js';
 
 export interface KeyPairVersion {
@@ -20,7 +19,7 @@ export interface KeyPairVersion {
 export interface KeyPair {
   current(): KeyPairVersion;
   /** Calls back after each change; returns how to stop that. */
-  onChange(listener: (version: KeyPairVersion) => void): () => void;
+  onChange(listener: () => void): () => void;
   /** Stops watching; the current pair stays usable. Idempotent. */
   close(): void;
 }
@@ -37,7 +36,6 @@ export interface KeyPairOptions extends KeyPairSources {
 const MISMATCH_RETRY_MS = 500;
 /** Half, one, two and four seconds: a rotation is over by then, and the mismatch is the operator's to repair. */
 const MISMATCH_RETRIES = 4;
-/** Where the file system reports no changes (network mounts, symlinked folders), polling finds them. */
 const POLL_MS = 60_000;
 /** Diego rotates 30 minutes before expiry: from then on a missed change costs more than a look at two files. */
 const NEAR_EXPIRY_MS = 30 * 60_000;
@@ -50,97 +48,39 @@ export async function openKeyPair(options: KeyPairOptions): Promise<KeyPair> {
       return new WatchedKeyPair(options, await readKeyMaterial(options, options.clock.now()));
     } catch (error) {
       const rotating = error instanceof KeyMaterialError && error.fault === 'mismatched';
-      if (!rotating || attempt === MISMATCH_RETRIES || !fromFile(options)) throw error;
+      if (!rotating || attempt === MISMATCH_RETRIES || filesOf(options).length === 0) throw error;
       await sleep(options.clock, MISMATCH_RETRY_MS * 2 ** attempt);
     }
   }
 }
 
-class WatchedKeyPair implements KeyPair {
+class WatchedKeyPair extends FollowedFiles implements KeyPair {
   readonly #options: KeyPairOptions;
-  readonly #listeners = new Set<(version: KeyPairVersion) => void>();
-  readonly #watchers: FSWatcher[] = [];
   #material: KeyMaterial;
   #version: KeyPairVersion;
-  #timer: Timer | undefined;
-  #reading = false;
-  /** The files changed while they were being read. */
-  #stale = false;
-  #closed = false;
   /** Looks in a row that found a key of another certificate. */
   #mismatches = 0;
   /** Logged already; empty while all is well. */
   #lastFault = '';
 
   constructor(options: KeyPairOptions, material: KeyMaterial) {
+    super(options);
     this.#options = options;
     this.#material = material;
     this.#version = { key: material.key, cert: material.cert, version: 1 };
     this.#exportExpiry();
-    if (!fromFile(options)) return;
-    this.#watch();
-    this.#pollAfter(this.#nextLookMs());
+    this.follow({ files: filesOf(options) });
   }
 
   current(): KeyPairVersion {
     return this.#version;
   }
 
-  onChange(listener: (version: KeyPairVersion) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#timer?.cancel();
-    for (const watcher of this.#watchers.splice(0)) watcher.close();
-    this.#listeners.clear();
-  }
-
-  /** Folders, not files: a renamed file is a new inode, which a watch on the old one never sees. */
-  #watch(): void {
-    const files = [this.#options.key, this.#options.cert].flatMap((part) =>
-      'file' in part ? [part.file] : [],
-    );
-    const names = new Set(files.map((file) => basename(file)));
-    for (const folder of new Set(files.map((file) => dirname(file)))) {
-      try {
-        const watcher = watch(folder, { persistent: false }, (_event, name) => {
-          if (name === null || names.has(name)) void this.#reload();
-        });
-        watcher.on('error', (error) => {
-          watcher.close();
-          this.#options.logger.debug('certificate-watch-lost', { folder, cause: errorMessage(error) });
-        });
-        this.#watchers.push(watcher);
-      } catch (error) {
-        this.#options.logger.debug('certificate-watch-unavailable', { folder, cause: errorMessage(error) });
-      }
-    }
-  }
-
-  /** Never rejects. */
-  async #reload(): Promise<void> {
-    if (this.#closed) return;
-    if (this.#reading) {
-      this.#stale = true;
-      return;
-    }
-    this.#reading = true;
-    do {
-      this.#stale = false;
-      await this.#readOnce();
-    } while (this.#stale && !this.#closed);
-    this.#reading = false;
-    if (!this.#closed) this.#pollAfter(this.#nextLookMs());
-  }
-
-  async #readOnce(): Promise<void> {
+  protected async look(): Promise<void> {
     try {
       const material = await readKeyMaterial(this.#options, this.#options.clock.now());
       this.#mismatches = 0;
-      if (!this.#closed) this.#accept(material);
+      if (!this.closed) this.#accept(material);
     } catch (error) {
       const mismatched = error instanceof KeyMaterialError && error.fault === 'mismatched';
       this.#mismatches = mismatched ? this.#mismatches + 1 : 0;
@@ -166,19 +106,12 @@ class WatchedKeyPair implements KeyPair {
       });
       this.#lastFault = '';
     }
-    if (!changed) return;
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(this.#version);
-      } catch (error) {
-        logger.error('certificate-listener-failed', error, { certificate: name });
-      }
-    }
+    if (changed) this.tellChange();
   }
 
   #reportFault(error: unknown): void {
     const fault = errorMessage(error);
-    if (this.#closed || fault === this.#lastFault) return;
+    if (this.closed || fault === this.#lastFault) return;
     this.#lastFault = fault;
     this.#options.logger.error('certificate-not-reloaded', error, {
       certificate: this.#options.name,
@@ -186,12 +119,7 @@ class WatchedKeyPair implements KeyPair {
     });
   }
 
-  #pollAfter(delayMs: number): void {
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#reload());
-  }
-
-  #nextLookMs(): number {
+  protected nextLookMs(): number {
     const leftMs = this.#material.expiresMs - this.#options.clock.now();
     const pollMs = leftMs < NEAR_EXPIRY_MS ? POLL_NEAR_EXPIRY_MS : POLL_MS;
     return this.#mismatches === 0
@@ -205,6 +133,6 @@ class WatchedKeyPair implements KeyPair {
   }
 }
 
-function fromFile(sources: KeyPairSources): boolean {
-  return 'file' in sources.key || 'file' in sources.cert;
+function filesOf({ key, cert }: KeyPairSources): string[] {
+  return [key, cert].flatMap((part) => ('file' in part ? [part.file] : []));
 }

@@ -14,7 +14,11 @@ export interface TrustOptions {
   /** The system's own store. */
   readonly systemBundle?: string;
   readonly logger: Logger;
+  /** What was found in the system's files before; of a file that became unusable it stays in force. */
+  readonly lastGood?: Map<string, readonly string[]>;
 }
+
+export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
  * The authorities to trust, as PEM texts, for `ca` of a TLS connection. Node alone trusts only the roots that it was
@@ -28,7 +32,7 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
     rootCertificates.map((pem): [string, string] => [pem.replace(/\s/g, ''), pem]),
   );
   for (const file of await systemFiles(options)) {
-    for (const pem of await rootsInSystemFile(file, options.logger)) roots.set(pem.replace(/\s/g, ''), pem);
+    for (const pem of await rootsInSystemFile(file, options)) roots.set(pem.replace(/\s/g, ''), pem);
   }
   return [...roots.values()];
 }
@@ -46,11 +50,12 @@ export function systemRoots(options: Omit<TrustOptions, 'ca'>): () => Promise<re
   };
 }
 
-async function fingerprint(files: readonly string[]): Promise<string> {
+/** Changes when one of the files does. */
+export async function fingerprint(files: readonly string[]): Promise<string> {
   const found = files.map(async (file) => {
     try {
-      const { ino, size, mtimeMs } = await stat(file);
-      return [file, ino, size, mtimeMs].join();
+      const { ino, size, ctimeMs } = await stat(file);
+      return [file, ino, size, ctimeMs].join();
     } catch (error) {
       return `${file}: ${errorCode(error)}`;
     }
@@ -58,8 +63,9 @@ async function fingerprint(files: readonly string[]): Promise<string> {
   return (await Promise.all(found)).join();
 }
 
-async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<string[]> {
-  const files = [options.systemBundle ?? '/etc/ssl/certs/ca-certificates.crt'];
+/** Every file in which the system may keep authorities. */
+export async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<string[]> {
+  const files = [options.systemBundle ?? defaultBundle];
   if (!options.systemCertPath) return files;
   try {
     const names = await readdir(options.systemCertPath);
@@ -70,17 +76,23 @@ async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<string[]>
   return files;
 }
 
-async function rootsInSystemFile(file: string, logger: Logger): Promise<string[]> {
+async function rootsInSystemFile(
+  file: string,
+  { logger, lastGood = new Map() }: Omit<TrustOptions, 'ca'>,
+): Promise<readonly string[]> {
   try {
     const { certificates, broken } = certificatesIn(await readPemFile(file));
     if (broken > 0 || certificates.length === 0) {
       logger.info('system-certificates-skipped', { file, broken, used: certificates.length });
     }
-    return certificates.map(String);
+    if (certificates.length > 0) lastGood.set(file, certificates.map(String));
   } catch (error) {
     // Not every system has a bundle in this place, and nobody configured it.
-    if (errorCode(error) === 'ENOENT') logger.debug('system-certificates-missing', { file });
-    else logger.error('system-certificates-unreadable', error, { file });
-    return [];
+    if (errorCode(error) !== 'ENOENT') logger.error('system-certificates-unreadable', error, { file });
+    else {
+      logger.debug('system-certificates-missing', { file });
+      lastGood.delete(file);
+    }
   }
+  return lastGood.get(file) ?? [];
 }

@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { CustomFetch, CustomFetchOptions } from 'openid-client';
 import type { Clock } from '../clock.js';
 import { lookup } from '../dns/lookup.js';
+import type { Authorities } from '../tls/authorities.js';
 import { describeConnectionError } from '../tls/connection-error.js';
 
 /** Connect, headers and body of one token request. */
@@ -24,7 +25,7 @@ export class FetchError extends Error {
 }
 
 export interface BoundedFetchOptions {
-  readonly roots: readonly string[];
+  readonly roots: Pick<Authorities, 'current'>;
   readonly skipSslValidation: boolean;
   readonly clock: Clock;
   /** Aborts what is under way. */
@@ -36,11 +37,7 @@ export interface BoundedFetchOptions {
  * a FetchError only. Token requests are rare: every one has a connection of its own, so none meets a stale one.
  */
 export function createBoundedFetch(options: BoundedFetchOptions): CustomFetch {
-  const httpsAgent = new HttpsAgent({
-    lookup,
-    secureContext: createSecureContext({ ca: [...options.roots] }),
-    rejectUnauthorized: !options.skipSslValidation,
-  });
+  const httpsAgent = httpsAgentOf(options);
   const httpAgent = new HttpAgent({ lookup });
 
   return async (url, init) => {
@@ -52,7 +49,7 @@ export function createBoundedFetch(options: BoundedFetchOptions): CustomFetch {
     options.signal.addEventListener('abort', close, { once: true });
     if (options.signal.aborted) close();
     try {
-      const agent = new URL(url).protocol === 'http:' ? httpAgent : httpsAgent;
+      const agent = new URL(url).protocol === 'http:' ? httpAgent : httpsAgent();
       return await exchange(url, init, agent, controller.signal);
     } catch (error) {
       if (controller.signal.aborted) throw controller.signal.reason;
@@ -63,6 +60,22 @@ export function createBoundedFetch(options: BoundedFetchOptions): CustomFetch {
       deadline.cancel();
       options.signal.removeEventListener('abort', close);
     }
+  };
+}
+
+/** The agent that trusts the authorities of now: made anew only when they have changed, as parsing them takes long. */
+function httpsAgentOf({ roots, skipSslValidation }: BoundedFetchOptions): () => HttpsAgent {
+  let known: { readonly ca: readonly string[]; readonly agent: HttpsAgent } | undefined;
+  return () => {
+    const ca = roots.current();
+    if (known?.ca !== ca) {
+      const secureContext = createSecureContext({ ca: [...ca] });
+      known = {
+        ca,
+        agent: new HttpsAgent({ lookup, secureContext, rejectUnauthorized: !skipSslValidation }),
+      };
+    }
+    return known.agent;
   };
 }
 

@@ -9,6 +9,7 @@ import {
 } from 'openid-client';
 import type { Clock } from '../clock.js';
 import type { UaaConfig } from '../config/config.js';
+import type { Authorities } from '../tls/authorities.js';
 import { createBoundedFetch } from './bounded-fetch.js';
 import { tokenError } from './refusal.js';
 import { TokenError } from './token-error.js';
@@ -25,7 +26,7 @@ export type TokenRequest = () => Promise<Token>;
 
 export interface TokenRequestOptions {
   readonly clock: Clock;
-  readonly roots: readonly string[];
+  readonly roots: Pick<Authorities, 'current'>;
   /** Aborts what is under way. */
   readonly signal: AbortSignal;
 }

@@ -3,6 +3,7 @@ import type { UaaConfig } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
+import type { Authorities } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { TokenBackOff } from './back-off.js';
 import { RejectionPause } from './rejection-pause.js';
@@ -31,8 +32,7 @@ export interface TokenSourceDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests' | 'logLinesSuppressed'>;
-  /** PEM texts of the authorities to trust. */
-  readonly roots: readonly string[];
+  readonly roots: Pick<Authorities, 'current'>;
   /** 0 ≤ x < 1, for jitter. */
   readonly random?: () => number;
 }

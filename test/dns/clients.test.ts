@@ -10,6 +10,7 @@ import { createTokenRequest } from '../../src/uaa/token-request.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { databaseConfig } from '../support/database-config.js';
 import type { LogCacheError } from '../../src/log-cache/log-cache.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 
 /** Asks once over a connection to the host; what was said when there was none. */
 type Ask = (host: string) => Promise<string>;
@@ -51,14 +52,14 @@ const clients: Readonly<Record<string, Ask>> = {
     const grant = { type: 'client_credentials' } as const;
     const client = { clientId: 'id', clientSecret: 'secret', grant, skipSslValidation: false };
     const signal = new AbortController().signal;
-    const options = { clock: systemClock, roots: ca, signal };
+    const options = { clock: systemClock, roots: fixedAuthorities(ca), signal };
     return createTokenRequest({ ...client, url: `https://${host}` }, options)().then(
       () => 'answered',
       (error: Error) => error.message,
     );
   },
   async 'the scaling engine'(host) {
-    const options = { keyPair: null, roots: ca, timeoutMs, clock: systemClock };
+    const options = { keyPair: null, roots: fixedAuthorities(ca), timeoutMs, clock: systemClock };
     const client = createScalingEngineClient({ ...options, url: `https://${host}` });
     closers.push(() => client.close());
     const result = await client.post({

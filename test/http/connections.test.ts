@@ -13,6 +13,7 @@ import {
   type IssuedCertificate,
 } from '../support/certificates.js';
 import { eventually } from '../support/eventually.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { recordingLogger, type Recording } from '../support/recording-logger.js';
 import { ask, historyOf, testListener } from './support.js';
 
@@ -49,7 +50,7 @@ async function start(protocol: Protocol, limits: Partial<ServerLimits> = {}): Pr
   const metrics = createMetrics();
   const recording = recordingLogger();
   const keyPair = { current: () => server, onChange: () => () => {} };
-  const clientCa = protocol === 'mutual TLS' ? authority.cert : null;
+  const clientCa = protocol === 'mutual TLS' ? fixedAuthorities([authority.cert]) : null;
   const listener = testListener({
     logger: recording.logger,
     metrics,

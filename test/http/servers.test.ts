@@ -13,6 +13,7 @@ import {
   type CertificateAuthority,
   type IssuedCertificate,
 } from '../support/certificates.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import {
   appMetric,
   ask,
@@ -75,7 +76,10 @@ function replaceable(pair: { key: string; cert: string }) {
 }
 
 function serverTls(clientCa: string | null): ServerTls {
-  return { keyPair: replaceable(server).keyPair, clientCa };
+  return {
+    keyPair: replaceable(server).keyPair,
+    clientCa: clientCa === null ? null : fixedAuthorities([clientCa]),
+  };
 }
 
 function xfcc(certificate: IssuedCertificate) {
@@ -271,7 +275,7 @@ describe('on a VM', () => {
     const logger = recordingLogger();
     const source = replaceable(server);
     const { servers, port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls } }), {
-      tls: { api: { keyPair: source.keyPair, clientCa: authority.cert } },
+      tls: { api: { keyPair: source.keyPair, clientCa: fixedAuthorities([authority.cert]) } },
       logger,
     });
     const serial = async () => {

@@ -12,6 +12,7 @@ import {
 import type { Trigger, TriggerResult } from '../../src/scaling-engine/trigger.js';
 import { openKeyPair, type KeyPair } from '../../src/tls/key-pair.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
@@ -69,7 +70,7 @@ beforeEach(async () => {
   client = createScalingEngineClient({
     url: engine.url,
     keyPair,
-    roots: [authority.cert],
+    roots: fixedAuthorities([authority.cert]),
     timeoutMs: 5000,
     clock,
   });
@@ -128,7 +129,7 @@ test('a trigger under way finishes on its old connection, which is closed then',
   await until(() => held?.length === 1);
 
   const second = await identity('second');
-  const changed = new Promise((resolve) => keyPair.onChange(resolve));
+  const changed = new Promise<void>((resolve) => keyPair.onChange(resolve));
   await replace('key', second.key);
   await replace('crt', second.chain);
   await changed;

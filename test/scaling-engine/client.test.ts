@@ -10,6 +10,7 @@ import {
 } from '../../src/scaling-engine/scaling-engine-client.js';
 import type { Trigger, TriggerResult } from '../../src/scaling-engine/trigger.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
@@ -63,7 +64,13 @@ afterEach(async () => {
 });
 
 function create(url: string, pair: KeyPair | null = keyPair): ScalingEngineClient {
-  return createScalingEngineClient({ url, keyPair: pair, roots: [authority.cert], timeoutMs, clock });
+  return createScalingEngineClient({
+    url,
+    keyPair: pair,
+    roots: fixedAuthorities([authority.cert]),
+    timeoutMs,
+    clock,
+  });
 }
 
 function answer(status: number, body: string): Promise<TriggerResult> {
@@ -335,7 +342,7 @@ test('nothing listening, an unknown authority and a missing client certificate a
   const stranger = createScalingEngineClient({
     url: engine.url,
     keyPair,
-    roots: [(await createCertificateAuthority('Other CA')).cert],
+    roots: fixedAuthorities([(await createCertificateAuthority('Other CA')).cert]),
     timeoutMs,
     clock,
   });

@@ -63,9 +63,9 @@ async function open(): Promise<KeyPair> {
 
 function nextChange(pair: KeyPair): Promise<KeyPairVersion> {
   return new Promise((resolve) => {
-    const stop = pair.onChange((version) => {
+    const stop = pair.onChange(() => {
       stop();
-      resolve(version);
+      resolve(pair.current());
     });
   });
 }

@@ -5,6 +5,7 @@ import type { UaaConfig } from '../../src/config/config.js';
 import type { TokenError } from '../../src/uaa/token-error.js';
 import { createTokenRequest, type Token } from '../../src/uaa/token-request.js';
 import { createCertificateAuthority } from '../support/certificates.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson } from '../tls/https-server.js';
 import { answer, badCredentials, hang, startFakeUaa, token, type Answer, type FakeUaa } from './fake-uaa.js';
@@ -38,7 +39,7 @@ function client(overrides: Partial<UaaConfig> = {}): UaaConfig {
 const userGrant = { type: 'password', username: 'jo@example.com', password } as const;
 
 function ask(config: UaaConfig, roots = uaa.roots): Promise<Token> {
-  return createTokenRequest(config, { clock, roots, signal: closing.signal })();
+  return createTokenRequest(config, { clock, roots: fixedAuthorities(roots), signal: closing.signal })();
 }
 
 async function refusal(given: Answer | null, config = client()): Promise<TokenError> {

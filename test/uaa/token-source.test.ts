@@ -3,6 +3,7 @@ import type { Clock } from '../../src/clock.js';
 import type { UaaConfig } from '../../src/config/config.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { createTokenSource, type TokenSource } from '../../src/uaa/token-source.js';
+import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
 import { answer, badCredentials, hang, startFakeUaa, type FakeUaa } from './fake-uaa.js';
@@ -37,7 +38,13 @@ function create(grant: UaaConfig['grant'], timers: Clock = clock): TokenSource {
     grant,
     skipSslValidation: false,
   };
-  return createTokenSource(config, { clock: timers, logger, metrics, roots: uaa.roots, random: () => 0 });
+  return createTokenSource(config, {
+    clock: timers,
+    logger,
+    metrics,
+    roots: fixedAuthorities(uaa.roots),
+    random: () => 0,
+  });
 }
 
 function refresh(rejected: string, ...appIds: string[]): Promise<string | null> {

@@ -1,0 +1,121 @@
+import type { Clock } from '../clock.js';
+import type { PemSource } from '../config/config.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { errorMessage } from './connection-error.js';
+import { FollowedFiles } from './followed-files.js';
+import { readAuthorities } from './pem.js';
+import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
+
+/** Who is trusted, following the files that say so. What became unusable leaves the last good authorities in force. */
+export interface Authorities {
+  /** PEM texts; the same array until something changes. */
+  current(): readonly string[];
+  /** Calls back after each change; returns how to stop that. */
+  onChange(listener: () => void): () => void;
+  /** Stops watching; the current authorities stay usable. Idempotent. */
+  close(): void;
+}
+
+export interface AuthoritiesOptions {
+  /** The configuration key of `ca`, for logs. */
+  readonly name: string;
+  readonly ca: PemSource | null;
+  readonly trust: Pick<TrustOptions, 'systemCertPath' | 'systemBundle'>;
+  /** Whether the system's authorities are trusted besides `ca`, and alone where that cannot be used. Default: no. */
+  readonly besidesSystem?: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
+}
+
+const POLL_MS = 60_000;
+
+/** Rejects with file, cause and remedy where `ca` cannot be used and is not just trusted besides the system's. */
+export async function openAuthorities(options: AuthoritiesOptions): Promise<Authorities> {
+  const authorities = new FollowedAuthorities(options);
+  await authorities.open();
+  return authorities;
+}
+
+class FollowedAuthorities extends FollowedFiles implements Authorities {
+  readonly #options: AuthoritiesOptions;
+  readonly #system: Omit<TrustOptions, 'ca'> | null;
+  readonly #events: RepeatedEvents;
+  #roots: readonly string[] = [];
+  /** Of `ca` alone. */
+  #lastCa: readonly string[] = [];
+  /** Of the files as they were read. */
+  #fingerprint = '';
+  /** `ca` was good once and cannot be used now. */
+  #failed = false;
+
+  constructor(options: AuthoritiesOptions) {
+    super(options);
+    const { ca, besidesSystem, trust, logger } = options;
+    this.#options = options;
+    this.#system = !ca || besidesSystem ? { ...trust, logger, lastGood: new Map() } : null;
+    this.#events = new RepeatedEvents(options);
+  }
+
+  async open(): Promise<void> {
+    this.#fingerprint = await this.#findFiles();
+    this.#roots = await this.#read();
+    const files = this.#caFiles();
+    if (this.#system) files.push(this.#system.systemBundle ?? defaultBundle);
+    const folder = this.#system?.systemCertPath;
+    this.follow({ files, folders: folder ? [folder] : [] });
+  }
+
+  current(): readonly string[] {
+    return this.#roots;
+  }
+
+  protected nextLookMs(): number {
+    return POLL_MS;
+  }
+
+  protected async look(): Promise<void> {
+    const { name, logger } = this.#options;
+    // Hundreds of certificates are parsed only where there is a reason: changed files, or one that could not be used.
+    const found = await this.#findFiles();
+    const hadFailed = this.#failed;
+    if (found === this.#fingerprint && !hadFailed) return;
+    const roots = await this.#read();
+    if (this.closed) return;
+    this.#fingerprint = found;
+    const changed = roots.join() !== this.#roots.join();
+    if (changed) this.#roots = roots;
+    if (changed || (hadFailed && !this.#failed)) {
+      logger.info('authorities-reloaded', { authorities: name, trusted: roots.length });
+    }
+    if (changed) this.tellChange();
+  }
+
+  async #read(): Promise<readonly string[]> {
+    const { ca, name, besidesSystem } = this.#options;
+    const system = this.#system ? await trustedRoots({ ...this.#system, ca: null }) : [];
+    if (!ca) return system;
+    this.#failed = false;
+    try {
+      this.#lastCa = await readAuthorities(ca);
+    } catch (error) {
+      this.#failed = this.#lastCa.length > 0;
+      if (this.#failed) this.#events.error('authorities-not-reloaded', error, { authorities: name });
+      else if (!besidesSystem) throw error;
+      else this.#events.info('log-cache-authority-not-used', { key: name, cause: errorMessage(error) });
+    }
+    return [...system, ...this.#lastCa];
+  }
+
+  async #findFiles(): Promise<string> {
+    const system = this.#system ? await systemFiles(this.#system) : [];
+    return fingerprint([...this.#caFiles(), ...system]);
+  }
+
+  #caFiles(): string[] {
+    const { ca } = this.#options;
+    return ca && 'file' in ca ? [ca.file] : [];
+  }
+}
