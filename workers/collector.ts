@@ -28,6 +28,12 @@ function connect({ logCache: settings, ...timeouts }: CollectorWorkerData): LogC
       Promise.reject(
         new LogCacheError('connection', `log-cache cannot be used: ${(cause as Error).message}`, { cause }),
       );
-    return { read: refuse, oldest: refuse, instantQuery: refuse, close: () => {} };
+    return {
+      read: refuse,
+      readTimers: refuse,
+      oldest: refuse,
+      instantQuery: refuse,
+      close: () => {},
+    };
   }
 }

@@ -1,6 +1,6 @@
 import type { CollectorPool } from './collector-pool.js';
 import { noCost, sumOfCosts } from './cost.js';
-import type { CollectionJob, CollectionResult, OldestJob, QueryJob, ReadJob } from './job.js';
+import type { CollectionJob, CollectionResult, OldestJob, QueryJob, ReadJob, TimersJob } from './job.js';
 
 /** Where the Authorization header for log-cache comes from. */
 export interface TokenSource {
@@ -13,7 +13,10 @@ export interface TokenSource {
 }
 
 export type UnauthorizedJob =
-  Omit<ReadJob, 'authorization'> | Omit<QueryJob, 'authorization'> | Omit<OldestJob, 'authorization'>;
+  | Omit<ReadJob, 'authorization'>
+  | Omit<QueryJob, 'authorization'>
+  | Omit<OldestJob, 'authorization'>
+  | Omit<TimersJob, 'authorization'>;
 
 /** Runs jobs for those who know nothing of tokens. */
 export interface Collector {
@@ -60,7 +63,7 @@ export function createAuthorizedCollector(
 function appsServed(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
   if (result.kind === 'failed') return [];
   if (job.kind !== 'query') return [job.appId];
-  if (result.kind === 'oldest') return [];
+  if (result.kind !== 'query') return [];
   return job.appIds.filter((appId) => (result.outcomes[appId]?.kind ?? 'failed') !== 'failed');
 }
 
@@ -75,6 +78,7 @@ function appsRefused(job: UnauthorizedJob, result: CollectionResult): readonly s
         .map(([appId]) => appId);
     case 'read':
     case 'oldest':
+    case 'timers':
       return [];
   }
 }

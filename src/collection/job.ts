@@ -70,7 +70,14 @@ export interface OldestJob {
   readonly authorization: string | null;
 }
 
-export type CollectionJob = ReadJob | QueryJob | OldestJob;
+/** Reads one app's http timers, which tell of both http metric types what queries tell. */
+export interface TimersJob extends Pick<QueryJob, 'timeSecs' | 'windowSecs'> {
+  readonly kind: 'timers';
+  readonly appId: string;
+  readonly authorization: string | null;
+}
+
+export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob;
 
 /**
  * Why there is *no data* though the app may have some: log-cache does not hold the whole window, or nobody's http timers
@@ -131,12 +138,19 @@ export interface OldestResult {
   readonly cost: CollectionCost;
 }
 
+export interface TimersResult {
+  readonly kind: 'timers';
+  /** null: there are so many timers that a query is cheaper. */
+  readonly outcomes: Readonly<Record<HttpMetricType, MetricOutcome | { readonly kind: 'empty' }>> | null;
+  readonly cost: CollectionCost;
+}
+
 /** The whole job failed: every metric of it has this outcome. */
 export interface JobFailed extends Failed {
   readonly cost: CollectionCost;
 }
 
-export type CollectionResult = ReadResult | QueryResult | OldestResult | JobFailed;
+export type CollectionResult = ReadResult | QueryResult | OldestResult | TimersResult | JobFailed;
 
 /** What a worker thread is told once, when it starts. */
 export interface CollectorWorkerData {

@@ -90,7 +90,7 @@ export function watchLogCache(
 /** The failure of a job that served nothing at all. */
 function failureOf(result: CollectionResult): Failed | null {
   if (result.kind === 'failed') return result;
-  if (result.kind === 'oldest') return null;
+  if (result.kind === 'oldest' || result.kind === 'timers') return null;
   const outcomes: (MetricOutcome | { kind: 'empty' })[] = Object.values(result.outcomes);
   const served = outcomes.find((outcome) => outcome.kind !== 'failed');
   const [first] = outcomes;

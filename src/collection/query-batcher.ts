@@ -2,11 +2,12 @@ import type { Clock, Timer } from '../clock.js';
 import { canShareQuery } from '../log-cache/promql.js';
 import { AskedAlone } from './asked-alone.js';
 import type { Collector } from './authorized-collector.js';
-import { noCost } from './cost.js';
+import { noCost, sumOfCosts } from './cost.js';
 import type { HttpOutcome } from './http-aggregation.js';
 import type { CollectionCost, QueryJob } from './job.js';
 import { mayBeOneAppsFault, queryApart, timedOut, tookTooLong } from './query-apart.js';
 import type { QueryHealth } from './query-gate.js';
+import { TimersInstead } from './timers-instead.js';
 
 /** One http metric type of one app. */
 export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {
@@ -36,19 +37,20 @@ const gatherMs = 10;
 
 interface Batch {
   readonly question: HttpQuestion;
-  readonly asked: { appId: string; resolve: (answer: HttpAnswer) => void }[];
+  readonly asked: { appId: string; resolve: (answer: Promise<HttpAnswer>) => void }[];
   idBytes: number;
   readonly timer: Timer;
 }
 
 /**
  * Puts the questions of apps that are due at the same time into one query: each query costs log-cache a request to
- * Cloud Controller, and both sides the work for a request.
+ * Cloud Controller, and both sides the work for a request. Where the query of an app takes too long its timers are read.
  */
 export function createQueryBatcher(collector: Collector, queries: QueryHealth, clock: Clock): QueryBatcher {
   /** Those that wait: one for each kind of question that is asked at the moment. */
   const waiting: Batch[] = [];
   const alone = new AskedAlone(clock);
+  const timers = new TimersInstead(collector, clock);
 
   function open(question: HttpQuestion): Batch {
     const timer = clock.setTimer(gatherMs, () => void send(batch));
@@ -66,7 +68,8 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
     const { outcomes, cost } = await queryApart(job, collector);
     noteCulprits(outcomes);
     for (const [index, { appId, resolve }] of batch.asked.entries()) {
-      resolve({ outcome: outcomeOf(appId, outcomes), cost: index === 0 ? cost : noCost() });
+      const answer = { outcome: outcomeOf(appId, outcomes), cost: index === 0 ? cost : noCost() };
+      resolve(orTimers({ ...batch.question, appId }, answer, appIds.length === 1));
     }
   }
 
@@ -86,13 +89,35 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
     const { outcomes, cost } = await queryApart(job, collector);
     const outcome = outcomeOf(appId, outcomes);
     if (tookTooLong(outcome) && alone.has(appId)) alone.add(appId);
-    return { outcome, cost };
+    return orTimers({ ...question, appId }, { outcome, cost }, true);
+  }
+
+  /** What log-cache gave up was asked for alone in the end; what had no answer may have been too much together. */
+  async function orTimers(
+    question: HttpQuestion,
+    answer: HttpAnswer,
+    wasAlone: boolean,
+  ): Promise<HttpAnswer> {
+    const { outcome, cost } = answer;
+    if (outcome.kind !== 'failed') timers.queryAnswered(question.appId);
+    const isTheApps = timedOut(outcome) ? wasAlone && queries.isUp() : tookTooLong(outcome);
+    if (!isTheApps || !timers.queryTookTooLong(question)) return answer;
+    const read = await timers.read(question);
+    return { outcome: read.outcome ?? outcome, cost: sumOfCosts([cost, read.cost]) };
+  }
+
+  async function askTimers(question: HttpQuestion): Promise<HttpAnswer> {
+    const read = await timers.read(question);
+    if (read.outcome) return { outcome: read.outcome, cost: read.cost };
+    const { outcome, cost } = await askAlone(question);
+    return { outcome, cost: sumOfCosts([read.cost, cost]) };
   }
 
   return {
     ask(question) {
       const { appId } = question;
-      if (!canShareQuery(appId) || alone.has(appId)) return askAlone(question);
+      if (timers.areRead(appId, queries.isUp())) return askTimers(question);
+      if (!canShareQuery(appId) || alone.has(appId) || timers.knows(appId)) return askAlone(question);
       const idBytes = Buffer.byteLength(appId);
       let batch = waiting.find((one) => goesWith(one.question, question));
       if (batch && batch.idBytes + idBytes > maxIdBytes) {

@@ -13,7 +13,7 @@ export interface QueryGateDeps {
   readonly limit: ConcurrencyLimit;
   /** Queries may come and go: what repeats is left out. */
   readonly events: Pick<RepeatedEvents, 'error' | 'info'>;
-  readonly metrics: Pick<Metrics, 'queriesInFlight' | 'queryBreakerState'>;
+  readonly metrics: Pick<Metrics, 'queriesInFlight' | 'queryBreakerState' | 'timerReads'>;
   /** What may be the cause where queries hang and reads do not. */
   readonly likelyCause: string;
 }
@@ -71,6 +71,12 @@ export function gateQueries(
     return { ...result, cost: sumOfCosts([first.cost, result.cost]) };
   }
 
+  async function other(job: UnauthorizedJob): Promise<CollectionResult> {
+    const result = await collector.run(job);
+    if (job.kind === 'timers') metrics.timerReads.inc({ result: timerResult(result) });
+    return result;
+  }
+
   function noteAnswer(): void {
     const wasHanging = breaker.state !== 'closed';
     breaker.answered();
@@ -98,9 +104,14 @@ export function gateQueries(
   }
 
   return {
-    collector: { run: (job) => (job.kind === 'query' ? query(job) : collector.run(job)) },
+    collector: { run: (job) => (job.kind === 'query' ? query(job) : other(job)) },
     queries: { isUp: () => breaker.state === 'closed' },
   };
+}
+
+function timerResult(result: CollectionResult): 'read' | 'too-many' | 'failed' {
+  if (result.kind !== 'timers') return 'failed';
+  return result.outcomes ? 'read' : 'too-many';
 }
 
 const unclear = new Set(['connection', 'no-token', 'thread', 'not-asked']);

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.js';
-import type { GaugeEnvelope, LogCache } from '../log-cache/log-cache.js';
+import type { GaugeEnvelope, LogCache, Window } from '../log-cache/log-cache.js';
 import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
 import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from './job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
-import { fullPage, readPages } from './read-pages.js';
+import { fullPage, type PageTools, readPages } from './read-pages.js';
 
 interface ReadTools {
   readonly logCache: Pick<LogCache, 'read'>;
@@ -24,21 +24,15 @@ export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Gauges
   const names = gaugesOf(job.gaugeTypes);
   const { settled, startNs, endNs } = job;
   const reading = new Reading(job, names);
-  const read = (part: Part) =>
-    readPages(windowOf(job, names, part), fullPage, tools, (page, oldestNs) => reading.take(page, oldestNs));
-  await read({ fromNs: settled?.untilNs ?? startNs, toNs: endNs });
+  const read = (part: Window) =>
+    readPages(part, fullPage, pagesOf(job, names, tools), (page, oldestNs) => reading.take(page, oldestNs));
+  await read({ startNs: settled?.untilNs ?? startNs, endNs });
   if (settled && !reading.goesOnFrom(settled)) {
     reading.forgetSettled();
-    await read({ fromNs: startNs, toNs: settled.untilNs });
+    await read({ startNs, endNs: settled.untilNs });
   }
   tools.cost.droppedSamples += reading.droppedSamples;
   return reading.end();
-}
-
-/** What is read of a job's window. */
-interface Part {
-  readonly fromNs: bigint;
-  readonly toNs: bigint;
 }
 
 /**
@@ -111,8 +105,7 @@ const probePage = 100;
 async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   let seen = false;
   let oldest: bigint | null = null;
-  const window = windowOf(job, [presenceGauge], { fromNs: job.startNs, toNs: job.endNs });
-  await readPages(window, probePage, tools, (envelopes, oldestNs) => {
+  await readPages(job, probePage, pagesOf(job, [presenceGauge], tools), (envelopes, oldestNs) => {
     oldest = oldestNs;
     seen = showsPresence(envelopes, job.presenceSinceNs);
     return !seen;
@@ -129,8 +122,16 @@ async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   };
 }
 
-function windowOf({ appId, authorization }: ReadJob, names: readonly string[], { fromNs, toNs }: Part) {
-  return { sourceId: appId, startNs: fromNs, endNs: toNs, names, authorization };
+function pagesOf(
+  { appId: sourceId, authorization }: ReadJob,
+  names: readonly string[],
+  { logCache, clock, cost }: ReadTools,
+): PageTools<GaugeEnvelope> {
+  return {
+    read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
+    clock,
+    cost,
+  };
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {

@@ -1,10 +1,5 @@
 import type { Clock } from '../clock.js';
-import {
-  type GaugeEnvelope,
-  type LogCache,
-  LogCacheError,
-  type ReadRequest,
-} from '../log-cache/log-cache.js';
+import { LogCacheError, type Page, type Window } from '../log-cache/log-cache.js';
 import type { CollectionCost } from './job.js';
 
 /** The most that log-cache gives at once. */
@@ -14,21 +9,31 @@ const maxPages = 200;
 /** All pages of one window together; a read that takes longer would only delay the next round. */
 const maxWindowReadMs = 60_000;
 
+export interface PageTools<E> {
+  /** Reads one page, newest first. */
+  readonly read: (
+    part: Window & { readonly limit: number },
+    take: (page: Page<E>) => bigint | null,
+  ) => Promise<bigint | null>;
+  readonly clock: Clock;
+  readonly cost: CollectionCost;
+}
+
 /**
  * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
  * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
  * that a page of the limit *or more* says "maybe more". A window that cannot be completed is an error: a part of it
  * would be a wrong value. `take` gets one page after the other with its oldest timestamp, and tells whether it wants more.
  */
-export async function readPages(
-  window: Omit<ReadRequest, 'limit'>,
+export async function readPages<E extends { readonly timestamp: string }>(
+  { startNs, endNs: windowEndNs }: Window,
   limit: number,
-  { logCache, clock, cost }: { logCache: Pick<LogCache, 'read'>; clock: Clock; cost: CollectionCost },
-  take: (page: readonly GaugeEnvelope[], oldestNs: bigint) => boolean,
+  { read, clock, cost }: PageTools<E>,
+  take: (page: readonly E[], oldestNs: bigint) => boolean,
 ): Promise<void> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;
-  let endNs: bigint | null = window.endNs;
-  for (let pages = 0; endNs !== null && endNs > window.startNs; pages++) {
+  let endNs: bigint | null = windowEndNs;
+  for (let pages = 0; endNs !== null && endNs > startNs; pages++) {
     if (pages === maxPages) {
       throw new LogCacheError('bad-answer', `the window is not complete after ${maxPages} pages`);
     }
@@ -36,13 +41,13 @@ export async function readPages(
       throw new LogCacheError('timeout', `the window is not complete after ${maxWindowReadMs} ms`);
     }
     cost.requests++;
-    const request: ReadRequest = { ...window, endNs, limit };
-    endNs = await logCache.read(request, ({ envelopes, bytes }) => {
+    const part = { startNs, endNs, limit };
+    endNs = await read(part, ({ envelopes, bytes }) => {
       cost.pages++;
       cost.envelopes += envelopes.length;
       cost.bytes += bytes;
       if (envelopes.length === 0) return null;
-      const oldestNs = checkPage(envelopes, request);
+      const oldestNs = checkPage(envelopes, part);
       const wantsMore = take(envelopes, oldestNs);
       return wantsMore && envelopes.length >= limit ? oldestNs : null;
     });
@@ -54,7 +59,10 @@ export async function readPages(
  * went past the end the paging would turn in circles; a full page that is not newest first would skip what lies behind
  * it.
  */
-function checkPage(envelopes: readonly GaugeEnvelope[], { startNs, endNs, limit }: ReadRequest): bigint {
+function checkPage(
+  envelopes: readonly { readonly timestamp: string }[],
+  { startNs, endNs, limit }: Window & { readonly limit: number },
+): bigint {
   let oldestNs = endNs;
   let previous = '';
   for (const { timestamp } of envelopes) {

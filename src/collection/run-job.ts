@@ -5,11 +5,12 @@ import { findOldest } from './find-oldest.js';
 import type { CollectionJob, CollectionResult, JobFailed } from './job.js';
 import { queryHttp } from './query-http.js';
 import { readGauges } from './read-gauges.js';
+import { readTimers } from './read-timers.js';
 
 /** Runs one job in a worker thread. Never rejects: whatever went wrong is a result too. */
 export async function runJob(
   job: CollectionJob,
-  logCache: Pick<LogCache, 'read' | 'instantQuery' | 'oldest'>,
+  logCache: Pick<LogCache, 'read' | 'instantQuery' | 'oldest' | 'readTimers'>,
   clock: Clock = systemClock,
 ): Promise<CollectionResult> {
   const cost = noCost();
@@ -22,6 +23,8 @@ export async function runJob(
         return { ...(await queryHttp(job, tools)), cost };
       case 'oldest':
         return { ...(await findOldest(job, tools)), cost };
+      case 'timers':
+        return { ...(await readTimers(job, tools)), cost };
     }
   } catch (error) {
     return { ...failureOf(error), cost };

@@ -1,23 +1,39 @@
-import { badAnswer, number, object, show, text } from './json-fields.js';
-import type { GaugeEnvelope, GaugeMetric } from './log-cache.js';
+import { badAnswer, type Json, number, object, show, text } from './json-fields.js';
+import type { GaugeEnvelope, GaugeMetric, TimerEnvelope } from './log-cache.js';
 
 /** One envelope of a /read answer; one of another type than GAUGE has no metrics. */
 export function parseEnvelope(entry: unknown): GaugeEnvelope {
   const envelope = object(entry, 'envelope');
-  const timestamp = envelope['timestamp'];
-  // The timestamp is the cursor of paging: a guess here could end the paging early and truncate a value.
-  if (typeof timestamp !== 'string' || !/^-?\d{1,19}$/.test(timestamp)) {
-    throw badAnswer(`timestamp is ${show(timestamp)}, not nanoseconds in a string`);
-  }
   const gauge = object(envelope['gauge'] ?? {}, 'gauge');
   return {
-    timestamp,
+    ...parseHead(envelope),
+    metrics: Object.entries(object(gauge['metrics'] ?? {}, 'metrics')).map(parseMetric),
+  };
+}
+
+/** One envelope of a /read answer that must be a timer. */
+export function parseTimer(entry: unknown): TimerEnvelope {
+  const envelope = object(entry, 'envelope');
+  const timer = object(envelope['timer'], 'timer');
+  const startNs = nanoseconds(timer['start'], 'start');
+  const stopNs = nanoseconds(timer['stop'], 'stop');
+  return { ...parseHead(envelope), durationNs: Number(BigInt(stopNs) - BigInt(startNs)) };
+}
+
+function parseHead(envelope: Json): Omit<GaugeEnvelope, 'metrics'> {
+  return {
+    // The timestamp is the cursor of paging: a guess here could end the paging early and truncate a value.
+    timestamp: nanoseconds(envelope['timestamp'], 'timestamp'),
     sourceId: text(envelope['source_id'], 'source_id'),
     instanceId: text(envelope['instance_id'], 'instance_id'),
     // Not checked tag by tag: there are twenty in each of thousands of envelopes, and they are only ever compared.
     tags: object(envelope['tags'] ?? {}, 'tags') as Record<string, string>,
-    metrics: Object.entries(object(gauge['metrics'] ?? {}, 'metrics')).map(parseMetric),
   };
+}
+
+function nanoseconds(value: unknown, what: string): string {
+  if (typeof value === 'string' && /^-?\d{1,19}$/.test(value)) return value;
+  throw badAnswer(`${what} is ${show(value)}, not nanoseconds in a string`);
 }
 
 function parseMetric([name, entry]: [string, unknown]): GaugeMetric {

@@ -147,6 +147,7 @@ export interface EnvelopeMessage {
   readonly gauge?: {
     readonly metrics: Readonly<Record<string, { readonly unit: string; readonly value: number }>>;
   };
+  readonly timer?: { readonly name: string; readonly start: string; readonly stop: string } | null;
 }
 
 export interface InstantQueryRequestMessage {

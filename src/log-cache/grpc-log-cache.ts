@@ -10,7 +10,13 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { egressService, type EnvelopeMessage, promqlService } from './grpc-definition.js';
 import { grpcError, isOwnDeadline } from './grpc-error.js';
 import { grpcTarget } from './grpc-names.js';
-import { type GaugeEnvelope, type LogCache, LogCacheError } from './log-cache.js';
+import {
+  type GaugeEnvelope,
+  httpTimer,
+  type LogCache,
+  LogCacheError,
+  type TimerEnvelope,
+} from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 
 export interface GrpcLogCacheOptions {
@@ -110,6 +116,21 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
       );
     },
 
+    readTimers({ sourceId, startNs, endNs, limit }, take) {
+      const request = {
+        source_id: sourceId,
+        start_time: startNs.toString(),
+        end_time: endNs.toString(),
+        limit: String(limit),
+        envelope_types: ['TIMER'],
+        descending: true,
+        name_filter: nameFilter([httpTimer]),
+      };
+      return call(egressService.Read, request, options.readTimeoutMs, ({ envelopes }, bytes) =>
+        take({ envelopes: (envelopes?.batch ?? []).map(toTimerEnvelope), bytes }),
+      );
+    },
+
     oldest({ sourceId, startNs, endNs }, take) {
       const request = {
         source_id: sourceId,
@@ -144,12 +165,24 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
   };
 }
 
-function toGaugeEnvelope(envelope: EnvelopeMessage): GaugeEnvelope {
+function headOf(envelope: EnvelopeMessage): Omit<GaugeEnvelope, 'metrics'> {
   return {
     timestamp: envelope.timestamp,
     sourceId: envelope.source_id,
     instanceId: envelope.instance_id,
     tags: envelope.tags,
+  };
+}
+
+function toTimerEnvelope(envelope: EnvelopeMessage): TimerEnvelope {
+  const { timer } = envelope;
+  if (!timer) throw new LogCacheError('bad-answer', 'log-cache sent another envelope than a timer');
+  return { ...headOf(envelope), durationNs: Number(BigInt(timer.stop) - BigInt(timer.start)) };
+}
+
+function toGaugeEnvelope(envelope: EnvelopeMessage): GaugeEnvelope {
+  return {
+    ...headOf(envelope),
     metrics: Object.entries(envelope.gauge?.metrics ?? {}).map(([name, { unit, value }]) => ({
       name,
       unit,

@@ -9,7 +9,9 @@
  */
 export interface LogCache {
   /** One page of GAUGE envelopes, newest first. Pages may be longer than the limit. */
-  read<T>(request: ReadRequest, take: (page: ReadPage) => T): Promise<T>;
+  read<T>(request: ReadRequest, take: (page: Page<GaugeEnvelope>) => T): Promise<T>;
+  /** One page of TIMER envelopes named `http`, newest first. Pages may be longer than the limit. */
+  readTimers<T>(request: TimersRequest, take: (page: Page<TimerEnvelope>) => T): Promise<T>;
   /** The oldest envelope of any type in a window; a few more, as pages may be longer than the limit. */
   oldest<T>(request: OldestRequest, take: (answer: OldestAnswer) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
@@ -18,12 +20,15 @@ export interface LogCache {
   close(): void;
 }
 
-export interface ReadRequest {
-  readonly sourceId: string;
+export interface Window {
   /** ns since the epoch, inclusive. */
   readonly startNs: bigint;
   /** ns since the epoch, exclusive. */
   readonly endNs: bigint;
+}
+
+export interface ReadRequest extends Window {
+  readonly sourceId: string;
   /** 1..1000: log-cache refuses more. */
   readonly limit: number;
   /** Exact metric names; sent as an anchored RE2 filter. */
@@ -31,6 +36,8 @@ export interface ReadRequest {
   /** Value of the Authorization header; null where the transport needs none. */
   readonly authorization: string | null;
 }
+
+export type TimersRequest = Omit<ReadRequest, 'names'>;
 
 export type OldestRequest = Omit<ReadRequest, 'limit' | 'names'>;
 
@@ -48,12 +55,23 @@ export interface QueryRequest {
   readonly authorization: string | null;
 }
 
-export interface GaugeEnvelope {
+interface Envelope {
   /** Decimal ns since the epoch. A string because it serves as a join key and as a cursor only. */
   readonly timestamp: string;
   readonly sourceId: string;
   readonly instanceId: string;
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** Name of the timers that gorouter sends of requests. */
+export const httpTimer = 'http';
+
+export interface TimerEnvelope extends Envelope {
+  /** From start to stop. */
+  readonly durationNs: number;
+}
+
+export interface GaugeEnvelope extends Envelope {
   /** One entry per metric; usually exactly one. May hold NaN and infinities. */
   readonly metrics: readonly GaugeMetric[];
 }
@@ -64,8 +82,8 @@ export interface GaugeMetric {
   readonly value: number;
 }
 
-export interface ReadPage {
-  readonly envelopes: readonly GaugeEnvelope[];
+export interface Page<E> {
+  readonly envelopes: readonly E[];
   /** Bytes of the answer's body. */
   readonly bytes: number;
 }

@@ -1,7 +1,7 @@
-import { parseEnvelope } from './envelope-json.js';
+import { parseEnvelope, parseTimer } from './envelope-json.js';
 import { scanEnvelopes } from './envelope-scanner.js';
 import { badAnswer, field, list, number, object, parseObject, show } from './json-fields.js';
-import type { GaugeEnvelope, VectorSample } from './log-cache.js';
+import type { GaugeEnvelope, TimerEnvelope, VectorSample } from './log-cache.js';
 
 /** The envelopes of a /read answer, in the order of the answer. */
 export function parseReadAnswer(body: string): GaugeEnvelope[] {
@@ -10,9 +10,17 @@ export function parseReadAnswer(body: string): GaugeEnvelope[] {
 
 /** The same from any JSON; slower. */
 export function parseEnvelopes(body: string): GaugeEnvelope[] {
+  return batchOf(body).map(parseEnvelope);
+}
+
+/** The envelopes of a /read answer that holds nothing but timers. */
+export function parseTimers(body: string): TimerEnvelope[] {
+  return batchOf(body).map(parseTimer);
+}
+
+function batchOf(body: string): readonly unknown[] {
   const envelopes = field(parseObject(body), 'envelopes');
-  if (envelopes === null) return [];
-  return list(object(envelopes, 'envelopes')['batch'], 'batch').map(parseEnvelope);
+  return envelopes === null ? [] : list(object(envelopes, 'envelopes')['batch'], 'batch');
 }
 
 /** The samples of a /query answer, which must be a vector. */

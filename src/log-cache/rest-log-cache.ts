@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from '../clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
-import { type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
+import { httpTimer, type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
-import { parseEnvelopes, parseQueryAnswer, parseReadAnswer } from './rest-answers.js';
+import { parseEnvelopes, parseQueryAnswer, parseReadAnswer, parseTimers } from './rest-answers.js';
 
 export interface RestLogCacheOptions {
   /** https URL of log-cache's auth proxy. */
@@ -62,6 +62,15 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
       const path = `/api/v1/read/${encode(sourceId)}`;
       return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
         take({ envelopes: parseReadAnswer(body), bytes }),
+      );
+    },
+
+    async readTimers({ sourceId, startNs, endNs, limit, authorization }, take) {
+      const filter = encode(nameFilter([httpTimer]));
+      const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=TIMER&descending=true&limit=${limit}&name_filter=${filter}`;
+      const path = `/api/v1/read/${encode(sourceId)}`;
+      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
+        take({ envelopes: parseTimers(body), bytes }),
       );
     },
 

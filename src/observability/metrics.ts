@@ -63,6 +63,11 @@ export function createMetrics(registry: Registry = new Registry()) {
       'log_cache_query_breaker_state',
       'Breaker of PromQL queries: 0 closed, 1 half open, 2 open',
     ),
+    timerReads: counter(
+      'log_cache_timer_reads_total',
+      'Reads of http timers, instead of queries that take too long, by result',
+      ['result'],
+    ),
     logCachePages: counter('log_cache_pages_total', 'Pages of envelopes read from log-cache'),
     logCacheEnvelopes: counter('log_cache_envelopes_total', 'Envelopes read from log-cache'),
     logCacheBytes: counter('log_cache_bytes_total', 'Bytes of answers read from log-cache'),

@@ -34,6 +34,7 @@ async function collect(
         { ...job, authorization: null },
         {
           read: reads === 'works' ? (request, take) => logCache.read(request, take) : failing,
+          readTimers: failing,
           oldest: (request, take) => logCache.oldest(request, take),
           instantQuery:
             queries === 'work' ? (request, take) => logCache.instantQuery(request, take) : failing,

@@ -21,7 +21,10 @@ function failingFor(failingApps: readonly string[], kind: RequestFailure = 'gave
   const read = () => Promise.reject(new Error('not asked for'));
   const collector = {
     run: (unauthorized: UnauthorizedJob) =>
-      runJob({ ...unauthorized, authorization: null }, { read, oldest: read, instantQuery }),
+      runJob(
+        { ...unauthorized, authorization: null },
+        { read, readTimers: read, oldest: read, instantQuery },
+      ),
   };
   return { collector, queries };
 }

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../src/collection/authorized-collector.js';
 import { noCost, sumOfCosts } from '../../src/collection/cost.js';
 import type { CollectionResult, QueryJob } from '../../src/collection/job.js';
@@ -16,16 +16,22 @@ let queries: Omit<QueryJob, 'authorization'>[];
 /** A query that names one of these fails. */
 let failing: Map<string, FailureKind>;
 let areUp: boolean;
+let timersRead: UnauthorizedJob[];
+let tooManyTimers: boolean;
+let timersFail: boolean;
 let batcher: QueryBatcher;
 beforeEach(() => {
   clock = new ManualClock();
   queries = [];
   failing = new Map();
   areUp = true;
+  timersRead = [];
+  tooManyTimers = timersFail = false;
   batcher = createQueryBatcher({ run }, { isUp: () => areUp }, clock);
 });
 
 async function run(job: UnauthorizedJob): Promise<CollectionResult> {
+  if (job.kind === 'timers') return runTimers(job);
   if (job.kind !== 'query') throw new Error('not asked for');
   queries.push(job);
   const cost = { ...noCost(), requests: 1, bytes: 100 * job.appIds.length };
@@ -33,6 +39,15 @@ async function run(job: UnauthorizedJob): Promise<CollectionResult> {
   if (failure) return { kind: 'failed', failure, message: 'm', cost };
   const outcome = { kind: 'value', value: 7n, unit: 'rps' } as const;
   return { kind: 'query', outcomes: Object.fromEntries(job.appIds.map((appId) => [appId, outcome])), cost };
+}
+
+function runTimers(job: UnauthorizedJob): CollectionResult {
+  timersRead.push(job);
+  const cost = { ...noCost(), requests: 1 };
+  if (timersFail) return { kind: 'failed', failure: 'timeout', message: 'm', cost };
+  const outcome = { kind: 'value', value: 5n, unit: 'timers' } as const;
+  const outcomes = tooManyTimers ? null : { throughput: outcome, responsetime: outcome };
+  return { kind: 'timers', outcomes, cost };
 }
 
 const question = { metricType: 'throughput', timeSecs: 1_000, windowSecs: 40 } as const;
@@ -182,4 +197,96 @@ test('while all queries hang nobody is to blame for a batch without an answer', 
   failing.clear();
   await ask(['a', 'b', 'c']);
   expect(asked()).toEqual(['abc']);
+});
+
+describe('timers instead of a query that takes too long', () => {
+  let timeSecs: number;
+  beforeEach(() => {
+    timeSecs = 1_000;
+  });
+
+  /** One round of one app. Returns what its two http metrics came from. */
+  async function round(appId = 'a'): Promise<string> {
+    timeSecs += 40;
+    const questions = ['throughput', 'responsetime'] as const;
+    const answers = questions.map((metricType) => batcher.ask({ ...question, metricType, timeSecs, appId }));
+    await clock.advance(10);
+    const units = (await Promise.all(answers)).map(({ outcome }) =>
+      outcome.kind === 'value' ? outcome.unit : outcome.kind,
+    );
+    await clock.advance(39_990);
+    return units.join(' ');
+  }
+
+  test.each(['timeout', 'gave-up'] as const)(
+    'are read after two rounds with %s, once for both',
+    async (kind) => {
+      failing.set('a', kind);
+      expect(await round()).toBe('failed failed');
+      expect(timersRead).toEqual([]);
+      expect(await round()).toBe('timers timers');
+      expect(timersRead).toEqual([{ kind: 'timers', appId: 'a', timeSecs, windowSecs: 40 }]);
+      queries = [];
+      expect(await round()).toBe('timers timers');
+      expect(queries).toEqual([]);
+      expect(timersRead).toHaveLength(2);
+    },
+  );
+
+  test('are not read where an answer came in between, or another app of the query may be to blame', async () => {
+    failing.set('a', 'gave-up');
+    await round();
+    failing.clear();
+    expect(await round()).toBe('rps rps');
+    failing.set('a', 'gave-up');
+    expect(await round()).toBe('failed failed');
+    for (const appId of ['b', 'c']) failing.set(appId, 'timeout');
+    for (const at of [1, 2, 3]) {
+      areUp = false;
+      await ask(['b', 'c'], { timeSecs: at });
+    }
+    expect(timersRead).toEqual([]);
+  });
+
+  test('are not read while all queries hang', async () => {
+    failing.set('a', 'timeout');
+    areUp = false;
+    for (let i = 0; i < 4; i++) expect(await round()).toBe('failed failed');
+    expect(timersRead).toEqual([]);
+  });
+
+  test('one question every ten minutes goes to the query, and an answer ends it', async () => {
+    failing.set('a', 'gave-up');
+    for (let i = 0; i < 2; i++) await round();
+    queries = [];
+    for (let i = 0; i < 14; i++) expect(await round()).toBe('timers timers');
+    expect(queries).toEqual([]);
+    expect(await round()).toBe('timers timers');
+    expect(queries).toHaveLength(1);
+    failing.clear();
+    areUp = false;
+    for (let i = 0; i < 15; i++) expect(await round()).toBe('timers timers');
+    areUp = true;
+    expect(await round()).toBe('rps timers');
+    expect(await round()).toBe('rps rps');
+  });
+
+  test('are left alone for ten minutes where there are too many', async () => {
+    tooManyTimers = true;
+    failing.set('a', 'gave-up');
+    for (let i = 0; i < 16; i++) expect(await round()).toBe('failed failed');
+    expect(timersRead).toHaveLength(1);
+    expect(await round()).toBe('failed failed');
+    expect(timersRead).toHaveLength(2);
+    failing.clear();
+    expect(await round()).toBe('rps rps');
+  });
+
+  test('a read that fails is a failure that says so', async () => {
+    failing.set('a', 'gave-up');
+    await round();
+    timersFail = true;
+    const { outcome } = await batcher.ask({ ...question, timeSecs: timeSecs + 40, appId: 'a' });
+    expect(outcome).toEqual({ kind: 'failed', failure: 'timeout', message: 'reading http timers: m' });
+  });
 });

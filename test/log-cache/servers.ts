@@ -15,9 +15,9 @@ import {
   type ReadRequestMessage,
   type ReadResponseMessage,
 } from '../../src/log-cache/grpc-definition.js';
-import type { GaugeEnvelope } from '../../src/log-cache/log-cache.js';
+import type { GaugeEnvelope, TimerEnvelope } from '../../src/log-cache/log-cache.js';
 import type { CertificateAuthority } from '../support/certificates.js';
-import type { SimulatedStore } from './simulated-log-cache.js';
+import type { SimulatedStore, StoreRequest } from './simulated-log-cache.js';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -80,18 +80,20 @@ export function restHandler(store: SimulatedStore): Handler {
       response.end(JSON.stringify({ envelopes: { batch } }));
       return;
     }
-    if (parameter('envelope_types') !== 'GAUGE' || parameter('descending') !== 'true') {
-      response.writeHead(400).end('only gauges, newest first');
-      return;
-    }
-    const batch = store.read({
+    const batch = batchOf(store, {
       sourceId: decodeURIComponent(url.pathname.split('/').at(-1) ?? ''),
       startNs: BigInt(parameter('start_time')),
       endNs: BigInt(parameter('end_time')),
       limit: Number(parameter('limit')),
       nameFilter: parameter('name_filter'),
+      types: parameter('envelope_types'),
+      descending: parameter('descending') === 'true',
     });
-    response.end(JSON.stringify({ envelopes: { batch: batch.map(envelopeMessage) } }, protoJson));
+    if (!batch) {
+      response.writeHead(400).end('only gauges and http timers, newest first');
+      return;
+    }
+    response.end(JSON.stringify({ envelopes: { batch } }, protoJson));
   };
 }
 
@@ -134,17 +136,17 @@ export async function serveGrpc(
         }));
         return callback(null, { envelopes: { batch } });
       }
-      if (request.envelope_types.join() !== 'GAUGE' || !request.descending) {
-        return callback({ code: 3, details: 'only gauges, newest first' });
-      }
-      const batch = store.read({
+      const batch = batchOf(store, {
         sourceId: request.source_id,
         startNs: BigInt(request.start_time),
         endNs: BigInt(request.end_time),
         limit: Number(request.limit),
         nameFilter: request.name_filter,
+        types: request.envelope_types.join(),
+        descending: request.descending,
       });
-      callback(null, { envelopes: { batch: batch.map(envelopeMessage) } });
+      if (!batch) return callback({ code: 3, details: 'only gauges and http timers, newest first' });
+      callback(null, { envelopes: { batch } });
     },
   });
   server.addService(promqlService, {
@@ -177,6 +179,28 @@ export async function serveGrpc(
     close: () => server.forceShutdown(),
   };
   return grpc;
+}
+
+/** null: nobody should ask so. */
+function batchOf(
+  store: SimulatedStore,
+  { types, descending, ...request }: StoreRequest & { types: string; descending: boolean },
+) {
+  if (descending && types === 'GAUGE') return store.read(request).map(envelopeMessage);
+  if (!descending || types !== 'TIMER' || request.nameFilter !== '^(http)$') return null;
+  return store.readTimers(request).map(timerMessage);
+}
+
+function timerMessage({ timestamp, sourceId, instanceId, tags, durationNs }: TimerEnvelope) {
+  const start = String(BigInt(timestamp) - BigInt(durationNs));
+  return {
+    timestamp,
+    source_id: sourceId,
+    instance_id: instanceId,
+    deprecated_tags: {},
+    tags,
+    timer: { name: 'http', start, stop: timestamp },
+  };
 }
 
 function envelopeMessage(envelope: GaugeEnvelope) {

@@ -4,6 +4,8 @@ import type {
   OldestRequest,
   QueryRequest,
   ReadRequest,
+  TimerEnvelope,
+  TimersRequest,
   VectorSample,
 } from '../../src/log-cache/log-cache.js';
 import { nameFilter } from '../../src/log-cache/name-filter.js';
@@ -16,6 +18,8 @@ export class SimulatedStore {
   readonly queries: Pick<QueryRequest, 'query' | 'timeSecs'>[] = [];
   /** What every PromQL query is answered with. */
   vector: VectorSample[] = [];
+  /** Newest first. */
+  readonly timers: TimerEnvelope[] = [];
   /** From when on it holds envelopes of every source. ns since the epoch. */
   heldSinceNs = 0n;
   readonly looks: OldestRequest[] = [];
@@ -36,6 +40,12 @@ export class SimulatedStore {
       if (metrics.length > 0) page.push({ ...envelope, metrics });
     }
     return page;
+  }
+
+  readTimers({ sourceId, startNs, endNs, limit }: Omit<TimersRequest, 'authorization'>): TimerEnvelope[] {
+    const isWanted = (timer: TimerEnvelope) =>
+      timer.sourceId === sourceId && BigInt(timer.timestamp) >= startNs && BigInt(timer.timestamp) < endNs;
+    return this.timers.filter(isWanted).slice(0, limit);
   }
 
   oldest(request: OldestRequest): bigint[] {
@@ -64,6 +74,7 @@ export function logCacheOf(store: SimulatedStore): LogCache {
   return {
     read: async ({ names, ...request }, take) =>
       take({ envelopes: store.read({ ...request, nameFilter: nameFilter(names) }), bytes: 0 }),
+    readTimers: async (request, take) => take({ envelopes: store.readTimers(request), bytes: 0 }),
     oldest: async (request, take) => take({ timestamps: store.oldest(request).map(String), bytes: 0 }),
     instantQuery: async (request, take) => take({ samples: store.query(request), bytes: 0 }),
     close: () => {},

@@ -129,6 +129,23 @@ describe.each([
     expect(await times(2)).toEqual(['1999', '1500']);
   });
 
+  test('timers arrive newest first, with how long each took', async () => {
+    const timer = (timestamp: bigint, durationNs: number) => ({
+      timestamp: String(timestamp),
+      sourceId: appId,
+      instanceId: '3',
+      tags: { peer_type: 'Client', request_id: String(timestamp), instance_id: '9' },
+      durationNs,
+    });
+    const startNs = 1_755_700_000_000_000_000n;
+    store.timers.push(timer(startNs + 2_000n, 12_345_678), timer(startNs, 0), timer(startNs - 1_000n, 5));
+    store.add(gauge(startNs, 'cpu', 1));
+    const window = { sourceId: appId, startNs, endNs: startNs + 2_001n, authorization: 'bearer token' };
+    const page = await connected.logCache.readTimers({ ...window, limit: 1000 }, whole);
+    expect(page.envelopes).toEqual(store.timers.slice(0, 2));
+    expect(page.bytes).toBeGreaterThan(100);
+  });
+
   test('an unknown source is an empty page', async () => {
     expect((await connected.logCache.read({ ...request, sourceId: 'a/b c?d' }, whole)).envelopes).toEqual([]);
     expect(store.reads[0]?.sourceId).toBe('a/b c?d');
