@@ -1,24 +1,18 @@
 import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 
 /*
- * Loaded before the eventgenerator (`node --import`), in each of its threads: names of the platform get their
- * addresses from here, so that a run can take away one name and not another. Like libuv it looks up two names at
- * once, and a lookup that hangs keeps its place.
+ * Loaded before the eventgenerator (`node --import`), in each of its threads: plays the DNS servers for the names of
+ * the platform, so that a run can take away one name and not another.
  */
 
-/** What a file says of a name: `hang` answers after libc's usual five seconds twice, `fail` at once that there is none. */
+/** What a file says of a name: with `hang` no server answers, with `fail` they say that there is no such name. */
 type NameFault = 'hang' | 'fail';
-type Answer = (error: NodeJS.ErrnoException | null, address?: unknown, family?: number) => void;
 
 const domain = '.platform.test';
-const lookupsAtOnce = 2;
-const hangMs = 10_000;
+/** As long as three tries take, each twice as long as the one before. */
+const hangMs = 4_200;
 const file = process.env['CHAOS_NAMES_FILE'];
-const real = dns.lookup;
-const waiting: (() => void)[] = [];
-let running = 0;
 
 function faultOf(name: string): NameFault | undefined {
   if (file === undefined) return undefined;
@@ -29,58 +23,34 @@ function faultOf(name: string): NameFault | undefined {
   }
 }
 
-function next(): void {
-  if (running >= lookupsAtOnce) return;
-  const start = waiting.shift();
-  if (!start) return;
-  running++;
-  start();
+function failure(syscall: string, hostname: string, code: string): Error {
+  return Object.assign(new Error(`${syscall} ${code} ${hostname}`), { code, syscall, hostname });
 }
 
-function lookUp(name: string, all: boolean, answer: Answer): void {
-  const done = () => {
-    running--;
-    next();
-    if (faultOf(name) === undefined) {
-      if (all) answer(null, [{ address: '127.0.0.1', family: 4 }]);
-      else answer(null, '127.0.0.1', 4);
-      return;
+/** In place of one of the resolver's questions: `addresses` for a name that has no fault, none: it has no such record. */
+function asked(question: 'resolve4' | 'resolve6', addresses: string[]): void {
+  const { prototype } = dns.promises.Resolver;
+  const real = prototype[question] as (name: string) => Promise<string[]>;
+  const answer = async function (this: dns.promises.Resolver, name: string): Promise<string[]> {
+    if (!name.endsWith(domain)) return real.call(this, name);
+    const fault = faultOf(name);
+    if (fault === 'hang') {
+      await new Promise((resolve) => setTimeout(resolve, hangMs).unref());
+      throw failure(question, name, 'ETIMEOUT');
     }
-    answer(Object.assign(new Error(`getaddrinfo EAI_AGAIN ${name}`), noAddress(name)));
+    if (fault === 'fail') throw failure(question, name, 'ENOTFOUND');
+    if (addresses.length === 0) throw failure(question, name, 'ENODATA');
+    return addresses;
   };
-  waiting.push(() => {
-    if (faultOf(name) === 'hang') setTimeout(done, hangMs).unref();
-    else setImmediate(done);
-  });
-  next();
+  prototype[question] = answer as unknown as (typeof prototype)[typeof question];
 }
 
-function noAddress(hostname: string): Partial<NodeJS.ErrnoException> & { hostname: string } {
-  return { code: 'EAI_AGAIN', errno: -3001, syscall: 'getaddrinfo', hostname };
-}
+asked('resolve4', ['127.0.0.1']);
+asked('resolve6', []);
 
-function lookup(name: string, options: unknown, callback?: Answer): void {
-  const answer = (callback ?? options) as Answer;
-  if (!name.endsWith(domain)) {
-    (real as (...args: unknown[]) => void)(...[name, options, callback].filter((each) => each !== undefined));
-    return;
-  }
-  const all = typeof options === 'object' && (options as { all?: boolean } | null)?.all === true;
-  lookUp(name, all, answer);
-}
-
-const realPromise = dns.promises.lookup;
-function lookupPromise(name: string, options?: unknown): Promise<unknown> {
-  if (!name.endsWith(domain)) return realPromise(name, options as dns.LookupOptions);
-  const all = (options as { all?: boolean } | undefined)?.all === true;
-  return new Promise((resolve, reject) =>
-    lookUp(name, all, (error, address, family) => {
-      if (error) reject(error);
-      else resolve(all ? address : { address, family });
-    }),
-  );
-}
-
-dns.lookup = lookup as unknown as typeof dns.lookup;
-dns.promises.lookup = lookupPromise as unknown as typeof dns.promises.lookup;
-syncBuiltinESMExports();
+const realLookup = dns.promises.lookup as (name: string, options?: unknown) => Promise<unknown>;
+const lookup = async (name: string, options?: unknown): Promise<unknown> => {
+  if (name.endsWith(domain)) throw failure('getaddrinfo', name, 'ENOTFOUND');
+  return realLookup(name, options);
+};
+dns.promises.lookup = lookup as unknown as typeof dns.promises.lookup;
