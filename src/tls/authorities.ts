@@ -41,7 +41,7 @@ export async function openAuthorities(options: AuthoritiesOptions): Promise<Auth
 
 class FollowedAuthorities extends FollowedFiles implements Authorities {
   readonly #options: AuthoritiesOptions;
-  readonly #system: Omit<TrustOptions, 'ca'> | null;
+  readonly #system: TrustOptions | null;
   readonly #events: RepeatedEvents;
   #roots: readonly string[] = [];
   /** Of `ca` alone. */
@@ -95,7 +95,7 @@ class FollowedAuthorities extends FollowedFiles implements Authorities {
 
   async #read(): Promise<readonly string[]> {
     const { ca, name, besidesSystem } = this.#options;
-    const system = this.#system ? await trustedRoots({ ...this.#system, ca: null }) : [];
+    const system = this.#system ? await trustedRoots(this.#system) : [];
     if (!ca) return system;
     this.#failed = false;
     try {

@@ -1,14 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
-import type { PemSource } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import { errorCode } from './connection-error.js';
-import { certificatesIn, readAuthorities, readPemFile } from './pem.js';
+import { certificatesIn, readPemFile } from './pem.js';
 
 export interface TrustOptions {
-  /** Where configured, these authorities alone are trusted. */
-  readonly ca: PemSource | null;
   /** CF_SYSTEM_CERT_PATH: a folder in which every file may hold authorities. */
   readonly systemCertPath?: string | undefined;
   /** The system's own store. */
@@ -21,13 +18,11 @@ export interface TrustOptions {
 export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
- * The authorities to trust, as PEM texts, for `ca` of a TLS connection. Node alone trusts only the roots that it was
+ * The system's authorities, as PEM texts, for `ca` of a TLS connection. Node alone trusts only the roots that it was
  * built with; on Cloud Foundry the platform's own authorities are in the system's store and in CF_SYSTEM_CERT_PATH.
- * Rejects where a configured `ca` cannot be used: falling back to public roots would trust others than intended.
+ * Never rejects.
  */
 export async function trustedRoots(options: TrustOptions): Promise<string[]> {
-  if (options.ca) return readAuthorities(options.ca);
-
   const roots = new Map<string, string>(
     rootCertificates.map((pem): [string, string] => [pem.replace(/\s/g, ''), pem]),
   );
@@ -41,11 +36,11 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
  * What the system trusts, for those who ask again and again: read when somebody asks first, and anew when one of the
  * files has been replaced since.
  */
-export function systemRoots(options: Omit<TrustOptions, 'ca'>): () => Promise<readonly string[]> {
+export function systemRoots(options: TrustOptions): () => Promise<readonly string[]> {
   let known: { readonly files: string; readonly roots: Promise<readonly string[]> } | undefined;
   return async () => {
     const files = await fingerprint(await systemFiles(options));
-    if (known?.files !== files) known = { files, roots: trustedRoots({ ...options, ca: null }) };
+    if (known?.files !== files) known = { files, roots: trustedRoots(options) };
     return known.roots;
   };
 }
@@ -64,7 +59,7 @@ export async function fingerprint(files: readonly string[]): Promise<string> {
 }
 
 /** Every file in which the system may keep authorities. */
-export async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<string[]> {
+export async function systemFiles(options: TrustOptions): Promise<string[]> {
   const files = [options.systemBundle ?? defaultBundle];
   if (!options.systemCertPath) return files;
   try {
@@ -78,7 +73,7 @@ export async function systemFiles(options: Omit<TrustOptions, 'ca'>): Promise<st
 
 async function rootsInSystemFile(
   file: string,
-  { logger, lastGood = new Map() }: Omit<TrustOptions, 'ca'>,
+  { logger, lastGood = new Map() }: TrustOptions,
 ): Promise<readonly string[]> {
   try {
     const { certificates, broken } = certificatesIn(await readPemFile(file));

@@ -70,8 +70,9 @@ async function until(condition: () => boolean): Promise<void> {
 
 const count = (event: string) => logger.events().filter((each) => each === event).length;
 
-test('a ca_file that is replaced is followed as soon as it changes', async () => {
-  const authorities = await open({ ca: await replace('ca.crt', first) });
+test('a ca_file alone is trusted, not the system, and followed as soon as it is replaced', async () => {
+  const trust = { systemBundle: (await replace('bundle.crt', second)).file };
+  const authorities = await open({ ca: await replace('ca.crt', first), trust });
   expect(authorities.current()).toEqual([first]);
   const changed = nextChange(authorities);
   await replace('ca.crt', second + first);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
 import { describeConnectionError } from '../../src/tls/connection-error.js';
+import { readAuthorities } from '../../src/tls/pem.js';
 import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { startHttpsServer, type HttpsServer } from './https-server.js';
@@ -51,7 +52,7 @@ async function handshake(ca: string[]): Promise<string> {
 test('an authority that stands only in the system store is trusted', async () => {
   const logger = new RecordingLogger();
   const systemBundle = await write('bundle-a.crt', `# roots\n${other.cert}\n${authority.cert}\n`);
-  expect(await handshake(await trustedRoots({ ca: null, systemBundle, logger }))).toBe('trusted');
+  expect(await handshake(await trustedRoots({ systemBundle, logger }))).toBe('trusted');
   expect(logger.events()).toEqual([]);
 });
 
@@ -61,7 +62,6 @@ test('an authority that stands only in CF_SYSTEM_CERT_PATH is trusted', async ()
   const systemBundle = join(folder, 'absent.crt');
   const logger = new RecordingLogger();
   const roots = await trustedRoots({
-    ca: null,
     systemBundle,
     systemCertPath: join(folder, 'certs-a'),
     logger,
@@ -72,23 +72,21 @@ test('an authority that stands only in CF_SYSTEM_CERT_PATH is trusted', async ()
 
 test('an authority that stands nowhere is not trusted', async () => {
   const systemBundle = await write('bundle-b.crt', other.cert);
-  const roots = await trustedRoots({ ca: null, systemBundle, logger: new RecordingLogger() });
+  const roots = await trustedRoots({ systemBundle, logger: new RecordingLogger() });
   expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
-test('a configured authority is trusted alone', async () => {
-  const systemBundle = await write('bundle-c.crt', authority.cert);
+test('authorities of a file or of a service binding are trusted', async () => {
   const file = await write('ca.crt', other.cert);
-  const logger = new RecordingLogger();
-  const roots = await trustedRoots({ ca: { file }, systemBundle, logger });
+  const roots = await readAuthorities({ file });
   expect(roots).toHaveLength(1);
   expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
-  expect(await handshake(await trustedRoots({ ca: { pem: authority.cert }, logger }))).toBe('trusted');
+  expect(await handshake(await readAuthorities({ pem: authority.cert }))).toBe('trusted');
 });
 
 test('the roots that Node was built with stay trusted, and duplicates are dropped', async () => {
   const systemBundle = await write('bundle-d.crt', [...rootCertificates, other.cert, other.cert].join('\n'));
-  const roots = await trustedRoots({ ca: null, systemBundle, logger: new RecordingLogger() });
+  const roots = await trustedRoots({ systemBundle, logger: new RecordingLogger() });
   expect(roots).toHaveLength(new Set(rootCertificates).size + 1);
   expect(roots.map((pem) => new X509Certificate(pem).fingerprint256)).toContain(
     new X509Certificate(other.cert).fingerprint256,
@@ -104,7 +102,6 @@ test('garbage among the system certificates is skipped with one line a file, the
   await mkdir(join(folder, 'certs-b', 'c-folder'));
   const logger = new RecordingLogger();
   const roots = await trustedRoots({
-    ca: null,
     systemBundle: join(folder, 'absent.crt'),
     systemCertPath: join(folder, 'certs-b'),
     logger,
@@ -121,7 +118,6 @@ test('a CF_SYSTEM_CERT_PATH that is not there is reported and harmless', async (
   const logger = new RecordingLogger();
   const systemCertPath = join(folder, 'absent');
   const roots = await trustedRoots({
-    ca: null,
     systemBundle: join(folder, 'absent.crt'),
     systemCertPath,
     logger,
@@ -131,15 +127,12 @@ test('a CF_SYSTEM_CERT_PATH that is not there is reported and harmless', async (
 });
 
 test('a configured authority that cannot be used is an error that names file and cause', async () => {
-  const logger = new RecordingLogger();
   const empty = await write('empty.crt', '');
-  await expect(trustedRoots({ ca: { file: empty }, logger })).rejects.toThrow(
-    `${empty} holds no PEM certificate`,
-  );
+  await expect(readAuthorities({ file: empty })).rejects.toThrow(`${empty} holds no PEM certificate`);
   const absent = join(folder, 'absent.crt');
-  await expect(trustedRoots({ ca: { file: absent }, logger })).rejects.toThrow(/absent\.crt: ENOENT/);
+  await expect(readAuthorities({ file: absent })).rejects.toThrow(/absent\.crt: ENOENT/);
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
-  await expect(trustedRoots({ ca: { pem: broken }, logger })).rejects.toThrow(/the service binding.*parsed/);
+  await expect(readAuthorities({ pem: broken })).rejects.toThrow(/the service binding.*parsed/);
 });
 
 test('the system is read once for all who ask, and again when an authority was added or replaced', async () => {
@@ -158,7 +151,7 @@ test('the system is read once for all who ask, and again when an authority was a
 
 test('an authority that has only the name of the right one is told apart from an unknown one', async () => {
   const namesake = await createCertificateAuthority('Platform CA');
-  const ca = await trustedRoots({ ca: { pem: namesake.cert }, logger: new RecordingLogger() });
+  const ca = await readAuthorities({ pem: namesake.cert });
   const code = await handshake(ca);
   expect(code).toBe('CERT_SIGNATURE_FAILURE');
   expect(describeConnectionError({ code })).toMatch(
