@@ -102,7 +102,7 @@ export function createRounds(options: RoundOptions): Rounds {
   const failures = new RepeatedEvents({ clock, logger, metrics });
   /** A line an hour for each of a bounded number of apps. */
   // After a restart of log-cache every app lacks a part of its window: some names tell enough.
-  const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 20 });
+  const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 10 });
 
   /** Rounds whose http metrics are still to come, by app. */
   const unfinished = new Map<string, UnfinishedRound>();
