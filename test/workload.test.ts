@@ -124,7 +124,7 @@ test('only apps that are said to have changed are looked at', () => {
   expect([...seen.scheduled].sort()).toEqual(['a', 'c']);
 });
 
-test('traps A2-14: what is gone, by policy or by ownership, is saved for its new owner and forgotten everywhere', () => {
+test('what is gone, by policy or by ownership, is saved for its new owner and forgotten everywhere', () => {
   const { workload, seen, own } = harness();
   workload.use(snapshot(policy('a'), policy('b'), policy('c')));
   workload.use(snapshot(policy('a'), policy('b')));

@@ -16,7 +16,7 @@ import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
 import type { Surroundings } from './surroundings.js';
 
-/** Reads of log-cache and PromQL queries, design section 4: a hung one must not hold a place for long. */
+/** Reads of log-cache and PromQL queries: one that hangs must not hold a place for long. */
 const readTimeoutMs = 5_000;
 const queryTimeoutMs = 10_000;
 

@@ -47,21 +47,21 @@ test('over gRPC there is no token', async () => {
   expect(used).toEqual([null]);
 });
 
-test('traps A3-1: what log-cache refuses is tried once more with a newer token', async () => {
+test('what log-cache refuses is tried once more with a newer token', async () => {
   const { collector, used, refreshed } = setUp(['new'], {});
   expect(await collector.run(job)).toEqual({ ...good, cost: { ...cost, requests: 2 } });
   expect(used).toEqual(['old', 'new']);
   expect(refreshed).toEqual(['old']);
 });
 
-test('traps A3-1: so is a query in which each app was refused', async () => {
+test('so is a query in which each app was refused', async () => {
   const outcome = { kind: 'failed', failure: 'unauthorized', message: 'm' } as const;
   const { collector, used } = setUp(['new'], {}, { kind: 'query', outcomes: { a: outcome }, cost });
   expect(await collector.run(job)).toMatchObject({ outcomes: { a: { kind: 'empty' } } });
   expect(used).toEqual(['old', 'new']);
 });
 
-test('design 4.8: what the newer token is refused too is the failure of that app', async () => {
+test('what the newer token is refused too is the failure of that app', async () => {
   const { collector, used } = setUp([], {});
   expect(await collector.run(job)).toMatchObject({ kind: 'failed', failure: 'unauthorized' });
   expect(used).toEqual(['old', 'new']);
@@ -77,7 +77,7 @@ test.each([
 });
 
 test.each(['timeout', 'connection', 'server-error', 'client-error', 'bad-answer', 'thread'] as const)(
-  'traps A2-17: the failure %s asks UAA for nothing',
+  'the failure %s asks UAA for nothing',
   async (failure) => {
     const { collector, used, refreshed } = setUp([], {}, failed(failure));
     expect(await collector.run(job)).toMatchObject({ failure });

@@ -72,7 +72,7 @@ test('no rules, no requests', async () => {
   expect(await collect([])).toMatchObject({ outcomes: {}, cost: { requests: 0 }, instances: 0 });
 });
 
-test('traps A1-3, A3-6: the query ends at a whole second and its window is its divisor', async () => {
+test('the query ends at a whole second and its window is its divisor', async () => {
   await collect(['throughput']);
   expect(store.queries).toMatchObject([
     { timeSecs: 1_755_700_000, query: expect.stringMatching(/\[40s\]\)\) \/ 40$/) },
@@ -80,20 +80,20 @@ test('traps A1-3, A3-6: the query ends at a whole second and its window is its d
 });
 
 describe('an http metric type without a request in the window', () => {
-  test('traps A1-9: is 0 if the read of the gauges saw a container of the app', async () => {
+  test('is 0 if the read of the gauges saw a container of the app', async () => {
     store.add(gauge(ago(5n), 'memory', 1));
     const { outcomes, cost } = await collect(['memoryused', 'throughput', 'responsetime']);
     expect(outcomes).toMatchObject({ throughput: zero('rps'), responsetime: zero('ms') });
     expect(cost.requests).toBe(3 + look);
   });
 
-  test('traps A2-7: is no data if log-cache knows nothing of the app, as after its restart', async () => {
+  test('is no data if log-cache knows nothing of the app, as after its restart', async () => {
     const { outcomes, cost } = await collect(['cpu', 'throughput']);
     expect(outcomes).toEqual({ cpu: noData, throughput: noData });
     expect(cost.requests).toBe(2);
   });
 
-  test('traps A2-7: is no data if the container was seen only before the window', async () => {
+  test('is no data if the container was seen only before the window', async () => {
     store.add(gauge(ago(60n), 'cpu', 1));
     expect((await collect(['cpu', 'throughput'])).outcomes).toMatchObject({ throughput: noData });
   });
@@ -116,7 +116,7 @@ describe('an http metric type without a request in the window', () => {
     expect(outcomes).toEqual({ cpu: noData, throughput: zero('rps') });
   });
 
-  test('traps A1-7: is a failure, not a zero, if the probe fails', async () => {
+  test('is a failure, not a zero, if the probe fails', async () => {
     reads = 'fails';
     const { outcomes } = await collect(['throughput']);
     expect(outcomes['throughput']).toEqual({
@@ -134,7 +134,7 @@ test('a value needs no probe', async () => {
   expect(cost.requests).toBe(1 + look);
 });
 
-test('traps A1-7, A1-8: failures stay failures, and each costs only its own metric types', async () => {
+test('failures stay failures, and each costs only its own metric types', async () => {
   const failed = { kind: 'failed', failure: 'server-error' };
   store.add(gauge(ago(5n), 'cpu', 3));
   store.vector = [{ labels: { source_id: appId, instance_id: '0' }, value: 7 }];

@@ -32,11 +32,11 @@ test.each([
   ['memoryused', gauge(1n, 'memory', 10 * MiB + 1), 11n, 'MB'],
   ['disk', gauge(1n, 'disk', 3 * MiB), 3n, 'MB'],
   ['jobs', gauge(1n, 'jobs', -2.5, { unit: 'jobs' }), -2n, 'jobs'],
-])('traps A1-16: a sample of %s is rounded up', (metricType, envelope, expected, unit) => {
+])('a sample of %s is rounded up', (metricType, envelope, expected, unit) => {
   expect(outcome(metricType, [envelope])).toEqual(value(expected, unit));
 });
 
-test('traps A1-16: the mean of rounded samples is rounded up', () => {
+test('the mean of rounded samples is rounded up', () => {
   const samples = [0.2, 0.2, 1.5].map((cpu, i) => gauge(BigInt(i), 'cpu', cpu));
   expect(outcome('cpu', samples)).toEqual(value(2n, '%'));
 });
@@ -45,13 +45,13 @@ test('the cpu of 0 on a first tick counts', () => {
   expect(outcome('cpu', [gauge(1n, 'cpu', 0), gauge(2n, 'cpu', 10)])).toEqual(value(5n, '%'));
 });
 
-test('traps A1-4: usage and quota are joined from separate envelopes, in any order', () => {
+test('usage and quota are joined from separate envelopes, in any order', () => {
   const split = [gauge(1n, 'memory_quota', 200), gauge(1n, 'memory', 50)];
   expect(outcome('memoryutil', split)).toEqual(value(25n, '%'));
   expect(outcome('memoryutil', split.reverse())).toEqual(value(25n, '%'));
 });
 
-test('traps A3-10: usage and quota in one envelope', () => {
+test('usage and quota in one envelope', () => {
   const metrics = [
     { name: 'disk', unit: 'bytes', value: 7 },
     { name: 'disk_quota', unit: 'bytes', value: 100 },
@@ -59,7 +59,7 @@ test('traps A3-10: usage and quota in one envelope', () => {
   expect(outcome('diskutil', [gauge(1n, '', 0, { metrics })])).toEqual(value(7n, '%'));
 });
 
-test('traps A2-3: usage without quota, or quota without usage, is no sample and never 0 %', () => {
+test('usage without quota, or quota without usage, is no sample and never 0 %', () => {
   const envelopes = [
     gauge(1n, 'memory', 50),
     gauge(2n, 'memory_quota', 100),
@@ -85,14 +85,14 @@ test('two containers with the same index, as in a rolling deployment, are told a
 });
 
 test.each([['TASK'], ['worker'], [undefined]])(
-  'traps A1-42: an envelope of rep with process_type %s does not count',
+  'an envelope of rep with process_type %s does not count',
   (type) => {
     const tags = { origin: 'rep', ...(type === undefined ? {} : { process_type: type }) };
     expect(outcome('cpu', [gauge(1n, 'cpu', 100, { tags }), gauge(1n, 'cpu', 10)])).toEqual(value(10n, '%'));
   },
 );
 
-test('traps A1-43: a stale or foreign instance does not halve the value', () => {
+test('a stale or foreign instance does not halve the value', () => {
   const task = { origin: 'rep', source_id: 'app' };
   const envelopes = [gauge(1n, 'cpu', 80), gauge(1n, 'cpu', 0, { tags: task })];
   const aggregation = aggregate(envelopes, ['cpu']);

@@ -11,7 +11,7 @@ test('an app metric is the mean over the instances in the answer, each rounded u
   expect(outcomes.get('a')).toEqual({ kind: 'value', value: 2n, unit: 'rps' });
 });
 
-test('traps A1-1: rates far above what fits into a page', () => {
+test('rates far above what fits into a page', () => {
   const { outcomes } = aggregateVector('throughput', ['a'], [sample('a', '0', 2_512.3)]);
   expect(outcomes.get('a')).toEqual({ kind: 'value', value: 2_513n, unit: 'rps' });
 });

@@ -29,7 +29,7 @@ function failingFor(failingApps: readonly string[], kind: RequestFailure = 'gave
   return { collector, queries };
 }
 
-test('traps A3-5: apps share one query', async () => {
+test('apps share one query', async () => {
   const { collector, queries } = failingFor([]);
   const { outcomes, cost } = await queryApart(job, collector);
   expect(queries).toEqual(['abcdefgh']);

@@ -63,7 +63,7 @@ const asked = () => queries.map(({ appIds }) => appIds.join(''));
 const kinds = (answers: readonly { outcome: { kind: string } }[]) =>
   answers.map(({ outcome }) => outcome.kind).join(' ');
 
-test('traps A3-5: apps that are due at the same time share one query', async () => {
+test('apps that are due at the same time share one query', async () => {
   const answers = await ask(['a', 'b', 'c']);
   expect(queries).toEqual([{ kind: 'query', ...question, appIds: ['a', 'b', 'c'] }]);
   expect(kinds(answers)).toBe('value value value');
@@ -122,7 +122,7 @@ test('one app’s failure costs no other its value, and its batch is paid for on
   expect(sumOfCosts(answers.map(({ cost }) => cost)).requests).toBe(4);
 });
 
-test('traps A3-4: an app that made its batch fail is asked alone until it was answered for ten minutes', async () => {
+test('an app that made its batch fail is asked alone until it was answered for ten minutes', async () => {
   failing.set('b', 'gave-up');
   await ask(['a', 'b', 'c']);
   queries = [];

@@ -263,7 +263,7 @@ test('a clock that is ahead of the cells does not settle what they have yet to r
   expect(settled?.untilNs).toBe(began - 70n * second);
 });
 
-test('traps A2-7: where nothing new is found what was settled proves nothing, log-cache may have lost it', async () => {
+test('where nothing new is found what was settled proves nothing, log-cache may have lost it', async () => {
   const store = new SimulatedStore();
   for (let secs = -120n; secs < 0n; secs += 15n) store.add(gauge(began + secs * second, 'cpu', 1));
   const { settled } = await read(jobAt(began), store);

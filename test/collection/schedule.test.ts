@@ -60,7 +60,7 @@ test('every app runs once per interval, at its own phase', async () => {
   }
 });
 
-test('traps A2-15: the apps are spread over the interval instead of starting in one burst', async () => {
+test('the apps are spread over the interval instead of starting in one burst', async () => {
   const { clock, schedule, runs } = harness();
   schedule.setApps(apps(4000));
   await clock.advance(intervalMs);

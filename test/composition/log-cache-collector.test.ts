@@ -78,7 +78,7 @@ describe('a client certificate that is replaced', () => {
     await replace('crt', first.chain);
   });
 
-  test('traps A2-8: is followed under load, key first, without a failed job', async () => {
+  test('is followed under load, key first, without a failed job', async () => {
     const { collector } = await open();
     const results: CollectionResult[] = [];
     let loaded = true;

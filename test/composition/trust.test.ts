@@ -191,7 +191,7 @@ test('over gRPC the authority of ca_file alone is trusted, or where there is non
   expect(await readWith({ systemBundle }, otherCa)).toBe('connection');
 });
 
-test('traps A1-36: a client without the scope is told soon, with its name and what it lacks', async () => {
+test('a client without the scope is told soon, with its name and what it lacks', async () => {
   const systemBundle = await write('bundle.crt', platform.ca);
   const { surroundings, releasers, lines } = scene({ systemBundle });
   const config = restConfig(noTls, { clientId: 'limited', clientSecret: 'limited' });

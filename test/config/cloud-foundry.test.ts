@@ -134,7 +134,7 @@ describe('unknown keys of the service', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('traps A2-21: filled ones are named, and a top-level uaa is told where it belongs', () => {
+  test('filled ones are named, and a top-level uaa is told where it belongs', () => {
     const { warnings } = loadOnCloudFoundry({
       ...minimalService,
       uaa: { client_id: 'eg', client_secret: 's3cr3t' },

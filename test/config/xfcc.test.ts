@@ -11,13 +11,13 @@ const load = (xfcc: Json, application: Json = { organization_id: ownOrg, space_i
 };
 
 test.each<Json>([{}, { valid_org_guid: '', valid_space_guid: null }])(
-  'traps A1-40: %j: the app’s own org and space',
+  '%j: the app’s own org and space',
   (xfcc) => {
     expect(load(xfcc)).toEqual({ org: ownOrg, space: ownSpace, warnings: [] });
   },
 );
 
-test('traps A1-40: another org and space, with a warning each', () => {
+test('another org and space, with a warning each', () => {
   expect(load({ valid_org_guid: 'org-2', valid_space_guid: 'space-2' })).toEqual({
     org: 'org-2',
     space: 'space-2',
@@ -28,7 +28,7 @@ test('traps A1-40: another org and space, with a warning each', () => {
   });
 });
 
-test('traps A1-40: another org alone leaves the own space, and says so', () => {
+test('another org alone leaves the own space, and says so', () => {
   expect(load({ valid_org_guid: 'org-2' })).toMatchObject({
     org: 'org-2',
     space: ownSpace,
@@ -38,7 +38,7 @@ test('traps A1-40: another org alone leaves the own space, and says so', () => {
   });
 });
 
-test('traps A1-40: no org known: everything is refused, with a warning', () => {
+test('no org known: everything is refused, with a warning', () => {
   expect(load({}, {})).toEqual({
     org: '',
     space: '',

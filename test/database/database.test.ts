@@ -78,7 +78,7 @@ describe('statements', () => {
     expect(result).toEqual({ rows: [{ big: '9223372036854775807' }], rowCount: 1 });
   });
 
-  test('traps A1-26: a failed statement gives its connection back', async () => {
+  test('a failed statement gives its connection back', async () => {
     const { policyDb } = await open(target.url, { maxOpenConnections: 1 });
     const error = await failure(policyDb.query('select 1 / $1::int', [0], second));
     expect([failureKind(error), isTransient(error)]).toEqual(['data', false]);
@@ -312,7 +312,7 @@ describe('when the network or the server fails', () => {
 });
 
 describe('pools', () => {
-  test('traps A1-29: databases with equal URLs share one pool, others do not', async () => {
+  test('databases with equal URLs share one pool, others do not', async () => {
     const shared = await open(target.url, { maxOpenConnections: 3 });
     await Promise.all([
       shared.policyDb.query('select 1', [], second),

@@ -39,7 +39,7 @@ test('creates our own tables only, once', async () => {
   expect(await columns('app_metric')).toEqual([]);
 });
 
-test("traps A1-27: with all, the shared tables are exactly the autoscaler's", async () => {
+test("with all, the shared tables are exactly the autoscaler's", async () => {
   expect(await migrate(databases, { all: true })).toEqual([
     'policy_json',
     'app_metric',

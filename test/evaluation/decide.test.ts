@@ -14,13 +14,13 @@ function decisionOf(
 }
 
 describe('a decision', () => {
-  test('traps A1-12: is the first rule that fires, in policy order', () => {
+  test('is the first rule that fires, in policy order', () => {
     const second = { ...outRule, threshold: 50n, adjustment: '+2' };
     expect(decisionOf([outRule, second], { cpu: steady(90n) })).toMatchObject({ rule: outRule });
     expect(decisionOf([second, outRule], { cpu: steady(90n) })).toMatchObject({ rule: second });
   });
 
-  test('traps A1-11: goes on to the next rule where one does not fire', () => {
+  test('goes on to the next rule where one does not fire', () => {
     const memory = { ...outRule, metricType: 'memoryused' };
     const decision = decisionOf([{ ...outRule, operator: '=' }, outRule, memory], {
       cpu: steady(10n),
@@ -44,7 +44,7 @@ describe('a decision', () => {
     });
   });
 
-  test('traps A1-13: looks at no rule during a cool-down', () => {
+  test('looks at no rule during a cool-down', () => {
     const decision = decisionOf([outRule], { cpu: steady(90n) }, { ...open, coolDownUntilMs: 5 });
     expect(decision).toEqual({ outcome: 'held', reason: 'cooling-down', untilMs: 5 });
   });
@@ -86,7 +86,7 @@ describe('a trigger', () => {
     });
   });
 
-  test('traps A1-15: has the default breach duration, while no cool-down stays 0 for the engine to fill in', () => {
+  test('has the default breach duration, while no cool-down stays 0 for the engine to fill in', () => {
     const bare = { ...outRule, breachDurationSecs: 0, coolDownSecs: 0 };
     expect(decisionOf([bare], { cpu: steady(90n) })).toMatchObject({
       trigger: { breach_duration_secs: settings.defaultBreachDurationSecs, cool_down_secs: 0 },

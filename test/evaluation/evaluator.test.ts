@@ -193,7 +193,7 @@ test.each<[string, bigint | null, readonly ScalingRule[]]>([
 );
 
 describe('a cool-down', () => {
-  test('traps A1-13: keeps the app from being evaluated until the time that the engine named', async () => {
+  test('keeps the app from being evaluated until the time that the engine named', async () => {
     const { round, clock, engine, counted } = setUp();
     const untilMs = clock.now() + 300_000;
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: untilMs };
@@ -231,7 +231,7 @@ describe('a cool-down', () => {
   });
 });
 
-describe('traps A2-10: an ignored trigger', () => {
+describe('an ignored trigger', () => {
   async function ignoredTwice(claims: Claims = grantedClaims) {
     const all = setUp(claims);
     all.engine.answer = ignored;
@@ -375,7 +375,7 @@ describe('claims', () => {
   });
 });
 
-describe('traps A1-17, A2-9: failed posts', () => {
+describe('failed posts', () => {
   test('open the breaker of their app alone', async () => {
     const { round, clock, engine, lines } = setUp();
     engine.answer = failed('rejected');
@@ -496,7 +496,7 @@ describe('an unknown operator', () => {
   });
 });
 
-describe('traps A2-14: an app that is forgotten', () => {
+describe('an app that is forgotten', () => {
   test('leaves no decision, cool-down, back-off or breaker', async () => {
     const { round, clock, engine, evaluator, gates, breakers } = setUp();
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 300_000 };

@@ -79,7 +79,7 @@ describe('after a post', () => {
   });
 });
 
-describe('traps A2-10: the back-off after "ignored"', () => {
+describe('the back-off after "ignored"', () => {
   test.each([
     ['out', outRule, [40, 80, 120, 120, 120]],
     ['in', inRule, [40, 80, 160, 320, 600, 600]],
@@ -124,7 +124,7 @@ describe('traps A2-10: the back-off after "ignored"', () => {
   });
 });
 
-describe('traps A2-14: nothing is kept for ever', () => {
+describe('nothing is kept for ever', () => {
   test('what has ended expires, what runs is counted', async () => {
     const { clock, gates } = setUp();
     gates.coolDown('cooling', clock.now() + 5 * minute);

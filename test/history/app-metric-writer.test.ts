@@ -136,7 +136,7 @@ describe('saving', () => {
 });
 
 describe('while appmetrics_db is away', () => {
-  test('traps A1-22: rows wait, attempts become rarer, and nothing is lost or written twice', async () => {
+  test('rows wait, attempts become rarer, and nothing is lost or written twice', async () => {
     const attempts: number[] = [];
     insert = () => {
       attempts.push(clock.monotonic());
@@ -184,7 +184,7 @@ describe('while appmetrics_db is away', () => {
 });
 
 describe('rows that the table cannot hold', () => {
-  test('traps A2-5: a unit is cut to what the column holds; an id or type too long costs only its own row', async () => {
+  test('a unit is cut to what the column holds; an id or type too long costs only its own row', async () => {
     writer.start();
     writer.add([
       row(1, { unit: 'x'.repeat(21) }),
@@ -207,7 +207,7 @@ describe('rows that the table cannot hold', () => {
     expect(log).toEqual([['row-rejected', { appId: 'app', metricType: 'x'.repeat(100) }]]);
   });
 
-  test('traps A2-5: those that only the database knows are found, all others are stored once', async () => {
+  test('those that only the database knows are found, all others are stored once', async () => {
     const target = await createDatabase();
     const config = databaseConfig(target.url);
     const databases = await openDatabases(config, config, {
@@ -282,7 +282,7 @@ describe('flush', () => {
     expect(log).toEqual([]);
   });
 
-  test('traps A2-5: writes what waits at the end', async () => {
+  test('writes what waits at the end', async () => {
     writer.start();
     writer.add(rows(3));
     await writer.flush(1_000);

@@ -31,7 +31,7 @@ describe('the capacity of a ring', () => {
   });
 });
 
-describe('traps A2-13: histories are kept per app and metric type', () => {
+describe('histories are kept per app and metric type', () => {
   test('a busy metric type pushes nothing out of another one', () => {
     const { history } = createHistory();
     history.record(metric('a', 'memoryused', 1n), 3);
@@ -50,7 +50,7 @@ describe('traps A2-13: histories are kept per app and metric type', () => {
   });
 });
 
-describe('traps A2-14: what no policy needs any more is dropped', () => {
+describe('what no policy needs any more is dropped', () => {
   test('retain keeps the wanted metric types of an app', async () => {
     const { history, rings } = createHistory();
     for (const [app, type] of [

@@ -47,7 +47,7 @@ test('rings in one memory never touch each other’s points', () => {
   );
 });
 
-test('traps A2-14: memory shrinks with the rings that use it', () => {
+test('memory shrinks with the rings that use it', () => {
   const memory = new PointMemory();
   const rings = Array.from({ length: 500 }, () => new Ring('cpu', 100, memory));
   for (let at = 0; at < 150; at++) for (const ring of rings) ring.append(BigInt(at), 1n, '%');

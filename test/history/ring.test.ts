@@ -108,7 +108,7 @@ test('any sequence of appends, seeds and resizes leaves what a plain list would 
   );
 });
 
-describe('traps A1-32: memory', () => {
+describe('memory', () => {
   test('is 16 bytes a point, with room for an eighth more while a ring fills up', () => {
     const ring = createRing(300);
     for (let i = 1; i <= 1000; i++) {

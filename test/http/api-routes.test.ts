@@ -249,14 +249,14 @@ describe('app ids and metric types', () => {
     '%00',
     '{{7*7}}',
     '__proto__',
-  ])('traps A1-20: %p is an id like any other', async (appId) => {
+  ])('%p is an id like any other', async (appId) => {
     const history = historyOf();
     const answer = await startApi(history).get(encoded(appId));
     expect([answer.status, answer.body]).toEqual([200, '[]']);
     expect(history.queries).toMatchObject([{ appId, metricType: 'jobs queued' }]);
   });
 
-  test('traps A1-20: a NUL byte matches nothing and is not asked for', async () => {
+  test('a NUL byte matches nothing and is not asked for', async () => {
     const history = historyOf();
     const { get } = startApi(history);
     expect((await get(encoded('a\0b'))).body).toBe('[]');
@@ -271,7 +271,7 @@ describe('app ids and metric types', () => {
   });
 
   test.each(['/v1/apps/%zz/aggregated_metric_histories/cpu', '/v1/apps/%ff/aggregated_metric_histories/cpu'])(
-    'traps A1-20: %s is refused',
+    '%s is refused',
     async (url) => {
       const answer = await startApi(historyOf()).get(url);
       expect(answer.status).toBe(400);

@@ -43,7 +43,7 @@ describe('every combination that the configuration accepts', () => {
     expect(await check(config, 's3cret:ü', 'prometheus')).toBe('denied');
   });
 
-  test('traps A1-39: either hash alone protects, and the other half must be empty as in Go', async () => {
+  test('either hash alone protects, and the other half must be empty as in Go', async () => {
     const onlyUser = { username: hashedUser, password: null };
     const onlyPassword = { username: null, password: hashedPassword };
     for (const config of [onlyUser, onlyPassword]) {

@@ -153,7 +153,7 @@ describe('on Cloud Foundry', () => {
     expect(answer.status).toBe(401);
   });
 
-  test('traps A1-40: the org comes from the configuration; without one everything is refused', async () => {
+  test('the org comes from the configuration; without one everything is refused', async () => {
     const logger = recordingLogger();
     const config = cloudFoundryConfig();
     const { port } = await start(
@@ -312,7 +312,7 @@ describe('on a VM', () => {
   });
 });
 
-test('traps A1-23: requests leave no line at info level, answered or refused', async () => {
+test('requests leave no line at info level, answered or refused', async () => {
   const logger = recordingLogger();
   const { port } = await start(virtualMachineConfig(), { logger });
   const before = logger.lines.length;

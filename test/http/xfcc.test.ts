@@ -46,7 +46,7 @@ describe('a header as gorouter sets it', () => {
     ['another org', { ...openRules, validOrgGuid: 'org-2' }, 'wrong-org'],
     ['an org that only begins like it', { ...openRules, validOrgGuid: 'org' }, 'wrong-org'],
     ['another space', { ...openRules, validSpaceGuid: 'space-2' }, 'wrong-space'],
-    ['traps A1-40: no org configured', { ...openRules, validOrgGuid: '' }, 'no-org-configured'],
+    ['no org configured', { ...openRules, validOrgGuid: '' }, 'no-org-configured'],
   ] as const)('is refused: %s', (_name, rules, refusal) => {
     expect(checkXfcc([header(caller)], rules, anyTime)).toEqual({ accepted: false, refusal });
   });

@@ -67,7 +67,7 @@ async function errorOf(promise: Promise<unknown>): Promise<LogCacheError> {
   );
 }
 
-test('traps A2-16: connections are kept and the token is sent as it is', async () => {
+test('connections are kept and the token is sent as it is', async () => {
   const logCache = open();
   for (let i = 0; i < 3; i++) await logCache.read(request, whole);
   expect(new Set(server.requests.map(({ socket }) => socket)).size).toBe(1);
@@ -131,7 +131,7 @@ test.each([
   [504, 'gave-up'],
   [302, 'bad-answer'],
   [204, 'bad-answer'],
-])('traps A1-7: status %i is the failure %s', async (status, kind) => {
+])('status %i is the failure %s', async (status, kind) => {
   server.handler = (_request, response) => response.writeHead(status).end();
   expect(await errorOf(open().read(request, whole))).toMatchObject({ kind });
 });
@@ -145,7 +145,7 @@ test('an error names status, path and what log-cache said, and no token', async 
   );
 });
 
-test('traps A1-30: after an error, even one with a huge body, requests go on', async () => {
+test('after an error, even one with a huge body, requests go on', async () => {
   const logCache = open();
   server.handler = (_request, response) => response.writeHead(502).end('x'.repeat(1_000_000));
   expect(await errorOf(logCache.read(request, whole))).toMatchObject({ kind: 'server-error' });
@@ -157,7 +157,7 @@ test.each([
   ['before the headers', (() => {}) satisfies Handler],
   ['in the body', ((_request, response) => response.write('{"envelopes":')) satisfies Handler],
   ['in the body of an error', ((_request, response) => response.writeHead(500).write('x')) satisfies Handler],
-])('traps A1-31, A2-4: the deadline of a read covers a server that hangs %s', async (_where, handler) => {
+])('the deadline of a read covers a server that hangs %s', async (_where, handler) => {
   const asked = nextRequest(handler);
   const failed = errorOf(open().read(request, whole));
   await asked;
@@ -167,7 +167,7 @@ test.each([
   expect(clock.pendingTimers).toBe(0);
 });
 
-test('traps A1-31: a body that drips does not move the deadline', async () => {
+test('a body that drips does not move the deadline', async () => {
   let drip: NodeJS.Timeout | undefined;
   const asked = nextRequest((incoming, response) => {
     drip = setInterval(() => response.write(' '), 1);
@@ -180,7 +180,7 @@ test('traps A1-31: a body that drips does not move the deadline', async () => {
   clearInterval(drip);
 });
 
-test('traps A1-30: a deadline ends the connection, so that a late answer cannot meet another request', async () => {
+test('a deadline ends the connection, so that a late answer cannot meet another request', async () => {
   const asked = nextRequest(() => {});
   const failed = errorOf(open().read(request, whole));
   const closed = asked.then(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
@@ -190,7 +190,7 @@ test('traps A1-30: a deadline ends the connection, so that a late answer cannot 
   await closed;
 });
 
-test('design 4.1: a kept connection that the server has closed costs one more try, on a new connection', async () => {
+test('a kept connection that the server has closed costs one more try, on a new connection', async () => {
   const logCache = open();
   await logCache.read(request, whole);
   const used = server.requests[0]?.socket;
@@ -202,7 +202,7 @@ test('design 4.1: a kept connection that the server has closed costs one more tr
   expect(server.requests).toHaveLength(3);
 });
 
-test('design 4.1: it is one more try, and none for a connection that was new', async () => {
+test('it is one more try, and none for a connection that was new', async () => {
   const logCache = open();
   await logCache.read(request, whole);
   server.handler = (incoming) => incoming.socket.destroy();
@@ -212,7 +212,7 @@ test('design 4.1: it is one more try, and none for a connection that was new', a
   expect(server.requests).toHaveLength(4);
 });
 
-test('design 4.1: after the first byte of an answer there is no second try', async () => {
+test('after the first byte of an answer there is no second try', async () => {
   const logCache = open();
   await logCache.read(request, whole);
   server.handler = (incoming, response) => {

@@ -98,7 +98,7 @@ describe.each([
     expect(page.envelopes[0]).toMatchObject({ instanceId: '', metrics: [{ unit: '' }] });
   });
 
-  test('traps A3-10: an envelope may combine several gauges', async () => {
+  test('an envelope may combine several gauges', async () => {
     const metrics = [
       { name: 'memory', unit: 'bytes', value: 1 },
       { name: 'memory_quota', unit: 'bytes', value: 2 },
@@ -108,7 +108,7 @@ describe.each([
     expect(page.envelopes[0]?.metrics).toEqual(metrics);
   });
 
-  test('traps A2-2: the name filter is anchored and its names are literal', async () => {
+  test('the name filter is anchored and its names are literal', async () => {
     store.add(gauge(1_500n, 'cpu', 1), gauge(1_500n, 'cpu_entitlement', 2), gauge(1_500n, 'cpuX', 3));
     const names = async (...asked: string[]) =>
       (await connected.logCache.read({ ...request, names: asked }, whole)).envelopes.map(
@@ -119,7 +119,7 @@ describe.each([
     expect(await names('cpu', 'cpuX')).toEqual(['cpu', 'cpuX']);
   });
 
-  test('traps A3-2: the window includes its start and excludes its end, newest first, limited', async () => {
+  test('the window includes its start and excludes its end, newest first, limited', async () => {
     store.add(...[999n, 1_000n, 1_500n, 1_999n, 2_000n].map((time) => gauge(time, 'cpu', 1)));
     const times = async (limit: number) =>
       (await connected.logCache.read({ ...request, limit }, whole)).envelopes.map(
@@ -170,7 +170,7 @@ describe.each([
     expect(store.queries).toEqual([{ query, timeSecs: 1_755_700_000 }]);
   });
 
-  test('traps A3-9: what hangs ends with the deadline', async () => {
+  test('what hangs ends with the deadline', async () => {
     const brief = await connect(store, 100);
     brief.hang();
     const query = { query: 'q', timeSecs: 1, authorization: null };

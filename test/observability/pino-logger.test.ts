@@ -37,7 +37,7 @@ test.each<[LogLevel, string[]]>([
   ['info', ['info', 'error']],
   ['error', ['error']],
   ['fatal', []],
-])('traps A1-25: the configured level %s is honoured', (level, expected) => {
+])('the configured level %s is honoured', (level, expected) => {
   const lines: string[] = [];
   const logger = loggerInto(lines, level);
   logger.debug('a');
@@ -58,7 +58,7 @@ test('an error is described by message and code; its stack appears at debug leve
   });
 });
 
-test('traps A1-24: secrets are redacted at the sink, in data, errors and stacks', () => {
+test('secrets are redacted at the sink, in data, errors and stacks', () => {
   const lines: string[] = [];
   const cause = new Error('GET https://u:hunter2@uaa/ with Bearer hunter2abcdef012345');
   const logger = loggerInto(lines, 'debug');

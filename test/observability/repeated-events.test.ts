@@ -13,7 +13,7 @@ function setUp() {
   return { clock, events, lines, suppressed };
 }
 
-test('traps A1-22: the same event is logged once a minute, with the number of lines left out', async () => {
+test('the same event is logged once a minute, with the number of lines left out', async () => {
   const { clock, events, lines, suppressed } = setUp();
   for (let i = 0; i < 1000; i++) events.error('failed', new Error('down'), { fault: 'timeout' });
   await clock.advance(59_999);

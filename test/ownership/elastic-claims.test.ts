@@ -184,7 +184,7 @@ test('the answer of the scaling engine is told to the others, own times as what 
   ]);
 });
 
-test('traps A2-12: a new owner reads what the last one knew', async () => {
+test('a new owner reads what the last one knew', async () => {
   expect(await claims.readCoolDowns(['app', 'other'])).toEqual(
     new Map([
       [

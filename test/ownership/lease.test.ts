@@ -36,7 +36,7 @@ test('a lease counts from the start of the attempt, a little shorter than in the
   expect(mayPost(held, 10_800)).toBe(false);
 });
 
-test('traps A1-33: with its lease over a member goes on collecting and posts nothing, until a renewal counts', () => {
+test('with its lease over a member goes on collecting and posts nothing, until a renewal counts', () => {
   let lease = held;
   for (let startedMs = 3000; startedMs < 60_000; startedMs += 2000) {
     lease = leaseFailed(lease, { startedMs, endedMs: startedMs + 2000 });

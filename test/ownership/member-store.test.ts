@@ -36,7 +36,7 @@ test('a renewal extends the lease by the database’s clock and writes the numbe
   expect(row!.expiresInMs).toBeLessThanOrEqual(10_000);
 });
 
-test('traps A1-33: an expired lease cannot be renewed and is nobody’s neighbour any more', async () => {
+test('an expired lease cannot be renewed and is nobody’s neighbour any more', async () => {
   const [a, b] = [candidate(), candidate()];
   await enter(a);
   await enter(b);

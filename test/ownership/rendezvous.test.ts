@@ -17,7 +17,7 @@ test.each([1, 2, 3, 5, 10, 20, 30])('%i members share 3,000 apps evenly', (count
 });
 
 test.each([1, 2, 3, 5, 9, 20])(
-  'traps A2-11: a member more than %i takes its share from the others and moves nothing else',
+  'a member more than %i takes its share from the others and moves nothing else',
   (count) => {
     const members = membersOf(count + 1);
     const before = createView(members.slice(0, count));

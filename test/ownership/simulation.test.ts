@@ -260,7 +260,7 @@ test('an outage of a minute moves no app, and everyone may post again within sec
   expect(moves).toBe(0);
 });
 
-test('traps A1-33: frozen and cut-off members post nothing while their lease is over', async () => {
+test('frozen and cut-off members post nothing while their lease is over', async () => {
   const fleet = new Fleet({ seed: 6, apps: 30 });
   const [, frozen, cut] = [fleet.start(), fleet.start(), fleet.start()];
   await fleet.world.run(10_000);

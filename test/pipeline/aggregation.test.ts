@@ -81,7 +81,7 @@ describe.each(transports)('over %s', (transport) => {
   });
   afterAll(stopPipelines);
 
-  test('traps A1-1, A2-2, A2-3: an app with 120 instances is aggregated over all envelopes of its window', async () => {
+  test('an app with 120 instances is aggregated over all envelopes of its window', async () => {
     const rows = await pipeline.rows('crowd');
     for (const metricType of ['cpu', 'memoryutil', 'throughput']) {
       const values = rows.filter((row) => row.metricType === metricType).map((row) => Number(row.value));
@@ -97,7 +97,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(pipeline.platform.books.of('read').envelopes).toBe(envelopes);
   });
 
-  test('traps A1-2, A1-42, A1-43: every metric type counts web instances only, each once, and requests once', async () => {
+  test('every metric type counts web instances only, each once, and requests once', async () => {
     const rows = await pipeline.rows('all-types');
     const types = new Map(rows.map(({ metricType, unit }) => [metricType, unit]));
     expect(Object.fromEntries(types)).toEqual({

@@ -10,7 +10,7 @@ const size = 15;
 const cpuRule = when('cpu > 80', '+1', { cool_down_secs: 3600 });
 const policy = policyOf(cpuRule, when('memoryutil > 100', '+1'));
 
-test('traps A2-14: what is kept for apps goes when their policies go, and comes with new ones', async () => {
+test('what is kept for apps goes when their policies go, and comes with new ones', async () => {
   const apps = Array.from({ length: 2 * size }, (_, i) => ({
     guid: `app-${i}`,
     tickSecs: 1,

@@ -92,7 +92,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(failures).toBeLessThanOrEqual(lines.length + (await fleet.value('logLinesSuppressed')));
   });
 
-  test('traps A2-7: log-cache that lost everything is no data, and scales nothing in', async () => {
+  test('log-cache that lost everything is no data, and scales nothing in', async () => {
     // Slow enough that the fault comes and goes between two rounds: one whose read and query see different things proves nothing.
     pipeline = await startPipeline({ transport, apps: [app('shop')], speed: 5 });
     const { books, faults: switches } = pipeline.platform;

@@ -87,7 +87,7 @@ async function atFullWork(): Promise<EventgeneratorProcess> {
   return eventgenerator;
 }
 
-test('traps A2-5: SIGTERM at full work ends it with code 0 and everything written', async () => {
+test('SIGTERM at full work ends it with code 0 and everything written', async () => {
   const eventgenerator = await atFullWork();
   expect(await storedRows(database)).toEqual([]);
   const before = await collected();

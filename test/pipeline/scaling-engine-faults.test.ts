@@ -29,7 +29,7 @@ function eventsOf(pipeline: Pipeline): string[] {
   return pipeline.told().map(({ event }) => event);
 }
 
-test('traps A2-9: an engine that is down is asked seldom, silences no app, and all are scaled seconds after its return', async () => {
+test('an engine that is down is asked seldom, silences no app, and all are scaled seconds after its return', async () => {
   const pipeline = await startPipeline({
     apps,
     prepare: ({ platform }) => platform.takeDown('scalingEngine'),

@@ -116,7 +116,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(await pipeline.value('evaluations', { outcome: 'cooling-down' })).toBeGreaterThan(0);
   });
 
-  test('traps A2-10: at its maximum an app is asked for less and less often', async () => {
+  test('at its maximum an app is asked for less and less often', async () => {
     const { books } = pipeline.platform;
     await books.until(() => books.triggersOf('at-maximum').length >= 3);
     const triggers = books.triggersOf('at-maximum');
@@ -128,7 +128,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(await pipeline.value('evaluations', { outcome: 'at-limit-backoff' })).toBeGreaterThan(0);
   });
 
-  test('traps A1-9: an idle app that runs has a throughput of zero and is scaled in', async () => {
+  test('an idle app that runs has a throughput of zero and is scaled in', async () => {
     const { books } = pipeline.platform;
     await books.until(() => books.triggersOf('idle-app').length > 0);
     expect(books.triggersOf('idle-app')[0]).toMatchObject({
@@ -140,7 +140,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(row).toMatchObject({ metricType: 'throughput', value: '0', unit: 'rps' });
   });
 
-  test('traps A1-8, A2-7: an app that log-cache does not know has no data and is never scaled', async () => {
+  test('an app that log-cache does not know has no data and is never scaled', async () => {
     await pipeline.evaluated('unknown-app', enoughRounds);
     expect(pipeline.platform.books.triggersOf('unknown-app')).toEqual([]);
     const rows = await pipeline.freshRows('unknown-app', 2);
@@ -172,7 +172,7 @@ describe.each(transports)('over %s', (transport) => {
     ]);
   });
 
-  test('traps A1-41: a broken policy costs its own app only, and is reported once', async () => {
+  test('a broken policy costs its own app only, and is reported once', async () => {
     const polls = await pipeline.value('policyPolls', { result: 'success' });
     await pipeline.reaches('policyPolls', polls + 2, { result: 'success' });
     const reports = pipeline.log.lines.filter(({ event }) => event === 'policy.policy-broken');

@@ -27,7 +27,7 @@ function withUaa(changes: Partial<UaaConfig>): (config: Config) => Config {
   };
 }
 
-test('traps A1-36: with a wrong secret UAA is left alone, log-cache is not asked, and one line says what to mend', async () => {
+test('with a wrong secret UAA is left alone, log-cache is not asked, and one line says what to mend', async () => {
   const pipeline = await startPipeline({
     apps,
     speed: 20,
@@ -64,7 +64,7 @@ test('traps A1-36: with a wrong secret UAA is left alone, log-cache is not asked
   expect(await pipeline.audit()).toEqual(nothingWrong);
 });
 
-test('traps A3-1: a token revoked while all apps work is replaced once, and no app metric is missed', async () => {
+test('a token revoked while all apps work is replaced once, and no app metric is missed', async () => {
   const pipeline = await startPipeline({ apps });
   const { books, tokens } = pipeline.platform;
   for (const { guid } of apps) await pipeline.freshRows(guid, 2);
@@ -83,7 +83,7 @@ async function servedAgain(pipeline: Pipeline): Promise<void> {
   for (const { guid } of apps) await pipeline.freshRows(guid, 2);
 }
 
-test('design 4.8: tokens revoked one after the other are each replaced at once', async () => {
+test('tokens revoked one after the other are each replaced at once', async () => {
   const pipeline = await startPipeline({ apps, speed: 20 });
   const { books, tokens } = pipeline.platform;
   await servedAgain(pipeline);
@@ -96,7 +96,7 @@ test('design 4.8: tokens revoked one after the other are each replaced at once',
   expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
 });
 
-test('design 4.8: an auth proxy that refuses everybody now and then keeps no app from being served when it is well', async () => {
+test('an auth proxy that refuses everybody now and then keeps no app from being served when it is well', async () => {
   const pipeline = await startPipeline({ apps, speed: 20 });
   const { books, faults, tokens } = pipeline.platform;
   await servedAgain(pipeline);
@@ -114,7 +114,7 @@ test('design 4.8: an auth proxy that refuses everybody now and then keeps no app
   expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
 });
 
-test('design 4.8: one forbidden app costs the others nothing while tokens are revoked', async () => {
+test('one forbidden app costs the others nothing while tokens are revoked', async () => {
   const pipeline = await startPipeline({ apps, speed: 20 });
   const { books, faults, tokens } = pipeline.platform;
   const [forbidden, ...others] = apps;
@@ -131,7 +131,7 @@ test('design 4.8: one forbidden app costs the others nothing while tokens are re
   expect(await pipeline.audit()).toMatchObject({ falseRows: [], duplicated: 0 });
 });
 
-test('traps A1-36: a client that may read nothing is named with the scope that it lacks, and UAA is spared', async () => {
+test('a client that may read nothing is named with the scope that it lacks, and UAA is spared', async () => {
   const pipeline = await startPipeline({
     apps,
     speed: 20,

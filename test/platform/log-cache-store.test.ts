@@ -103,7 +103,7 @@ test.each([
   expect(() => read(parameters)).toThrow(ReadRefused);
 });
 
-test('traps A1-1, A3-2: without a limit a page holds about 100 envelopes, the oldest unless asked otherwise', () => {
+test('without a limit a page holds about 100 envelopes, the oldest unless asked otherwise', () => {
   const { read } = store({ instances: 50 });
   const page = read({ limit: 0, descending: false });
   expect(page.length).toBeGreaterThanOrEqual(100);
@@ -111,7 +111,7 @@ test('traps A1-1, A3-2: without a limit a page holds about 100 envelopes, the ol
   expect(timesOf(page)).toEqual(timesOf(page).toSorted((a, b) => a - b));
 });
 
-test('traps A2-2: pages newest first, each ending before the last one began, hold every sample of 120 instances once', () => {
+test('pages newest first, each ending before the last one began, hold every sample of 120 instances once', () => {
   const { read, truth, windowUs } = store({ instances: 120 });
   for (const limit of [7, 100, 1000]) {
     const pages: StoredEnvelope[][] = [];
@@ -132,7 +132,7 @@ test('traps A2-2: pages newest first, each ending before the last one began, hol
   }
 });
 
-test('traps A3-3: pages oldest first overshoot into a group, and going on after the last timestamp loses its rest', () => {
+test('pages oldest first overshoot into a group, and going on after the last timestamp loses its rest', () => {
   const { read, windowUs } = store({ instances: 120 });
   let startNs = BigInt(windowUs[0]) * 1000n;
   let seen = 0;
@@ -172,7 +172,7 @@ test('the first tick of a new container has a cpu of 0, the next ones its share'
   ]);
 });
 
-test('traps A1-42: tasks and workers appear under the same source, recognisable by their tags, and are no true samples', async () => {
+test('tasks and workers appear under the same source, recognisable by their tags, and are no true samples', async () => {
   const { clock, app, read, truth } = store({ instances: 1 });
   const startUs = clock.now() * 1000;
   app.startContainer({ processType: 'task' }, startUs);

@@ -91,7 +91,7 @@ test('without a cool-down in the trigger the default applies', async () => {
   );
 });
 
-test('traps A2-10: at its limit the answer is ignored without a cool-down; beyond it the adjustment is cut', async () => {
+test('at its limit the answer is ignored without a cool-down; beyond it the adjustment is cut', async () => {
   expect(JSON.parse((await post({ ...trigger, adjustment: '+9' })).body)).toMatchObject({ adjustment: 2 });
   platform.scalingEngine.endCoolDown(app);
   expect(JSON.parse((await post(trigger)).body)).toMatchObject({
@@ -102,7 +102,7 @@ test('traps A2-10: at its limit the answer is ignored without a cool-down; beyon
   expect(platform.books.triggersOf(app).map(({ result }) => result)).toEqual(['scaled', 'ignored']);
 });
 
-test('traps A1-18: a stopped app and one with autoscaling disabled are ignored', async () => {
+test('a stopped app and one with autoscaling disabled are ignored', async () => {
   platform.apps.require(app).state = 'STOPPED';
   expect(JSON.parse((await post(trigger)).body)).toMatchObject({ status: 2, cool_down_expired_at: 0 });
   platform.apps.require(app).state = 'STARTED';

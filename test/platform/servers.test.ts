@@ -128,7 +128,7 @@ describe('UAA', () => {
 describe('the auth proxy', () => {
   const path = '/api/v1/read/shop';
 
-  test('traps A3-1: answers 404 with an empty body to everyone it refuses', async () => {
+  test('answers 404 with an empty body to everyone it refuses', async () => {
     for (const headers of [{}, { authorization: 'bearer nonsense' }, { authorization: 'bearer a.b.c' }]) {
       expect(await get(path, headers)).toMatchObject({ status: 404, body: '' });
       expect((await query(`cpu{source_id="shop"}`, headers)).status).toBe(404);

@@ -59,7 +59,7 @@ test('reads what is there; a broken policy costs only its own app', async () => 
   ]);
 });
 
-test('traps A2-19: policies that did not change are neither transferred nor parsed again', async () => {
+test('policies that did not change are neither transferred nor parsed again', async () => {
   for (const id of ['same', 'text', 'guid', 'broken', 'gone'])
     await put(id, id === 'broken' ? '[]' : policy(1));
   const before = await store().read(none);

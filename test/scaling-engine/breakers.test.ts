@@ -74,7 +74,7 @@ describe("an app's breaker", () => {
   test.each<[string, TriggerResult]>([
     ['scaled', scaled],
     ['cooling-down', { kind: 'cooling-down', coolDownUntilMs: 0 }],
-    ['traps A1-18: ignored', { kind: 'ignored' }],
+    ['ignored', { kind: 'ignored' }],
   ])('starts from the beginning after a success: %s', async (_, success) => {
     const { clock, fail, post, waitMs } = setUp();
     fail('app', 'rejected', 2);
@@ -88,7 +88,7 @@ describe("an app's breaker", () => {
     expect(waitMs('app')).toBe(5 * minute);
   });
 
-  test('traps A2-9: closes when the policy changes', () => {
+  test('closes when the policy changes', () => {
     const { breakers, fail, waitMs } = setUp();
     fail('app', 'rejected', 3);
     breakers.policyChanged('app');
@@ -108,7 +108,7 @@ describe("an app's breaker", () => {
   });
 });
 
-describe("traps A2-9: one app's fault stops nobody else", () => {
+describe("one app's fault stops nobody else", () => {
   test('however many apps are refused on their own account', () => {
     const { allowed, breakers, fail } = setUp();
     for (let i = 0; i < 100; i++) fail(`bad ${i}`, 'rejected', 3);
@@ -341,7 +341,7 @@ describe('a half-open shared breaker', () => {
   });
 });
 
-test('traps A2-14: forgotten apps leave nothing, also when an outage takes its failures back', () => {
+test('forgotten apps leave nothing, also when an outage takes its failures back', () => {
   const { breakers, fail } = setUp({ consecutiveFailureCount: 1 });
   fail('gone', 'rejected');
   fail('gone', 'unavailable');

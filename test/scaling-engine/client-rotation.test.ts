@@ -98,7 +98,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('traps A1-37, A2-8: a certificate rotated under load, key first, causes no failed trigger', async () => {
+test('a certificate rotated under load, key first, causes no failed trigger', async () => {
   const results: TriggerResult[] = [];
   let loaded = true;
   const load = Array.from({ length: 8 }, async () => {
@@ -145,7 +145,7 @@ test('a trigger under way finishes on its old connection, which is closed then',
   expect(callers).toEqual(['first', 'second']);
 });
 
-test('traps A2-8: a broken new pair changes nothing', async () => {
+test('a broken new pair changes nothing', async () => {
   await replace('key', 'garbage');
   await until(() => logger.events().includes('certificate-not-reloaded'));
   expect(await client.post(trigger)).toEqual({ kind: 'ignored' });

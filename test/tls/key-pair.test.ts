@@ -85,7 +85,7 @@ test('the pair of the files is read, with its chain, and its expiry exported', a
   expect(await expiryMetric()).toBe(notAfter.getTime() / 1000);
 });
 
-test('traps A1-37: a rotated pair comes into use as soon as the files change, without polling', async () => {
+test('a rotated pair comes into use as soon as the files change, without polling', async () => {
   await write(await authority.issue({ commonName: 'first' }));
   const pair = await open();
   const second = await authority.issue({ commonName: 'second' });
@@ -96,7 +96,7 @@ test('traps A1-37: a rotated pair comes into use as soon as the files change, wi
   expect(logger.events()).toEqual(['certificate-reloaded']);
 });
 
-test('traps A2-8: between key and certificate the old pair stays in use, and nothing is logged', async () => {
+test('between key and certificate the old pair stays in use, and nothing is logged', async () => {
   const first = await authority.issue({ commonName: 'first' });
   await write(first);
   const pair = await open();
@@ -115,7 +115,7 @@ async function reachTimerBelow(ms: number): Promise<void> {
   while ((clock.nextTimerInMs ?? Infinity) >= ms) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('traps A2-8: a pair that stays mismatched is reported once, and the old pair kept', async () => {
+test('a pair that stays mismatched is reported once, and the old pair kept', async () => {
   const first = await authority.issue({ commonName: 'first' });
   await write(first);
   const pair = await open();
@@ -174,7 +174,7 @@ test('a start in the middle of a rotation waits for the certificate', async () =
   expect((await pair).current().cert).toBe(second.chain);
 });
 
-test('traps A1-37: material that cannot be used at start is an error that names file and cause', async () => {
+test('material that cannot be used at start is an error that names file and cause', async () => {
   const good = await authority.issue({ commonName: 'good' });
   const expired = await authority.issue({ commonName: 'expired', notAfter: new Date(Date.now() - 1000) });
 
