@@ -21,7 +21,7 @@ import { killProcesses, startProcess, type EventgeneratorProcess } from './proce
 
 jest.setTimeout(180_000);
 
-const intervalSecs = 2;
+const intervalSecs = 4;
 const apps = Array.from({ length: 40 }, (_, i) => `app-${i}`);
 /** Their load is above the threshold all the time. */
 const busyApps = new Set(apps.slice(0, 10));
