@@ -92,7 +92,9 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
     get: (path, headers, timeoutMs, take) =>
       new Promise((resolve, reject) => {
         let connection: Connection;
+        let timedOut = false;
         const deadline = clock.setTimer(timeoutMs, () => {
+          timedOut = true;
           remove(connection);
           reject(
             new LogCacheError('timeout', `log-cache did not answer ${shown(path)} within ${timeoutMs} ms`),
@@ -112,6 +114,8 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
                 resolve(new Promise((taken) => taken(take(response))));
               },
               failed(error, begun) {
+                // Our own end of the connection, which is no reason for another try.
+                if (timedOut) return;
                 remove(via);
                 // The server closed it while it was idle: once more, on a connection that was not.
                 if (via.used && !begun && !closed && error.kind === 'connection') return send(open());

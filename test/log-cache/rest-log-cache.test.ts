@@ -190,6 +190,23 @@ test('a deadline ends the connection, so that a late answer cannot meet another 
   await closed;
 });
 
+test('a request that times out on a kept connection is not sent again', async () => {
+  const logCache = open();
+  await logCache.read(request, whole);
+  const used = server.requests[0]?.socket;
+  const asked = nextRequest(() => {});
+  const failed = errorOf(logCache.read(request, whole));
+  const { socket } = await asked;
+  expect(socket).toBe(used);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  await clock.advance(5_000);
+  expect(await failed).toMatchObject({ kind: 'timeout' });
+  await closed;
+  server.handler = restHandler(store);
+  await logCache.read(request, whole);
+  expect(server.requests).toHaveLength(3);
+});
+
 test('a kept connection that the server has closed costs one more try, on a new connection', async () => {
   const logCache = open();
   await logCache.read(request, whole);
