@@ -116,7 +116,7 @@ function pushedManifest({ name, version, description, type, dependencies, overri
     private: true,
     type,
     engines: { node: nodeVersions },
-    scripts: { start: 'node dist/src/main.js' },
+    scripts: { start: 'node dist/src/cli/main.js' },
     dependencies,
     overrides,
   };

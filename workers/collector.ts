@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
-import type { CollectorWorkerData } from '../src/collection/job.js';
-import { serveJobs, type Service } from '../src/collection/job-port.js';
-import { runJob } from '../src/collection/run-job.js';
+import type { CollectorWorkerData } from '../src/collection/pool/job.js';
+import { serveJobs, type Service } from '../src/collection/pool/job-port.js';
+import { runJob } from '../src/collection/worker/run-job.js';
 import { createGrpcLogCache } from '../src/log-cache/grpc-log-cache.js';
 import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
 import { createRestLogCache } from '../src/log-cache/rest-log-cache.js';

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import { DatabaseSocket } from './socket.js';
 
 /** What the driver has beyond its type definitions; needed to send a CancelRequest as PostgreSQL's protocol defines it. */

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import Cursor from 'pg-cursor';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { DatabaseConfig } from '../config/config.js';
 import { requestCancel } from './cancel.js';
 import { Deadline } from './deadline.js';

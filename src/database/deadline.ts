@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import { DatabaseTimeoutError } from './errors.js';
 
 /** One time limit for several waits in a row: for a connection, then for the answer. */

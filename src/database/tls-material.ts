@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { ConnectionSettings } from './connection.js';
 import { needsRoots, readPems, tlsAttempts, type PemTexts, type TlsAttempt } from './tls.js';

@@ -1,7 +1,7 @@
 import dns, { type LookupAddress } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { endsWithin, systemClock } from '../clock.js';
+import { endsWithin, systemClock } from '../util/clock.js';
 import type { Addresses } from './name-lookups.js';
 
 /** Milliseconds for the first try of a DNS server; c-ares doubles it with each further try. */

@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import { systemClock } from '../clock.js';
+import { systemClock } from '../util/clock.js';
 import { findAddresses } from './find-addresses.js';
 import { NameError, NameLookups } from './name-lookups.js';
 

@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns';
 import { isIP } from 'node:net';
-import type { Clock, Timer } from '../clock.js';
+import type { Clock, Timer } from '../util/clock.js';
 
 /** At least one address, in the order in which they are to be tried. */
 export type Addresses = readonly LookupAddress[];

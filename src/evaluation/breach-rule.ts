@@ -1,4 +1,4 @@
-import { secsToNs } from '../clock.js';
+import { secsToNs } from '../util/clock.js';
 import type { Series } from '../history/ring.js';
 import { breachDurationSecs, operators, type Operator, type ScalingRule } from '../policy/policy.js';
 import type { NotFiredReason } from './decision.js';

@@ -6,7 +6,7 @@ import {
   type Direction,
   type ScalingRule,
 } from '../policy/policy.js';
-import type { Trigger } from '../scaling-engine/trigger.js';
+import type { Trigger } from './trigger.js';
 import { breachTerms, judge, type EvaluationSettings } from './breach-rule.js';
 import type { Decision, HeldReason, RuleVerdict } from './decision.js';
 

@@ -1,5 +1,5 @@
 import type { ScalingRule } from '../policy/policy.js';
-import type { Trigger } from '../scaling-engine/trigger.js';
+import type { Trigger } from './trigger.js';
 
 /**
  * Why a rule did not fire.

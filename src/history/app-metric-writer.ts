@@ -1,4 +1,4 @@
-import { endsWithin, sleep, type Clock, type Timer } from '../clock.js';
+import { endsWithin, sleep, type Clock, type Timer } from '../util/clock.js';
 import { failureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 
 /** A usual answer is read in milliseconds: who waits this long has slow readers before it. */
 const waitDeadlineMs = 5_000;

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { msToNs, type Clock } from '../clock.js';
+import { msToNs, type Clock } from '../util/clock.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 import type { Logger } from '../observability/logger.js';
 import { sendError } from './error-answers.js';

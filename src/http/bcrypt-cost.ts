@@ -1,5 +1,5 @@
 import { hash } from 'bcryptjs';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { BasicAuthConfig } from '../config/config.js';
 
 /** Some 1.5 s a comparison on a usual processor; each step more doubles it. */

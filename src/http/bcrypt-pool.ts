@@ -1,5 +1,5 @@
 import { Piscina } from 'piscina';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 
 /** Texts and the bcrypt hashes they are said to belong to. */
 export type BcryptJob = readonly { readonly text: string; readonly hash: string }[];

@@ -1,5 +1,5 @@
 import { Session, type Profiler } from 'node:inspector/promises';
-import { sleep, type Clock } from '../clock.js';
+import { sleep, type Clock } from '../util/clock.js';
 
 export interface CpuProfiler {
   /** Whether a profile is being taken; only one can be at a time. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
 import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
 import { createCpuProfiler } from './cpu-profile.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { MemberView } from '../ownership/members-view.js';
 import type { RouteModule } from './api-routes.js';
 import { sendError } from './error-answers.js';

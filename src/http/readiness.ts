@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 
 /** One component that this process needs to do its work. */
 export interface ReadinessCheck {

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Config, ListenerConfig } from '../config/config.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import type { Logger } from '../observability/logger.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 
 /** As often as anyone has a use for it, and so seldom that its cost does not count. */
 const sharedForMs = 1_000;

@@ -1,5 +1,5 @@
 import { type ChannelOptions, experimental, Metadata, status } from '@grpc/grpc-js';
-import { systemClock, type Timer } from '../clock.js';
+import { systemClock, type Timer } from '../util/clock.js';
 import { resolveName } from '../dns/lookup.js';
 
 const scheme = 'eventgenerator';

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { Client, type Dispatcher, errors } from 'undici';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import { lookup } from '../dns/lookup.js';
 import { LogCacheError } from './log-cache.js';
 

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.js';
+import { type Clock, systemClock } from '../util/clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
 import { httpTimer, type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
 import { nameFilter } from './name-filter.js';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { pino, type DestinationStream } from 'pino';
 import type { LogLevel } from '../config/config.js';
-import { systemClock, type Clock } from '../clock.js';
+import { systemClock, type Clock } from '../util/clock.js';
 import type { LogData, Logger } from './logger.js';
 import { describeError, redact } from './redact.js';
 

@@ -1,4 +1,4 @@
-import { sleep, type Clock, type Timer } from '../clock.js';
+import { sleep, type Clock, type Timer } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';

@@ -1,4 +1,4 @@
-import { fnv1a32, mix32 } from './hash.js';
+import { fnv1a32, mix32 } from '../util/hash.js';
 
 /**
  * Who shares the apps, and who of them owns which. Two views of the same members name the same owner for every app;

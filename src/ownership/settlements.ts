@@ -1,4 +1,4 @@
-import { endsWithin, sleep, type Clock } from '../clock.js';
+import { endsWithin, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Direction } from '../policy/policy.js';

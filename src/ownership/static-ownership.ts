@@ -1,5 +1,5 @@
 import type { StaticPool } from '../config/config.js';
-import { fnv1a32 } from './hash.js';
+import { fnv1a32 } from '../util/hash.js';
 import type { Ownership } from './ownership.js';
 
 /** Shares apps by a number in a file, exactly as the Go eventgenerator does, so that both can run in one fleet. */

@@ -1,6 +1,6 @@
 import { parse, parseNumberAndBigInt } from 'lossless-json';
-import { nsToMs } from '../clock.js';
-import type { TriggerFault, TriggerResult } from './trigger.js';
+import { nsToMs } from '../util/clock.js';
+import type { TriggerFault, TriggerResult } from './trigger-result.js';
 
 /** How the scaling engine calls its results in a 200; `failed` (1) never comes with one. */
 const SUCCEEDED = 0n;

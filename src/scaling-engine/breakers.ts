@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js';
-import type { TriggerFault, TriggerResult } from './trigger.js';
+import type { Clock } from '../util/clock.js';
+import type { TriggerFault, TriggerResult } from './trigger-result.js';
 
 /** The shared breaker opens for this long, doubling while probes fail. */
 const SHARED_INITIAL_MS = 2_000;

@@ -1,12 +1,13 @@
 import { stringify } from 'lossless-json';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Authorities } from '../tls/authorities.js';
 import { describeConnectionError, errorCode, errorMessage } from '../tls/connection-error.js';
 import type { KeyPair } from '../tls/key-pair.js';
 import { failed, readAnswer } from './answer.js';
 import { Connections, type Agents } from './connections.js';
 import { postOnce, type Exchange } from './exchange.js';
-import type { Trigger, TriggerResult } from './trigger.js';
+import type { Trigger } from '../evaluation/trigger.js';
+import type { TriggerResult } from './trigger-result.js';
 
 export interface ScalingEngineClient {
   /** Posts a trigger; never rejects. */

@@ -1,6 +1,6 @@
 import { watch, type FSWatcher } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import type { Clock, Timer } from '../clock.js';
+import type { Clock, Timer } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import { errorMessage } from './connection-error.js';
 

@@ -2,7 +2,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { CustomFetch, CustomFetchOptions } from 'openid-client';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import { lookup } from '../dns/lookup.js';
 import type { Authorities } from '../tls/authorities.js';
 import { describeConnectionError } from '../tls/connection-error.js';

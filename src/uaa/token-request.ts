@@ -7,7 +7,7 @@ import {
   genericGrantRequest,
   type ClientAuth,
 } from 'openid-client';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { UaaConfig } from '../config/config.js';
 import type { Authorities } from '../tls/authorities.js';
 import { createBoundedFetch } from './bounded-fetch.js';

@@ -1,4 +1,4 @@
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import type { Benchmark, BenchmarkContext } from './benchmark.js';
 import { benchmarks } from './benchmarks.js';

@@ -1,5 +1,5 @@
 import { afterAll, expect, jest, test } from '@jest/globals';
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { allFaults } from './faults/all.js';
 import { parseOptions, UsageError, type ChaosOptions } from './options.js';

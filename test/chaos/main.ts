@@ -1,4 +1,4 @@
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { allFaults } from './faults/all.js';
 import { parseOptions, UsageError } from './options.js';

@@ -1,4 +1,4 @@
-import type { Releasers } from '../../src/releasers.js';
+import type { Releasers } from '../../src/util/releasers.js';
 import { finding, type Finding } from './audit/finding.js';
 import { auditProcesses } from './audit/processes.js';
 import { auditRows, Histories } from './audit/rows.js';

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Releasers } from '../../src/releasers.js';
+import type { Releasers } from '../../src/util/releasers.js';
 import { startPlatform, type Platform } from '../platform/platform.js';
 import { createAutoscalerTables } from '../support/autoscaler-tables.js';
 import {

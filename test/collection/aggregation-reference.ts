@@ -1,4 +1,4 @@
-import type { MetricOutcome } from '../../src/collection/job.js';
+import type { MetricOutcome } from '../../src/collection/pool/job.js';
 import type { GaugeEnvelope } from '../../src/log-cache/log-cache.js';
 
 /*

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Collector } from '../../src/collection/authorized-collector.js';
-import { createAppCollector } from '../../src/collection/collect-app.js';
-import { Coverage } from '../../src/collection/coverage.js';
-import { HttpEvidence } from '../../src/collection/http-evidence.js';
-import type { HttpMetricType, MetricOutcome } from '../../src/collection/job.js';
-import { runJob } from '../../src/collection/run-job.js';
-import { ValuesWatch } from '../../src/collection/values-watch.js';
+import type { Collector } from '../../src/collection/plan/authorized-collector.js';
+import { createAppCollector } from '../../src/collection/plan/collect-app.js';
+import { Coverage } from '../../src/collection/plan/coverage.js';
+import { HttpEvidence } from '../../src/collection/plan/http-evidence.js';
+import type { HttpMetricType, MetricOutcome } from '../../src/collection/pool/job.js';
+import { runJob } from '../../src/collection/worker/run-job.js';
+import { ValuesWatch } from '../../src/collection/plan/values-watch.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';

@@ -1,5 +1,5 @@
-import type { AppCollection, RoundCollection } from '../../src/collection/collect-app.js';
-import { sumOfCosts } from '../../src/collection/cost.js';
+import type { AppCollection, RoundCollection } from '../../src/collection/plan/collect-app.js';
+import { sumOfCosts } from '../../src/collection/pool/cost.js';
 
 /** Both parts of a round as one. */
 export async function wholeRound({ gauges, http }: RoundCollection): Promise<AppCollection> {

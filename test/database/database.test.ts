@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { failureKind, isTransient } from '../../src/database/errors.js';
 import { registerPoolMetrics } from '../../src/database/pool-metrics.js';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { endsWithin, sleep, systemClock } from '../../src/clock.js';
+import { endsWithin, sleep, systemClock } from '../../src/util/clock.js';
 import { silentLogger } from '../../src/observability/logger.js';
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import type { Books } from '../platform/books.js';
 import type { Platform } from '../platform/platform.js';
 import type { DemoState } from './app-state.js';

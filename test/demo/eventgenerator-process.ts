@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { endsWithin, systemClock } from '../../src/clock.js';
+import { endsWithin, systemClock } from '../../src/util/clock.js';
 import { parseLogLine, readableLogLine, type LogLine } from './log-lines.js';
 
 /** It ends by itself within 8 s of SIGTERM. */
@@ -33,7 +33,7 @@ export function startEventgenerator(
   configFile: string,
   onLine: (line: LogLine) => void,
 ): EventgeneratorProcess {
-  const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
   // A process group of its own: Ctrl-C in a terminal must not reach it before the demo asks it to stop.
   const child = spawn(process.execPath, [main, '-c', configFile], {
     detached: true,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Releasers } from '../../src/releasers.js';
+import type { Releasers } from '../../src/util/releasers.js';
 import { writeEventgeneratorConfig, type WrittenConfig } from '../platform/eventgenerator-config.js';
 import { startPlatform, type Platform } from '../platform/platform.js';
 import { openPolicyDatabase, type PolicyDatabase } from '../platform/policy-database.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { TriggerRecord } from '../platform/books.js';
 import type { Platform } from '../platform/platform.js';
 import {

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import dns from 'node:dns';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { openDatabase } from '../../src/database/database.js';
 import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
 import { createRestLogCache } from '../../src/log-cache/rest-log-cache.js';

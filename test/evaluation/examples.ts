@@ -1,4 +1,4 @@
-import { msToNs } from '../../src/clock.js';
+import { msToNs } from '../../src/util/clock.js';
 import { History } from '../../src/history/history.js';
 import { PointMemory } from '../../src/history/point-memory.js';
 import { Ring, type Series } from '../../src/history/ring.js';

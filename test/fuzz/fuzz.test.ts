@@ -1,6 +1,6 @@
 import { afterAll, expect, jest, test } from '@jest/globals';
 import { silentLogger } from '../../src/observability/logger.js';
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import { Random } from '../chaos/random.js';
 import { parseAnswers } from './answers.js';
 import { readApiDocument } from './document.js';

@@ -1,5 +1,5 @@
 import { silentLogger } from '../../src/observability/logger.js';
-import { createReleasers } from '../../src/releasers.js';
+import { createReleasers } from '../../src/util/releasers.js';
 import { parseOptions, UsageError } from './options.js';
 import { runFuzz, type FuzzReport } from './run.js';
 

@@ -1,4 +1,4 @@
-import type { Releasers } from '../../src/releasers.js';
+import type { Releasers } from '../../src/util/releasers.js';
 import { residentBytes } from '../bench/processes/usage.js';
 import { Random } from '../chaos/random.js';
 import { eventually } from '../support/eventually.js';

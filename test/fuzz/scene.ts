@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { Releasers } from '../../src/releasers.js';
+import type { Releasers } from '../../src/util/releasers.js';
 import {
   startEventgeneratorProcess,
   type EventgeneratorProcess,

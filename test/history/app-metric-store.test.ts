@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';

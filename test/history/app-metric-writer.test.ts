@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
 import { DatabaseTimeoutError } from '../../src/database/errors.js';
 import { migrate } from '../../src/database/migrations.js';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { msToNs } from '../../src/clock.js';
+import { msToNs } from '../../src/util/clock.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { RecentQuery } from '../../src/history/app-metric-store.js';
 import type { HistoryKey } from '../../src/history/history-key.js';

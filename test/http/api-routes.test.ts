@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import { apiRoutes } from '../../src/http/api-routes.js';
 import type { Listener } from '../../src/http/listener.js';

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { hashSync } from 'bcryptjs';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import type { BasicAuthConfig } from '../../src/config/config.js';
 import { createBasicAuth } from '../../src/http/basic-auth.js';
 import { createBcryptPool, type BcryptJob } from '../../src/http/bcrypt-pool.js';

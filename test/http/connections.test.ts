@@ -4,7 +4,7 @@ import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { apiRoutes } from '../../src/http/api-routes.js';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { defaultLimits, type Listener, type ServerLimits } from '../../src/http/listener.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { apiRoutes } from '../../src/http/api-routes.js';
 import { defaultLimits, type Listener, type ServerLimits } from '../../src/http/listener.js';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { eventually } from '../support/eventually.js';
 import {

@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { HistoryQuery, HistoryReader } from '../../src/history/history-reader.js';
 import { createListener, defaultLimits, type Listener } from '../../src/http/listener.js';

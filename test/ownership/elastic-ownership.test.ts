@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import { createElasticOwnership, type ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate } from '../../src/ownership/member-store.js';

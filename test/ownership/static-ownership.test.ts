@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { fnv1a32, mix32 } from '../../src/ownership/hash.js';
+import { fnv1a32, mix32 } from '../../src/util/hash.js';
 import { createStaticOwnership } from '../../src/ownership/static-ownership.js';
 
 test('FNV-1a matches the published test vectors', () => {

@@ -89,7 +89,7 @@ describe('the folder that is pushed', () => {
     const { engines, devDependencies, scripts } = JSON.parse(text) as Record<string, object>;
     expect(engines).toEqual({ node: expect.not.stringContaining('>') });
     expect(devDependencies).toBeUndefined();
-    expect(scripts).toEqual({ start: 'node dist/src/main.js' });
+    expect(scripts).toEqual({ start: 'node dist/src/cli/main.js' });
   });
 });
 

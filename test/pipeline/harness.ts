@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerator.js';
 import { promqlWindowSecs } from '../../src/log-cache/promql.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import { SimulatedApp, type AppOptions, type AppSurroundings } from './app-model.js';
 
 /** All apps of the platform. */

@@ -1,4 +1,4 @@
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import type { FaultSwitch } from './faults.js';
 import { suffer } from './suffer.js';
 

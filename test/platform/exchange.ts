@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import { waitForFault, type ActiveFault, type Fault } from './faults.js';
 import { suffer } from './suffer.js';
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 
 /** `logCache` is REST and gRPC alike. */
 export const serverNames = ['uaa', 'logCache', 'scalingEngine'] as const;

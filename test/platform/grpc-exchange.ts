@@ -1,5 +1,5 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import { waitForFault, type ActiveFault } from './faults.js';
 import { suffer } from './suffer.js';
 

@@ -1,6 +1,6 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { Logger } from '../../src/observability/logger.js';
 import type { IssuedCertificate } from '../support/certificates.js';
 import { GrpcExchange } from './grpc-exchange.js';

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { Logger } from '../../src/observability/logger.js';
 import type { IssuedCertificate } from '../support/certificates.js';
 import { Exchange } from './exchange.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { LogCacheNodes } from './log-cache-nodes.js';
 
 /** The processes between gorouter and the envelopes: auth proxy, gateway, and log-cache itself. */

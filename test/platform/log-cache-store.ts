@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { Apps } from './apps.js';
 import type { Envelope, EnvelopeType, StoredEnvelope } from './envelope.js';
 import { LogCacheNodes } from './log-cache-nodes.js';

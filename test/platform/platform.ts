@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../../src/clock.js';
+import { systemClock, type Clock } from '../../src/util/clock.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
 import type { AppOptions } from './app-model.js';

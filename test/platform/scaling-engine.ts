@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { SimulatedApp } from './app-model.js';
 import type { Apps } from './apps.js';
 import type { ScalingTrigger } from './scaling-trigger.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import { waitForFault, type ActiveFault } from './faults.js';
 
 /** A request that faults happen to, whatever the transport. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations.js';
 import { silentLogger } from '../../src/observability/logger.js';

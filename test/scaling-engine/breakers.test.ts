@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
-import type { TriggerFault, TriggerResult } from '../../src/scaling-engine/trigger.js';
+import type { TriggerFault, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 const minute = 60_000;

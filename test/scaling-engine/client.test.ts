@@ -8,7 +8,8 @@ import {
   createScalingEngineClient,
   type ScalingEngineClient,
 } from '../../src/scaling-engine/scaling-engine-client.js';
-import type { Trigger, TriggerResult } from '../../src/scaling-engine/trigger.js';
+import type { Trigger } from '../../src/evaluation/trigger.js';
+import type { TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';

@@ -1,4 +1,4 @@
-import { punctualTimers, type Clock } from '../../src/clock.js';
+import { punctualTimers, type Clock } from '../../src/util/clock.js';
 
 /** So often, in real milliseconds, the clock looks whether this process gets to run. */
 const stepMs = 10;

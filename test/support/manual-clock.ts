@@ -1,4 +1,4 @@
-import { punctualTimers, type Clock } from '../../src/clock.js';
+import { punctualTimers, type Clock } from '../../src/util/clock.js';
 
 interface Pending {
   at: number;

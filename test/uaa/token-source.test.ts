@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { UaaConfig } from '../../src/config/config.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { createTokenSource, type TokenSource } from '../../src/uaa/token-source.js';

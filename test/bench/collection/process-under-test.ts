@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createAuthorizedCollector } from '../../../src/collection/authorized-collector.js';
-import { createAppCollector } from '../../../src/collection/collect-app.js';
-import { createCollectorPool, threadsFor } from '../../../src/collection/collector-pool.js';
-import { mostInFlight } from '../../../src/collection/concurrency-limit.js';
-import { systemClock } from '../../../src/clock.js';
+import { createAuthorizedCollector } from '../../../src/collection/plan/authorized-collector.js';
+import { createAppCollector } from '../../../src/collection/plan/collect-app.js';
+import { createCollectorPool, threadsFor } from '../../../src/collection/pool/collector-pool.js';
+import { mostInFlight } from '../../../src/schedule/concurrency-limit.js';
+import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
 import { wholeRound } from '../../collection/whole-round.js';

@@ -31,7 +31,7 @@ export interface EventgeneratorProcess {
   stop(): Promise<void>;
 }
 
-const main = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
 
 /** As manifest.yml starts it where an instance has 1.5 GB. */
 const nodeOptions = ['--max-old-space-size=768', '--max-semi-space-size=8', '--v8-pool-size=1'];

@@ -1,5 +1,5 @@
 import TinyQueue from 'tinyqueue';
-import type { Clock, Timer } from '../../../src/clock.js';
+import type { Clock, Timer } from '../../../src/util/clock.js';
 
 interface Event {
   readonly at: number;

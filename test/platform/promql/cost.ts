@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/clock.js';
+import type { Clock } from '../../../src/util/clock.js';
 import type { Apps } from '../apps.js';
 import { waitForFault } from '../faults.js';
 import type { LogCacheStore } from '../log-cache-store.js';

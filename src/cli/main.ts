@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs';
+import { endsWithin, systemClock } from '../util/clock.js';
+import { parseCommandLine, usage, UsageError } from './command-line.js';
+import type { Surroundings } from '../surroundings.js';
+import { loadConfig } from '../config/load-config.js';
+import type { LoadedConfig } from '../config/config.js';
+import { startEventgenerator } from '../eventgenerator.js';
+import { membersCommand } from './members-command.js';
+import { migrateCommand } from './migrate-command.js';
+import { collectDefaultMetrics } from 'prom-client';
+import { createMetrics } from '../observability/metrics.js';
+import type { Logger } from '../observability/logger.js';
+import { createLogger } from '../observability/pino-logger.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { onStopSignal } from './signals.js';
+
+/** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
+const stopDeadlineMs = 7_000;
+/** For the last log lines; whoever does not read them must not keep the process alive. */
+const logsDeadlineMs = 900;
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseCommandLine(args);
+  switch (command.name) {
+    case 'help':
+      process.stdout.write(usage);
+      return 0;
+    case 'version':
+      process.stdout.write(`${version()}\n`);
+      return 0;
+    case 'migrate':
+      return migrateCommand(load(command.configFile).config, systemTrust(), command.all);
+    case 'members':
+      return membersCommand(load(command.configFile).config, systemTrust());
+    case 'run':
+      return run(load(command.configFile));
+  }
+}
+
+function load(file: string | undefined): LoadedConfig {
+  return loadConfig({ file, env: process.env });
+}
+
+/** Runs until a signal, and ends the process. */
+async function run({ config, warnings }: LoadedConfig): Promise<never> {
+  const logger = createLogger({ level: config.logging.level });
+  const surroundings = systemSurroundings(logger);
+  const exit = async (code: number): Promise<never> => {
+    await endsWithin(systemClock, logsDeadlineMs, logger.close());
+    // What is left of the log would be written now, and waited for without end where nobody reads it.
+    process.removeAllListeners('exit');
+    process.exit(code);
+  };
+  for (const warning of warnings) logger.info('configuration-warning', { warning });
+  process.on('uncaughtException', (error) => {
+    logger.error('uncaught-exception', error);
+    void exit(1);
+  });
+  const repeated = new RepeatedEvents(surroundings);
+  process.on('unhandledRejection', (reason) => repeated.error('unhandled-rejection', reason));
+
+  const stopAsked = new Promise<void>((resolve) => onStopSignal(logger, resolve, (code) => void exit(code)));
+  let stopping = false;
+  void stopAsked.then(() => {
+    stopping = true;
+    systemClock.setTimer(stopDeadlineMs, () => {
+      logger.error('stop-took-too-long', new Error(`not everything had ended after ${stopDeadlineMs} ms`));
+      void exit(0);
+    });
+  });
+  try {
+    const eventgenerator = await startEventgenerator(config, surroundings);
+    void eventgenerator.ready.then(() => {
+      if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
+    });
+    const fault = await new Promise<unknown>((resolve) => {
+      void stopAsked.then(resolve);
+      void eventgenerator.unusable.then(resolve);
+    });
+    if (fault === undefined) {
+      await eventgenerator.stop();
+      logger.info('stopped');
+      return await exit(0);
+    }
+    logger.error('start-failed', fault);
+    await endsWithin(systemClock, stopDeadlineMs, eventgenerator.stop());
+    return await exit(1);
+  } catch (error) {
+    logger.error('start-failed', error);
+    return await exit(1);
+  }
+}
+
+function systemSurroundings(logger: Logger): Surroundings {
+  const metrics = createMetrics();
+  collectDefaultMetrics({ register: metrics.registry });
+  return { clock: systemClock, logger, metrics, trust: systemTrust() };
+}
+
+/** Whom the platform trusts, in every command. */
+function systemTrust(): Surroundings['trust'] {
+  const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
+  return systemCertPath ? { systemCertPath } : {};
+}
+
+function version(): string {
+  const packageJson = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    if (error instanceof UsageError) process.stdout.write('\n' + usage);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

@@ -1,0 +1,60 @@
+import { systemClock } from '../util/clock.js';
+import { databaseDeps } from '../database/database-deps.js';
+import type { Surroundings } from '../surroundings.js';
+import type { Config } from '../config/config.js';
+import { openDatabase } from '../database/database.js';
+import { messageOf } from '../database/errors.js';
+import { isReadOnly, readOnlyRemedy } from '../database/read-only.js';
+import { createLogger } from '../observability/pino-logger.js';
+import { createMemberStore } from '../ownership/member-store.js';
+import { membersView, type MemberView } from '../ownership/members-view.js';
+
+const readOnlyTimeoutMs = 1_000;
+
+/** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
+export async function membersCommand(config: Config, trust: Surroundings['trust']): Promise<number> {
+  const logger = createLogger({ level: 'error' });
+  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
+  const database = await openDatabase('appmetrics_db', config.appMetricsDb, deps);
+  try {
+    const members = await membersView(createMemberStore(database));
+    process.stdout.write(membersTable(members));
+    if (await isReadOnly(database, readOnlyTimeoutMs)) process.stdout.write(readOnlyRemedy);
+    return 0;
+  } catch (error) {
+    process.stdout.write(
+      `failed to read the members: ${messageOf(error)}\n` +
+        'They are in the table eventgenerator_member of appmetrics_db, which elastic members create; `migrate` does too.\n',
+    );
+    return 1;
+  } finally {
+    await database.close();
+  }
+}
+
+const columns: readonly { title: string; cell: (member: MemberView) => string }[] = [
+  { title: 'INDEX', cell: (member) => String(member.instanceIndex) },
+  { title: 'INSTANCE', cell: (member) => member.instanceGuid },
+  { title: 'SINCE', cell: (member) => member.since },
+  { title: 'APPS', cell: (member) => String(member.appsOwned) },
+  { title: 'EXPIRES IN', cell: (member) => `${member.expiresInSecs} s` },
+];
+
+/** The members as a table in plain text, one a line. */
+export function membersTable(members: readonly MemberView[]): string {
+  if (members.length === 0) return 'no members\n';
+  const rows = [
+    columns.map(({ title }) => title),
+    ...members.map((member) => columns.map(({ cell }) => cell(member))),
+  ];
+  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}

@@ -1,0 +1,36 @@
+import { systemClock } from '../util/clock.js';
+import { databaseDeps } from '../database/database-deps.js';
+import type { Surroundings } from '../surroundings.js';
+import type { Config } from '../config/config.js';
+import { openDatabases } from '../database/database.js';
+import { codeOf, messageOf, readOnlyState } from '../database/errors.js';
+import { readOnlyRemedy } from '../database/read-only.js';
+import { migrate, ownTablesSql } from '../database/migrations.js';
+import { createLogger } from '../observability/pino-logger.js';
+
+/** `eventgenerator migrate`: creates what is missing and says what. Resolves to the exit code. */
+export async function migrateCommand(
+  config: Config,
+  trust: Surroundings['trust'],
+  all: boolean,
+): Promise<number> {
+  const logger = createLogger({ level: 'error' });
+  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
+  const databases = await openDatabases(config.policyDb, config.appMetricsDb, deps);
+  try {
+    const created = await migrate(databases, { all });
+    process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');
+    return 0;
+  } catch (error) {
+    const isRefusedAsReadOnly = codeOf(error) === readOnlyState;
+    process.stdout.write(`failed to create tables: ${messageOf(error)}\n`);
+    process.stdout.write(
+      isRefusedAsReadOnly
+        ? readOnlyRemedy
+        : `If the user of db.appmetrics_db.url may not create tables, let one who may run this there:\n\n${ownTablesSql}\n`,
+    );
+    return 1;
+  } finally {
+    await databases.close();
+  }
+}

@@ -1,0 +1,166 @@
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { createSecureContext } from 'node:tls';
+import { createAuthorizedCollector, type Collector } from './plan/authorized-collector.js';
+import { createCollectorPool, threadsFor, type CollectorPool } from './pool/collector-pool.js';
+import { createConcurrencyLimit, mostInFlight } from '../schedule/concurrency-limit.js';
+import type { CollectorWorkerData } from './pool/job.js';
+import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
+import { gateQueries, type QueryHealth } from './plan/query-gate.js';
+import { createRenewablePool } from './pool/renewable-pool.js';
+import type { Config, UaaConfig } from '../config/config.js';
+import type { Releasers } from '../util/releasers.js';
+import { openAuthorities, type Authorities } from '../tls/authorities.js';
+import { errorMessage } from '../tls/connection-error.js';
+import { openKeyPair } from '../tls/key-pair.js';
+import { scopeProblem } from '../uaa/scope-problem.js';
+import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
+import type { Surroundings } from '../surroundings.js';
+
+/** Reads of log-cache and PromQL queries: one that hangs must not hold a place for long. */
+const readTimeoutMs = 5_000;
+const queryTimeoutMs = 10_000;
+
+type LogCacheAccess = CollectorWorkerData['logCache'];
+
+/** What threads reach log-cache with, and what that is made of. */
+interface FollowedAccess {
+  /** Throws where it cannot be used for TLS. */
+  current(): LogCacheAccess;
+  readonly sources: readonly Pick<Authorities, 'onChange'>[];
+}
+
+export interface LogCacheCollector {
+  readonly collector: Collector;
+  readonly pool: CollectorPool;
+  readonly health: LogCacheHealth;
+  readonly queries: QueryHealth;
+  /** null over gRPC, where a client certificate is all it takes. */
+  readonly tokens: TokenSource | null;
+}
+
+export interface LogCacheCollectorConfig {
+  readonly logCache: Config['logCache'];
+  readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
+}
+
+/** A read of gauges, and one that looks for a container metric or reads timers. */
+const readsPerRound = 2;
+
+/** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
+export async function openLogCacheCollector(
+  config: LogCacheCollectorConfig,
+  surroundings: Surroundings,
+  releasers: Releasers,
+): Promise<LogCacheCollector> {
+  const { uaa, url, tls } = config.logCache;
+  const { clock } = surroundings;
+  const logger = new RepeatedEvents({ ...surroundings, logger: surroundings.logger.child('collection') });
+  const rounds = mostInFlight(config.aggregator.metricPollerCount);
+  const openPool = (logCache: LogCacheAccess) =>
+    createCollectorPool({
+      workerData: { logCache, readTimeoutMs, queryTimeoutMs },
+      threads: threadsFor(rounds),
+      mostJobs: readsPerRound * rounds,
+      clock,
+      logger,
+    });
+
+  let tokens: TokenSource | null = null;
+  let access: FollowedAccess;
+  if (uaa) {
+    const { skipSslValidation } = uaa;
+    // Many deployments name the authority of log-cache's gRPC certificate as ca_file, which has nothing to do with the
+    // routes of UAA and log-cache: it is trusted besides the system's where it can be used.
+    const roots = await openRoots(tls, true, surroundings, releasers);
+    tokens = openTokens(uaa, roots, surroundings, releasers);
+    access = {
+      current: () => ({ transport: 'rest', url, ca: roots.current(), skipSslValidation }),
+      sources: [roots],
+    };
+  } else {
+    access = await openGrpcAccess(config.logCache, surroundings, releasers);
+  }
+  const pool = createRenewablePool(openPool(access.current()));
+  // New material gets new threads; the old ones finish their jobs.
+  for (const source of access.sources) source.onChange(() => pool.replace(openPool(access.current())));
+  releasers.add('collector pool', () => pool.close());
+
+  const watched = watchLogCache(createAuthorizedCollector(pool, tokens), {
+    logger,
+    explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRefused),
+  });
+  const { collector, queries } = gateQueries(watched.collector, {
+    clock,
+    events: logger,
+    metrics: surroundings.metrics,
+    limit: createConcurrencyLimit(clock, config.aggregator.metricPollerCount),
+    likelyCause: uaa ? cloudControllerMayHang : 'log-cache itself may be overloaded.',
+  });
+  return { collector, pool, health: watched.health, queries, tokens };
+}
+
+const cloudControllerMayHang =
+  "log-cache's auth proxy asks the Cloud Controller before each query and never for a read: if gauges are collected, it is probably the Cloud Controller that hangs.";
+
+const certificateRefused =
+  'log-cache refuses every app to the client certificate in metricCollector.tls: use one that log-cache accepts';
+
+function openTokens(
+  uaa: UaaConfig,
+  roots: Authorities,
+  { clock, metrics, logger }: Surroundings,
+  releasers: Releasers,
+): TokenSource {
+  const tokens = createTokenSource(uaa, { clock, metrics, roots, logger: logger.child('uaa') });
+  releasers.add('token source', () => tokens.close());
+  return tokens;
+}
+
+async function openRoots(
+  { ca }: Config['logCache']['tls'],
+  besidesSystem: boolean,
+  { clock, metrics, trust, logger: parent }: Surroundings,
+  releasers: Releasers,
+): Promise<Authorities> {
+  const logger = parent.child('collection');
+  const name = 'metricCollector.tls.ca_file';
+  const roots = await openAuthorities({ name, ca, besidesSystem, trust, clock, logger, metrics });
+  releasers.add('log-cache authorities', () => roots.close());
+  return roots;
+}
+
+async function openGrpcAccess(
+  { url: address, tls }: Config['logCache'],
+  surroundings: Surroundings,
+  releasers: Releasers,
+): Promise<FollowedAccess> {
+  const { clock, metrics } = surroundings;
+  if (!tls.key || !tls.cert) {
+    throw new Error(
+      'log-cache over gRPC needs metricCollector.tls.key_file and metricCollector.tls.cert_file; over HTTPS it needs metricCollector.uaa.url',
+    );
+  }
+  try {
+    const pair = await openKeyPair({
+      key: tls.key,
+      cert: tls.cert,
+      name: 'log_cache',
+      clock,
+      logger: surroundings.logger.child('collection'),
+      metrics,
+    });
+    releasers.add('log-cache certificate', () => pair.close());
+    const roots = await openRoots(tls, false, surroundings, releasers);
+    const current = (): LogCacheAccess => {
+      const { key, cert } = pair.current();
+      const ca = roots.current();
+      // Throws here, before anything has changed, instead of in every thread.
+      createSecureContext({ key, cert, ca: [...ca] });
+      return { transport: 'grpc', address, ca, key, cert };
+    };
+    current();
+    return { current, sources: [pair, roots] };
+  } catch (cause) {
+    throw new Error(`log-cache over gRPC cannot use metricCollector.tls: ${errorMessage(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,126 @@
+import type { Clock } from '../../util/clock.js';
+import type { Metrics } from '../../observability/metrics.js';
+import type { RepeatedEvents } from '../../observability/repeated-events.js';
+import type { Collector, UnauthorizedJob } from './authorized-collector.js';
+import type { ConcurrencyLimit } from '../../schedule/concurrency-limit.js';
+import { noCost, sumOfCosts } from '../pool/cost.js';
+import type { CollectionResult, JobFailed, MetricOutcome } from '../pool/job.js';
+import { QueryBreaker } from './query-breaker.js';
+import { QueryPlaces } from './query-places.js';
+
+export interface QueryGateDeps {
+  readonly clock: Clock;
+  readonly limit: ConcurrencyLimit;
+  /** Queries may come and go: what repeats is left out. */
+  readonly events: Pick<RepeatedEvents, 'error' | 'info'>;
+  readonly metrics: Pick<Metrics, 'queriesInFlight' | 'queryBreakerState' | 'timerReads'>;
+  /** What may be the cause where queries hang and reads do not. */
+  readonly likelyCause: string;
+}
+
+export interface QueryHealth {
+  /** Whether queries are asked; false while so many had no answer that only one at a time finds out about the others. */
+  isUp(): boolean;
+}
+
+type QueryJob = Extract<UnauthorizedJob, { kind: 'query' }>;
+/** `unclear`: it did not get as far as to log-cache. */
+type Verdict = 'answered' | 'timeout' | 'unclear';
+
+const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
+
+/** Lets reads pass, and queries while they are answered and while there is a place for them. */
+export function gateQueries(
+  collector: Collector,
+  { clock, limit, events, metrics, likelyCause }: QueryGateDeps,
+): { collector: Collector; queries: QueryHealth } {
+  const breaker = new QueryBreaker(clock);
+  const places = new QueryPlaces(clock, limit);
+
+  async function query(job: QueryJob): Promise<CollectionResult> {
+    const permitted = breaker.permit();
+    if (permitted === 'probe') return probe(job);
+    if (permitted === 'nothing' || !(await places.take())) return notAsked();
+    metrics.queriesInFlight.set(places.inFlight);
+    const startedMs = clock.monotonic();
+    const result = await collector.run(job);
+    const verdict = verdictOn(result);
+    if (verdict === 'answered') noteAnswer();
+    else if (verdict === 'timeout' && breaker.state === 'closed') {
+      breaker.timedOut();
+      reportIfHanging();
+    }
+    // Afterwards, so that a query that opens the breaker makes way for no other.
+    places.release(clock.monotonic() - startedMs, verdict === 'answered');
+    metrics.queriesInFlight.set(places.inFlight);
+    return result;
+  }
+
+  /** With one app, whose business it is if it alone is too busy: several could be too much for one query. */
+  async function probe(job: QueryJob): Promise<CollectionResult> {
+    noteState();
+    const first = await collector.run({ ...job, appIds: job.appIds.slice(0, 1) });
+    if (verdictOn(first) === 'answered') {
+      noteAnswer();
+    } else {
+      breaker.probeFailed();
+      reportIfHanging();
+    }
+    if (job.appIds.length === 1) return first;
+    const result = await query(job);
+    return { ...result, cost: sumOfCosts([first.cost, result.cost]) };
+  }
+
+  async function other(job: UnauthorizedJob): Promise<CollectionResult> {
+    const result = await collector.run(job);
+    if (job.kind === 'timers') metrics.timerReads.inc({ result: timerResult(result) });
+    return result;
+  }
+
+  function noteAnswer(): void {
+    const wasHanging = breaker.state !== 'closed';
+    breaker.answered();
+    if (wasHanging) events.info('queries-answered-again');
+    noteState();
+  }
+
+  function reportIfHanging(): void {
+    noteState();
+    if (breaker.state === 'closed') return;
+    places.turnAway();
+    const error = new Error(
+      `PromQL queries have no answer; rules on throughput and responsetime see no new values. ${likelyCause}`,
+    );
+    events.error('queries-hang', error);
+  }
+
+  function noteState(): void {
+    metrics.queryBreakerState.set(stateValues[breaker.state]);
+  }
+
+  function notAsked(): JobFailed {
+    const message = breaker.state === 'closed' ? 'there was no place for a query' : 'no query has an answer';
+    return { kind: 'failed', failure: 'not-asked', message, cost: noCost() };
+  }
+
+  return {
+    collector: { run: (job) => (job.kind === 'query' ? query(job) : other(job)) },
+    queries: { isUp: () => breaker.state === 'closed' },
+  };
+}
+
+function timerResult(result: CollectionResult): 'read' | 'too-many' | 'failed' {
+  if (result.kind !== 'timers') return 'failed';
+  return result.outcomes ? 'read' : 'too-many';
+}
+
+const unclear = new Set(['connection', 'no-token', 'thread', 'not-asked']);
+
+function verdictOn(result: CollectionResult): Verdict {
+  const outcomes: readonly (MetricOutcome | { kind: 'empty' } | JobFailed)[] =
+    result.kind === 'query' ? Object.values(result.outcomes) : result.kind === 'failed' ? [result] : [];
+  const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.failure] : []));
+  if (failures.length < outcomes.length || failures.length === 0) return 'answered';
+  if (failures.every((failure) => failure === 'timeout')) return 'timeout';
+  return failures.every((failure) => unclear.has(failure)) ? 'unclear' : 'answered';
+}

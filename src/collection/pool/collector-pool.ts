@@ -1,0 +1,123 @@
+import { availableParallelism } from 'node:os';
+import type { EventLoopUtilization } from 'node:perf_hooks';
+import type { Worker } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { Clock } from '../../util/clock.js';
+import type { Logger } from '../../observability/logger.js';
+import { CollectorThread, threadFailure } from './collector-thread.js';
+import type { CollectionJob, CollectionResult, CollectorWorkerData } from './job.js';
+import type { Service } from './job-port.js';
+import { Slots } from './slots.js';
+
+/** The threads that read log-cache. */
+export interface CollectorPool {
+  /** Never rejects: a thread that dies or does not answer is the failure `thread`. */
+  run(job: CollectionJob): Promise<CollectionResult>;
+  /** Share of time that the threads were busy since the last call, 0 to 1. */
+  utilization(): number;
+  /** Jobs waiting for a thread. */
+  readonly queueSize: number;
+  /** Ends the threads at once; jobs that still run fail. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface CollectorPoolOptions {
+  readonly workerData: CollectorWorkerData;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'error'>;
+  /** See threadsFor. */
+  readonly threads: number;
+  /** Reads that run at once, over all threads, and as many queries; others wait. */
+  readonly mostJobs: number;
+  /** Default: longer than any job may take by its own deadlines, so that only a stuck thread runs into it. */
+  readonly jobTimeoutMs?: number;
+  /** Default: the collector. */
+  readonly workerFile?: URL;
+}
+
+/**
+ * Jobs wait for log-cache most of their time, and a thread that has to can serve several hundred. Where there are
+ * processors for it, it should not have to.
+ */
+const jobsPerThread = 100;
+const maxQueuedJobs = 5_000;
+const defaultJobTimeoutMs = 90_000;
+const collectorFile = new URL('../../../workers/collector.js', import.meta.url);
+
+/**
+ * Threads that hold so many jobs at once, within the processors that the main thread leaves. Not one for every
+ * processor: a thread takes 20 MB, on a Cloud Foundry cell processors are many and belong to others, and two threads
+ * read some hundred apps a second. Too few shows in the utilization, too many ends in a kill for memory.
+ */
+export function threadsFor(jobs: number, processors = availableParallelism()): number {
+  return Math.max(1, Math.min(Math.ceil(jobs / jobsPerThread), processors - 1));
+}
+
+/**
+ * piscina starts, watches and replaces the threads. Each runs a single task, to serve a port: as a task of its own a job
+ * would cost four times as much.
+ */
+export function createCollectorPool(options: CollectorPoolOptions): CollectorPool {
+  const { clock, logger } = options;
+  const count = options.threads;
+  const jobTimeoutMs = options.jobTimeoutMs ?? defaultJobTimeoutMs;
+  const pool = new Piscina<Service, never>({
+    filename: (options.workerFile ?? collectorFile).href,
+    workerData: options.workerData,
+    minThreads: count,
+    maxThreads: count,
+    // Otherwise an idle thread sleeps so deeply that it does not see its connections close.
+    atomics: 'disabled',
+    recordTiming: false,
+  });
+  pool.on('error', (error: unknown) => logger.error('collector-thread-failed', error));
+
+  const start = (service: Service, signal: AbortSignal) =>
+    pool.run(service, { signal, transferList: [service.port] });
+  const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
+
+  // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
+  // Queries have slots of their own: they may hang while reads do not.
+  const reads = new Slots(options.mostJobs);
+  const queries = new Slots(options.mostJobs);
+  const waiting = () => reads.waiting + queries.waiting;
+  const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
+  let closing: Promise<void> | undefined;
+
+  return {
+    async run(job) {
+      const slots = job.kind === 'query' ? queries : reads;
+      if (waiting() >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
+      await slots.acquire();
+      try {
+        return closing ? threadFailure('the collector pool is closed') : await leastBusy(threads).run(job);
+      } finally {
+        slots.release();
+      }
+    },
+
+    utilization() {
+      const shares = pool.threads.map((thread) => {
+        const now = thread.performance.eventLoopUtilization();
+        const last = lastUtilization.get(thread);
+        lastUtilization.set(thread, now);
+        return (last ? thread.performance.eventLoopUtilization(now, last) : now).utilization;
+      });
+      return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
+    },
+
+    get queueSize() {
+      return waiting();
+    },
+
+    close() {
+      closing ??= pool.destroy();
+      for (const thread of threads) thread.end('the collector pool is closed');
+      return closing;
+    },
+  };
+}
+
+function leastBusy(threads: readonly CollectorThread[]): CollectorThread {
+  return threads.reduce((least, thread) => (thread.jobs < least.jobs ? thread : least));
+}

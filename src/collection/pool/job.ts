@@ -1,0 +1,175 @@
+import type { FailureKind } from '../../log-cache/log-cache.js';
+
+/*
+ * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
+ * An app's round is one read job for its gauges and one query job per http metric type; a query job serves
+ * several apps at once because log-cache pays a Cloud Controller call for every query.
+ */
+
+const httpMetricTypes = ['throughput', 'responsetime'] as const;
+export type HttpMetricType = (typeof httpMetricTypes)[number];
+
+export function isHttpMetricType(metricType: string): metricType is HttpMetricType {
+  return (httpMetricTypes as readonly string[]).includes(metricType);
+}
+
+/** Reads one app's gauges and aggregates them. */
+export interface ReadJob {
+  readonly kind: 'read';
+  readonly appId: string;
+  /** Stat window: start inclusive, end exclusive, ns since the epoch. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  /** Metric types that come from gauges: container metrics and custom metrics. Empty: only look for a container metric. */
+  readonly gaugeTypes: readonly string[];
+  /** Container metrics at or after this time prove that log-cache knows the app. ns since the epoch. */
+  readonly presenceSinceNs: bigint;
+  /** What earlier rounds settled of this window for these gauge types; null: read the window as a whole. */
+  readonly settled: SettledWindow | null;
+  readonly authorization: string | null;
+}
+
+/**
+ * The settled part of a stat window: what is so old that no envelope of its streams can still arrive (streams.ts), summed
+ * up by time so that it leaves the window exactly when its envelopes do. Threads share no state: it travels with the job, and its
+ * successor comes back with the result.
+ */
+export interface SettledWindow {
+  /** Where the next read begins; what is older is in the rows. ns since the epoch. */
+  readonly untilNs: bigint;
+  /**
+   * Packed integers; a row for each time at which something was measured, oldest first: nanoseconds since the row
+   * before (in the first: since untilNs), then the count and the sum of the samples of each gauge type.
+   */
+  readonly rows: string;
+  /** Unit of the newest settled sample of each gauge type that is a custom metric. */
+  readonly units: readonly string[];
+  /** Fingerprint of the streams that a read from untilNs on finds again: one that finds others has to go back. */
+  readonly streams: number;
+}
+
+/** Asks for throughput or responsetime of one or more apps in one PromQL query. */
+export interface QueryJob {
+  readonly kind: 'query';
+  readonly metricType: HttpMetricType;
+  readonly appIds: readonly string[];
+  /** Whole seconds since the epoch. */
+  readonly timeSecs: number;
+  /** One of the ranges the auth proxy can pass on; also the divisor of the rate. Whole seconds. */
+  readonly windowSecs: number;
+  readonly authorization: string | null;
+}
+
+/** Asks which is the oldest envelope that log-cache holds of an app. */
+export interface OldestJob {
+  readonly kind: 'oldest';
+  readonly appId: string;
+  /** Where to look: start inclusive, end exclusive, ns since the epoch. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly authorization: string | null;
+}
+
+/** Reads one app's http timers, which tell of both http metric types what queries tell. */
+export interface TimersJob extends Pick<QueryJob, 'timeSecs' | 'windowSecs'> {
+  readonly kind: 'timers';
+  readonly appId: string;
+  readonly authorization: string | null;
+}
+
+export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob;
+
+/**
+ * Why there is *no data* though the app may have some: log-cache does not hold the whole window, or nobody's http timers
+ * reach it.
+ */
+export type NoDataReason = 'not-covered' | 'no-http-timers';
+
+/** Three-valued, and never confused: a value, *no data*, or a failed fetch. */
+export type MetricOutcome =
+  | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
+  | { readonly kind: 'no-data'; readonly reason?: NoDataReason }
+  | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string };
+
+export interface Failed {
+  readonly kind: 'failed';
+  readonly failure: FailureKind;
+  readonly message: string;
+}
+
+/** What a job cost, for the metrics. */
+export interface CollectionCost {
+  requests: number;
+  pages: number;
+  envelopes: number;
+  bytes: number;
+  /** Samples that were NaN or infinite, beyond int64, or had a quota ≤ 0. */
+  droppedSamples: number;
+}
+
+export interface ReadResult {
+  readonly kind: 'read';
+  /** One outcome per gauge type asked for. */
+  readonly outcomes: Readonly<Record<string, MetricOutcome>>;
+  /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
+  readonly containerMetricSeen: boolean | null;
+  /** Instances whose samples were read and counted in this round: those that live, not those of the settled part. */
+  readonly instances: number;
+  /** Where the read began; with all of the window, at its start. ns since the epoch. */
+  readonly fromNs: bigint;
+  /** Time of the oldest envelope that was read, ns since the epoch; null where there was none. */
+  readonly oldestNs: bigint | null;
+  /** For the next round; null if that has to read the whole window. */
+  readonly settled: SettledWindow | null;
+  readonly cost: CollectionCost;
+}
+
+export interface QueryResult {
+  readonly kind: 'query';
+  /** One entry per app asked for. `empty`: log-cache has no request of this app in the window. */
+  readonly outcomes: Readonly<Record<string, MetricOutcome | { readonly kind: 'empty' }>>;
+  readonly cost: CollectionCost;
+}
+
+export interface OldestResult {
+  readonly kind: 'oldest';
+  /** ns since the epoch; null: log-cache holds nothing there. */
+  readonly oldestNs: bigint | null;
+  readonly cost: CollectionCost;
+}
+
+export interface TimersResult {
+  readonly kind: 'timers';
+  /** null: there are so many timers that a query is cheaper. */
+  readonly outcomes: Readonly<Record<HttpMetricType, MetricOutcome | { readonly kind: 'empty' }>> | null;
+  readonly cost: CollectionCost;
+}
+
+/** The whole job failed: every metric of it has this outcome. */
+export interface JobFailed extends Failed {
+  readonly cost: CollectionCost;
+}
+
+export type CollectionResult = ReadResult | QueryResult | OldestResult | TimersResult | JobFailed;
+
+/** What a worker thread is told once, when it starts. */
+export interface CollectorWorkerData {
+  readonly logCache:
+    | {
+        readonly transport: 'rest';
+        readonly url: string;
+        /** PEM; the complete list of trusted roots. */
+        readonly ca: readonly string[];
+        readonly skipSslValidation: boolean;
+      }
+    | {
+        readonly transport: 'grpc';
+        readonly address: string;
+        readonly ca: readonly string[];
+        readonly key: string;
+        readonly cert: string;
+      };
+  /** Deadlines in milliseconds, each covering connect, headers and body. */
+  readonly readTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+}

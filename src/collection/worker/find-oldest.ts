@@ -1,0 +1,20 @@
+import type { LogCache } from '../../log-cache/log-cache.js';
+import type { CollectionCost, OldestJob, OldestResult } from '../pool/job.js';
+
+/** Finds out from when on log-cache holds an app's envelopes. Rejects with a LogCacheError. */
+export async function findOldest(
+  { appId, startNs, endNs, authorization }: OldestJob,
+  { logCache, cost }: { logCache: Pick<LogCache, 'oldest'>; cost: CollectionCost },
+): Promise<Omit<OldestResult, 'cost'>> {
+  cost.requests++;
+  const request = { sourceId: appId, startNs, endNs, authorization };
+  const oldestNs = await logCache.oldest(request, ({ timestamps, bytes }) => {
+    cost.pages++;
+    cost.envelopes += timestamps.length;
+    cost.bytes += bytes;
+    return timestamps
+      .map(BigInt)
+      .reduce<bigint | null>((oldest, time) => (oldest === null || time < oldest ? time : oldest), null);
+  });
+  return { kind: 'oldest', oldestNs };
+}

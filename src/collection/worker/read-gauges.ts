@@ -1,0 +1,139 @@
+import type { Clock } from '../../util/clock.js';
+import type { GaugeEnvelope, LogCache, Window } from '../../log-cache/log-cache.js';
+import { provesPresence } from './envelopes.js';
+import { GaugeAggregation } from './gauge-aggregation.js';
+import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from '../pool/job.js';
+import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
+import { fullPage, type PageTools, readPages } from './read-pages.js';
+
+interface ReadTools {
+  readonly logCache: Pick<LogCache, 'read'>;
+  readonly clock: Clock;
+  /** Grows while reading, so that a failed read has a cost too. */
+  readonly cost: CollectionCost;
+}
+
+type GaugesRead = Omit<ReadResult, 'cost'>;
+
+/**
+ * Reads what is not settled of one app's gauges and aggregates all of the window. Rejects with a LogCacheError: then
+ * nothing is known.
+ */
+export async function readGauges(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
+  if (job.gaugeTypes.length === 0) return probe(job, tools);
+  const names = gaugesOf(job.gaugeTypes);
+  const { settled, startNs, endNs } = job;
+  const reading = new Reading(job, names);
+  const read = (part: Window) =>
+    readPages(part, fullPage, pagesOf(job, names, tools), (page, oldestNs) => reading.take(page, oldestNs));
+  await read({ startNs: settled?.untilNs ?? startNs, endNs });
+  if (settled && !reading.goesOnFrom(settled)) {
+    reading.forgetSettled();
+    await read({ startNs, endNs: settled.untilNs });
+  }
+  tools.cost.droppedSamples += reading.droppedSamples;
+  return reading.end();
+}
+
+/**
+ * Takes the pages of a job's reads. The aggregation begins with the first page and is let go at the end: a round waits
+ * long enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
+ */
+class Reading {
+  /** Time of the oldest envelope read; null where there was none. */
+  #oldestNs: bigint | null = null;
+  #seen = false;
+  #fromNs: bigint;
+  #aggregation: GaugeAggregation | null = null;
+
+  constructor(
+    private readonly job: ReadJob,
+    private readonly names: readonly string[],
+  ) {
+    this.#fromNs = job.settled?.untilNs ?? job.startNs;
+  }
+
+  take(envelopes: readonly GaugeEnvelope[], oldestNs: bigint): boolean {
+    this.#begun().add(envelopes);
+    this.#oldestNs = oldestNs;
+    this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
+    return true;
+  }
+
+  /**
+   * Without one new envelope it does not: if log-cache has lost the app's envelopes the older ones are gone too, and
+   * there is no data.
+   */
+  goesOnFrom(settled: SettledWindow): boolean {
+    return this.#oldestNs !== null && this.#begun().goesOnFrom(settled);
+  }
+
+  /** The part before is read as well. */
+  forgetSettled(): void {
+    this.#begun().forgetSettled();
+    this.#fromNs = this.job.startNs;
+  }
+
+  get droppedSamples(): number {
+    return this.#aggregation?.droppedSamples ?? 0;
+  }
+
+  end(): GaugesRead {
+    const aggregation = this.#begun();
+    this.#aggregation = null;
+    const presenceCovered = provesAbsence(this.names) && this.#fromNs <= this.job.presenceSinceNs;
+    return {
+      kind: 'read',
+      outcomes: aggregation.outcomes(),
+      containerMetricSeen: this.#seen || (presenceCovered ? false : null),
+      instances: aggregation.instances,
+      fromNs: this.#fromNs,
+      oldestNs: this.#oldestNs,
+      settled: this.#oldestNs === null ? null : aggregation.settle(this.#fromNs),
+    };
+  }
+
+  #begun(): GaugeAggregation {
+    return (this.#aggregation ??= new GaugeAggregation(this.job.gaugeTypes, this.job));
+  }
+}
+
+/** Enough for the newest tick of dozens of instances, even if some of them do not count. */
+const probePage = 100;
+
+/** Looks for one container metric and reads no further than it must. */
+async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
+  let seen = false;
+  let oldest: bigint | null = null;
+  await readPages(job, probePage, pagesOf(job, [presenceGauge], tools), (envelopes, oldestNs) => {
+    oldest = oldestNs;
+    seen = showsPresence(envelopes, job.presenceSinceNs);
+    return !seen;
+  });
+  const fromNs = job.startNs;
+  return {
+    kind: 'read',
+    outcomes: {},
+    containerMetricSeen: seen,
+    instances: 0,
+    fromNs,
+    oldestNs: oldest,
+    settled: null,
+  };
+}
+
+function pagesOf(
+  { appId: sourceId, authorization }: ReadJob,
+  names: readonly string[],
+  { logCache, clock, cost }: ReadTools,
+): PageTools<GaugeEnvelope> {
+  return {
+    read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
+    clock,
+    cost,
+  };
+}
+
+function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {
+  return envelopes.some((envelope) => provesPresence(envelope) && BigInt(envelope.timestamp) >= sinceNs);
+}

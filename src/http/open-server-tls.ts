@@ -1,0 +1,58 @@
+import type { ListenerConfig, PemSource } from '../config/config.js';
+import type { ServerTls } from './server-tls.js';
+import type { ServerName, ServersConfig } from './servers.js';
+import type { Releasers } from '../util/releasers.js';
+import { openAuthorities, type Authorities } from '../tls/authorities.js';
+import { errorMessage } from '../tls/connection-error.js';
+import { openKeyPair } from '../tls/key-pair.js';
+import type { Surroundings } from '../surroundings.js';
+
+/** The TLS material of all servers that have some; it follows its files. */
+export async function openServerTls(
+  config: ServersConfig,
+  surroundings: Surroundings,
+  releasers: Releasers,
+): Promise<Partial<Record<ServerName, ServerTls>>> {
+  const { clock, metrics } = surroundings;
+  const logger = surroundings.logger.child('http');
+  const listeners = { api: config.apiServer, cf: config.cfServer, health: config.healthServer };
+  const tls: Partial<Record<ServerName, ServerTls>> = {};
+  for (const [name, listener] of Object.entries(listeners) as [ServerName, ListenerConfig | null][]) {
+    const { key, cert, ca } = listener?.tls ?? { key: null, cert: null, ca: null };
+    if (!key || !cert) continue;
+    const pair = await openKeyPair({
+      key,
+      cert,
+      name: `${name}_server`,
+      clock,
+      logger,
+      metrics,
+    });
+    releasers.add(`${name} server certificate`, () => pair.close());
+    const clientCa = ca && (await openIssuers(ca, `${sections[name]}.tls.ca_file`, surroundings, releasers));
+    tls[name] = { keyPair: pair, clientCa };
+  }
+  return tls;
+}
+
+const sections: Readonly<Record<ServerName, string>> = {
+  api: 'server',
+  cf: 'cf_server',
+  health: 'health.server_config',
+};
+
+/** Those who may issue clients' certificates. Rejects with the key of the configuration, the file and the cause. */
+export async function openIssuers(
+  ca: PemSource,
+  name: string,
+  { clock, logger, metrics, trust }: Surroundings,
+  releasers: Releasers,
+): Promise<Authorities> {
+  try {
+    const issuers = await openAuthorities({ name, ca, trust, clock, logger: logger.child('http'), metrics });
+    releasers.add(name, () => issuers.close());
+    return issuers;
+  } catch (cause) {
+    throw new Error(`${name}: ${errorMessage(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,29 @@
+import { refuseSlowHashes } from './bcrypt-cost.js';
+import { createServers, type Servers, type ServersConfig, type ServersDeps } from './servers.js';
+import type { Releasers } from '../util/releasers.js';
+import { openIssuers, openServerTls } from './open-server-tls.js';
+import type { Surroundings } from '../surroundings.js';
+
+/** Builds the HTTP servers and lets them listen: they answer health probes while the rest starts. */
+export async function openServers(
+  config: ServersConfig,
+  surroundings: Surroundings,
+  releasers: Releasers,
+  parts: Pick<ServersDeps, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
+): Promise<Servers> {
+  const { clock, logger, metrics } = surroundings;
+  await refuseSlowHashes(config.health.basicAuth, clock);
+  const xfccCa = config.cfServer.xfcc.ca;
+  const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', surroundings, releasers));
+  const servers = createServers(config, {
+    clock,
+    logger,
+    metrics,
+    tls: await openServerTls(config, surroundings, releasers),
+    ...(issuers === null ? {} : { xfccIssuersPem: () => issuers.current().join('\n') }),
+    ...parts,
+  });
+  releasers.add('servers', () => servers.close());
+  await servers.listen();
+  return servers;
+}

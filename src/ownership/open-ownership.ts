@@ -1,0 +1,109 @@
+import type { Config } from '../config/config.js';
+import { openDatabase } from '../database/database.js';
+import { grantedClaims, type Claims } from './claims.js';
+import { createElasticClaims, type ElasticClaims } from './elastic-claims.js';
+import { createElasticOwnership } from './elastic-ownership.js';
+import { createMemberStore } from './member-store.js';
+import { membersView, type MemberView } from './members-view.js';
+import type { Ownership } from './ownership.js';
+import { createStaticOwnership } from './static-ownership.js';
+import { createTriggerStore } from './trigger-store.js';
+import type { Releasers } from '../util/releasers.js';
+import { databaseDeps } from '../database/database-deps.js';
+import { prepareOwnTables } from './own-tables.js';
+import type { Surroundings } from '../surroundings.js';
+
+/** Who works on an app, and who may post for it. */
+export interface OwnershipParts {
+  readonly ownership: Ownership;
+  readonly claims: Claims;
+  /** Begins to take part. */
+  start(): void;
+  /** Hands all apps over; until it resolves they are still ours. Never rejects. */
+  leave(): Promise<void>;
+  /** How long a new owner should wait until what the old one collected is in the database; ms. */
+  readonly handoverMs: number;
+  /** What the fleet knows of cool-downs; null where nothing is shared. */
+  readonly readCoolDowns: ElasticClaims['readCoolDowns'] | null;
+  /** The living members; null where there are none. */
+  readonly readMembers: (() => Promise<readonly MemberView[]>) | null;
+}
+
+/**
+ * Leases and claims must not wait for a connection behind long history queries: a renewal that does costs the lease.
+ * One for the renewal, the others for claims.
+ */
+const ownConnections = 3;
+/** An old owner that is alive lets go a moment after the turn and writes what it has. One that is dead costs no more. */
+const handoverMs = 1_500;
+
+/** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
+export async function openOwnership(
+  config: Pick<Config, 'pool' | 'appMetricsDb' | 'evaluator' | 'instance'>,
+  surroundings: Surroundings,
+  releasers: Releasers,
+  appsOwned: () => number,
+): Promise<OwnershipParts> {
+  const { pool } = config;
+  if (pool.mode === 'static') return staticParts(config);
+
+  const { clock, logger, metrics } = surroundings;
+  const database = await openDatabase(
+    'appmetrics_db',
+    { ...config.appMetricsDb, maxOpenConnections: ownConnections, maxIdleConnections: ownConnections },
+    databaseDeps(surroundings, 'ownership'),
+  );
+  releasers.add('ownership database', () => database.close());
+  const { atStart, statements } = await prepareOwnTables(database, surroundings, releasers);
+  if (atStart === 'refused' && pool.static) {
+    logger.info('ownership.static-instead', { ...pool.static });
+    return staticParts(config);
+  }
+  if (atStart === 'refused') {
+    throw new Error(
+      'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
+    );
+  }
+
+  const store = createMemberStore(statements);
+  const ownership = createElasticOwnership({
+    clock,
+    logger,
+    metrics,
+    store,
+    appsOwned,
+    instance: config.instance,
+  });
+  releasers.add('ownership', () => ownership.close());
+  const claims = createElasticClaims({
+    clock,
+    logger,
+    metrics,
+    ownership,
+    store: createTriggerStore(statements),
+    intervalMs: config.evaluator.evaluationIntervalMs,
+  });
+  releasers.add('claims', () => claims.stop());
+  return {
+    ownership,
+    claims,
+    start: () => ownership.start(),
+    leave: () => ownership.leave(),
+    handoverMs,
+    readCoolDowns: (appIds) => claims.readCoolDowns(appIds),
+    readMembers: () => membersView(store),
+  };
+}
+
+function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
+  if (!pool.static) throw new Error('static ownership needs pool.total_instances and pool.instance_index');
+  return {
+    ownership: createStaticOwnership(pool.static),
+    claims: grantedClaims,
+    start: () => {},
+    leave: () => Promise.resolve(),
+    handoverMs: 0,
+    readCoolDowns: null,
+    readMembers: null,
+  };
+}

@@ -1,0 +1,256 @@
+import type { KnownCoolDown } from '../ownership/elastic-claims.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { directionOf, operators, type AppPolicy, type Direction } from '../policy/policy.js';
+import type { SharedState } from '../scaling-engine/breakers.js';
+import { breachTerms, isOperator, judge, type EvaluationSettings } from '../evaluation/breach-rule.js';
+import { decide, type Gate, type Histories, type Hold } from '../evaluation/decide.js';
+import type { Decision, HeldReason, NotFiredReason } from '../evaluation/decision.js';
+import { Poster, type PosterDeps } from '../scaling-engine/poster.js';
+
+export interface EvaluatorDeps extends PosterDeps {
+  readonly history: Histories;
+  readonly metrics: PosterDeps['metrics'] &
+    Pick<Metrics, 'evaluations' | 'breakersOpen' | 'sharedBreakerState' | 'coolDowns' | 'atLimitBackOffs'>;
+  readonly settings: EvaluationSettings;
+}
+
+/** Label of the evaluations metric: what was decided, or why nothing was. */
+type OutcomeLabel = 'fired' | HeldReason | NotFiredReason | 'no-rules';
+
+/** Where rules did not fire for several reasons, the first of these is counted: what an operator should look at first. */
+const reasonsByWeight: readonly NotFiredReason[] = [
+  'unknown-operator',
+  'no-data',
+  'not-enough-samples',
+  'not-breached',
+];
+
+const sharedStateValues: Readonly<Record<SharedState, number>> = { closed: 0, 'half-open': 1, open: 2 };
+
+/** Policies with an unknown operator that the log names in a minute. */
+const namedPerMinute = 20;
+
+interface AppRecord {
+  version: string;
+  lastDecision: Decision | null;
+}
+
+/**
+ * Decides, then acts, for one app at a time. Remembers an app from its first evaluation until it is forgotten, so
+ * whoever evaluates apps must forget those it no longer owns or that have no policy any more.
+ */
+export class Evaluator {
+  readonly #deps: EvaluatorDeps;
+  readonly #poster: Poster;
+  readonly #repeated: RepeatedEvents;
+  #unknownOperators = 0;
+  readonly #apps = new Map<string, AppRecord>();
+
+  constructor(deps: EvaluatorDeps) {
+    this.#deps = deps;
+    this.#poster = new Poster(deps);
+    this.#repeated = new RepeatedEvents(deps);
+  }
+
+  /** Evaluates an app at atNs, the time of its newest app metrics, and posts what fires. Never rejects. */
+  round(app: AppPolicy, atNs: bigint): Promise<Decision> {
+    return this.act(this.evaluate(app, atNs));
+  }
+
+  /** What should be done for the app; nothing is posted. */
+  evaluate(app: AppPolicy, atNs: bigint): Decision {
+    const { history, settings } = this.#deps;
+    this.#recordOf(app);
+    this.#forgetIgnoredIfNotBreached(app, atNs);
+    return this.#noted(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
+  }
+
+  /**
+   * What the first so many rules alone decide, if one of them fires: those after it do not matter then. Else null, and
+   * nothing is noted: the app is to be evaluated as a whole.
+   */
+  firesAmongFirst(app: AppPolicy, rules: number, atNs: bigint): Decision | null {
+    const { history, settings } = this.#deps;
+    const first = { ...app, rules: app.rules.slice(0, rules) };
+    const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
+    return decision.outcome === 'fired' ? this.#noted(app, decision) : null;
+  }
+
+  #noted(app: AppPolicy, decision: Decision): Decision {
+    const { logger, metrics } = this.#deps;
+    const record = this.#recordOf(app);
+    // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every round.
+    if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
+    metrics.evaluations.inc({ outcome: labelOf(decision) });
+    logger.debug('evaluated', { appId: app.appId, ...factsOf(decision) });
+    return decision;
+  }
+
+  /** Posts what fired. Returns the decision, or why it was held back on the last metres. Never rejects. */
+  async act(decision: Decision): Promise<Decision> {
+    if (decision.outcome !== 'fired') return decision;
+    const appId = decision.trigger.app_id;
+    const done = await this.#poster.post(decision);
+    const record = this.#apps.get(appId);
+    if (!record) this.#forgetState(appId);
+    else if (record.lastDecision === decision) record.lastDecision = done;
+    return done;
+  }
+
+  /** Apps whose newest decision was held back for this reason. */
+  heldFor(reason: HeldReason): string[] {
+    return [...this.#apps]
+      .filter(([, { lastDecision }]) => lastDecision?.outcome === 'held' && lastDecision.reason === reason)
+      .map(([appId]) => appId);
+  }
+
+  /** The newest decision about an app, for display; null before its first evaluation. */
+  lastDecision(appId: string): Decision | null {
+    return this.#apps.get(appId)?.lastDecision ?? null;
+  }
+
+  /**
+   * A new version of a policy: what the app was refused for may be mended. Also noticed by the next evaluation;
+   * telling it at once only makes the state that others see right at once.
+   */
+  policyChanged(app: AppPolicy): void {
+    this.#recordOf(app);
+  }
+
+  /** Takes over what other members were told of the app, for who comes to own it. Wall-clock ms; null: not at all. */
+  restore(app: AppPolicy, known: KnownCoolDown): void {
+    const { gates } = this.#deps;
+    if (known.coolDownUntilMs !== null) gates.coolDown(app.appId, known.coolDownUntilMs);
+    const untilMs = { out: known.ignoredOutUntilMs, in: known.ignoredInUntilMs };
+    for (const direction of ['out', 'in'] as const) {
+      // Which rule was ignored is not known to others: the first of its direction is the likeliest.
+      const rule = app.rules.find((each) => directionOf(each) === direction);
+      const ignoredUntilMs = untilMs[direction];
+      if (rule && ignoredUntilMs !== null) gates.ignoredElsewhere(app.appId, rule, ignoredUntilMs);
+    }
+  }
+
+  /** The app is no longer owned, or has no policy. What a post in flight still brings for it is dropped, too. */
+  forget(appId: string): void {
+    this.#apps.delete(appId);
+    this.#forgetState(appId);
+  }
+
+  /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */
+  refresh(): void {
+    const { breakers, gates, metrics } = this.#deps;
+    const { openApps, shared } = breakers.state();
+    metrics.breakersOpen.set(openApps);
+    metrics.sharedBreakerState.set(sharedStateValues[shared]);
+    const { coolDowns, backOffs } = gates.expire();
+    metrics.coolDowns.set(coolDowns);
+    metrics.atLimitBackOffs.set(backOffs);
+  }
+
+  #recordOf(app: AppPolicy): AppRecord {
+    const known = this.#apps.get(app.appId);
+    if (known?.version === app.version) return known;
+    const record: AppRecord = { version: app.version, lastDecision: known?.lastDecision ?? null };
+    this.#apps.set(app.appId, record);
+    if (known) {
+      this.#deps.breakers.policyChanged(app.appId);
+      this.#forgetIgnored(app.appId, 'out');
+      this.#forgetIgnored(app.appId, 'in');
+    }
+    this.#reportUnknownOperators(app);
+    return record;
+  }
+
+  #gateOf(appId: string): Gate {
+    const { breakers, gates } = this.#deps;
+    return {
+      coolDownUntilMs: gates.coolDownUntilMs(appId),
+      holds: (direction) => {
+        const permission = breakers.mayPost(appId);
+        return [
+          ...holdUntil('breaker-open', permission.allowed ? null : permission.untilMs),
+          ...holdUntil('at-limit-backoff', gates.backOffUntilMs(appId, direction)),
+          ...holdUntil('posted-recently', gates.nextPostMs(appId)),
+          ...(this.#poster.isPosting(appId) ? [{ reason: 'posted-recently' } as const] : []),
+        ];
+      },
+    };
+  }
+
+  #forgetIgnoredIfNotBreached(app: AppPolicy, atNs: bigint): void {
+    const { gates, history, settings } = this.#deps;
+    for (const rule of gates.ignoredRules(app.appId)) {
+      const series = history.series(app.appId, rule.metricType);
+      if (judge(series, breachTerms(rule, settings), atNs) === 'not-breached') {
+        this.#forgetIgnored(app.appId, directionOf(rule));
+      }
+    }
+  }
+
+  #forgetIgnored(appId: string, direction: Direction): void {
+    const { claims, gates } = this.#deps;
+    if (!gates.forgetIgnored(appId, direction)) return;
+    // The shared record would go on holding this direction back. No one waits for it: losing it costs a short delay.
+    void claims.settle(appId, direction, {
+      coolDownUntilMs: gates.coolDownUntilMs(appId),
+      ignoredUntilMs: null,
+    });
+  }
+
+  #forgetState(appId: string): void {
+    this.#deps.gates.forget(appId);
+    this.#deps.breakers.forget(appId);
+  }
+
+  #reportUnknownOperators(app: AppPolicy): void {
+    for (const { operator, metricType } of app.rules) {
+      if (isOperator(operator)) continue;
+      const error = new Error(
+        `operator ${JSON.stringify(operator.slice(0, 20))} is unknown, the rule is skipped: use one of ${operators.join(' ')}`,
+      );
+      const key = `unknown-operator ${this.#unknownOperators++ % namedPerMinute}`;
+      this.#repeated.error('unknown-operator', error, { appId: app.appId, metricType }, key);
+    }
+  }
+}
+
+function isSame(before: Decision | null, now: Decision): boolean {
+  if (before?.outcome !== 'not-fired' || now.outcome !== 'not-fired') return false;
+  return (
+    before.verdicts.length === now.verdicts.length &&
+    before.verdicts.every(({ rule, reason }, i) => {
+      const other = now.verdicts[i];
+      return other?.rule === rule && other.reason === reason;
+    })
+  );
+}
+
+function holdUntil(reason: HeldReason, untilMs: number | null): readonly Hold[] {
+  return untilMs === null ? [] : [{ reason, untilMs }];
+}
+
+function labelOf(decision: Decision): OutcomeLabel {
+  switch (decision.outcome) {
+    case 'fired':
+      return 'fired';
+    case 'held':
+      return decision.reason;
+    case 'not-fired':
+      return (
+        reasonsByWeight.find((reason) => decision.verdicts.some((verdict) => verdict.reason === reason)) ??
+        'no-rules'
+      );
+  }
+}
+
+function factsOf(decision: Decision): Readonly<Record<string, unknown>> {
+  switch (decision.outcome) {
+    case 'fired':
+      return { outcome: 'fired', metricType: decision.rule.metricType, adjustment: decision.rule.adjustment };
+    case 'held':
+      return { outcome: 'held', reason: decision.reason, untilMs: decision.untilMs };
+    case 'not-fired':
+      return { outcome: 'not-fired', reasons: decision.verdicts.map(({ reason }) => reason) };
+  }
+}

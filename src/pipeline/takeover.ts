@@ -1,0 +1,73 @@
+import type { Clock, Timer } from '../util/clock.js';
+import type { Evaluator } from './evaluator.js';
+import type { HistoryKey } from '../history/history-key.js';
+import type { WarmUp } from '../history/warm-up.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import type { KnownCoolDown } from '../ownership/elastic-claims.js';
+import type { AppPolicy } from '../policy/policy.js';
+
+export interface TakeoverOptions {
+  readonly clock: Clock;
+  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
+  readonly logger: Logger;
+  readonly policyOf: (appId: string) => AppPolicy | undefined;
+  readonly warmUp: Pick<WarmUp, 'want'>;
+  readonly evaluator: Pick<Evaluator, 'restore'>;
+  /** null where nothing is shared with other members. */
+  readonly readCoolDowns: ((appIds: readonly string[]) => Promise<ReadonlyMap<string, KnownCoolDown>>) | null;
+  /** How long to wait until an old owner has written what it collected; ms. */
+  readonly handoverMs: number;
+}
+
+export interface Takeover {
+  /** Learns what an owner of these apps must know: their histories, and what the scaling engine last said of them. */
+  begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
+  /** Idempotent. */
+  stop(): void;
+}
+
+/** What a new owner of apps has to read before it knows as much as the old one did. */
+export function createTakeover(options: TakeoverOptions): Takeover {
+  const { clock, metrics, policyOf, warmUp, evaluator, readCoolDowns } = options;
+  const repeated = new RepeatedEvents({ clock, metrics, logger: options.logger.child('takeover') });
+  const timers = new Set<Timer>();
+
+  async function restoreCoolDowns(appIds: readonly string[]): Promise<void> {
+    if (!readCoolDowns) return;
+    try {
+      for (const [appId, known] of await readCoolDowns(appIds)) {
+        const policy = policyOf(appId);
+        if (policy) evaluator.restore(policy, known);
+      }
+    } catch (error) {
+      // Each claim learns it again, at the price of a rule that fires in vain.
+      repeated.error('cool-downs-not-read', error, { apps: appIds.length });
+    }
+  }
+
+  function learn(keys: ReadonlyMap<string, readonly HistoryKey[]>): void {
+    warmUp.want(new Map([...keys].filter(([appId]) => policyOf(appId))));
+  }
+
+  return {
+    begin(keys) {
+      if (keys.size === 0) return;
+      void restoreCoolDowns([...keys.keys()]);
+      if (options.handoverMs <= 0) {
+        learn(keys);
+        return;
+      }
+      const timer = clock.setTimer(options.handoverMs, () => {
+        timers.delete(timer);
+        learn(keys);
+      });
+      timers.add(timer);
+    },
+    stop() {
+      for (const timer of timers) timer.cancel();
+      timers.clear();
+    },
+  };
+}

@@ -1,0 +1,159 @@
+import type { Clock } from '../util/clock.js';
+import { directionOf, type Direction, type ScalingRule } from '../policy/policy.js';
+
+/**
+ * Longest cool-down believed. The policy schema allows 3600 s; a minute more for clocks that differ. If the scaling
+ * engine means a longer one it says so again when the next trigger is posted.
+ */
+const MAX_COOL_DOWN_MS = 3_660_000;
+
+/**
+ * Longest back-off after "ignored". Out is short: an app at its maximum whose limit is raised by a schedule needs
+ * instances now. In is long: thousands of idle apps at their minimum would otherwise fill the engine's history.
+ */
+const maxBackOffMs: Readonly<Record<Direction, number>> = { out: 120_000, in: 600_000 };
+
+/** A back-off that ended this long ago no longer makes the next one longer. */
+const BACK_OFF_MEMORY_MS = 600_000;
+
+const directions = ['out', 'in'] as const;
+
+/** Times are monotonic ms. */
+interface BackOff {
+  readonly rule: ScalingRule;
+  readonly endMs: number;
+  readonly timesIgnored: number;
+}
+
+interface AppState {
+  coolDownEndMs: number;
+  nextPostMs: number;
+  readonly backOffs: Map<Direction, BackOff>;
+}
+
+/**
+ * Per app: until when the scaling engine cools down, when a trigger was last posted, which direction the engine
+ * ignored lately. Wall-clock times are turned into monotonic ones where they arrive, so that a clock that is set
+ * afterwards neither ends a cool-down nor makes it last; they are given out as wall-clock times for others to read.
+ */
+export class Gates {
+  readonly #clock: Clock;
+  readonly #evaluationIntervalMs: number;
+  readonly #apps = new Map<string, AppState>();
+
+  constructor(deps: { clock: Clock; evaluationIntervalMs: number }) {
+    this.#clock = deps.clock;
+    this.#evaluationIntervalMs = deps.evaluationIntervalMs;
+  }
+
+  /** Wall-clock ms while a cool-down runs, else null. */
+  coolDownUntilMs(appId: string): number | null {
+    return this.#wallTimeIfAhead(this.#apps.get(appId)?.coolDownEndMs);
+  }
+
+  /** Wall-clock ms until which no further trigger may be posted, else null. */
+  nextPostMs(appId: string): number | null {
+    return this.#wallTimeIfAhead(this.#apps.get(appId)?.nextPostMs);
+  }
+
+  /** Wall-clock ms until which this direction is held back after "ignored", else null. */
+  backOffUntilMs(appId: string, direction: Direction): number | null {
+    return this.#wallTimeIfAhead(this.#apps.get(appId)?.backOffs.get(direction)?.endMs);
+  }
+
+  /** The rules that the scaling engine ignored last, at most one per direction. */
+  ignoredRules(appId: string): readonly ScalingRule[] {
+    const backOffs = this.#apps.get(appId)?.backOffs;
+    return backOffs ? [...backOffs.values()].map(({ rule }) => rule) : [];
+  }
+
+  /** A trigger is being posted now: the next one may follow an evaluation interval later, whatever the answer. */
+  posted(appId: string): void {
+    this.#state(appId).nextPostMs = this.#clock.monotonic() + this.#evaluationIntervalMs;
+  }
+
+  /** Another member posted; untilMs (wall clock) says when the next post is allowed. */
+  postedElsewhere(appId: string, untilMs: number): void {
+    const state = this.#state(appId);
+    state.nextPostMs = Math.max(state.nextPostMs, this.#endOf(untilMs, this.#evaluationIntervalMs));
+  }
+
+  /**
+   * The scaling engine named the end of a cool-down (wall-clock ms). `coolDownSecs` is the length asked for when this
+   * answer started the cool-down, 0 where it is unknown: it bounds the error of clocks that differ.
+   */
+  coolDown(appId: string, untilMs: number, coolDownSecs = 0): void {
+    const longestMs = coolDownSecs > 0 ? Math.min(coolDownSecs * 1000, MAX_COOL_DOWN_MS) : MAX_COOL_DOWN_MS;
+    this.#state(appId).coolDownEndMs = this.#endOf(untilMs, longestMs);
+  }
+
+  /** The scaling engine ignored this rule's trigger. Returns when its direction may be tried again, wall-clock ms. */
+  ignored(appId: string, rule: ScalingRule): number {
+    const direction = directionOf(rule);
+    const { backOffs } = this.#state(appId);
+    const timesIgnored = (backOffs.get(direction)?.timesIgnored ?? 0) + 1;
+    const lengthMs = Math.min(maxBackOffMs[direction], this.#evaluationIntervalMs * 2 ** (timesIgnored - 1));
+    backOffs.set(direction, { rule, endMs: this.#clock.monotonic() + lengthMs, timesIgnored });
+    return this.#clock.now() + lengthMs;
+  }
+
+  /** Another member was ignored with this rule's direction; untilMs is wall-clock ms. */
+  ignoredElsewhere(appId: string, rule: ScalingRule, untilMs: number): void {
+    const direction = directionOf(rule);
+    const { backOffs } = this.#state(appId);
+    const timesIgnored = backOffs.get(direction)?.timesIgnored ?? 1;
+    backOffs.set(direction, { rule, endMs: this.#endOf(untilMs, maxBackOffMs[direction]), timesIgnored });
+  }
+
+  /** Forgets that a direction was ignored. True if that still held it back. */
+  forgetIgnored(appId: string, direction: Direction): boolean {
+    const held = this.backOffUntilMs(appId, direction) !== null;
+    this.#apps.get(appId)?.backOffs.delete(direction);
+    return held;
+  }
+
+  forget(appId: string): void {
+    this.#apps.delete(appId);
+  }
+
+  /** Drops what no longer holds anything back, and counts what does. */
+  expire(): { readonly coolDowns: number; readonly backOffs: number } {
+    const nowMs = this.#clock.monotonic();
+    let coolDowns = 0;
+    let running = 0;
+    for (const [appId, state] of this.#apps) {
+      for (const direction of directions) {
+        const endMs = state.backOffs.get(direction)?.endMs ?? -Infinity;
+        if (endMs > nowMs) running++;
+        else if (endMs + BACK_OFF_MEMORY_MS <= nowMs) state.backOffs.delete(direction);
+      }
+      if (state.coolDownEndMs > nowMs) coolDowns++;
+      else if (state.nextPostMs <= nowMs && state.backOffs.size === 0) this.#apps.delete(appId);
+    }
+    return { coolDowns, backOffs: running };
+  }
+
+  /** Apps with any state, for tests. */
+  get size(): number {
+    return this.#apps.size;
+  }
+
+  #state(appId: string): AppState {
+    let state = this.#apps.get(appId);
+    if (!state) {
+      state = { coolDownEndMs: -Infinity, nextPostMs: -Infinity, backOffs: new Map() };
+      this.#apps.set(appId, state);
+    }
+    return state;
+  }
+
+  /** Monotonic ms of a wall-clock time, at most longestMs ahead. */
+  #endOf(untilMs: number, longestMs: number): number {
+    return this.#clock.monotonic() + Math.min(untilMs - this.#clock.now(), longestMs);
+  }
+
+  #wallTimeIfAhead(endMs = -Infinity): number | null {
+    const aheadMs = endMs - this.#clock.monotonic();
+    return aheadMs > 0 ? this.#clock.now() + aheadMs : null;
+  }
+}

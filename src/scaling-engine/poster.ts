@@ -1,0 +1,173 @@
+import type { Clock } from '../util/clock.js';
+import type { ClaimAnswer, ClaimResult, Claims } from '../ownership/claims.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { directionOf } from '../policy/policy.js';
+import type { Breakers } from './breakers.js';
+import type { Trigger } from '../evaluation/trigger.js';
+import type { TriggerResult } from './trigger-result.js';
+import { heldBy } from '../evaluation/decide.js';
+import type { Decision, HeldReason } from '../evaluation/decision.js';
+import type { Gates } from './gates.js';
+import { PostSlots } from './post-slots.js';
+
+/**
+ * Posts in flight. The scaling engine handles one app's triggers one by one and asks the Cloud Controller several
+ * times for each: more at once would only move the queue into its connections, where it cannot be ordered any more.
+ */
+const MAX_POSTS_IN_FLIGHT = 50;
+
+export type Fired = Extract<Decision, { outcome: 'fired' }>;
+
+export interface PosterDeps {
+  readonly clock: Clock;
+  readonly gates: Gates;
+  readonly breakers: Breakers;
+  readonly claims: Claims;
+  /** Never rejects, and has a deadline of its own. */
+  readonly scalingEngine: { post(trigger: Trigger): Promise<TriggerResult> };
+  readonly metrics: Pick<Metrics, 'triggers' | 'logLinesSuppressed'>;
+  readonly logger: Logger;
+  readonly evaluationIntervalMs: number;
+}
+
+/** Posts triggers: claims them, limits how many are in flight, and tells everyone concerned what came of it. */
+export class Poster {
+  readonly #deps: PosterDeps;
+  readonly #slots: PostSlots;
+  readonly #repeated: RepeatedEvents;
+  readonly #inFlight = new Set<string>();
+
+  constructor(deps: PosterDeps) {
+    this.#deps = deps;
+    this.#slots = new PostSlots(deps.clock, MAX_POSTS_IN_FLIGHT);
+    this.#repeated = new RepeatedEvents(deps);
+  }
+
+  /** Whether a trigger of this app is waiting for its turn or for its answer. */
+  isPosting(appId: string): boolean {
+    return this.#inFlight.has(appId);
+  }
+
+  /** Returns the decision as it was if the trigger was posted, whatever the answer; else why it was held back. */
+  async post(fired: Fired): Promise<Decision> {
+    const appId = fired.trigger.app_id;
+    if (this.#inFlight.has(appId)) return this.#held(fired, 'posted-recently');
+    this.#inFlight.add(appId);
+    try {
+      const direction = directionOf(fired.rule);
+      if (!(await this.#slots.acquire(direction, this.#deps.evaluationIntervalMs))) {
+        return this.#held(fired, 'engine-busy');
+      }
+      try {
+        return await this.#postInTurn(fired);
+      } finally {
+        this.#slots.release();
+      }
+    } finally {
+      this.#inFlight.delete(appId);
+    }
+  }
+
+  async #postInTurn(fired: Fired): Promise<Decision> {
+    const { breakers, claims, gates, scalingEngine } = this.#deps;
+    const { rule, trigger } = fired;
+    const appId = trigger.app_id;
+    const direction = directionOf(rule);
+    // Others were posted since the decision, and a half-open breaker lets only one of them pass.
+    const permission = breakers.mayPost(appId);
+    if (!permission.allowed) return this.#held(fired, 'breaker-open', permission.untilMs);
+    breakers.posting(appId);
+
+    const claim = await claims.claim(appId, direction);
+    if (!claim.granted) {
+      breakers.abandoned(appId);
+      return this.#refused(fired, claim);
+    }
+    gates.posted(appId);
+    const result = await scalingEngine.post(trigger);
+    this.#recordInBreakers(appId, result);
+    const answer = this.#answered(fired, result);
+    this.#report(fired, result);
+    await claims.settle(appId, direction, answer);
+    return fired;
+  }
+
+  #refused(fired: Fired, claim: Extract<ClaimResult, { granted: false }>): Decision {
+    const { gates } = this.#deps;
+    const appId = fired.trigger.app_id;
+    const { reason, untilMs } = claim;
+    if (untilMs !== undefined) {
+      if (reason === 'cooling-down') gates.coolDown(appId, untilMs);
+      if (reason === 'posted-elsewhere') gates.postedElsewhere(appId, untilMs);
+      if (reason === 'at-limit-backoff') gates.ignoredElsewhere(appId, fired.rule, untilMs);
+    }
+    return this.#held(fired, reason === 'posted-elsewhere' ? 'posted-recently' : reason, untilMs);
+  }
+
+  #held(fired: Fired, reason: HeldReason, untilMs?: number): Decision {
+    this.#deps.metrics.triggers.inc({ result: `held-${reason}` });
+    return heldBy([untilMs === undefined ? { reason } : { reason, untilMs }], fired.rule);
+  }
+
+  #recordInBreakers(appId: string, result: TriggerResult): void {
+    const { breakers } = this.#deps;
+    const before = breakers.state();
+    breakers.record(appId, result);
+    const after = breakers.state();
+    if ((before.shared === 'closed') !== (after.shared === 'closed')) {
+      this.#repeated.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
+    }
+    if (after.openApps > before.openApps) this.#repeated.info('app-breaker-opened', { appId });
+  }
+
+  /** Keeps cool-down or back-off; returns them for other members. */
+  #answered({ rule, trigger }: Fired, result: TriggerResult): ClaimAnswer {
+    const { gates } = this.#deps;
+    const appId = trigger.app_id;
+    switch (result.kind) {
+      case 'scaled':
+        // With another number of instances the app is not at the limit it was ignored for.
+        gates.forgetIgnored(appId, 'out');
+        gates.forgetIgnored(appId, 'in');
+        if (result.coolDownUntilMs !== null) {
+          gates.coolDown(appId, result.coolDownUntilMs, trigger.cool_down_secs);
+        }
+        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
+      case 'cooling-down':
+        gates.coolDown(appId, result.coolDownUntilMs);
+        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
+      case 'ignored':
+        return { coolDownUntilMs: null, ignoredUntilMs: gates.ignored(appId, rule) };
+      case 'failed':
+        return { coolDownUntilMs: null, ignoredUntilMs: null };
+    }
+  }
+
+  #report(fired: Fired, result: TriggerResult): void {
+    const { logger, metrics } = this.#deps;
+    const { trigger } = fired;
+    metrics.triggers.inc({ result: result.kind === 'failed' ? result.fault : result.kind });
+    const facts = {
+      appId: trigger.app_id,
+      metricType: trigger.metric_type,
+      operator: trigger.operator,
+      threshold: trigger.threshold.toString(),
+      adjustment: trigger.adjustment,
+    };
+    if (result.kind === 'scaled') {
+      logger.info('scaled', { ...facts, instancesAdded: result.adjustment });
+    } else if (result.kind === 'failed') {
+      const { fault, message } = result;
+      this.#repeated.error(
+        'trigger-failed',
+        new Error(message),
+        { ...facts, fault },
+        `trigger-failed ${fault}`,
+      );
+    } else {
+      logger.debug(result.kind, facts);
+    }
+  }
+}

@@ -1,0 +1,12 @@
+import type { Clock } from './util/clock.js';
+import type { Logger } from './observability/logger.js';
+import type { Metrics } from './observability/metrics.js';
+
+/** What every part may need and none of them makes. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Where the system keeps the authorities that it trusts; see trustedRoots. */
+  readonly trust: { readonly systemCertPath?: string; readonly systemBundle?: string };
+}

@@ -1,0 +1,29 @@
+import { sleep, systemClock } from '../../src/util/clock.js';
+import type { Surroundings } from '../../src/surroundings.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { createReleasers, type Releasers } from '../../src/util/releasers.js';
+import { recordingLogger, type LogLine } from '../support/recording-logger.js';
+
+/** What a part is opened with, and what it logged. */
+export interface Scene {
+  readonly surroundings: Surroundings;
+  readonly releasers: Releasers;
+  readonly lines: readonly LogLine[];
+  events(): string[];
+}
+
+/** Surroundings in real time. */
+export function makeScene(trust: Surroundings['trust'] = {}): Scene {
+  const { logger, lines } = recordingLogger();
+  return {
+    surroundings: { clock: systemClock, logger, metrics: createMetrics(), trust },
+    releasers: createReleasers(logger),
+    lines,
+    events: () => lines.map(({ event }) => event),
+  };
+}
+
+/** Lets everything else run until the condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(systemClock, 2);
+}

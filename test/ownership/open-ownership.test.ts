@@ -1,0 +1,146 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { systemClock } from '../../src/util/clock.js';
+import { openOwnership } from '../../src/ownership/open-ownership.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { createReleasers, type Releasers } from '../../src/util/releasers.js';
+import { databaseConfig } from '../support/database-config.js';
+import { eventually } from '../support/eventually.js';
+import { createDatabase, type TestDatabase } from '../support/postgres.js';
+import { recordingLogger, type Recording } from '../support/recording-logger.js';
+
+/* Elastic ownership where the eventgenerator's database user may not create tables. */
+
+const staticNumbers = { totalInstances: 3, instanceIndex: 1 };
+
+let database: TestDatabase;
+let user: string;
+let log: Recording;
+let releasers: Releasers;
+
+beforeEach(async () => {
+  database = await createDatabase();
+  user = `limited "${Date.now()}"`;
+  await database.pool.query('revoke create on schema public from public');
+  await database.pool.query(`create user ${quoted(user)}`);
+  log = recordingLogger();
+  releasers = createReleasers(log.logger);
+});
+afterEach(async () => {
+  await releasers.releaseAll();
+  await database.pool.query(`drop owned by ${quoted(user)}; drop user ${quoted(user)}`);
+  await database.drop();
+});
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function open(fallback: typeof staticNumbers | null) {
+  const url = new URL(database.url);
+  url.username = encodeURIComponent(user);
+  const config = {
+    pool: { mode: 'elastic' as const, static: fallback },
+    appMetricsDb: databaseConfig(url.href),
+    evaluator: { evaluationIntervalMs: 40_000 },
+    instance: { guid: 'instance', index: 0 },
+  };
+  const surroundings = { clock: systemClock, logger: log.logger, metrics: createMetrics(), trust: {} };
+  return openOwnership(config, surroundings, releasers, () => 0);
+}
+
+async function loggedSql(): Promise<string> {
+  const { data } = await log.until('ownership.tables-missing');
+  return String(data['sql']);
+}
+
+test('shares statically where static numbers are configured, and logs the SQL to run', async () => {
+  const parts = await open(staticNumbers);
+  expect(parts.readMembers).toBeNull();
+  expect(parts.ownership.isUp()).toBe(true);
+  expect(log.lines.filter(({ level }) => level === 'error')).toMatchObject([
+    {
+      event: 'ownership.tables-missing',
+      message: expect.stringContaining('permission denied for schema public'),
+      data: { remedy: expect.any(String), sql: expect.stringContaining('create table') },
+    },
+  ]);
+  expect(log.lines.at(-1)).toEqual({ level: 'info', event: 'ownership.static-instead', data: staticNumbers });
+});
+
+test('does not start where there are no static numbers either, and names both remedies', async () => {
+  await expect(open(null)).rejects.toThrow(/run the SQL that was logged, or configure pool\.mode: static/);
+});
+
+test('is elastic after a restart when somebody has run the logged SQL', async () => {
+  await open(staticNumbers);
+  await database.pool.query(await loggedSql());
+  const parts = await open(staticNumbers);
+  expect(await parts.readMembers?.()).toEqual([]);
+  parts.start();
+  await log.until('ownership.member');
+  await parts.leave();
+});
+
+test('shares statically where the tables are there but not the rights to them, and logs the SQL to run', async () => {
+  await open(staticNumbers);
+  const [tables = '', grants] = (await loggedSql()).split('grant');
+  expect(grants).toContain(quoted(user));
+  await database.pool.query(tables);
+  const again = log.lines.length;
+  expect((await open(staticNumbers)).readMembers).toBeNull();
+  const line = await log.until('ownership.tables-missing', () => true, again);
+  expect(line.message).toContain('has no right to use them');
+  expect(line.data['sql']).toContain('grant select, insert, update, delete on eventgenerator_member');
+});
+
+/** Resolves when the member has a lease that it did not have when the test began to look. */
+async function memberAgain(): Promise<void> {
+  const from = log.lines.length;
+  await log.until('ownership.member', () => true, from);
+}
+
+test('tables that vanish are created again where this user may, and the members go on', async () => {
+  await database.pool.query('grant create on schema public to public');
+  const parts = await open(null);
+  parts.start();
+  await log.until('ownership.member');
+  const again = memberAgain();
+  await database.pool.query('drop table eventgenerator_member, eventgenerator_trigger');
+  await again;
+  expect(log.lines.filter(({ event }) => event === 'ownership.tables-created')).toHaveLength(2);
+  expect(await parts.claims.claim('app', 'out')).toEqual({ granted: true });
+  await parts.leave();
+});
+
+test('a table of posts that vanishes is created again when a trigger is to be posted', async () => {
+  await database.pool.query('grant create on schema public to public');
+  const parts = await open(null);
+  parts.start();
+  await log.until('ownership.member');
+  const from = log.lines.length;
+  await database.pool.query('drop table eventgenerator_trigger');
+  expect(await parts.claims.claim('app', 'out')).toEqual({ granted: true });
+  await log.until('ownership.tables-created', () => true, from);
+  await parts.leave();
+});
+
+test.each([
+  ['tables vanish', 'drop table eventgenerator_member, eventgenerator_trigger'],
+  ['rights are taken away', 'revoke all on eventgenerator_member, eventgenerator_trigger from %user'],
+])(
+  'where %s and this user may not mend it the SQL is logged, and no restart is needed',
+  async (_what, harm) => {
+    await open(staticNumbers);
+    await database.pool.query(await loggedSql());
+    const parts = await open(null);
+    parts.start();
+    await log.until('ownership.member');
+    const from = log.lines.length;
+    await database.pool.query(harm.replace('%user', quoted(user)));
+    const { data } = await log.until('ownership.tables-missing', () => true, from);
+    expect(data['remedy']).toContain('no restart is needed');
+    await database.pool.query(String(data['sql']));
+    await eventually('a claim', async () => (await parts.claims.claim('app', 'out')).granted);
+    await parts.leave();
+  },
+);
