@@ -46,7 +46,7 @@ test('docs/deploy-bosh.md starts what the package holds', () => {
   const text = readFileSync(join(checkout, 'docs', 'deploy-bosh.md'), 'utf8');
   const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(text) ?? [];
   const { processes } = parse(yaml) as { processes: { args: string[] }[] };
-  expect(processes[0]?.args.join(' ')).toMatch(/eventgenerator\/dist\/src\/main\.js -c \S+\.yml$/);
+  expect(processes[0]?.args.join(' ')).toMatch(/eventgenerator\/dist\/src\/cli\/main\.js -c \S+\.yml$/);
 });
 
 /** As GitHub makes them from headings. */
