@@ -3,9 +3,9 @@ import { endsWithin, msToNs } from './util/clock.js';
 import { createAppCollector } from './collection/plan/collect-app.js';
 import { createConcurrencyLimit } from './schedule/concurrency-limit.js';
 import { Coverage } from './collection/plan/coverage.js';
-import { HttpEvidence } from './collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from './collection/plan/http-evidence.js';
 import { createSchedule } from './schedule/schedule.js';
-import { ValuesWatch } from './collection/plan/values-watch.js';
+import { MissingValuesWatch } from './collection/plan/values-watch.js';
 import { databaseDeps } from './database/database-deps.js';
 import { makeFirstContact, type FirstContact } from './database/first-contact.js';
 import { openLogCacheCollector } from './collection/open-collection.js';
@@ -34,10 +34,10 @@ import { RepeatedEvents } from './observability/repeated-events.js';
 import { PolicyPoller } from './policy/policy-poller.js';
 import { createPolicyStore } from './policy/policy-store.js';
 import { createReleasers } from './util/releasers.js';
-import { createRounds } from './pipeline/rounds.js';
+import { createCycles } from './pipeline/rounds.js';
 import { Breakers } from './scaling-engine/breakers.js';
 import { createTakeover } from './pipeline/takeover.js';
-import { createWorkload } from './pipeline/workload.js';
+import { createOwnedApps } from './pipeline/workload.js';
 
 export interface Eventgenerator {
   /** Where the servers listen. */
@@ -113,8 +113,8 @@ export async function startEventgenerator(
     });
 
     const coverage = new Coverage();
-    const evidence = new HttpEvidence({ clock, metrics, logger: logger.child('collection') });
-    const rounds = createRounds({
+    const evidence = new HttpTimerEvidence({ clock, metrics, logger: logger.child('collection') });
+    const rounds = createCycles({
       clock,
       metrics,
       history,
@@ -122,7 +122,7 @@ export async function startEventgenerator(
       evaluator,
       settings,
       collector: createAppCollector(logCache, clock, { coverage, evidence }),
-      values: new ValuesWatch({
+      values: new MissingValuesWatch({
         clock,
         metrics,
         logger: new RepeatedEvents({ clock, metrics, logger: logger.child('collection') }),
@@ -166,7 +166,7 @@ export async function startEventgenerator(
       readCoolDowns: parts.readCoolDowns,
       handoverMs: parts.handoverMs,
     });
-    const workload = createWorkload({
+    const workload = createOwnedApps({
       ownership,
       logger: logger.child('ownership'),
       settings,

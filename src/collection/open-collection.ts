@@ -9,7 +9,7 @@ import { gateQueries, type QueryHealth } from './plan/query-gate.js';
 import { createRenewablePool } from './pool/renewable-pool.js';
 import type { Config, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
-import { openAuthorities, type Authorities } from '../tls/authorities.js';
+import { openCaCertificates, type CaCertificates } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
@@ -26,7 +26,7 @@ type LogCacheAccess = CollectorWorkerData['logCache'];
 interface FollowedAccess {
   /** Throws where it cannot be used for TLS. */
   current(): LogCacheAccess;
-  readonly sources: readonly Pick<Authorities, 'onChange'>[];
+  readonly sources: readonly Pick<CaCertificates, 'onChange'>[];
 }
 
 export interface LogCacheCollector {
@@ -107,7 +107,7 @@ const certificateRefused =
 
 function openTokens(
   uaa: UaaConfig,
-  roots: Authorities,
+  roots: CaCertificates,
   { clock, metrics, logger }: Surroundings,
   releasers: Releasers,
 ): TokenSource {
@@ -121,10 +121,10 @@ async function openRoots(
   besidesSystem: boolean,
   { clock, metrics, trust, logger: parent }: Surroundings,
   releasers: Releasers,
-): Promise<Authorities> {
+): Promise<CaCertificates> {
   const logger = parent.child('collection');
   const name = 'metricCollector.tls.ca_file';
-  const roots = await openAuthorities({ name, ca, besidesSystem, trust, clock, logger, metrics });
+  const roots = await openCaCertificates({ name, ca, besidesSystem, trust, clock, logger, metrics });
   releasers.add('log-cache authorities', () => roots.close());
   return roots;
 }

@@ -1,7 +1,7 @@
 import type { PemSource } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import { systemReason } from './files.js';
-import { show } from './raw.js';
+import { describeRaw } from './raw.js';
 import type { Tree } from './read-tree.js';
 import { readConfigService, readDatabaseBinding, type DatabaseBinding } from './service-bindings.js';
 import { parseVcapApplication, parseVcapServices, type BoundService } from './vcap.js';
@@ -34,7 +34,7 @@ export function readCloudFoundry(
   env: NodeJS.ProcessEnv,
   hasFile: boolean,
   readFile: (path: string) => string,
-  faults: Faults,
+  faults: ValidationErrors,
 ): CloudFoundry {
   const application = parseVcapApplication(vcapApplication, faults);
   const services = readServices(env, readFile, faults);
@@ -62,7 +62,7 @@ export function readCloudFoundry(
 function readServices(
   env: NodeJS.ProcessEnv,
   readFile: (path: string) => string,
-  faults: Faults,
+  faults: ValidationErrors,
 ): BoundService[] | null {
   const path = env['VCAP_SERVICES_FILE_PATH'];
   const variable = env['VCAP_SERVICES'];
@@ -72,21 +72,21 @@ function readServices(
     text = readFile(path);
   } catch (error) {
     faults.environment(
-      `VCAP_SERVICES_FILE_PATH is ${show(path)}, which cannot be read: ${systemReason(error)}`,
+      `VCAP_SERVICES_FILE_PATH is ${describeRaw(path)}, which cannot be read: ${systemReason(error)}`,
       'all',
     );
     return null;
   }
-  return parseVcapServices(`the file in VCAP_SERVICES_FILE_PATH (${show(path)})`, text, faults);
+  return parseVcapServices(`the file in VCAP_SERVICES_FILE_PATH (${describeRaw(path)})`, text, faults);
 }
 
 function urlOf(binding: DatabaseBinding | null): Tree {
   return binding?.url === undefined ? {} : { url: binding.url };
 }
 
-function readPort(text: string | undefined, faults: Faults): Tree {
+function readPort(text: string | undefined, faults: ValidationErrors): Tree {
   if (text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65535) return { port: Number(text) };
-  const found = text === undefined ? 'PORT is not set' : `PORT is ${show(text)}`;
+  const found = text === undefined ? 'PORT is not set' : `PORT is ${describeRaw(text)}`;
   faults.environment(
     `${found}, allowed is a TCP port from 0 to 65535; Cloud Foundry sets it for every process with a route or a port health check`,
   );
@@ -97,7 +97,7 @@ function indexOf(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
-function readInstanceTls(env: NodeJS.ProcessEnv, faults: Faults): CloudFoundry['instanceTls'] {
+function readInstanceTls(env: NodeJS.ProcessEnv, faults: ValidationErrors): CloudFoundry['instanceTls'] {
   const cert = env['CF_INSTANCE_CERT'] || undefined;
   const key = env['CF_INSTANCE_KEY'] || undefined;
   if (cert !== undefined && key !== undefined) return { cert: { file: cert }, key: { file: key } };

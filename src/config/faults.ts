@@ -13,7 +13,7 @@ export type Affected = { readonly key: string } | 'none' | 'all';
  * Collects every fault of a configuration, so that an operator learns all of them from one start.
  * Texts name the key, the value and what is allowed, and never hold a secret.
  */
-export class Faults {
+export class ValidationErrors {
   readonly #unreadable: string[] = [];
   readonly #invalid: string[] = [];
   readonly #affected: Affected[] = [];

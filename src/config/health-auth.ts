@@ -1,5 +1,5 @@
 import type { BasicAuthConfig } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import type { ConfigValues } from './keys.js';
 
 const section = 'health.basic_auth';
@@ -13,7 +13,7 @@ const bcryptHash = /^\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
  */
 export function resolveBasicAuth(
   values: ConfigValues['health']['basic_auth'],
-  faults: Faults,
+  faults: ValidationErrors,
 ): BasicAuthConfig {
   const { username, username_hash, password, password_hash } = values;
   const fault = (key: string, text: string) => faults.invalidHealthCheck(`${section}.${key}`, text);

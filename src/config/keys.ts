@@ -1,4 +1,4 @@
-import { databaseUrlFault, httpUrlFault, requiredHttpUrlFault } from './urls.js';
+import { databaseUrlError, httpUrlError, requiredHttpUrlError } from './urls.js';
 import {
   age,
   choice,
@@ -12,7 +12,7 @@ import {
   Setting,
   text,
   textType,
-  whole,
+  integer,
   type Values,
 } from './setting.js';
 
@@ -27,9 +27,9 @@ const tls = () => ({ key_file: text(), cert_file: text(), ca_file: text() });
 const xfcc = () => ({ valid_org_guid: text(), valid_space_guid: text() });
 
 const database = (tag: string) => ({
-  url: new Setting(textType, '', { secret: true, fault: (value) => databaseUrlFault(value, tag) }),
-  max_open_connections: whole(0),
-  max_idle_connections: whole(0),
+  url: new Setting(textType, '', { secret: true, fault: (value) => databaseUrlError(value, tag) }),
+  max_open_connections: integer(0),
+  max_idle_connections: integer(0),
   connection_max_lifetime: age(),
   connection_max_idletime: age(),
 });
@@ -53,8 +53,8 @@ export const keys = {
   db: { policy_db: database('policy_db'), appmetrics_db: database('appmetrics_db') },
   pool: {
     mode: choice(null, ['elastic', 'static'], { env: 'EVENTGENERATOR_POOL_MODE' }),
-    total_instances: whole(0),
-    instance_index: whole(null),
+    total_instances: integer(0),
+    instance_index: integer(null),
   },
   aggregator: {
     aggregator_execute_interval: interval('40s'),
@@ -71,14 +71,14 @@ export const keys = {
     trigger_array_channel_size: count(200),
   },
   scalingEngine: {
-    scaling_engine_url: new Setting(textType, '', { fault: requiredHttpUrlFault }),
+    scaling_engine_url: new Setting(textType, '', { fault: requiredHttpUrlError }),
     tls: tls(),
   },
   metricCollector: {
     metric_collector_url: text(),
     tls: tls(),
     uaa: {
-      url: new Setting(textType, '', { fault: httpUrlFault }),
+      url: new Setting(textType, '', { fault: httpUrlError }),
       client_id: text(),
       client_secret: secret(),
       grant_type: choice('', ['', 'client_credentials', 'password']),

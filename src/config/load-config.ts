@@ -1,13 +1,13 @@
 import { hostname as systemHostname } from 'node:os';
 import { readCloudFoundry, vcapApplicationOf } from './cloud-foundry.js';
 import type { LoadedConfig } from './config.js';
-import { ConfigError, Faults } from './faults.js';
+import { ConfigError, ValidationErrors } from './faults.js';
 import { openConfigFile, readTextFile } from './files.js';
 import { keys } from './keys.js';
 import { readTree, type ReadTree } from './read-tree.js';
 import { resolveConfig } from './resolve.js';
 import { applySchema } from './schema.js';
-import { parseYamlMap, YamlFault } from './yaml-text.js';
+import { parseYamlMap, YamlError } from './yaml-text.js';
 
 export { ConfigError } from './faults.js';
 
@@ -26,7 +26,7 @@ export interface ConfigSource {
  * @throws ConfigError with every fault that was found, one a line
  */
 export function loadConfig(source: ConfigSource): LoadedConfig {
-  const faults = new Faults();
+  const faults = new ValidationErrors();
   const vcapApplication = vcapApplicationOf(source.env);
   if (!source.file && vcapApplication === undefined) {
     throw new ConfigError(
@@ -46,12 +46,12 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
   return { config, warnings };
 }
 
-function readConfigFile(path: string, readFile: (path: string) => string, faults: Faults): ReadTree | null {
+function readConfigFile(path: string, readFile: (path: string) => string, faults: ValidationErrors): ReadTree | null {
   const text = openConfigFile(path, readFile);
   try {
     return readTree(parseYamlMap(text), keys, { source: `file '${path}'`, refuseUnknownKeys: true }, faults);
   } catch (error) {
-    if (!(error instanceof YamlFault)) throw error;
+    if (!(error instanceof YamlError)) throw error;
     faults.unreadable(`'${path}' is malformed: ${error.message}`, 'all');
     return null;
   }

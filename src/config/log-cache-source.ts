@@ -1,21 +1,21 @@
 import type { Config, UaaConfig } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import type { ConfigValues } from './keys.js';
 import { resolveTls } from './tls-files.js';
-import { addressFault, httpsUrlFault, withoutTrailingSlash } from './urls.js';
+import { addressError, httpsUrlError, withoutTrailingSlash } from './urls.js';
 
 const section = 'metricCollector';
 
 /** log-cache is asked over HTTPS with a UAA token where a UAA is configured, else over gRPC with mutual TLS. */
 export function resolveLogCache(
   values: ConfigValues['metricCollector'],
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): Config['logCache'] {
   const uaa = resolveUaa(values.uaa, faults, warnings);
   const url = values.metric_collector_url;
   const key = `${section}.metric_collector_url`;
-  const fault = uaa ? httpsUrlFault(url) : url === '' ? 'is empty: allowed is host:port' : addressFault(url);
+  const fault = uaa ? httpsUrlError(url) : url === '' ? 'is empty: allowed is host:port' : addressError(url);
   if (fault !== undefined) faults.invalid(key, fault, [`${section}.uaa.url`]);
   const tls = resolveTls(values.tls, `${section}.tls`, faults);
   if (!uaa && !tls.key) {
@@ -28,7 +28,7 @@ export function resolveLogCache(
 
 function resolveUaa(
   values: ConfigValues['metricCollector']['uaa'],
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): UaaConfig | null {
   if (values.url === '') {

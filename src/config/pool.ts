@@ -1,6 +1,6 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { Config, StaticPool } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import type { ConfigValues } from './keys.js';
 
 /**
@@ -10,7 +10,7 @@ import type { ConfigValues } from './keys.js';
 export function resolvePool(
   values: ConfigValues['pool'],
   platform: CloudFoundry | null,
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): Config['pool'] {
   const mode = (values.mode?.toLowerCase() ?? (platform ? 'elastic' : 'static')) as Config['pool']['mode'];
@@ -41,7 +41,7 @@ function reportStaticFaults(
   total: number,
   index: number | null,
   onCloudFoundry: boolean,
-  faults: Faults,
+  faults: ValidationErrors,
 ): void {
   if (index === null) {
     faults.environment(

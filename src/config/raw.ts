@@ -36,7 +36,7 @@ export function isEmpty(node: RawNode): boolean {
 const maxShown = 60;
 
 /** The value for a message, quoted if it is text and shortened if it is long. Not for secrets. */
-export function show(node: RawNode): string {
+export function describeRaw(node: RawNode): string {
   if (isRawMap(node)) return 'a map';
   if (!isRawScalar(node)) return 'a list';
   const text = typeof node === 'string' ? node : node.text;
@@ -45,7 +45,7 @@ export function show(node: RawNode): string {
 }
 
 /** A key for a message; foreign characters are escaped so that it cannot forge another line. */
-export function showKey(key: string): string {
+export function describeKey(key: string): string {
   const short = key.length > maxShown ? `${key.slice(0, maxShown)}…` : key;
   return /^[\w-]+$/.test(short) ? short : JSON.stringify(short);
 }

@@ -1,6 +1,6 @@
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import { openSections } from './keys.js';
-import { isEmpty, isRawMap, isRawScalar, show, showKey, type RawMap, type RawNode } from './raw.js';
+import { isEmpty, isRawMap, isRawScalar, describeRaw, describeKey, type RawMap, type RawNode } from './raw.js';
 import { Setting, type Section } from './setting.js';
 
 /** Typed values by key; only what was configured is there. */
@@ -24,7 +24,7 @@ export interface ReadTree {
 const maxNamed = 20;
 
 /** Turns what was written into typed values, and reports every key that does not exist or has the wrong type. */
-export function readTree(root: RawMap, section: Section, options: ReadOptions, faults: Faults): ReadTree {
+export function readTree(root: RawMap, section: Section, options: ReadOptions, faults: ValidationErrors): ReadTree {
   const ignored: string[] = [];
   const tree = readSection(root, section, '');
   return { tree, warnings: ignoredKeyWarnings(ignored, options.source) };
@@ -33,7 +33,7 @@ export function readTree(root: RawMap, section: Section, options: ReadOptions, f
     const result: Tree = {};
     let unknown = 0;
     for (const [key, node] of map) {
-      const name = path === '' ? showKey(key) : `${path}.${showKey(key)}`;
+      const name = path === '' ? describeKey(key) : `${path}.${describeKey(key)}`;
       const entry = Object.hasOwn(known, key) ? known[key] : undefined;
       if (entry instanceof Setting) {
         const value = readValue(node, entry, name);
@@ -66,7 +66,7 @@ export function readTree(root: RawMap, section: Section, options: ReadOptions, f
     if (value !== undefined) return value;
     // Secrets are texts, and a text takes every scalar: what is shown here is never one.
     const hint = isRawScalar(node) ? setting.type.hint?.(node) : undefined;
-    const fault = hint ?? `is ${show(node)}, allowed is ${setting.type.allowed}`;
+    const fault = hint ?? `is ${describeRaw(node)}, allowed is ${setting.type.allowed}`;
     faults.unreadable(`${name}${hint === undefined ? ' ' : ': '}${fault} (${options.source})`, { key: name });
     return undefined;
   }

@@ -1,6 +1,6 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { Config, DatabaseConfig, ListenerConfig, LogLevel, TlsConfig } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import { goDurationMs } from './go-duration.js';
 import { resolveBasicAuth } from './health-auth.js';
 import type { ConfigValues } from './keys.js';
@@ -21,7 +21,7 @@ export function resolveConfig(
   values: ConfigValues,
   platform: CloudFoundry | null,
   hostname: string,
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): Config {
   const { aggregator, circuitBreaker } = values;
@@ -73,13 +73,13 @@ export function resolveConfig(
   };
 }
 
-function resolveListener(values: ConfigValues['server'], key: string, faults: Faults): ListenerConfig {
+function resolveListener(values: ConfigValues['server'], key: string, faults: ValidationErrors): ListenerConfig {
   return { port: values.port, tls: resolveTls(values.tls, `${key}.tls`, faults) };
 }
 
 function resolveApiServer(
   values: ConfigValues['server'],
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): ListenerConfig {
   const listener = resolveListener(values, 'server', faults);
@@ -116,7 +116,7 @@ function resolveDatabase(
 function resolveScalingEngine(
   values: ConfigValues['scalingEngine'],
   platform: CloudFoundry | null,
-  faults: Faults,
+  faults: ValidationErrors,
   warnings: string[],
 ): Config['scalingEngine'] {
   const configured = resolveTls(values.tls, 'scalingEngine.tls', faults);

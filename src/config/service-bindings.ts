@@ -1,9 +1,9 @@
 import type { PemSource, TlsConfig } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 import { keys } from './keys.js';
 import { readTree, type ReadTree } from './read-tree.js';
 import { isObject, isUnfilled, serviceWithTag, textCredential, type BoundService } from './vcap.js';
-import { parseYamlMap, YamlFault } from './yaml-text.js';
+import { parseYamlMap, YamlError } from './yaml-text.js';
 
 /** Tag of the service with the configuration, and name of the credential that holds it. */
 const configTag = 'eventgenerator-config';
@@ -18,7 +18,7 @@ export interface DatabaseBinding {
 export function readConfigService(
   services: readonly BoundService[],
   mayBeMissing: boolean,
-  faults: Faults,
+  faults: ValidationErrors,
 ): ReadTree | null {
   const service = serviceWithTag(services, configTag, faults);
   if (!service) {
@@ -44,7 +44,7 @@ export function readConfigService(
     const root = parseYamlMap(typeof credential === 'string' ? credential : JSON.stringify(credential));
     return readTree(root, keys, { source, refuseUnknownKeys: false }, faults);
   } catch (error) {
-    if (!(error instanceof YamlFault)) throw error;
+    if (!(error instanceof YamlError)) throw error;
     faults.unreadable(`the credential '${configTag}' of the ${source} is malformed: ${error.message}`, 'all');
     return null;
   }
@@ -54,7 +54,7 @@ export function readConfigService(
 export function readDatabaseBinding(
   services: readonly BoundService[],
   tag: 'policy_db' | 'appmetrics_db',
-  faults: Faults,
+  faults: ValidationErrors,
 ): DatabaseBinding | null {
   const service = serviceWithTag(services, tag, faults);
   if (!service) return null;

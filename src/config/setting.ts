@@ -1,5 +1,5 @@
 import { parseGoDuration } from './go-duration.js';
-import { Literal, show, type RawScalar } from './raw.js';
+import { Literal, describeRaw, type RawScalar } from './raw.js';
 
 /** How a scalar becomes a typed value. Stricter than convict, which would turn "20" into 20 and any text into true. */
 export interface ValueType<T> {
@@ -60,7 +60,7 @@ export const flagType: ValueType<boolean> = {
   },
 };
 
-export const wholeType: ValueType<number> = {
+export const integerType: ValueType<number> = {
   allowed: 'a whole number',
   read(raw) {
     const value = Number(integerOf(raw));
@@ -109,13 +109,13 @@ export function choice<T extends string | null>(
     fault(value) {
       if (value === null || words.includes(value.toLowerCase())) return undefined;
       const also = options.env === undefined ? '' : ` (also for ${options.env})`;
-      return `is ${show(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}${also}`;
+      return `is ${describeRaw(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}${also}`;
     },
   });
 }
 
 export const port = (fallback: number) =>
-  new Setting(wholeType, fallback, {
+  new Setting(integerType, fallback, {
     fault: (value) =>
       value >= 0 && value <= 65535 ? undefined : `is out of range: it is ${value}, allowed are 0 to 65535`,
   });
@@ -124,7 +124,7 @@ export const port = (fallback: number) =>
 const maxCount = 2 ** 31 - 1;
 
 export const count = (fallback: number) =>
-  new Setting(wholeType, fallback, {
+  new Setting(integerType, fallback, {
     fault(value) {
       if (value >= 1 && value <= maxCount) return undefined;
       const wrong = value < 1 ? 'is less-equal than 0' : 'is too large';
@@ -133,10 +133,10 @@ export const count = (fallback: number) =>
   });
 
 /** A whole number that Go does not check: 0 and below mean "not limited" or "not set". */
-export const whole = <T extends number | null>(fallback: T) => new Setting<number | T>(wholeType, fallback);
+export const integer = <T extends number | null>(fallback: T) => new Setting<number | T>(integerType, fallback);
 
 export const secondsBetween = (least: number, most: number) =>
-  new Setting<number | null>(wholeType, null, {
+  new Setting<number | null>(integerType, null, {
     fault(value) {
       if (value !== null && value >= least && value <= most) return undefined;
       return `should be between ${least} and ${most} seconds: it is ${value ?? 'missing'}`;
@@ -152,7 +152,7 @@ export const interval = (fallback: string) =>
   new Setting(durationType, fallback, {
     fault(value) {
       const nanoseconds = parseGoDuration(value) ?? 0n;
-      const allowed = `it is ${show(value)}, allowed are durations from 1ms to 576h such as "40s"`;
+      const allowed = `it is ${describeRaw(value)}, allowed are durations from 1ms to 576h such as "40s"`;
       if (nanoseconds <= 0n) return `is less-equal than 0: ${allowed}`;
       if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed}`;
       return nanoseconds > longestInterval ? `is more than 576h: ${allowed}` : undefined;

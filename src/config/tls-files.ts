@@ -1,5 +1,5 @@
 import type { PemSource, TlsConfig } from './config.js';
-import type { Faults } from './faults.js';
+import type { ValidationErrors } from './faults.js';
 
 interface TlsFiles {
   readonly key_file: string;
@@ -8,7 +8,7 @@ interface TlsFiles {
 }
 
 /** A key without its certificate, or the other way round, is a mistake; neither is a choice. */
-export function resolveTls(files: TlsFiles, key: string, faults: Faults): TlsConfig {
+export function resolveTls(files: TlsFiles, key: string, faults: ValidationErrors): TlsConfig {
   if (files.cert_file && !files.key_file) {
     faults.invalid(`${key}.key_file`, 'is empty although cert_file is set: configure both or neither');
   }

@@ -1,5 +1,5 @@
 import { readDatabaseUrl } from './database-url.js';
-import { show } from './raw.js';
+import { describeRaw } from './raw.js';
 
 const postgresForm = 'postgres://user:password@host:port/database?sslmode=…';
 /** Meanings are libpq's; an empty one is as good as none. */
@@ -12,7 +12,7 @@ const postgresWords = {
  * What is wrong with a database URL, as the rest of a sentence that begins with its key. The URL itself is never
  * shown: it holds the password, and in a malformed one nobody knows where.
  */
-export function databaseUrlFault(url: string, tag: string): string | undefined {
+export function databaseUrlError(url: string, tag: string): string | undefined {
   if (url === '') {
     return `is empty: allowed is a postgres:// URL; on Cloud Foundry bind a service with the tag '${tag}'`;
   }
@@ -29,44 +29,44 @@ export function databaseUrlFault(url: string, tag: string): string | undefined {
   for (const [name, words] of Object.entries(postgresWords)) {
     const word = parsed.url.searchParams.get(name);
     if (word && !words.includes(word))
-      return `has the ${name} ${show(word)}, allowed are ${words.join(', ')}`;
+      return `has the ${name} ${describeRaw(word)}, allowed are ${words.join(', ')}`;
   }
   return undefined;
 }
 
 /** What is wrong with the URL of an HTTP service; the empty text is not its business. */
-export function httpUrlFault(url: string): string | undefined {
+export function httpUrlError(url: string): string | undefined {
   if (url === '') return undefined;
   const parsed = parseUrl(url);
   if (url.includes('@')) {
     return 'must not contain credentials (it is not shown here): allowed is https://host:port';
   }
   if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.hostname === '') {
-    return `is no URL of an HTTP service: it is ${show(url)}, allowed is https://host:port`;
+    return `is no URL of an HTTP service: it is ${describeRaw(url)}, allowed is https://host:port`;
   }
   if (parsed.search !== '' || parsed.hash !== '') {
-    return `must have no query and no fragment: it is ${show(url)}, allowed is https://host:port`;
+    return `must have no query and no fragment: it is ${describeRaw(url)}, allowed is https://host:port`;
   }
   return undefined;
 }
 
-export function requiredHttpUrlFault(url: string): string | undefined {
-  return url === '' ? 'is empty: allowed is https://host:port' : httpUrlFault(url);
+export function requiredHttpUrlError(url: string): string | undefined {
+  return url === '' ? 'is empty: allowed is https://host:port' : httpUrlError(url);
 }
 
 /** For a service that is sent a token. */
-export function httpsUrlFault(url: string): string | undefined {
-  const fault = requiredHttpUrlFault(url);
+export function httpsUrlError(url: string): string | undefined {
+  const fault = requiredHttpUrlError(url);
   if (fault !== undefined || new URL(url).protocol === 'https:') return fault;
-  return `is ${show(url)}: a token is sent there, allowed is https://host:port`;
+  return `is ${describeRaw(url)}: a token is sent there, allowed is https://host:port`;
 }
 
 /** What is wrong with the address of a gRPC service. */
-export function addressFault(address: string): string | undefined {
+export function addressError(address: string): string | undefined {
   const portText = /^(?:\[[\da-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(address)?.[1];
   const port = Number(portText ?? 0);
   if (port >= 1 && port <= 65535) return undefined;
-  const shown = address.includes('@') ? 'is not shown: it may contain a password' : `is ${show(address)}`;
+  const shown = address.includes('@') ? 'is not shown: it may contain a password' : `is ${describeRaw(address)}`;
   return `is no host:port: it ${shown}; allowed is host:port, log-cache's gRPC address, or with metricCollector.uaa.url an https:// URL`;
 }
 

@@ -1,4 +1,4 @@
-import type { Affected, Faults } from './faults.js';
+import type { Affected, ValidationErrors } from './faults.js';
 
 /*
  * The JSON that Cloud Foundry puts into the environment. Parse errors are not quoted: the parser's messages hold a
@@ -21,7 +21,7 @@ export interface VcapApplication {
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export function parseVcapApplication(text: string, faults: Faults): VcapApplication {
+export function parseVcapApplication(text: string, faults: ValidationErrors): VcapApplication {
   const root = parseObject('VCAP_APPLICATION', text, faults) ?? {};
   const index = root['instance_index'];
   return {
@@ -36,7 +36,7 @@ export function parseVcapApplication(text: string, faults: Faults): VcapApplicat
 export function parseVcapServices(
   source: string,
   text: string | undefined,
-  faults: Faults,
+  faults: ValidationErrors,
 ): BoundService[] | null {
   if (!text) return [];
   const root = parseObject(source, text, faults);
@@ -56,7 +56,7 @@ export function parseVcapServices(
 export function serviceWithTag(
   services: readonly BoundService[],
   tag: string,
-  faults: Faults,
+  faults: ValidationErrors,
 ): BoundService | null {
   const found = services.filter((service) => service.tags.some((each) => each.toLowerCase() === tag));
   if (found.length > 1) {
@@ -69,7 +69,7 @@ export function serviceWithTag(
 }
 
 /** A reference that the platform should have replaced by the credentials before it started the app. */
-export function isUnfilled(service: BoundService, affected: Affected, faults: Faults): boolean {
+export function isUnfilled(service: BoundService, affected: Affected, faults: ValidationErrors): boolean {
   if (service.credentials['credhub-ref'] === undefined) return false;
   faults.environment(
     `the service '${service.name}' holds only a 'credhub-ref': the platform did not replace it by the credentials when it started the app; ask its operators whether CredHub answers and the app may read from it, restage the app, or bind a user-provided service`,
@@ -83,7 +83,7 @@ export function textCredential(
   service: BoundService,
   name: string,
   affected: Affected,
-  faults: Faults,
+  faults: ValidationErrors,
 ): string | undefined {
   const value = service.credentials[name];
   if (value === undefined || value === null || value === '') return undefined;
@@ -96,7 +96,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function parseObject(variable: string, text: string, faults: Faults): JsonObject | undefined {
+function parseObject(variable: string, text: string, faults: ValidationErrors): JsonObject | undefined {
   try {
     const root: unknown = JSON.parse(text);
     if (isObject(root)) return root;

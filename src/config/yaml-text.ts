@@ -5,7 +5,7 @@ import { Literal, type RawMap } from './raw.js';
 export const maxConfigLength = 256 * 1024;
 
 /** What is wrong with the text as YAML; never quotes the text, which holds passwords. */
-export class YamlFault extends Error {
+export class YamlError extends Error {
   override readonly name = 'YamlFault';
 }
 
@@ -18,14 +18,14 @@ const maxFaults = 10;
  */
 export function parseYamlMap(text: string): RawMap {
   if (text.length > maxConfigLength) {
-    throw new YamlFault(`it is longer than the ${maxConfigLength} characters that are allowed`);
+    throw new YamlError(`it is longer than the ${maxConfigLength} characters that are allowed`);
   }
   // What decoding puts in the place of bytes that are no UTF-8: a password would be silently wrong.
-  if (text.includes('\uFFFD')) throw new YamlFault('it is not UTF-8 text');
+  if (text.includes('\uFFFD')) throw new YamlError('it is not UTF-8 text');
   const root = guarded(() => withoutNulls(parse(text)));
   if (root === null) return new Map();
   if (!(root instanceof Map)) {
-    throw new YamlFault(
+    throw new YamlError(
       `it holds ${Array.isArray(root) ? 'a list' : 'a single value'}, allowed is a map of keys`,
     );
   }
@@ -48,7 +48,7 @@ function parse(text: string): unknown {
     (error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`,
   );
   const faults = [...syntaxFaults, ...keepLiterals(document, lines)];
-  if (faults.length > 0) throw new YamlFault(summary([...new Set(faults)]));
+  if (faults.length > 0) throw new YamlError(summary([...new Set(faults)]));
   return document.toJS({ mapAsMap: true }) as unknown;
 }
 
@@ -81,9 +81,9 @@ function guarded<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof YamlFault) throw error;
-    if (error instanceof RangeError) throw new YamlFault('it is nested too deeply');
-    if (error instanceof ReferenceError) throw new YamlFault('an alias is unresolved, or there are too many');
+    if (error instanceof YamlError) throw error;
+    if (error instanceof RangeError) throw new YamlError('it is nested too deeply');
+    if (error instanceof ReferenceError) throw new YamlError('an alias is unresolved, or there are too many');
     throw error;
   }
 }
@@ -98,7 +98,7 @@ function withoutNulls(root: unknown): unknown {
   const copy = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null || value instanceof Literal) return value;
     if (done.has(value)) return done.get(value);
-    if (open.has(value)) throw new YamlFault('an alias stands for what it is part of');
+    if (open.has(value)) throw new YamlError('an alias stands for what it is part of');
     open.add(value);
     const result = Array.isArray(value)
       ? value.filter((item) => item !== null).map(copy)

@@ -232,10 +232,10 @@ class PooledDatabase implements Database {
   #giveBack(client: pg.PoolClient, error: unknown): void {
     if (error instanceof DatabaseTimeoutError) {
       requestCancel(client, this.#clock);
-      this.#pool.distrustAll();
+      this.#pool.retireAll();
     }
     // The primary has become a standby, and all connections lead to it.
-    if (codeOf(error) === readOnlyState) this.#pool.distrustAll();
+    if (codeOf(error) === readOnlyState) this.#pool.retireAll();
     if (error instanceof pg.DatabaseError && !isTransient(error)) this.#pool.release(client);
     else this.#pool.destroy(client);
   }

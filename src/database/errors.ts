@@ -29,7 +29,7 @@ export class DatabaseTimeoutError extends Error {
  * - `data`: a value in the statement's parameters: it never will, but the statement's other rows may
  * - `statement`: a missing table or right, wrong SQL: needs an operator; nothing is wrong with the values
  */
-export type FailureKind = 'connection' | 'data' | 'statement';
+export type DatabaseFailureKind = 'connection' | 'data' | 'statement';
 
 /** SQLSTATE classes and codes, see PostgreSQL's appendix "Error Codes". */
 const dataClasses = new Set(['22', '23']);
@@ -39,7 +39,7 @@ export const readOnlyState = '25006';
 /** Lock and idle timeouts are the others. */
 const connectionStates = new Set([readOnlyState, '25P03', '25P04', '55P03']);
 
-export function failureKind(error: unknown): FailureKind {
+export function databaseFailureKind(error: unknown): DatabaseFailureKind {
   if (error instanceof pg.DatabaseError) {
     const state = error.code ?? '';
     if (connectionStates.has(state)) return 'connection';
@@ -53,7 +53,7 @@ export function failureKind(error: unknown): FailureKind {
 
 /** True where the same statement may succeed later without anybody's help. */
 export function isTransient(error: unknown): boolean {
-  return failureKind(error) === 'connection';
+  return databaseFailureKind(error) === 'connection';
 }
 
 /** What OpenSSL and Node.js say of certificates, ours or the server's, that one of the two sides does not accept. */

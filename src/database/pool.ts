@@ -163,7 +163,7 @@ export class ConnectionPool {
    * Has every present connection replaced before its next use. When one fell silent, the others went through the same
    * network and would cost the next callers a deadline each.
    */
-  distrustAll(): void {
+  retireAll(): void {
     this.#generation++;
   }
 

@@ -1,7 +1,7 @@
 import { createSecureContext, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import pg from 'pg';
 import type { PemSource } from '../config/config.js';
-import { describePem, readAuthorities, readPem } from '../tls/pem.js';
+import { describePem, readCaCertificates, readPem } from '../tls/pem.js';
 import type { ConnectionSettings } from './connection.js';
 import { codeOf, DatabaseConfigError, messageOf } from './errors.js';
 
@@ -97,7 +97,7 @@ export async function readPems(key: string, settings: ConnectionSettings): Promi
 async function readRoots(key: string, source: ConnectionSettings['sslRootCert']): Promise<string | null> {
   if (source === null || source === 'system') return null;
   try {
-    return (await readAuthorities(source)).join('\n');
+    return (await readCaCertificates(source)).join('\n');
   } catch (cause) {
     throw new DatabaseConfigError(`${key}: sslrootcert: ${messageOf(cause)}`, { cause });
   }

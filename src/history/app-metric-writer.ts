@@ -1,5 +1,5 @@
 import { endsWithin, sleep, type Clock, type Timer } from '../util/clock.js';
-import { failureKind } from '../database/errors.js';
+import { databaseFailureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -185,7 +185,7 @@ export class AppMetricWriter {
         await this.#deps.store.insert(part, { timeoutMs: timeoutMs(), isRepeated });
         this.#deps.metrics.rowsWritten.inc(part.length);
       } catch (error) {
-        if (failureKind(error) !== 'data') {
+        if (databaseFailureKind(error) !== 'data') {
           return { unwritten: [part, ...parts.reverse()].flat(), perhapsWritten: part.length, error };
         }
         const [only] = part;

@@ -11,7 +11,7 @@ const measuredCost = 8;
  * Rejects where a hash costs so much that credentials could never be checked within their deadline, with the time that
  * one check would take here.
  */
-export async function refuseSlowHashes(
+export async function rejectSlowHashes(
   config: BasicAuthConfig,
   clock: Pick<Clock, 'monotonic'>,
 ): Promise<void> {

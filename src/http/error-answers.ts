@@ -22,7 +22,7 @@ export function sendError(reply: FastifyReply, status: number, message: string):
 }
 
 /** What went wrong inside is for the log; the client learns nothing but the status. */
-export function installErrorAnswers(app: FastifyInstance, logger: Pick<Logger, 'error'>): void {
+export function installErrorResponses(app: FastifyInstance, logger: Pick<Logger, 'error'>): void {
   app.setErrorHandler((error: Error & { statusCode?: unknown }, request, reply) => {
     const status = error.statusCode;
     if (typeof status === 'number' && status >= 400 && status < 500) {
@@ -34,20 +34,20 @@ export function installErrorAnswers(app: FastifyInstance, logger: Pick<Logger, '
 }
 
 /** Refusals before routing, where hooks and error handler do not run. */
-export function refuseUnroutable(error: { statusCode?: number }, reply: FastifyReply): void {
+export function rejectUnroutable(error: { statusCode?: number }, reply: FastifyReply): void {
   const status = error.statusCode ?? 400;
   void sendError(reply, status, refusals[status] ?? statusWords(status));
 }
 
 /** Answers a request that is no readable HTTP, or arrives too slowly, and ends its connection. */
-export function answerUnreadable(error: Error & { code?: string }, socket: Socket): void {
+export function rejectUnparsable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET') return;
   const status = unreadableStatus[error.code ?? ''] ?? 400;
   answerAndEnd(socket, status, refusals[status] ?? statusWords(status));
 }
 
 /** No server here is a proxy. */
-export function refuseConnect(socket: Socket): void {
+export function rejectConnect(socket: Socket): void {
   answerAndEnd(socket, 405, 'CONNECT is not allowed here');
   // Node.js has let go of this socket: nobody else looks whether its last bytes are taken.
   socket.setTimeout(connectDeadlineMs, () => socket.destroy());

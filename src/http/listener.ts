@@ -10,14 +10,14 @@ import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { boundConnections } from './connections.js';
 import {
-  answerUnreadable,
-  installErrorAnswers,
-  refuseConnect,
-  refuseUnroutable,
+  rejectUnparsable,
+  installErrorResponses,
+  rejectConnect,
+  rejectUnroutable,
   sendError,
 } from './error-answers.js';
 import { endFailedHandshakes } from './handshakes.js';
-import { answerOneAtATime } from './one-at-a-time.js';
+import { respondOneAtATime } from './one-at-a-time.js';
 import { secureContext, type ServerTls } from './server-tls.js';
 
 /** What a client may take, in milliseconds and bytes. */
@@ -99,10 +99,10 @@ export function createListener(options: ListenerOptions): Listener {
   let closing: Promise<void> | undefined;
   let stopWatching = () => {};
 
-  installErrorAnswers(app, repeated);
+  installErrorResponses(app, repeated);
   answerEveryMethod(app);
   ignoreBodies(app);
-  answerOneAtATime(app, metrics);
+  respondOneAtATime(app, metrics);
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('cache-control', 'no-store');
     if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
@@ -169,8 +169,8 @@ function createApp(tls: ServerTls | null, limits: ServerLimits): FastifyInstance
     bodyLimit: limits.maxBodyBytes,
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    clientErrorHandler: answerUnreadable,
-    frameworkErrors: (error, _request, reply) => refuseUnroutable(error, reply),
+    clientErrorHandler: rejectUnparsable,
+    frameworkErrors: (error, _request, reply) => rejectUnroutable(error, reply),
     routerOptions: { maxParamLength, querystringParser: parseQueryString },
   } satisfies FastifyServerOptions;
   const http = {
@@ -221,7 +221,7 @@ function answerEveryMethod(app: FastifyInstance): void {
   for (const method of METHODS) {
     if (!known.has(method)) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
-  app.server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseConnect(socket));
+  app.server.on('connect', (_request: IncomingMessage, socket: Socket) => rejectConnect(socket));
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
 }
 

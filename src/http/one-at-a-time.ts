@@ -16,7 +16,7 @@ interface Line {
  * without waiting for an answer (pipelining): worked on together they would keep everyone else waiting, and those
  * behind the first do not learn when their client has gone. While one waits, the connection is read no further.
  */
-export function answerOneAtATime(
+export function respondOneAtATime(
   app: FastifyInstance,
   metrics: Pick<Metrics, 'concurrentHttpRequests' | 'connectionsTurnedAway'>,
 ): void {

@@ -2,7 +2,7 @@ import type { ListenerConfig, PemSource } from '../config/config.js';
 import type { ServerTls } from './server-tls.js';
 import type { ServerName, ServersConfig } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
-import { openAuthorities, type Authorities } from '../tls/authorities.js';
+import { openCaCertificates, type CaCertificates } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import type { Surroundings } from '../surroundings.js';
@@ -47,9 +47,9 @@ export async function openIssuers(
   name: string,
   { clock, logger, metrics, trust }: Surroundings,
   releasers: Releasers,
-): Promise<Authorities> {
+): Promise<CaCertificates> {
   try {
-    const issuers = await openAuthorities({ name, ca, trust, clock, logger: logger.child('http'), metrics });
+    const issuers = await openCaCertificates({ name, ca, trust, clock, logger: logger.child('http'), metrics });
     releasers.add(name, () => issuers.close());
     return issuers;
   } catch (cause) {

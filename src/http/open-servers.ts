@@ -1,4 +1,4 @@
-import { refuseSlowHashes } from './bcrypt-cost.js';
+import { rejectSlowHashes } from './bcrypt-cost.js';
 import { createServers, type Servers, type ServersConfig, type ServersDeps } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
 import { openIssuers, openServerTls } from './open-server-tls.js';
@@ -12,7 +12,7 @@ export async function openServers(
   parts: Pick<ServersDeps, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
 ): Promise<Servers> {
   const { clock, logger, metrics } = surroundings;
-  await refuseSlowHashes(config.health.basicAuth, clock);
+  await rejectSlowHashes(config.health.basicAuth, clock);
   const xfccCa = config.cfServer.xfcc.ca;
   const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', surroundings, releasers));
   const servers = createServers(config, {

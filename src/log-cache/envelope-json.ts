@@ -1,4 +1,4 @@
-import { badAnswer, type Json, number, object, show, text } from './json-fields.js';
+import { invalidResponse, type Json, number, object, describeValue, text } from './json-fields.js';
 import type { GaugeEnvelope, GaugeMetric, TimerEnvelope } from './log-cache.js';
 
 /** One envelope of a /read answer; one of another type than GAUGE has no metrics. */
@@ -33,7 +33,7 @@ function parseHead(envelope: Json): Omit<GaugeEnvelope, 'metrics'> {
 
 function nanoseconds(value: unknown, what: string): string {
   if (typeof value === 'string' && /^-?\d{1,19}$/.test(value)) return value;
-  throw badAnswer(`${what} is ${show(value)}, not nanoseconds in a string`);
+  throw invalidResponse(`${what} is ${describeValue(value)}, not nanoseconds in a string`);
 }
 
 function parseMetric([name, entry]: [string, unknown]): GaugeMetric {

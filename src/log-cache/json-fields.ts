@@ -23,30 +23,30 @@ export function number(value: unknown, what: string): number {
     const parsed = namedNumbers.get(value) ?? Number(value.trim() === '' ? 'none' : value);
     if (!Number.isNaN(parsed) || value === 'NaN') return parsed;
   }
-  throw badAnswer(`value of ${what} is ${show(value)}, not a number`);
+  throw invalidResponse(`value of ${what} is ${describeValue(value)}, not a number`);
 }
 
 export function text(value: unknown, what: string): string {
   if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') throw badAnswer(`${what} is ${show(value)}, not a string`);
+  if (typeof value !== 'string') throw invalidResponse(`${what} is ${describeValue(value)}, not a string`);
   return value;
 }
 
 export function field(json: Json, name: string): unknown {
-  if (!(name in json)) throw badAnswer(`"${name}" is missing`);
+  if (!(name in json)) throw invalidResponse(`"${name}" is missing`);
   return json[name];
 }
 
 export function object(value: unknown, what: string): Json {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw badAnswer(`${what} is ${show(value)}, not an object`);
+    throw invalidResponse(`${what} is ${describeValue(value)}, not an object`);
   }
   return value as Json;
 }
 
 export function list(value: unknown, what: string): readonly unknown[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw badAnswer(`${what} is ${show(value)}, not a list`);
+  if (!Array.isArray(value)) throw invalidResponse(`${what} is ${describeValue(value)}, not a list`);
   return value;
 }
 
@@ -55,13 +55,13 @@ export function parseObject(body: string): Json {
   try {
     parsed = JSON.parse(body);
   } catch (cause) {
-    throw badAnswer(`the body is no JSON: ${show(body)}`, cause);
+    throw invalidResponse(`the body is no JSON: ${describeValue(body)}`, cause);
   }
   return object(parsed, 'the body');
 }
 
 /** Short, and without a look into lists and objects: they may be nested deeper than the stack reaches. */
-export function show(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (value === undefined) return 'absent';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'an object';
@@ -69,6 +69,6 @@ export function show(value: unknown): string {
   return JSON.stringify(value);
 }
 
-export function badAnswer(message: string, cause?: unknown): LogCacheError {
+export function invalidResponse(message: string, cause?: unknown): LogCacheError {
   return new LogCacheError('bad-answer', `log-cache's answer cannot be read: ${message}`, { cause });
 }

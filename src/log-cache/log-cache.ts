@@ -13,9 +13,9 @@ export interface LogCache {
   /** One page of TIMER envelopes named `http`, newest first. Pages may be longer than the limit. */
   readTimers<T>(request: TimersRequest, take: (page: Page<TimerEnvelope>) => T): Promise<T>;
   /** The oldest envelope of any type in a window; a few more, as pages may be longer than the limit. */
-  oldest<T>(request: OldestRequest, take: (answer: OldestAnswer) => T): Promise<T>;
+  oldest<T>(request: OldestRequest, take: (answer: OldestResponse) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
-  instantQuery<T>(request: QueryRequest, take: (answer: QueryAnswer) => T): Promise<T>;
+  instantQuery<T>(request: QueryRequest, take: (answer: QueryResponse) => T): Promise<T>;
   /** Closes idle connections; requests in flight fail. */
   close(): void;
 }
@@ -41,7 +41,7 @@ export type TimersRequest = Omit<ReadRequest, 'names'>;
 
 export type OldestRequest = Omit<ReadRequest, 'limit' | 'names'>;
 
-export interface OldestAnswer {
+export interface OldestResponse {
   /** Decimal ns since the epoch; empty where there is no envelope. */
   readonly timestamps: readonly string[];
   /** Bytes of the answer's body. */
@@ -94,7 +94,7 @@ export interface VectorSample {
   readonly value: number;
 }
 
-export interface QueryAnswer {
+export interface QueryResponse {
   readonly samples: readonly VectorSample[];
   readonly bytes: number;
 }
@@ -111,7 +111,7 @@ export interface QueryAnswer {
  * - `not-asked`: a query that was kept back, because none is answered at the moment or too many are under way
  * - `thread`: the worker thread died or did not answer
  */
-export type FailureKind =
+export type LogCacheFailureKind =
   | 'timeout'
   | 'gave-up'
   | 'connection'
@@ -124,7 +124,7 @@ export type FailureKind =
   | 'thread';
 
 /** Those that a request itself can meet. */
-export type RequestFailure = Exclude<FailureKind, 'no-token' | 'not-asked' | 'thread'>;
+export type RequestFailure = Exclude<LogCacheFailureKind, 'no-token' | 'not-asked' | 'thread'>;
 
 export class LogCacheError extends Error {
   override readonly name = 'LogCacheError';

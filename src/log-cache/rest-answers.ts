@@ -1,10 +1,10 @@
 import { parseEnvelope, parseTimer } from './envelope-json.js';
 import { scanEnvelopes } from './envelope-scanner.js';
-import { badAnswer, field, list, number, object, parseObject, show } from './json-fields.js';
+import { invalidResponse, field, list, number, object, parseObject, describeValue } from './json-fields.js';
 import type { GaugeEnvelope, TimerEnvelope, VectorSample } from './log-cache.js';
 
 /** The envelopes of a /read answer, in the order of the answer. */
-export function parseReadAnswer(body: string): GaugeEnvelope[] {
+export function parseReadResponse(body: string): GaugeEnvelope[] {
   return scanEnvelopes(body) ?? parseEnvelopes(body);
 }
 
@@ -24,12 +24,12 @@ function batchOf(body: string): readonly unknown[] {
 }
 
 /** The samples of a /query answer, which must be a vector. */
-export function parseQueryAnswer(body: string): VectorSample[] {
+export function parseQueryResponse(body: string): VectorSample[] {
   const root = parseObject(body);
-  if (root['status'] !== 'success') throw badAnswer(`status is ${show(root['status'])}, not "success"`);
+  if (root['status'] !== 'success') throw invalidResponse(`status is ${describeValue(root['status'])}, not "success"`);
   const data = object(field(root, 'data'), 'data');
   if (data['resultType'] !== 'vector') {
-    throw badAnswer(`resultType is ${show(data['resultType'])}, not "vector"`);
+    throw invalidResponse(`resultType is ${describeValue(data['resultType'])}, not "vector"`);
   }
   return list(field(data, 'result'), 'result').map(parseSample);
 }

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../util/clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
 import { httpTimer, type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
-import { parseEnvelopes, parseQueryAnswer, parseReadAnswer, parseTimers } from './rest-answers.js';
+import { parseEnvelopes, parseQueryResponse, parseReadResponse, parseTimers } from './rest-answers.js';
 
 export interface RestLogCacheOptions {
   /** https URL of log-cache's auth proxy. */
@@ -61,7 +61,7 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
       const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=GAUGE&descending=true&limit=${limit}&name_filter=${filter}`;
       const path = `/api/v1/read/${encode(sourceId)}`;
       return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
-        take({ envelopes: parseReadAnswer(body), bytes }),
+        take({ envelopes: parseReadResponse(body), bytes }),
       );
     },
 
@@ -85,7 +85,7 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
     async instantQuery({ query, timeSecs, authorization }, take) {
       const parameters = `query=${encode(query)}&time=${timeSecs}`;
       return get('/api/v1/query', parameters, authorization, options.queryTimeoutMs, ({ body, bytes }) =>
-        take({ samples: parseQueryAnswer(body), bytes }),
+        take({ samples: parseQueryResponse(body), bytes }),
       );
     },
 

@@ -8,7 +8,7 @@ export interface Claims {
   /** Never rejects: where the claim cannot be decided, the implementation decides what that means. */
   claim(appId: string, direction: Direction): Promise<ClaimResult>;
   /** Tells other members what the scaling engine answered. Never rejects; losing it costs an extra post, nothing else. */
-  settle(appId: string, direction: Direction, answer: ClaimAnswer): Promise<void>;
+  complete(appId: string, direction: Direction, answer: ClaimPauses): Promise<void>;
 }
 
 export type ClaimResult =
@@ -21,7 +21,7 @@ export type ClaimResult =
       readonly untilMs?: number;
     };
 
-export interface ClaimAnswer {
+export interface ClaimPauses {
   /** Wall-clock ms; null without a cool-down. */
   readonly coolDownUntilMs: number | null;
   /** Wall-clock ms until which this direction is held back after "ignored"; null otherwise. */
@@ -31,5 +31,5 @@ export interface ClaimAnswer {
 /** Static sharding: one owner per app, so nothing to agree on. */
 export const grantedClaims: Claims = {
   claim: () => Promise.resolve({ granted: true }),
-  settle: () => Promise.resolve(),
+  complete: () => Promise.resolve(),
 };

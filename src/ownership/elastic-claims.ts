@@ -6,7 +6,7 @@ import type { Direction } from '../policy/policy.js';
 import type { ClaimResult, Claims } from './claims.js';
 import { claimIdOf } from './lease-id.js';
 import type { ElasticOwnership } from './elastic-ownership.js';
-import { createSettlements } from './settlements.js';
+import { createClaimCompletions } from './settlements.js';
 import { claimDeadlineMs, pruneEveryMs } from './timing.js';
 import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
 
@@ -62,7 +62,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   /** Apps whose claim is being decided: two claims of one process must not share an id. */
   const deciding = new Set<string>();
   let claimCount = 0;
-  const settlements = createSettlements({
+  const settlements = createClaimCompletions({
     ...deps,
     logger,
     nextClaimId: () => (ownership.leaseId === null ? null : claimIdOf(ownership.leaseId, claimCount++)),
@@ -145,7 +145,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
       }
     },
 
-    settle: (appId, direction, answer) => settlements.settle(appId, direction, answer),
+    complete: (appId, direction, answer) => settlements.complete(appId, direction, answer),
     stop: () => settlements.stop(),
 
     async readCoolDowns(appIds) {

@@ -4,12 +4,12 @@ import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createLeaseIds, type LeaseIds } from './lease-id.js';
 import {
-  leaseAnswered,
+  leaseRenewed,
   leaseFailed,
   leaseGivenBack,
   leaseLeft,
-  leaseRefused,
-  leaseTurned,
+  leaseRejected,
+  leaseSwitched,
   mayPost,
   memberStates,
   nextChangeMs,
@@ -23,7 +23,7 @@ import type { MemberStore } from './member-store.js';
 import type { Ownership, OwnershipChange } from './ownership.js';
 import { isSameView } from './rendezvous.js';
 import type { LivingLease } from './roster.js';
-import { leaveAttempts, letGoLateMs, renewEveryMs } from './timing.js';
+import { leaveAttempts, lateReleaseMs, renewEveryMs } from './timing.js';
 
 export interface ElasticOwnershipDeps {
   readonly clock: Clock;
@@ -111,7 +111,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     const hasLeft = next.state === 'left' && before.state !== 'left';
     const hasLetGo = before.outgoing !== null && next.outgoing !== before.outgoing;
     if (!isSameView(before.view, next.view) || hasNewLease || hasLeft || hasLetGo) {
-      const letGoMs = hasLeft ? now - letGoLateMs : hasLetGo ? next.viewSinceMs : -Infinity;
+      const letGoMs = hasLeft ? now - lateReleaseMs : hasLetGo ? next.viewSinceMs : -Infinity;
       notify({ sinceMs: next.view === before.view ? now : next.viewSinceMs, untilMs: letGoMs });
     }
   }
@@ -122,7 +122,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     if (changeMs === Infinity) return;
     turn = clock.setTimer(Math.max(0, changeMs - clock.monotonic()), () => {
       const atMs = clock.monotonic();
-      become(leaseTurned(lease, atMs), atMs);
+      become(leaseSwitched(lease, atMs), atMs);
     });
   }
 
@@ -163,10 +163,10 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
       const endedMs = clock.monotonic();
       if (living === null) {
         metrics.leaseRenewals.inc({ result: 'refused' });
-        become(leaseRefused(lease, endedMs), endedMs);
+        become(leaseRejected(lease, endedMs), endedMs);
         return lease.state === 'lost';
       }
-      const next = leaseAnswered(lease, { leaseId, startedMs, endedMs }, living);
+      const next = leaseRenewed(lease, { leaseId, startedMs, endedMs }, living);
       metrics.leaseRenewals.inc({ result: next.renewedMs === startedMs ? 'answered' : 'late' });
       failing = false;
       become(next, endedMs);
@@ -208,7 +208,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     if (!isMember) stopped.abort();
     const leavesInMs = loop ? await announceLeave() : null;
     // Who has no lease has nothing that others could still count on; who could not tell has told nobody.
-    if (isMember && leavesInMs !== null) await sleep(clock, leavesInMs + letGoLateMs);
+    if (isMember && leavesInMs !== null) await sleep(clock, leavesInMs + lateReleaseMs);
     become(leaseLeft(lease), clock.monotonic());
     stopped.abort();
     // For tidiness: nobody counts on the row any more.

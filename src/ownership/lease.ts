@@ -3,9 +3,9 @@ import { createView, isSameView, type View } from './rendezvous.js';
 import {
   createRoster,
   emptyRoster,
-  lastTurnMs,
+  lastSwitchMs,
   membersAt,
-  nextTurnMs,
+  nextSwitchMs,
   type LivingLease,
   type Roster,
 } from './roster.js';
@@ -13,12 +13,12 @@ import {
   leaseMs,
   leaveAttempts,
   leaveDeadlineMs,
-  letGoLateMs,
+  lateReleaseMs,
   localLeaseMs,
-  rejoinPatienceMs,
+  rejoinDeadlineMs,
   renewDeadlineMs,
-  turnAfterMs,
-  turnGridMs,
+  switchAfterMs,
+  switchGridMs,
 } from './timing.js';
 
 /**
@@ -77,12 +77,12 @@ export const noLease: Lease = {
 };
 
 /** The database answered: the lease holds, and these are all living ones, in the order of a roster. */
-export function leaseAnswered(lease: Lease, attempt: Attempt, living: readonly LivingLease[]): Lease {
+export function leaseRenewed(lease: Lease, attempt: Attempt, living: readonly LivingLease[]): Lease {
   const { leaseId, startedMs, endedMs } = attempt;
   if (lease.state === 'left') return lease;
   if (endedMs - startedMs > renewDeadlineMs) return leaseFailed(lease, attempt);
   const roster = createRoster(living, (startedMs + endedMs) / 2);
-  if (lease.state === 'leaving') return leaseTurned({ ...lease, roster, attemptedMs: endedMs }, endedMs);
+  if (lease.state === 'leaving') return leaseSwitched({ ...lease, roster, attemptedMs: endedMs }, endedMs);
   const hasRejoined = lease.view !== null && leaseId !== lease.leaseId;
   const answered: Lease = {
     ...lease,
@@ -91,16 +91,16 @@ export function leaseAnswered(lease: Lease, attempt: Attempt, living: readonly L
     roster,
     renewedMs: startedMs,
     postUntilMs: startedMs + localLeaseMs,
-    viewHeldUntilMs: hasRejoined ? startedMs + rejoinPatienceMs : lease.viewHeldUntilMs,
+    viewHeldUntilMs: hasRejoined ? startedMs + rejoinDeadlineMs : lease.viewHeldUntilMs,
     attemptedMs: endedMs,
   };
-  const turned = leaseTurned(answered, endedMs);
+  const turned = leaseSwitched(answered, endedMs);
   // Whose apps others have taken over has nothing to let go of slowly.
   return hasRejoined ? { ...turned, outgoing: null } : turned;
 }
 
 /** Puts in force who counts at this moment. To be called when `nextChangeMs` has come. */
-export function leaseTurned(lease: Lease, nowMs: number): Lease {
+export function leaseSwitched(lease: Lease, nowMs: number): Lease {
   if (lease.state === 'left') return lease;
   const outgoing = lease.outgoing && nowMs < lease.outgoing.untilMs ? lease.outgoing : null;
   const seen = createView(membersAt(lease.roster, nowMs));
@@ -109,19 +109,19 @@ export function leaseTurned(lease: Lease, nowMs: number): Lease {
   return {
     ...lease,
     view: seen,
-    viewSinceMs: lastTurnMs(lease.roster, nowMs),
-    outgoing: lease.view && { view: lease.view, untilMs: nowMs + letGoLateMs },
+    viewSinceMs: lastSwitchMs(lease.roster, nowMs),
+    outgoing: lease.view && { view: lease.view, untilMs: nowMs + lateReleaseMs },
   };
 }
 
 /** When `leaseTurned` is due; Infinity where nothing is known to come. */
 export function nextChangeMs({ state, roster, outgoing }: Lease, nowMs: number): number {
   if (state === 'left') return Infinity;
-  return Math.min(nextTurnMs(roster, nowMs), outgoing?.untilMs ?? Infinity);
+  return Math.min(nextSwitchMs(roster, nowMs), outgoing?.untilMs ?? Infinity);
 }
 
 /** The database answered: there is no such lease any more. */
-export function leaseRefused(lease: Lease, endedMs: number): Lease {
+export function leaseRejected(lease: Lease, endedMs: number): Lease {
   if (isOver(lease)) return lease;
   return { ...lease, state: 'lost', postUntilMs: -Infinity, attemptedMs: endedMs };
 }
@@ -140,7 +140,7 @@ export function leaseFailed(lease: Lease, { startedMs, endedMs }: Omit<Attempt, 
 /** Called before the others are told, so that the right to post ends even if this process is frozen meanwhile. */
 export function leaseGivenBack(lease: Lease, nowMs: number): Lease {
   if (isOver(lease)) return lease;
-  const latestMs = nowMs + leaveAttempts * leaveDeadlineMs + turnAfterMs + turnGridMs + letGoLateMs;
+  const latestMs = nowMs + leaveAttempts * leaveDeadlineMs + switchAfterMs + switchGridMs + lateReleaseMs;
   return { ...lease, state: 'leaving', postUntilMs: Math.min(lease.postUntilMs, latestMs) };
 }
 

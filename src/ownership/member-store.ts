@@ -5,9 +5,9 @@ import {
   membersReadDeadlineMs,
   renewDeadlineMs,
   renewLockTimeoutMs,
-  turnAfterMs,
-  turnGridMs,
-  turnOffsetMs,
+  switchAfterMs,
+  switchGridMs,
+  switchOffsetMs,
 } from './timing.js';
 
 /** What ownership needs of a database; src/database's Database is one. */
@@ -80,8 +80,8 @@ const seconds = (ms: number) => ms / 1000;
 
 /** The first turn that everyone hears of who has renewed by now: on a grid, which is why all agree on it. */
 const nextTurn = `to_timestamp(
-  ceil((extract(epoch from ${now}) + ${seconds(turnAfterMs - turnOffsetMs)}) / ${seconds(turnGridMs)})
-    * ${seconds(turnGridMs)} + ${seconds(turnOffsetMs)})`;
+  ceil((extract(epoch from ${now}) + ${seconds(switchAfterMs - switchOffsetMs)}) / ${seconds(switchGridMs)})
+    * ${seconds(switchGridMs)} + ${seconds(switchOffsetMs)})`;
 
 /** ms from now until a time, as a float8; null where there is none. */
 const msUntil = (time: string) => `(extract(epoch from ${time} - ${now}) * 1000)::float8`;

@@ -1,6 +1,6 @@
 import { sleep } from '../util/clock.js';
 import type { Database } from '../database/database.js';
-import { codeOf, failureKind } from '../database/errors.js';
+import { codeOf, databaseFailureKind } from '../database/errors.js';
 import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Statements } from './member-store.js';
@@ -51,7 +51,7 @@ export async function prepareOwnTables(
       if (await mayUseOwnTables(database)) return 'ready';
       return await refused(new Error('the tables are there, but this user has no right to use them'), remedy);
     } catch (error) {
-      return failureKind(error) === 'connection' ? 'later' : await refused(error, remedy);
+      return databaseFailureKind(error) === 'connection' ? 'later' : await refused(error, remedy);
     }
   }
 

@@ -14,20 +14,20 @@ export interface Roster {
   /** When the database answered. */
   readonly answeredMs: number;
   /** Those who count longest come first. */
-  readonly seats: readonly {
+  readonly leases: readonly {
     readonly member: string;
     readonly fromMs: number;
     readonly untilMs: number;
   }[];
 }
 
-export const emptyRoster: Roster = { answeredMs: -Infinity, seats: [] };
+export const emptyRoster: Roster = { answeredMs: -Infinity, leases: [] };
 
 /** The leases come in the database's order, those first whose members count longest. */
 export function createRoster(leases: readonly LivingLease[], answeredMs: number): Roster {
   return {
     answeredMs,
-    seats: leases.map(({ leaseId, countsInMs, leavesInMs }) => ({
+    leases: leases.map(({ leaseId, countsInMs, leavesInMs }) => ({
       member: memberOf(leaseId),
       fromMs: countsInMs <= 0 ? -Infinity : answeredMs + countsInMs,
       untilMs: leavesInMs === null ? Infinity : answeredMs + leavesInMs,
@@ -39,22 +39,22 @@ export function createRoster(leases: readonly LivingLease[], answeredMs: number)
  * The members that share the apps at this moment. Where nobody counts, as at the start of a fleet, the first of those
  * that wait for their turn does not have to.
  */
-export function membersAt({ seats }: Roster, nowMs: number): readonly string[] {
-  const present = seats.filter(({ untilMs }) => nowMs < untilMs);
+export function membersAt({ leases }: Roster, nowMs: number): readonly string[] {
+  const present = leases.filter(({ untilMs }) => nowMs < untilMs);
   const counting = present.filter(({ fromMs }) => fromMs <= nowMs);
   return (counting.length > 0 ? counting : present.slice(0, 1)).map(({ member }) => member);
 }
 
 /** Since when `membersAt` gives this result: the last turn of somebody, or when the database told it. */
-export function lastTurnMs({ answeredMs, seats }: Roster, nowMs: number): number {
-  return Math.max(answeredMs, ...turnsOf(seats).filter((turnMs) => turnMs <= nowMs));
+export function lastSwitchMs({ answeredMs, leases }: Roster, nowMs: number): number {
+  return Math.max(answeredMs, ...turnsOf(leases).filter((turnMs) => turnMs <= nowMs));
 }
 
 /** The next moment at which somebody begins or ceases to count; Infinity where none is known. */
-export function nextTurnMs({ seats }: Roster, nowMs: number): number {
-  return Math.min(Infinity, ...turnsOf(seats).filter((turnMs) => turnMs > nowMs));
+export function nextSwitchMs({ leases }: Roster, nowMs: number): number {
+  return Math.min(Infinity, ...turnsOf(leases).filter((turnMs) => turnMs > nowMs));
 }
 
-function turnsOf(seats: Roster['seats']): number[] {
+function turnsOf(seats: Roster['leases']): number[] {
   return seats.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs]);
 }

@@ -2,13 +2,13 @@ import { endsWithin, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Direction } from '../policy/policy.js';
-import type { ClaimAnswer } from './claims.js';
+import type { ClaimPauses } from './claims.js';
 import { claimDeadlineMs } from './timing.js';
 import type { TriggerStore } from './trigger-store.js';
 
-export interface SettlementsDeps {
+export interface ClaimCompletionsOptions {
   readonly clock: Clock;
-  readonly store: Pick<TriggerStore, 'settle'>;
+  readonly store: Pick<TriggerStore, 'complete'>;
   /** Names a post; null where there was no lease yet, and therefore no post. */
   readonly nextClaimId: () => string | null;
   readonly logger: Pick<Logger, 'debug'>;
@@ -17,16 +17,16 @@ export interface SettlementsDeps {
   readonly random?: () => number;
 }
 
-export interface Settlements {
+export interface ClaimCompletions {
   /** Resolves when the answer is recorded, or the first attempt has failed. Never rejects. */
-  settle(appId: string, direction: Direction, answer: ClaimAnswer): Promise<void>;
+  complete(appId: string, direction: Direction, answer: ClaimPauses): Promise<void>;
   /** Records what still waits, if that takes no longer than a second. Idempotent; never rejects. */
   stop(): Promise<void>;
 }
 
 interface Waiting {
   readonly direction: Direction;
-  readonly answer: ClaimAnswer;
+  readonly answer: ClaimPauses;
 }
 
 const firstRetryMs = 1_000;
@@ -38,7 +38,7 @@ const waitingLimit = 10_000;
  * Tells other members what the scaling engine answered. Where the database is just away the answer waits until it is
  * back: without it the next owner of the app would scale it once more during its cool-down.
  */
-export function createSettlements(deps: SettlementsDeps): Settlements {
+export function createClaimCompletions(deps: ClaimCompletionsOptions): ClaimCompletions {
   const { clock, store, nextClaimId, logger, metrics } = deps;
   const random = deps.random ?? Math.random;
   /** App id to its last answer that is not recorded. */
@@ -51,7 +51,7 @@ export function createSettlements(deps: SettlementsDeps): Settlements {
     if (claimId === null) return;
     const { coolDownUntilMs, ignoredUntilMs } = answer;
     const ignoredForMs = ignoredUntilMs === null ? null : Math.max(0, ignoredUntilMs - clock.now());
-    await store.settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate });
+    await store.complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate });
   }
 
   function keep(appId: string, late: Waiting): void {
@@ -86,7 +86,7 @@ export function createSettlements(deps: SettlementsDeps): Settlements {
   }
 
   return {
-    async settle(appId, direction, answer) {
+    async complete(appId, direction, answer) {
       waiting.delete(appId);
       try {
         await record(appId, { direction, answer }, false);
@@ -106,6 +106,6 @@ export function createSettlements(deps: SettlementsDeps): Settlements {
 }
 
 /** Whether the next owner would do something that it should not if it did not know. */
-function holdsBack({ coolDownUntilMs, ignoredUntilMs }: ClaimAnswer, nowMs: number): boolean {
+function holdsBack({ coolDownUntilMs, ignoredUntilMs }: ClaimPauses, nowMs: number): boolean {
   return (coolDownUntilMs ?? 0) > nowMs || (ignoredUntilMs ?? 0) > nowMs;
 }

@@ -27,7 +27,7 @@ export const renewDeadlineMs = 2_000;
 export const renewLockTimeoutMs = 1_500;
 
 /** After an outage everybody has rejoined within the deadline of a hanging attempt and a bit. */
-export const rejoinPatienceMs = 2_500;
+export const rejoinDeadlineMs = 2_500;
 
 /** One attempt to say that this member leaves. Who goes without costs its apps a lease and a renewal, hence two. */
 export const leaveDeadlineMs = 1_000;
@@ -39,16 +39,16 @@ export const leaveAttempts = 2;
  * and half seconds (collection/schedule.ts; their rounds may start a little later), so that a member's turn has a
  * quarter of a second on both sides for clocks that differ.
  */
-export const turnAfterMs = 2_500;
-export const turnGridMs = 500;
-export const turnOffsetMs = 250;
+export const switchAfterMs = 2_500;
+export const switchGridMs = 500;
+export const switchOffsetMs = 250;
 
 /**
  * For so long after a turn apps are still collected that another member begins to own: rounds that were due may be
  * a little late, and two answers of the database do not tell the time of a turn to the millisecond. A round too many is
  * better than one too few. Short enough to end before the next turns of apps begin.
  */
-export const letGoLateMs = 200;
+export const lateReleaseMs = 200;
 
 /** A claim takes a millisecond; one that takes this long will not come. */
 export const claimDeadlineMs = 1_000;

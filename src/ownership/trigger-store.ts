@@ -37,7 +37,7 @@ export type ClaimOutcome =
       readonly postedMs: number;
     };
 
-export interface Settlement {
+export interface ClaimCompletion {
   readonly appId: string;
   /** Names the post where it is not recorded yet. */
   readonly claimId: string;
@@ -53,7 +53,7 @@ export interface Settlement {
 /** The table of posts, one row per app. Every method rejects when the database did not answer in time. */
 export interface TriggerStore {
   claim(request: ClaimRequest): Promise<ClaimOutcome>;
-  settle(settlement: Settlement): Promise<void>;
+  complete(settlement: ClaimCompletion): Promise<void>;
   /** The apps that are held back now. */
   readBlocks(appIds: readonly string[]): Promise<ReadonlyMap<string, Blocks>>;
   /** Removes rows that have held nothing back for long, some at a time. */
@@ -156,7 +156,7 @@ export function createTriggerStore(statements: Statements): TriggerStore {
         : { granted: false, blocks: toBlocks(row), postedMs: row.posted_ms };
     },
 
-    async settle({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
+    async complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
       await statements.query(settleSql, [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate], {
         timeoutMs: claimDeadlineMs,
       });

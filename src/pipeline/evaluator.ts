@@ -192,7 +192,7 @@ export class Evaluator {
     const { claims, gates } = this.#deps;
     if (!gates.forgetIgnored(appId, direction)) return;
     // The shared record would go on holding this direction back. No one waits for it: losing it costs a short delay.
-    void claims.settle(appId, direction, {
+    void claims.complete(appId, direction, {
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       ignoredUntilMs: null,
     });

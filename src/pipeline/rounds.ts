@@ -1,21 +1,21 @@
 import { msToNs, nsToMs, type Clock } from '../util/clock.js';
 import type { AppCollection, AppCollector } from '../collection/plan/collect-app.js';
 import { isHttpMetricType, type MetricOutcome } from '../collection/pool/job.js';
-import type { ValuesWatch } from '../collection/plan/values-watch.js';
+import type { MissingValuesWatch } from '../collection/plan/values-watch.js';
 import { breachTerms, earliestFiringTime, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Decision } from '../evaluation/decision.js';
 import type { Evaluator } from './evaluator.js';
 import type { AppMetricWriter } from '../history/app-metric-writer.js';
 import type { History } from '../history/history.js';
 import { historyKeys } from '../history/history-key.js';
-import type { FailureKind } from '../log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../log-cache/log-cache.js';
 import { promqlWindowSecs } from '../log-cache/promql.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { AppPolicy } from '../policy/policy.js';
 
-export interface RoundOptions {
+export interface CycleOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<
@@ -38,13 +38,13 @@ export interface RoundOptions {
   readonly evaluator: Pick<Evaluator, 'evaluate' | 'firesAmongFirst' | 'act'>;
   readonly settings: EvaluationSettings;
   readonly runWithin: (appId: string, delayMs: number) => void;
-  readonly values: Pick<ValuesWatch, 'round'>;
+  readonly values: Pick<MissingValuesWatch, 'round'>;
   readonly statWindowSecs: number;
   /** Points per ring, at least. */
   readonly cacheSizePerApp: number;
 }
 
-export interface Rounds {
+export interface Cycles {
   /**
    * One round of one app; `isLast`: also if the app is another member's by now, who cannot have made this round.
    * Resolves when its gauges are remembered, to whether log-cache served them well; never rejects.
@@ -83,7 +83,7 @@ function resultOf(outcome: MetricOutcome): string {
 }
 
 /** Failures that say something about log-cache as a whole, not about one app's envelopes or permissions. */
-const logCacheTrouble: ReadonlySet<FailureKind> = new Set([
+const logCacheTrouble: ReadonlySet<LogCacheFailureKind> = new Set([
   'timeout',
   'gave-up',
   'connection',
@@ -94,7 +94,7 @@ const logCacheTrouble: ReadonlySet<FailureKind> = new Set([
  * The way of one app through all parts: collect, remember, decide, act. A round does not wait for the scaling engine,
  * which may be slow, nor gauges for http metrics, and nothing that concerns one app may end the process.
  */
-export function createRounds(options: RoundOptions): Rounds {
+export function createCycles(options: CycleOptions): Cycles {
   const { clock, logger, metrics, policyOf, policyInForce, collector, history, writer, evaluator, settings } =
     options;
   const httpWindowSecs = promqlWindowSecs(settings.collectionIntervalMs);
@@ -190,7 +190,7 @@ export function createRounds(options: RoundOptions): Rounds {
     policy: AppPolicy,
     { outcomes }: AppCollection,
     timestampNs: bigint,
-    ownHistory: RoundOptions['history'] | null = history,
+    ownHistory: CycleOptions['history'] | null = history,
   ): void {
     const { appId } = policy;
     for (const { metricType, capacity } of historyKeys(policy, settings, options.cacheSizePerApp)) {

@@ -5,7 +5,7 @@ import type { Metrics } from '../observability/metrics.js';
 import type { Ownership, OwnershipChange } from '../ownership/ownership.js';
 import type { AppPolicy, PolicySnapshot } from '../policy/policy.js';
 
-export interface WorkloadOptions {
+export interface OwnedAppsOptions {
   readonly ownership: Ownership;
   readonly settings: EvaluationSettings;
   /** Points per ring, at least. */
@@ -24,7 +24,7 @@ export interface WorkloadOptions {
 }
 
 /** The apps that this process works on: those with scaling rules that it owns. */
-export interface Workload {
+export interface OwnedApps {
   policyOf(appId: string): AppPolicy | undefined;
   /** The policy in force, whoever owns the app. */
   policyInForce(appId: string): AppPolicy | undefined;
@@ -38,7 +38,7 @@ export interface Workload {
  * What nobody works on any more is forgotten everywhere, so memory follows the policies in force. Only what changed is
  * touched: with tens of thousands of apps anything else would keep the main thread for a tenth of a second and more.
  */
-export function createWorkload(options: WorkloadOptions): Workload {
+export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
   const { ownership, settings, metrics, schedule, history, evaluator, takeover } = options;
   let policies: PolicySnapshot = new Map();
   const owned = new Map<string, AppPolicy>();

@@ -1,6 +1,6 @@
 import { parse, parseNumberAndBigInt } from 'lossless-json';
 import { nsToMs } from '../util/clock.js';
-import type { TriggerFault, TriggerResult } from './trigger-result.js';
+import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
 /** How the scaling engine calls its results in a 200; `failed` (1) never comes with one. */
 const SUCCEEDED = 0n;
@@ -10,7 +10,7 @@ const INT64_MAX = 2n ** 63n - 1n;
 const MAX_QUOTED_CHARS = 300;
 
 /** What an answer of the scaling engine means; `engine` names it in messages. */
-export function readAnswer(status: number, body: string, engine: string): TriggerResult {
+export function readResponse(status: number, body: string, engine: string): TriggerResult {
   if (status === 200) return readResult(body, engine);
   const said = `${engine} answered ${status}${quoteError(body)}`;
   const fault = faultOfStatus(status);
@@ -40,7 +40,7 @@ function readResult(body: string, engine: string): TriggerResult {
 }
 
 /** 4xx of the Cloud Controller come through with their own status, e.g. 404 for an app that is gone. */
-function faultOfStatus(status: number): TriggerFault {
+function faultOfStatus(status: number): TriggerFailure {
   if (status >= 500 || [401, 403, 408, 429].includes(status)) return 'unavailable';
   return status >= 400 ? 'rejected' : 'bad-answer';
 }
@@ -88,6 +88,6 @@ function parseObject(body: string): Readonly<Record<string, unknown>> | null {
   }
 }
 
-export function failed(fault: TriggerFault, message: string): TriggerResult {
+export function failed(fault: TriggerFailure, message: string): TriggerResult {
   return { kind: 'failed', fault, message };
 }

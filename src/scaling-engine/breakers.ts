@@ -1,5 +1,5 @@
 import type { Clock } from '../util/clock.js';
-import type { TriggerFault, TriggerResult } from './trigger-result.js';
+import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
 /** The shared breaker opens for this long, doubling while probes fail. */
 const SHARED_INITIAL_MS = 2_000;
@@ -126,7 +126,7 @@ export class Breakers {
     this.#closeShared();
   }
 
-  #failed(appId: string, fault: TriggerFault, wasProbe: boolean): void {
+  #failed(appId: string, fault: TriggerFailure, wasProbe: boolean): void {
     if (this.#shared && wasProbe) {
       if (!endsOutage(fault, this.#shared.cause)) return this.#reopenShared(this.#shared, appId, fault);
       this.#closeShared();
@@ -167,7 +167,7 @@ export class Breakers {
     this.#shared = { cause, openMs: SHARED_INITIAL_MS, untilMs, failedProbe: null };
   }
 
-  #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFault): void {
+  #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFailure): void {
     const openMs = Math.min(shared.openMs * 2, SHARED_MAX_MS);
     const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
     const untilMs = this.#clock.monotonic() + openMs;
@@ -188,7 +188,7 @@ export class Breakers {
  * Whether a probe that failed shows nevertheless that the shared breaker's cause is gone: a refusal comes from a
  * working engine, and any answer shows that connections can be made again; then the ordinary counting goes on.
  */
-function endsOutage(fault: TriggerFault, cause: SharedBreaker['cause']): boolean {
+function endsOutage(fault: TriggerFailure, cause: SharedBreaker['cause']): boolean {
   if (fault === 'rejected') return true;
   return cause === 'no-connection' && (fault === 'unavailable' || fault === 'bad-answer');
 }

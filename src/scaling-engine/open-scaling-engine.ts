@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { createScalingEngineClient, type ScalingEngineClient } from './scaling-engine-client.js';
-import { openAuthorities } from '../tls/authorities.js';
+import { openCaCertificates } from '../tls/authorities.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import type { Surroundings } from '../surroundings.js';
 
@@ -18,7 +18,7 @@ export async function openScalingEngine(
       ? await openKeyPair({ key: tls.key, cert: tls.cert, name: 'scaling_engine', clock, logger, metrics })
       : null;
   if (keyPair) releasers.add('scaling engine certificate', () => keyPair.close());
-  const roots = await openAuthorities({
+  const roots = await openCaCertificates({
     name: 'scalingEngine.tls.ca_file',
     ca: tls.ca,
     trust,

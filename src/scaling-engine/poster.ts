@@ -1,5 +1,5 @@
 import type { Clock } from '../util/clock.js';
-import type { ClaimAnswer, ClaimResult, Claims } from '../ownership/claims.js';
+import type { ClaimPauses, ClaimResult, Claims } from '../ownership/claims.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -90,7 +90,7 @@ export class Poster {
     this.#recordInBreakers(appId, result);
     const answer = this.#answered(fired, result);
     this.#report(fired, result);
-    await claims.settle(appId, direction, answer);
+    await claims.complete(appId, direction, answer);
     return fired;
   }
 
@@ -123,7 +123,7 @@ export class Poster {
   }
 
   /** Keeps cool-down or back-off; returns them for other members. */
-  #answered({ rule, trigger }: Fired, result: TriggerResult): ClaimAnswer {
+  #answered({ rule, trigger }: Fired, result: TriggerResult): ClaimPauses {
     const { gates } = this.#deps;
     const appId = trigger.app_id;
     switch (result.kind) {

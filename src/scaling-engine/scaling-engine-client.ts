@@ -1,9 +1,9 @@
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
-import type { Authorities } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/authorities.js';
 import { describeConnectionError, errorCode, errorMessage } from '../tls/connection-error.js';
 import type { KeyPair } from '../tls/key-pair.js';
-import { failed, readAnswer } from './answer.js';
+import { failed, readResponse } from './answer.js';
 import { Connections, type Agents } from './connections.js';
 import { postOnce, type Exchange } from './exchange.js';
 import type { Trigger } from '../evaluation/trigger.js';
@@ -21,7 +21,7 @@ export interface ScalingEngineClientOptions {
   readonly url: string;
   /** The client certificate; null where the scaling engine asks for none. */
   readonly keyPair: KeyPair | null;
-  readonly roots: Authorities;
+  readonly roots: CaCertificates;
   /** Deadline of one post: connect, headers and body, and a second connection where the first was stale. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -62,11 +62,11 @@ export function createScalingEngineClient(options: ScalingEngineClientOptions): 
   }
 
   function resultOf(exchange: Exchange, late: boolean): TriggerResult {
-    if (exchange.outcome === 'answered') return readAnswer(exchange.status, exchange.body, engine);
+    if (exchange.outcome === 'answered') return readResponse(exchange.status, exchange.body, engine);
     if (exchange.outcome === 'too-large') {
       return exchange.status === 200
         ? failed('bad-answer', `${engine} answered 200 with far too large a body; check scaling_engine_url`)
-        : readAnswer(exchange.status, '', engine);
+        : readResponse(exchange.status, '', engine);
     }
     if (exchange.outcome === 'encoded') {
       const encoding = JSON.stringify(exchange.encoding.slice(0, 40));

@@ -9,7 +9,7 @@ export type TriggerResult =
   | { readonly kind: 'scaled'; readonly adjustment: number; readonly coolDownUntilMs: number | null }
   | { readonly kind: 'cooling-down'; readonly coolDownUntilMs: number }
   | { readonly kind: 'ignored' }
-  | { readonly kind: 'failed'; readonly fault: TriggerFault; readonly message: string };
+  | { readonly kind: 'failed'; readonly fault: TriggerFailure; readonly message: string };
 
 /**
  * - `no-connection`: refused, reset, TLS, name resolution: nobody's app is to blame
@@ -18,4 +18,4 @@ export type TriggerResult =
  * - `rejected`: any other 4xx: the app's or policy's own fault
  * - `bad-answer`: a 200 that is not the scaling engine's
  */
-export type TriggerFault = 'no-connection' | 'timeout' | 'unavailable' | 'rejected' | 'bad-answer';
+export type TriggerFailure = 'no-connection' | 'timeout' | 'unavailable' | 'rejected' | 'bad-answer';

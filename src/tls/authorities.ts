@@ -4,12 +4,12 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { errorMessage } from './connection-error.js';
-import { FollowedFiles } from './followed-files.js';
-import { readAuthorities } from './pem.js';
+import { WatchedFiles } from './followed-files.js';
+import { readCaCertificates } from './pem.js';
 import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
 
 /** Who is trusted, following the files that say so. What became unusable leaves the last good authorities in force. */
-export interface Authorities {
+export interface CaCertificates {
   /** PEM texts; the same array until something changes. */
   current(): readonly string[];
   /** Calls back after each change; returns how to stop that. */
@@ -18,7 +18,7 @@ export interface Authorities {
   close(): void;
 }
 
-export interface AuthoritiesOptions {
+export interface CaCertificatesOptions {
   /** The configuration key of `ca`, for logs. */
   readonly name: string;
   readonly ca: PemSource | null;
@@ -33,14 +33,14 @@ export interface AuthoritiesOptions {
 const POLL_MS = 60_000;
 
 /** Rejects with file, cause and remedy where `ca` cannot be used and is not just trusted besides the system's. */
-export async function openAuthorities(options: AuthoritiesOptions): Promise<Authorities> {
+export async function openCaCertificates(options: CaCertificatesOptions): Promise<CaCertificates> {
   const authorities = new FollowedAuthorities(options);
   await authorities.open();
   return authorities;
 }
 
-class FollowedAuthorities extends FollowedFiles implements Authorities {
-  readonly #options: AuthoritiesOptions;
+class FollowedAuthorities extends WatchedFiles implements CaCertificates {
+  readonly #options: CaCertificatesOptions;
   readonly #system: TrustOptions | null;
   readonly #events: RepeatedEvents;
   #roots: readonly string[] = [];
@@ -51,7 +51,7 @@ class FollowedAuthorities extends FollowedFiles implements Authorities {
   /** `ca` was good once and cannot be used now. */
   #failed = false;
 
-  constructor(options: AuthoritiesOptions) {
+  constructor(options: CaCertificatesOptions) {
     super(options);
     const { ca, besidesSystem, trust, logger } = options;
     this.#options = options;
@@ -99,7 +99,7 @@ class FollowedAuthorities extends FollowedFiles implements Authorities {
     if (!ca) return system;
     this.#failed = false;
     try {
-      this.#lastCa = await readAuthorities(ca);
+      this.#lastCa = await readCaCertificates(ca);
     } catch (error) {
       this.#failed = this.#lastCa.length > 0;
       if (this.#failed) this.#events.error('authorities-not-reloaded', error, { authorities: name });

@@ -14,7 +14,7 @@ interface FollowedPaths {
  * What is read from files, and anew when they change: looked at after each change, and now and then because not every
  * file system reports changes (network mounts, symlinked folders).
  */
-export abstract class FollowedFiles {
+export abstract class WatchedFiles {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #name: string;

@@ -22,13 +22,13 @@ export interface KeyMaterial {
  * - `mismatched`: the key belongs to another certificate, perhaps because one of the files is just being replaced
  * - `expired`: the leaf is no longer valid
  */
-export type KeyMaterialFault = 'unreadable' | 'mismatched' | 'expired';
+export type KeyMaterialProblem = 'unreadable' | 'mismatched' | 'expired';
 
 export class KeyMaterialError extends Error {
   override readonly name = 'KeyMaterialError';
 
   constructor(
-    readonly fault: KeyMaterialFault,
+    readonly fault: KeyMaterialProblem,
     message: string,
     options?: ErrorOptions,
   ) {

@@ -2,7 +2,7 @@ import { sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { errorMessage } from './connection-error.js';
-import { FollowedFiles } from './followed-files.js';
+import { WatchedFiles } from './followed-files.js';
 import { KeyMaterialError, readKeyMaterial, type KeyMaterial, type KeyPairSources } from './key-material.js';
 
 export interface KeyPairVersion {
@@ -54,7 +54,7 @@ export async function openKeyPair(options: KeyPairOptions): Promise<KeyPair> {
   }
 }
 
-class WatchedKeyPair extends FollowedFiles implements KeyPair {
+class WatchedKeyPair extends WatchedFiles implements KeyPair {
   readonly #options: KeyPairOptions;
   #material: KeyMaterial;
   #version: KeyPairVersion;

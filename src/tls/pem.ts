@@ -42,7 +42,7 @@ export async function readPemFile(path: string): Promise<string> {
  * Rejects with the source, the cause and the remedy where one of them cannot be used or there is none: trusting nobody,
  * or others than intended, would show only when somebody connects.
  */
-export async function readAuthorities(source: PemSource): Promise<string[]> {
+export async function readCaCertificates(source: PemSource): Promise<string[]> {
   const origin = describePem(source);
   let text: string;
   try {

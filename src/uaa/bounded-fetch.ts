@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { CustomFetch, CustomFetchOptions } from 'openid-client';
 import type { Clock } from '../util/clock.js';
 import { lookup } from '../dns/lookup.js';
-import type { Authorities } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/authorities.js';
 import { describeConnectionError } from '../tls/connection-error.js';
 
 /** Connect, headers and body of one token request. */
@@ -25,7 +25,7 @@ export class FetchError extends Error {
 }
 
 export interface BoundedFetchOptions {
-  readonly roots: Pick<Authorities, 'current'>;
+  readonly roots: Pick<CaCertificates, 'current'>;
   readonly skipSslValidation: boolean;
   readonly clock: Clock;
   /** Aborts what is under way. */

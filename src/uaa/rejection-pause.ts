@@ -45,7 +45,7 @@ export class RejectionPause {
   }
 
   /** The token in use was refused for these apps; returns whether to refresh it now, and counts that as done. */
-  refused(appIds: readonly string[], nowMs: number): boolean {
+  rejected(appIds: readonly string[], nowMs: number): boolean {
     const servesOthers = nowMs - this.#servedAtMs < WITNESS_MS;
     if (servesOthers && !this.#isNews(appIds, nowMs)) return false;
     if (nowMs < this.#refreshedAtMs + this.#pauseMs) return false;

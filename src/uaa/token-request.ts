@@ -9,7 +9,7 @@ import {
 } from 'openid-client';
 import type { Clock } from '../util/clock.js';
 import type { UaaConfig } from '../config/config.js';
-import type { Authorities } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/authorities.js';
 import { createBoundedFetch } from './bounded-fetch.js';
 import { tokenError } from './refusal.js';
 import { TokenError } from './token-error.js';
@@ -26,7 +26,7 @@ export type TokenRequest = () => Promise<Token>;
 
 export interface TokenRequestOptions {
   readonly clock: Clock;
-  readonly roots: Pick<Authorities, 'current'>;
+  readonly roots: Pick<CaCertificates, 'current'>;
   /** Aborts what is under way. */
   readonly signal: AbortSignal;
 }

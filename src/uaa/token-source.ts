@@ -3,7 +3,7 @@ import type { UaaConfig } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import type { Authorities } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/authorities.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { TokenBackOff } from './back-off.js';
 import { RejectionPause } from './rejection-pause.js';
@@ -32,7 +32,7 @@ export interface TokenSourceDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests' | 'logLinesSuppressed'>;
-  readonly roots: Pick<Authorities, 'current'>;
+  readonly roots: Pick<CaCertificates, 'current'>;
   /** 0 ≤ x < 1, for jitter. */
   readonly random?: () => number;
 }
@@ -95,7 +95,7 @@ class UaaTokenSource implements TokenSource {
     const token = this.#usable();
     if (token && token.authorization !== rejected) return token.authorization;
     const nowMs = this.#deps.clock.monotonic();
-    if (token && !this.#inFlight && !this.#rejections.refused(appIds, nowMs)) return null;
+    if (token && !this.#inFlight && !this.#rejections.rejected(appIds, nowMs)) return null;
     try {
       const fresh = await this.#obtain();
       return fresh.authorization === rejected ? null : fresh.authorization;

@@ -2,10 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import type { Collector } from '../../src/collection/plan/authorized-collector.js';
 import { createAppCollector } from '../../src/collection/plan/collect-app.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
-import { HttpEvidence } from '../../src/collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from '../../src/collection/plan/http-evidence.js';
 import type { HttpMetricType, MetricOutcome } from '../../src/collection/pool/job.js';
 import { runJob } from '../../src/collection/worker/run-job.js';
-import { ValuesWatch } from '../../src/collection/plan/values-watch.js';
+import { MissingValuesWatch } from '../../src/collection/plan/values-watch.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -25,7 +25,7 @@ function scene() {
   const { logger, lines } = recordingLogger();
   const metrics = createMetrics();
   const coverage = new Coverage();
-  const evidence = new HttpEvidence({ clock, logger, metrics });
+  const evidence = new HttpTimerEvidence({ clock, logger, metrics });
   const rates = new Map<string, number>();
   store.query = ({ query }) => {
     store.queries.push({ query, timeSecs: 0 });
@@ -143,7 +143,7 @@ describe('an http window', () => {
 test('gauges of which log-cache holds less than half the stat window are no data', async () => {
   const clock = new ManualClock();
   const store = new SimulatedStore();
-  const evidence = new HttpEvidence({ clock, logger: recordingLogger().logger, metrics: createMetrics() });
+  const evidence = new HttpTimerEvidence({ clock, logger: recordingLogger().logger, metrics: createMetrics() });
   const collect = async (endNs: bigint) => {
     store.add(gauge(endNs - second, 'cpu', 7, { sourceId: 'shop' }));
     const apps = createAppCollector(
@@ -225,7 +225,7 @@ describe('apps that lose their values', () => {
     const { logger, lines } = recordingLogger();
     const metrics = createMetrics();
     let jumps = 0;
-    const values = new ValuesWatch({ clock, logger, metrics, intervalMs: 40_000, onJump: () => jumps++ });
+    const values = new MissingValuesWatch({ clock, logger, metrics, intervalMs: 40_000, onJump: () => jumps++ });
     const value = { kind: 'value', value: 1n, unit: '' } as const;
     /** A round of 20 apps, spread over the interval, of which so many have values. */
     const round = async (withValues: number) => {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../src/util/clock.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
-import { HttpEvidence } from '../../src/collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from '../../src/collection/plan/http-evidence.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 
 /** What a collector trusts log-cache by, at its start. */
-export function trusting(clock: Clock): { coverage: Coverage; evidence: HttpEvidence } {
-  const evidence = new HttpEvidence({ clock, logger: silentLogger, metrics: createMetrics() });
+export function trusting(clock: Clock): { coverage: Coverage; evidence: HttpTimerEvidence } {
+  const evidence = new HttpTimerEvidence({ clock, logger: silentLogger, metrics: createMetrics() });
   return { coverage: new Coverage(), evidence };
 }

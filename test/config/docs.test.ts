@@ -7,7 +7,7 @@ import {
   flagType,
   Setting,
   textType,
-  wholeType,
+  integerType,
   type Section,
 } from '../../src/config/setting.js';
 import { loadFile } from './support.js';
@@ -25,7 +25,7 @@ const documented = new Map(
 const kindsOf = new Map<unknown, readonly string[]>([
   [textType, ['text', 'file']],
   [flagType, ['boolean']],
-  [wholeType, ['whole number', 'count', 'port']],
+  [integerType, ['whole number', 'count', 'port']],
   [durationType, ['duration', 'interval']],
 ]);
 

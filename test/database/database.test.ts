@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Registry } from 'prom-client';
 import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
-import { failureKind, isTransient } from '../../src/database/errors.js';
+import { databaseFailureKind, isTransient } from '../../src/database/errors.js';
 import { registerPoolMetrics } from '../../src/database/pool-metrics.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
@@ -81,7 +81,7 @@ describe('statements', () => {
   test('a failed statement gives its connection back', async () => {
     const { policyDb } = await open(target.url, { maxOpenConnections: 1 });
     const error = await failure(policyDb.query('select 1 / $1::int', [0], second));
-    expect([failureKind(error), isTransient(error)]).toEqual(['data', false]);
+    expect([databaseFailureKind(error), isTransient(error)]).toEqual(['data', false]);
     await policyDb.query('select 1', [], second);
     expect(policyDb.stats()).toMatchObject({ openConnections: 1, inUse: 0, idle: 1 });
   });
@@ -130,7 +130,7 @@ describe('kinds of failures', () => {
     ["do $$ begin raise exception 'full' using errcode = '53100'; end $$", 'connection'],
   ])('%s: %s', async (sql, kind) => {
     const { policyDb } = await open(target.url);
-    expect(failureKind(await failure(policyDb.query(sql, [], second)))).toBe(kind);
+    expect(databaseFailureKind(await failure(policyDb.query(sql, [], second)))).toBe(kind);
     await policyDb.query('select 1', [], second);
   });
 });
@@ -238,7 +238,7 @@ describe('transactions', () => {
         await session.query('insert into pair values (1)');
       }, second),
     );
-    expect(failureKind(error)).toBe('data');
+    expect(databaseFailureKind(error)).toBe('data');
     const { rows } = await policyDb.query('select * from pair', [], second);
     expect(rows).toEqual([]);
     expect(policyDb.stats()).toMatchObject({ openConnections: 1, inUse: 0 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { scanEnvelopes } from '../../src/log-cache/envelope-scanner.js';
-import { parseEnvelopes, parseReadAnswer } from '../../src/log-cache/rest-answers.js';
+import { parseEnvelopes, parseReadResponse } from '../../src/log-cache/rest-answers.js';
 
 /* The scanner must say what JSON.parse says, or nothing. */
 
@@ -121,7 +121,7 @@ describe('what is not as expected is left to JSON.parse', () => {
 
   test('and a value that nobody can read is refused either way', () => {
     const body = secondWith('12.75', '"many"');
-    expect(() => parseReadAnswer(body)).toThrow(expect.objectContaining({ kind: 'bad-answer' }));
+    expect(() => parseReadResponse(body)).toThrow(expect.objectContaining({ kind: 'bad-answer' }));
   });
 });
 

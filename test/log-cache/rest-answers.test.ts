@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseQueryAnswer, parseReadAnswer } from '../../src/log-cache/rest-answers.js';
+import { parseQueryResponse, parseReadResponse } from '../../src/log-cache/rest-answers.js';
 
-const read = (answer: unknown) => parseReadAnswer(JSON.stringify(answer));
-const query = (answer: unknown) => parseQueryAnswer(JSON.stringify(answer));
+const read = (answer: unknown) => parseReadResponse(JSON.stringify(answer));
+const query = (answer: unknown) => parseQueryResponse(JSON.stringify(answer));
 const badAnswer = expect.objectContaining({ kind: 'bad-answer' });
 
 describe('a /read answer', () => {
@@ -37,7 +37,7 @@ describe('a /read answer', () => {
   test('a metric may be named like something that every object has', () => {
     const body =
       '{"envelopes":{"batch":[{"timestamp":"5","gauge":{"metrics":{"__proto__":{"value":3},"constructor":{"value":4}}}}]}}';
-    expect(parseReadAnswer(body)[0]?.metrics.map(({ name, value }) => [name, value])).toEqual([
+    expect(parseReadResponse(body)[0]?.metrics.map(({ name, value }) => [name, value])).toEqual([
       ['__proto__', 3],
       ['constructor', 4],
     ]);
@@ -72,7 +72,7 @@ describe('a /read answer', () => {
       envelope(`"gauge":{"metrics":{"a":{"value":${deep}}}}`),
       open.repeat(500_000),
     ];
-    for (const body of bodies) expect(() => parseReadAnswer(body)).toThrow(badAnswer);
+    for (const body of bodies) expect(() => parseReadResponse(body)).toThrow(badAnswer);
     const vector = (text: string) => `{"status":"success","data":{"resultType":"vector","result":${text}}}`;
     const answers = [
       `{"status":${deep}}`,
@@ -81,11 +81,11 @@ describe('a /read answer', () => {
       vector(`[{"metric":{},"value":${deep}}]`),
       vector(`[{"metric":{},"value":[1,${deep}]}]`),
     ];
-    for (const body of answers) expect(() => parseQueryAnswer(body)).toThrow(badAnswer);
+    for (const body of answers) expect(() => parseQueryResponse(body)).toThrow(badAnswer);
   });
 
   test('the message of a refusal is short', () => {
-    expect(() => parseReadAnswer('x'.repeat(10_000))).toThrow(/^.{1,200}$/);
+    expect(() => parseReadResponse('x'.repeat(10_000))).toThrow(/^.{1,200}$/);
   });
 });
 

@@ -38,7 +38,7 @@ test('claims that fail, whether others succeed meanwhile or not', async () => {
     store: {
       // Of three attempts one succeeds: the two of the apps that fail, and the one of the next app.
       claim: () => (attempts++ % 3 < 2 ? Promise.reject(refusal) : Promise.resolve({ granted: true })),
-      settle: async () => {},
+      complete: async () => {},
       readBlocks: async () => new Map(),
       prune: async () => {},
     },

@@ -4,7 +4,7 @@ import { claimIdOf, createLeaseIds } from '../../src/ownership/lease-id.js';
 import type {
   ClaimOutcome,
   ClaimRequest,
-  Settlement,
+  ClaimCompletion,
   TriggerStore,
 } from '../../src/ownership/trigger-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
@@ -18,7 +18,7 @@ let clock: ManualClock;
 let metrics: Metrics;
 let claims: ElasticClaims;
 let requests: ClaimRequest[];
-let settlements: Settlement[];
+let settlements: ClaimCompletion[];
 let prunes: number;
 let answer: () => Promise<ClaimOutcome>;
 const member = { leaseId: createLeaseIds().next(), holds: true, confirmed: true, owns: true };
@@ -36,7 +36,7 @@ beforeEach(() => {
       requests.push(request);
       return answer();
     },
-    settle: async (settlement) => {
+    complete: async (settlement) => {
       settlements.push(settlement);
       if (!member.holds) throw new Error('away');
     },
@@ -162,8 +162,8 @@ test('two claims of one process for one app cannot both be granted', async () =>
 
 test('the answer of the scaling engine is told to the others, own times as what remains of them', async () => {
   const coolDownUntilMs = clock.now() + 300_000;
-  await claims.settle('app', 'out', { coolDownUntilMs, ignoredUntilMs: null });
-  await claims.settle('app', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 600_000 });
+  await claims.complete('app', 'out', { coolDownUntilMs, ignoredUntilMs: null });
+  await claims.complete('app', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 600_000 });
   expect(settlements).toEqual([
     {
       appId: 'app',

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import {
-  leaseAnswered,
+  leaseRenewed,
   leaseFailed,
   leaseGivenBack,
   leaseLeft,
-  leaseRefused,
-  leaseTurned,
+  leaseRejected,
+  leaseSwitched,
   mayPost,
   nextChangeMs,
   noLease,
@@ -59,7 +59,7 @@ test('an answer that arrives after its deadline does not extend the lease', () =
 });
 
 test('a lease that the database does not know any more is over at once', () => {
-  const refused = leaseRefused(held, 3000);
+  const refused = leaseRejected(held, 3000);
   expect(refused.state).toBe('lost');
   expect(mayPost(refused, 3000)).toBe(false);
   expect(ownedAt(refused, 3000)).toBe(apps.length);
@@ -91,13 +91,13 @@ test('who leaves hears of others, but nothing gives it its lease back', () => {
   const other = createLeaseIds().next();
   const leaving = leaseGivenBack(held, 2000);
   const attempt = { leaseId, startedMs: 1900, endedMs: 2100 };
-  const heard = leaseAnswered(leaving, attempt, [counting(leaseId), counting(other)]);
+  const heard = leaseRenewed(leaving, attempt, [counting(leaseId), counting(other)]);
   expect(heard).toMatchObject({ state: 'leaving', postUntilMs: leaving.postUntilMs });
   expect(heard.view?.members).toHaveLength(2);
-  expect(leaseRefused(leaving, 2100)).toBe(leaving);
+  expect(leaseRejected(leaving, 2100)).toBe(leaving);
   expect(leaseFailed(leaving, attempt).state).toBe('leaving');
   const left = leaseLeft(leaving);
-  expect(leaseAnswered(left, attempt, [counting(leaseId)])).toBe(left);
+  expect(leaseRenewed(left, attempt, [counting(leaseId)])).toBe(left);
   expect(leaseFailed(left, attempt)).toBe(left);
 });
 
@@ -134,8 +134,8 @@ test('who joins owns its share from its turn on, and others let go of that a mom
   const [oldId, youngId] = [old.next(), young.next()];
   const attempt = { startedMs: 1000, endedMs: 1020 };
   const joining: LivingLease[] = [counting(oldId), { ...counting(youngId), countsInMs: 2500 }];
-  const joined = leaseAnswered(noLease, { ...attempt, leaseId: youngId }, joining);
-  const before = leaseAnswered(
+  const joined = leaseRenewed(noLease, { ...attempt, leaseId: youngId }, joining);
+  const before = leaseRenewed(
     answered(noLease, { ...attempt, leaseId: oldId }, [oldId]),
     { ...attempt, leaseId: oldId },
     joining,
@@ -144,36 +144,36 @@ test('who joins owns its share from its turn on, and others let go of that a mom
   const turnMs = 1010 + 2500;
   expect([nextChangeMs(joined, 1020), nextChangeMs(before, 1020)]).toEqual([turnMs, turnMs]);
 
-  const share = ownedAt(leaseTurned(joined, turnMs), turnMs);
+  const share = ownedAt(leaseSwitched(joined, turnMs), turnMs);
   expect(share).toBeGreaterThan(0);
-  const letsGo = leaseTurned(before, turnMs);
+  const letsGo = leaseSwitched(before, turnMs);
   expect(ownedAt(letsGo, turnMs)).toBe(apps.length);
   expect(nextChangeMs(letsGo, turnMs)).toBe(turnMs + 200);
   expect(ownedAt(letsGo, turnMs + 200)).toBe(apps.length - share);
-  expect(nextChangeMs(leaseTurned(letsGo, turnMs + 200), turnMs + 200)).toBe(Infinity);
+  expect(nextChangeMs(leaseSwitched(letsGo, turnMs + 200), turnMs + 200)).toBe(Infinity);
 });
 
 test('who leaves is replaced at its turn', () => {
   const other = createLeaseIds().next();
-  const both = leaseAnswered(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [
+  const both = leaseRenewed(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [
     { ...counting(other), leavesInMs: 2600 },
     counting(leaseId),
   ]);
   expect(ownedAt(both, 3000)).toBe(apps.length);
-  const shared = leaseTurned({ ...both, outgoing: null }, 5599);
+  const shared = leaseSwitched({ ...both, outgoing: null }, 5599);
   expect(ownedAt(shared, 5599)).toBeLessThan(apps.length);
-  expect(ownedAt(leaseTurned(shared, 5600), 5600)).toBe(apps.length);
+  expect(ownedAt(leaseSwitched(shared, 5600), 5600)).toBe(apps.length);
 });
 
 test('where nobody counts yet, the first of those that wait does', () => {
   const other = createLeaseIds().next();
-  const first = leaseAnswered(noLease, { leaseId, startedMs: 0, endedMs: 0 }, [
+  const first = leaseRenewed(noLease, { leaseId, startedMs: 0, endedMs: 0 }, [
     { ...counting(leaseId), countsInMs: 2500 },
     { ...counting(other), countsInMs: 2900 },
   ]);
   expect(ownedAt(first, 0)).toBe(apps.length);
-  expect(leaseTurned(first, 2500).view?.members).toHaveLength(1);
-  expect(leaseTurned(first, 2900).view?.members).toHaveLength(2);
+  expect(leaseSwitched(first, 2500).view?.members).toHaveLength(1);
+  expect(leaseSwitched(first, 2900).view?.members).toHaveLength(2);
 });
 
 test('who returns to others that have taken over lets go at once and waits for its turn', () => {
@@ -182,18 +182,18 @@ test('who returns to others that have taken over lets go at once and waits for i
   const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
   expect(ownedAt(lost, 18_000)).toBeGreaterThan(0);
   const next = ids.next();
-  const back = leaseAnswered(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_000 }, [
+  const back = leaseRenewed(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_000 }, [
     counting(other),
     { ...counting(next), countsInMs: 2500 },
   ]);
   expect([ownedAt(back, 19_000), mayPost(back, 19_000)]).toEqual([0, true]);
-  const turned = leaseTurned(back, 21_500);
+  const turned = leaseSwitched(back, 21_500);
   expect(ownedAt(turned, 21_500)).toBe(ownedAt(lost, 18_000));
 });
 
 /** The database answered with these leases, whose members all count. */
 function answered(lease: Lease, attempt: Attempt, leaseIds: readonly string[]): Lease {
-  const next = leaseAnswered(lease, attempt, leaseIds.map(counting));
+  const next = leaseRenewed(lease, attempt, leaseIds.map(counting));
   return { ...next, outgoing: null };
 }
 

@@ -1,16 +1,16 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
-import { createSettlements, type Settlements } from '../../src/ownership/settlements.js';
-import type { Settlement } from '../../src/ownership/trigger-store.js';
+import { createClaimCompletions, type ClaimCompletions } from '../../src/ownership/settlements.js';
+import type { ClaimCompletion } from '../../src/ownership/trigger-store.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 let clock: ManualClock;
 let metrics: Metrics;
-let attempts: Settlement[];
-let recorded: Settlement[];
+let attempts: ClaimCompletion[];
+let recorded: ClaimCompletion[];
 let isAway: boolean;
-let settlements: Settlements;
+let settlements: ClaimCompletions;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -18,14 +18,14 @@ beforeEach(() => {
   attempts = [];
   recorded = [];
   isAway = false;
-  settlements = createSettlements({
+  settlements = createClaimCompletions({
     clock,
     metrics,
     logger: silentLogger,
     nextClaimId: () => `claim-${attempts.length}`,
     random: () => 0,
     store: {
-      async settle(settlement) {
+      async complete(settlement) {
         attempts.push(settlement);
         if (isAway) throw new Error('away');
         recorded.push(settlement);
@@ -37,15 +37,15 @@ beforeEach(() => {
 const coolDown = (forMs = 300_000) => ({ coolDownUntilMs: clock.now() + forMs, ignoredUntilMs: null });
 
 test('an answer is recorded at once where the database is there', async () => {
-  await settlements.settle('app', 'out', coolDown());
+  await settlements.complete('app', 'out', coolDown());
   expect(recorded).toMatchObject([{ appId: 'app', direction: 'out', isLate: false }]);
   expect(clock.pendingTimers).toBe(0);
 });
 
 test('while the database is away answers wait, ever longer between attempts, and are recorded after its return', async () => {
   isAway = true;
-  await settlements.settle('one', 'out', coolDown());
-  await settlements.settle('two', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 100_000 });
+  await settlements.complete('one', 'out', coolDown());
+  await settlements.complete('two', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 100_000 });
   attempts = [];
   await clock.advance(60_000);
   expect(attempts.length).toBeGreaterThan(4);
@@ -63,18 +63,18 @@ test('while the database is away answers wait, ever longer between attempts, and
 
 test('a newer answer for the app replaces the one that waits', async () => {
   isAway = true;
-  await settlements.settle('app', 'out', coolDown(300_000));
+  await settlements.complete('app', 'out', coolDown(300_000));
   isAway = false;
-  await settlements.settle('app', 'out', coolDown(600_000));
+  await settlements.complete('app', 'out', coolDown(600_000));
   await clock.advance(30_000);
   expect(recorded).toHaveLength(1);
 });
 
 test('what holds nobody back, or not any more, is not worth an attempt', async () => {
   isAway = true;
-  await settlements.settle('failed', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });
+  await settlements.complete('failed', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });
   expect(clock.pendingTimers).toBe(0);
-  await settlements.settle('short', 'out', coolDown(500));
+  await settlements.complete('short', 'out', coolDown(500));
   isAway = false;
   await clock.advance(30_000);
   expect(recorded).toEqual([]);
@@ -83,21 +83,21 @@ test('what holds nobody back, or not any more, is not worth an attempt', async (
 
 test('stopping tries once more, for a second, and counts what is lost', async () => {
   isAway = true;
-  await settlements.settle('app', 'out', coolDown());
+  await settlements.complete('app', 'out', coolDown());
   isAway = false;
   await settlements.stop();
   expect(recorded).toHaveLength(1);
   expect(await lost()).toBe(0);
   isAway = true;
-  await settlements.settle('late', 'out', coolDown());
+  await settlements.complete('late', 'out', coolDown());
   expect(await lost()).toBe(1);
   expect(clock.pendingTimers).toBe(0);
 });
 
 test('stopping while the database is away loses what waits, and says so', async () => {
   isAway = true;
-  await settlements.settle('one', 'out', coolDown());
-  await settlements.settle('two', 'out', coolDown());
+  await settlements.complete('one', 'out', coolDown());
+  await settlements.complete('two', 'out', coolDown());
   await settlements.stop();
   expect(await lost()).toBe(2);
   expect(clock.pendingTimers).toBe(0);

@@ -60,7 +60,7 @@ test('a cool-down holds back everybody, and outlives its owner', async () => {
   const claimId = mine.next();
   await store.claim(request({ claimId }));
   const coolDownUntilMs = Date.now() + 300_000;
-  await store.settle({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: null });
+  await store.complete({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: null });
   await age('posted_at', '1 minute');
   for (const claimant of [mine.next(), others.next()]) {
     const refused = await store.claim(request({ claimId: claimant, direction: 'in' }));
@@ -74,7 +74,7 @@ test('a cool-down holds back everybody, and outlives its owner', async () => {
 test('a back-off holds back its own direction, and only members that did not write it', async () => {
   const claimId = mine.next();
   await store.claim(request({ claimId }));
-  await store.settle({
+  await store.complete({
     appId: 'app',
     claimId,
     direction: 'in',
@@ -96,19 +96,19 @@ test('a back-off holds back its own direction, and only members that did not wri
 
 test('a scaling action ends both back-offs, another answer only that of its direction', async () => {
   const settlement = { appId: 'app', claimId: mine.next(), coolDownUntilMs: null };
-  await store.settle({ ...settlement, direction: 'in', ignoredForMs: 600_000 });
-  await store.settle({ ...settlement, direction: 'out', ignoredForMs: 120_000 });
-  await store.settle({ ...settlement, direction: 'in', ignoredForMs: null });
+  await store.complete({ ...settlement, direction: 'in', ignoredForMs: 600_000 });
+  await store.complete({ ...settlement, direction: 'out', ignoredForMs: 120_000 });
+  await store.complete({ ...settlement, direction: 'in', ignoredForMs: null });
   const before = (await store.readBlocks(['app'])).get('app');
   expect(before?.ignoredInMs).toBe(0);
   expect(before?.ignoredOutMs).toBeGreaterThan(110_000);
   const coolDownUntilMs = Date.now() + 60_000;
-  await store.settle({ ...settlement, direction: 'in', coolDownUntilMs, ignoredForMs: null });
+  await store.complete({ ...settlement, direction: 'in', coolDownUntilMs, ignoredForMs: null });
   expect((await store.readBlocks(['app'])).get('app')?.ignoredOutMs).toBe(0);
 });
 
 test('an answer without a claim records the post', async () => {
-  await store.settle({
+  await store.complete({
     appId: 'app',
     claimId: mine.next(),
     direction: 'out',
@@ -123,13 +123,13 @@ test('an answer that is recorded late counts, unless another member has posted s
   await store.claim(request({ claimId }));
   const coolDownUntilMs = Date.now() + 300_000;
   const late = { appId: 'app', direction: 'out', coolDownUntilMs, ignoredForMs: null, isLate: true } as const;
-  await store.settle({ ...late, claimId: mine.next() });
+  await store.complete({ ...late, claimId: mine.next() });
   expect((await store.readBlocks(['app'])).get('app')?.coolDownMs).toBeGreaterThan(290_000);
 
   await store.claim(request({ appId: 'other', claimId: others.next() }));
-  await store.settle({ ...late, appId: 'other', claimId: mine.next() });
+  await store.complete({ ...late, appId: 'other', claimId: mine.next() });
   expect(await store.readBlocks(['other'])).toEqual(new Map());
-  await store.settle({ ...late, appId: 'unknown', claimId: mine.next() });
+  await store.complete({ ...late, appId: 'unknown', claimId: mine.next() });
   expect((await store.readBlocks(['unknown'])).size).toBe(1);
 });
 
@@ -146,7 +146,7 @@ test('a claim whose answer was lost is granted again to who asks under the same 
 test('no stored time silences an app for more than an hour, whatever a clock shows', async () => {
   const claimId = mine.next();
   const coolDownUntilMs = Date.now() + 24 * 3_600_000;
-  await store.settle({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: 1e9 });
+  await store.complete({ appId: 'app', claimId, direction: 'out', coolDownUntilMs, ignoredForMs: 1e9 });
   const blocks = (await store.readBlocks(['app'])).get('app');
   expect(blocks?.coolDownMs).toBeLessThanOrEqual(3_600_000);
   expect(blocks?.ignoredOutMs).toBeLessThanOrEqual(3_600_000);
@@ -156,9 +156,9 @@ test('no stored time silences an app for more than an hour, whatever a clock sho
 
 test('known blocks are read for many apps at once, running ones only', async () => {
   const settlement = { claimId: mine.next(), direction: 'out', ignoredForMs: null } as const;
-  await store.settle({ ...settlement, appId: 'cooling', coolDownUntilMs: Date.now() + 60_000 });
-  await store.settle({ ...settlement, appId: 'over', coolDownUntilMs: Date.now() - 60_000 });
-  await store.settle({ ...settlement, appId: 'foreign', coolDownUntilMs: Date.now() + 60_000 });
+  await store.complete({ ...settlement, appId: 'cooling', coolDownUntilMs: Date.now() + 60_000 });
+  await store.complete({ ...settlement, appId: 'over', coolDownUntilMs: Date.now() - 60_000 });
+  await store.complete({ ...settlement, appId: 'foreign', coolDownUntilMs: Date.now() + 60_000 });
   const many = Array.from({ length: 50_000 }, (_, i) => `app-${i}`);
   const blocks = await store.readBlocks(['cooling', 'over', ...many]);
   expect([...blocks.keys()]).toEqual(['cooling']);

@@ -4,14 +4,14 @@ import { Gates } from '../../src/scaling-engine/gates.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import {
   grantedClaims,
-  type ClaimAnswer,
+  type ClaimPauses,
   type ClaimResult,
   type Claims,
 } from '../../src/ownership/claims.js';
 import type { ScalingRule } from '../../src/policy/policy.js';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
 import type { Trigger } from '../../src/evaluation/trigger.js';
-import type { TriggerFault, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
+import type { TriggerFailure, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 import { atNs, inRule, outRule, policyOf, seriesOf, settings, steady } from '../evaluation/examples.js';
@@ -19,7 +19,7 @@ import { atNs, inRule, outRule, policyOf, seriesOf, settings, steady } from '../
 const evaluationIntervalMs = 40_000;
 const scaled: TriggerResult = { kind: 'scaled', adjustment: 1, coolDownUntilMs: null };
 const ignored: TriggerResult = { kind: 'ignored' };
-const failed = (fault: TriggerFault): TriggerResult => ({
+const failed = (fault: TriggerFailure): TriggerResult => ({
   kind: 'failed',
   fault,
   message: `${fault} happened`,
@@ -44,13 +44,13 @@ class FakeEngine {
 
 class FakeClaims implements Claims {
   result: ClaimResult = { granted: true };
-  readonly settled: (ClaimAnswer & { appId: string; direction: string })[] = [];
+  readonly settled: (ClaimPauses & { appId: string; direction: string })[] = [];
 
   claim(): Promise<ClaimResult> {
     return Promise.resolve(this.result);
   }
 
-  settle(appId: string, direction: string, answer: ClaimAnswer): Promise<void> {
+  complete(appId: string, direction: string, answer: ClaimPauses): Promise<void> {
     this.settled.push({ appId, direction, ...answer });
     return Promise.resolve();
   }

@@ -7,7 +7,7 @@ import type { AppMetric } from '../../src/history/app-metric.js';
 import { History } from '../../src/history/history.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createRounds } from '../../src/pipeline/rounds.js';
+import { createCycles } from '../../src/pipeline/rounds.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
@@ -72,7 +72,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     posts: 0,
     soon: [] as number[],
   };
-  const rounds = createRounds({
+  const rounds = createCycles({
     clock,
     logger,
     metrics,

@@ -3,7 +3,7 @@ import type { HistoryKey } from '../../src/history/history-key.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { OwnershipChange } from '../../src/ownership/ownership.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createWorkload } from '../../src/pipeline/workload.js';
+import { createOwnedApps } from '../../src/pipeline/workload.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
 function rule(changes: Partial<ScalingRule> = {}): ScalingRule {
@@ -42,7 +42,7 @@ function harness() {
   };
   const metrics = createMetrics();
   const { logger, lines } = recordingLogger();
-  const workload = createWorkload({
+  const workload = createOwnedApps({
     metrics,
     logger,
     settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },

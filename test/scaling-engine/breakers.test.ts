@@ -1,14 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
-import type { TriggerFault, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
+import type { TriggerFailure, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
 
 const scaled: TriggerResult = { kind: 'scaled', adjustment: 1, coolDownUntilMs: null };
-const failed = (fault: TriggerFault): TriggerResult => ({ kind: 'failed', fault, message: fault });
+const failed = (fault: TriggerFailure): TriggerResult => ({ kind: 'failed', fault, message: fault });
 
 function setUp(settings = {}, random = 0) {
   const clock = new ManualClock();
@@ -35,7 +35,7 @@ function setUp(settings = {}, random = 0) {
     breakers.record(appId, result);
     return result;
   };
-  const fail = (appId: string, fault: TriggerFault, times = 1) => {
+  const fail = (appId: string, fault: TriggerFailure, times = 1) => {
     for (let i = 0; i < times; i++) post(appId, failed(fault));
   };
   return { clock, breakers, allowed, waitMs, post, fail };
@@ -353,7 +353,7 @@ test('forgotten apps leave nothing, also when an outage takes its failures back'
 });
 
 test('whatever the engine answers to others, an app without failures waits 30 s at most', async () => {
-  const faults = fc.constantFrom<TriggerFault[]>(
+  const faults = fc.constantFrom<TriggerFailure[]>(
     'no-connection',
     'timeout',
     'unavailable',

@@ -1,6 +1,6 @@
-import type { Authorities } from '../../src/tls/authorities.js';
+import type { CaCertificates } from '../../src/tls/authorities.js';
 
 /** Authorities that never change. */
-export function fixedAuthorities(pems: readonly string[]): Authorities {
+export function fixedAuthorities(pems: readonly string[]): CaCertificates {
   return { current: () => pems, onChange: () => () => {}, close: () => {} };
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { openAuthorities, type Authorities, type AuthoritiesOptions } from '../../src/tls/authorities.js';
+import { openCaCertificates, type CaCertificates, type CaCertificatesOptions } from '../../src/tls/authorities.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RecordingLogger } from './recording-logger.js';
@@ -13,7 +13,7 @@ const minute = 60_000;
 let folder: string;
 let clock: ManualClock;
 let logger: RecordingLogger;
-let opened: Authorities[];
+let opened: CaCertificates[];
 let first: string;
 let second: string;
 
@@ -40,9 +40,9 @@ async function replace(name: string, content: string): Promise<{ file: string }>
   return { file };
 }
 
-async function open(options: Partial<AuthoritiesOptions>): Promise<Authorities> {
+async function open(options: Partial<CaCertificatesOptions>): Promise<CaCertificates> {
   const trust = { systemBundle: join(folder, 'absent.crt') };
-  const authorities = await openAuthorities({
+  const authorities = await openCaCertificates({
     name: 'server.tls.ca_file',
     ca: null,
     trust,
@@ -55,7 +55,7 @@ async function open(options: Partial<AuthoritiesOptions>): Promise<Authorities> 
   return authorities;
 }
 
-function nextChange(authorities: Authorities): Promise<void> {
+function nextChange(authorities: CaCertificates): Promise<void> {
   return new Promise((resolve) => {
     const stop = authorities.onChange(() => {
       stop();

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
 import { describeConnectionError } from '../../src/tls/connection-error.js';
-import { readAuthorities } from '../../src/tls/pem.js';
+import { readCaCertificates } from '../../src/tls/pem.js';
 import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { startHttpsServer, type HttpsServer } from './https-server.js';
@@ -78,10 +78,10 @@ test('an authority that stands nowhere is not trusted', async () => {
 
 test('authorities of a file or of a service binding are trusted', async () => {
   const file = await write('ca.crt', other.cert);
-  const roots = await readAuthorities({ file });
+  const roots = await readCaCertificates({ file });
   expect(roots).toHaveLength(1);
   expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
-  expect(await handshake(await readAuthorities({ pem: authority.cert }))).toBe('trusted');
+  expect(await handshake(await readCaCertificates({ pem: authority.cert }))).toBe('trusted');
 });
 
 test('the roots that Node was built with stay trusted, and duplicates are dropped', async () => {
@@ -128,11 +128,11 @@ test('a CF_SYSTEM_CERT_PATH that is not there is reported and harmless', async (
 
 test('a configured authority that cannot be used is an error that names file and cause', async () => {
   const empty = await write('empty.crt', '');
-  await expect(readAuthorities({ file: empty })).rejects.toThrow(`${empty} holds no PEM certificate`);
+  await expect(readCaCertificates({ file: empty })).rejects.toThrow(`${empty} holds no PEM certificate`);
   const absent = join(folder, 'absent.crt');
-  await expect(readAuthorities({ file: absent })).rejects.toThrow(/absent\.crt: ENOENT/);
+  await expect(readCaCertificates({ file: absent })).rejects.toThrow(/absent\.crt: ENOENT/);
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
-  await expect(readAuthorities({ pem: broken })).rejects.toThrow(/the service binding.*parsed/);
+  await expect(readCaCertificates({ pem: broken })).rejects.toThrow(/the service binding.*parsed/);
 });
 
 test('the system is read once for all who ask, and again when an authority was added or replaced', async () => {
@@ -151,7 +151,7 @@ test('the system is read once for all who ask, and again when an authority was a
 
 test('an authority that has only the name of the right one is told apart from an unknown one', async () => {
   const namesake = await createCertificateAuthority('Platform CA');
-  const ca = await readAuthorities({ pem: namesake.cert });
+  const ca = await readCaCertificates({ pem: namesake.cert });
   const code = await handshake(ca);
   expect(code).toBe('CERT_SIGNATURE_FAILURE');
   expect(describeConnectionError({ code })).toMatch(

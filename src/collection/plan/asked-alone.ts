@@ -6,7 +6,7 @@ const aloneMs = 10 * 60_000;
 const maxApps = 1000;
 
 /** Apps that are asked for alone for a while, so that not every round of their neighbours begins with a failing query. */
-export class AskedAlone {
+export class AppsQueriedAlone {
   /** Until when, monotonic ms; oldest first. */
   readonly #until = new Map<string, number>();
 

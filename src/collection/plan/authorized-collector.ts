@@ -10,7 +10,7 @@ import type {
 } from '../pool/job.js';
 
 /** Where the Authorization header for log-cache comes from. */
-export interface TokenSource {
+export interface LogCacheTokens {
   /** The header's value; rejects when UAA gives no token. */
   authorization(): Promise<string>;
   /** A newer header value after log-cache refused this one for these apps; null when there is none to be had now. */
@@ -37,7 +37,7 @@ export interface Collector {
  */
 export function createAuthorizedCollector(
   pool: Pick<CollectorPool, 'run'>,
-  tokens: TokenSource | null,
+  tokens: LogCacheTokens | null,
 ): Collector {
   if (tokens === null) return { run: (job) => pool.run({ ...job, authorization: null }) };
 

@@ -1,11 +1,11 @@
 import type { Clock } from '../../util/clock.js';
-import type { FailureKind } from '../../log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { CollectionCost, CollectionResult, Failed, MetricOutcome } from '../pool/job.js';
 import { type Coverage, coversGauges } from './coverage.js';
-import type { HttpEvidence } from './http-evidence.js';
-import { Look } from './look.js';
+import type { HttpTimerEvidence } from './http-evidence.js';
+import { OldestProbe } from './look.js';
 import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
 import type { QueryHealth } from './query-gate.js';
 import {
@@ -14,12 +14,12 @@ import {
   presenceFromProbe,
   presenceFromRead,
   probeJob,
-  type RoundJobs,
-  type RoundRequest,
-  settleEmpty,
+  type CollectionJobs,
+  type CollectionRequest,
+  resolveEmpty,
 } from './round-outcomes.js';
 import { SettledWindows } from './settled-windows.js';
-import { type HttpFacts, trustHttp, withoutValue } from './trust-http.js';
+import { type HttpFacts, verifyHttp, withoutValue } from './trust-http.js';
 
 /** What one round found out about one app. */
 export interface AppCollection {
@@ -32,14 +32,14 @@ export interface AppCollection {
 }
 
 /** The two parts of a round. Neither rejects. */
-export interface RoundCollection {
+export interface CollectionHooks {
   readonly gauges: Promise<AppCollection>;
   /** What is asked for in queries, which may come much later; null where no rule needs any. */
   readonly http: Promise<AppCollection> | null;
 }
 
 export interface AppCollector {
-  collect(request: RoundRequest): RoundCollection;
+  collect(request: CollectionRequest): CollectionHooks;
 }
 
 /** What the rounds of all apps have in common. */
@@ -48,7 +48,7 @@ interface Tools {
   readonly queries: QueryBatcher;
   readonly settledWindows: SettledWindows;
   readonly coverage: Coverage;
-  readonly evidence: HttpEvidence;
+  readonly evidence: HttpTimerEvidence;
 }
 
 /**
@@ -70,11 +70,11 @@ export function createAppCollector(
  * came back empty a proof that the app is known, and where there is reason to doubt it one that log-cache holds the
  * whole window. Metric types fail one by one.
  */
-function collectApp(wanted: RoundRequest, tools: Tools): RoundCollection {
+function collectApp(wanted: CollectionRequest, tools: Tools): CollectionHooks {
   const httpWindowSecs = tools.coverage.windowSecs(wanted.appId, wanted.httpWindowSecs);
   const request = { ...wanted, httpWindowSecs };
   const jobs = jobsOf(request);
-  const look = new Look(request, tools.collector);
+  const look = new OldestProbe(request, tools.collector);
   const read = jobs.read ? readOn(jobs.read, look, tools) : Promise.resolve(null);
   const gauges = read.then((result) => gaugesIn(jobs, result, look));
   if (jobs.questions.length > 0) {
@@ -85,7 +85,7 @@ function collectApp(wanted: RoundRequest, tools: Tools): RoundCollection {
   return { gauges: gauges.then((part) => noteCoverage(wanted, [part], tools)), http: null };
 }
 
-function gaugesIn(jobs: RoundJobs, read: CollectionResult | null, look: Look): AppCollection {
+function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, look: OldestProbe): AppCollection {
   const outcomes = new Map<string, MetricOutcome>();
   for (const metricType of jobs.read?.gaugeTypes ?? []) {
     outcomes.set(metricType, gaugeOutcome(metricType, read));
@@ -95,10 +95,10 @@ function gaugesIn(jobs: RoundJobs, read: CollectionResult | null, look: Look): A
 }
 
 async function collectHttp(
-  { questions }: RoundJobs,
+  { questions }: CollectionJobs,
   facts: Pick<HttpFacts, 'request' | 'fullWindowSecs'>,
   gaugesRead: Promise<CollectionResult | null>,
-  tools: Tools & { readonly look: Look },
+  tools: Tools & { readonly look: OldestProbe },
 ): Promise<AppCollection> {
   const answers = await Promise.all(questions.map((question) => tools.queries.ask(question)));
   const read = await gaugesRead;
@@ -113,16 +113,16 @@ async function collectHttp(
   }
   const settled = questions.map(({ metricType }, index) => {
     const outcome = answers[index]?.outcome ?? leftOut(metricType);
-    return [metricType, settleEmpty(metricType, outcome, presence ?? false)] as const;
+    return [metricType, resolveEmpty(metricType, outcome, presence ?? false)] as const;
   });
   const hasTraffic = answers.some(({ outcome }) => outcome.kind === 'value');
-  const outcomes = await trustHttp(new Map(settled), { ...facts, oldestReadNs, hasTraffic }, tools);
+  const outcomes = await verifyHttp(new Map(settled), { ...facts, oldestReadNs, hasTraffic }, tools);
   return { outcomes, cost: sumOfCosts([...costs, tools.look.takeCost()]), instances: 0 };
 }
 
 /** Tells whether the round was answered as a whole. Returns its last part. */
 function noteCoverage(
-  { appId, endNs }: RoundRequest,
+  { appId, endNs }: CollectionRequest,
   parts: readonly [AppCollection, AppCollection?],
   { coverage }: Tools,
 ): AppCollection {
@@ -140,15 +140,15 @@ function noteCoverage(
 }
 
 /** Failures that say that log-cache may have lost what it held. */
-const logCacheFailures: ReadonlySet<FailureKind> = new Set(['connection', 'server-error']);
+const logCacheFailures: ReadonlySet<LogCacheFailureKind> = new Set(['connection', 'server-error']);
 
 /**
  * Reads on where the round before has left off. What was read of a whole window must be what log-cache holds of it: a
  * mean over its last seconds alone, as after a restart of log-cache, says little about the app.
  */
 async function readOn(
-  job: NonNullable<RoundJobs['read']>,
-  look: Look,
+  job: NonNullable<CollectionJobs['read']>,
+  look: OldestProbe,
   { collector, settledWindows }: Tools,
 ): Promise<CollectionResult> {
   const settled = settledWindows.of(job);

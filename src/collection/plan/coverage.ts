@@ -2,7 +2,7 @@ import { secsToNs } from '../../util/clock.js';
 import { promqlWindowSecs } from '../../log-cache/promql.js';
 
 /** What a round asked for, and what it knows without a look. */
-export interface CoverageRound {
+export interface CoverageRequest {
   readonly appId: string;
   /** The http window that was asked for; ns since the epoch. */
   readonly startNs: bigint;
@@ -78,7 +78,7 @@ export class Coverage {
   }
 
   /** Whether it has to be asked which is the oldest envelope of the app. To be called once for each round that was answered. */
-  needsLook(round: CoverageRound): boolean {
+  needsProbe(round: CoverageRequest): boolean {
     this.#sweep(round.endNs);
     const known = this.#knownOf(round.appId);
     const { throughput } = round;
@@ -105,7 +105,7 @@ export class Coverage {
   }
 
   /** Takes in which is the oldest envelope that log-cache holds; whether it held the window that was asked for. */
-  looked(round: CoverageRound, oldestNs: bigint | null): boolean {
+  probed(round: CoverageRequest, oldestNs: bigint | null): boolean {
     const known = this.#knownOf(round.appId);
     const { endNs, startNs, fullWindowSecs } = round;
     const fullStartNs = endNs - secsToNs(fullWindowSecs);
@@ -155,7 +155,7 @@ export class Coverage {
     if (troubled.size >= Math.max(2, shareThatIsAnOutage * this.#apps.size)) this.outage(atNs);
   }
 
-  #prove(known: Known, { appId, endNs, throughput }: CoverageRound): void {
+  #prove(known: Known, { appId, endNs, throughput }: CoverageRequest): void {
     this.#cut.delete(appId);
     if (known.provenNs <= this.#outageNs) known.mostHeld = 0;
     known.provenNs = endNs;
@@ -165,7 +165,7 @@ export class Coverage {
     known.mostHeld = Math.max(known.mostHeld, throughput ?? 0);
   }
 
-  #fell(usual: number, throughput: number, { fullWindowSecs }: CoverageRound): boolean {
+  #fell(usual: number, throughput: number, { fullWindowSecs }: CoverageRequest): boolean {
     // Throughputs are rounded up: from 2 to 1 may be from 1.01 to 1.
     if (throughput >= fallThatCounts * usual || usual - throughput < 2) return false;
     return (usual - throughput) * fullWindowSecs > deviations * Math.sqrt(usual * fullWindowSecs);
@@ -216,7 +216,7 @@ const leastOfStatWindow = 2n;
 /** Whether so much of a stat window is there that the mean of its gauges is honest. */
 export function coversGauges(
   oldestNs: bigint | null,
-  { startNs, endNs }: Pick<CoverageRound, 'startNs' | 'endNs'>,
+  { startNs, endNs }: Pick<CoverageRequest, 'startNs' | 'endNs'>,
 ): boolean {
   return oldestNs !== null && oldestNs <= startNs + (endNs - startNs) / leastOfStatWindow;
 }

@@ -49,7 +49,7 @@ export interface HttpEvidenceDeps {
  * idle. So an app that falls silent has no requests only if another one has some in that same window, unless there are too
  * few apps to tell. Windows that ended before the silence began still hold requests: only those that begin after it tell.
  */
-export class HttpEvidence {
+export class HttpTimerEvidence {
   readonly #apps = new Map<string, Known>();
   readonly #deps: HttpEvidenceDeps;
   readonly #errors: RepeatedEvents;

@@ -2,7 +2,7 @@ import { secsToNs } from '../../util/clock.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost } from '../pool/cost.js';
 import type { CollectionCost, Failed } from '../pool/job.js';
-import type { RoundRequest } from './round-outcomes.js';
+import type { CollectionRequest } from './round-outcomes.js';
 
 /**
  * How far before the windows an envelope may lie that proves that they are held. An app that was stopped for a while has
@@ -11,12 +11,12 @@ import type { RoundRequest } from './round-outcomes.js';
 const reachSecs = 900;
 
 /** What a round finds out about the oldest envelope that log-cache holds of its app; it asks once at most. */
-export class Look {
+export class OldestProbe {
   cost: CollectionCost = noCost();
   #answer: Promise<bigint | null | Failed> | null = null;
 
   constructor(
-    private readonly request: RoundRequest,
+    private readonly request: CollectionRequest,
     private readonly collector: Collector,
   ) {}
 

@@ -1,4 +1,4 @@
-import type { FailureKind } from '../../log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { HttpOutcome } from '../worker/http-aggregation.js';
@@ -14,7 +14,7 @@ export interface QueryOutcomes {
  * Failures that one app of a batch can cause for all: it is too busy, forbidden, has an odd id, or brings down what
  * answers. In an outage that makes about as many queries as there are apps, which is what asking each alone would.
  */
-const causedByOneApp = new Set<FailureKind>([
+const causedByOneApp = new Set<LogCacheFailureKind>([
   'connection',
   'timeout',
   'gave-up',
@@ -28,7 +28,7 @@ const causedByOneApp = new Set<FailureKind>([
  * Failures after which the apps are asked one by one: halving would wait for the deadline in each of its steps, past
  * the app's next round, or break further connections.
  */
-const costlyFailures = new Set<FailureKind>(['gave-up', 'server-error', 'connection']);
+const costlyFailures = new Set<LogCacheFailureKind>(['gave-up', 'server-error', 'connection']);
 
 /** Whether log-cache gave no answer in time, or found the app too busy. */
 export function tookTooLong(outcome: HttpOutcome | undefined): boolean {
@@ -40,7 +40,7 @@ export function timedOut(outcome: HttpOutcome | undefined): boolean {
 }
 
 /** Whether the outcome is a failure that the app alone may be the cause of. */
-export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
+export function mayBeCausedByOneApp(outcome: HttpOutcome | undefined): boolean {
   return outcome?.kind === 'failed' && causedByOneApp.has(outcome.failure);
 }
 
@@ -49,7 +49,7 @@ export function mayBeOneAppsFault(outcome: HttpOutcome | undefined): boolean {
  * alone, so that one app's failure does not cost another's value: at most twice as many queries as apps. Not where there
  * was no answer in time: each part might hang as long, and it is hardly the apps' doing.
  */
-export async function queryApart(
+export async function splitQuery(
   job: Omit<QueryJob, 'authorization'>,
   collector: Collector,
 ): Promise<QueryOutcomes> {
@@ -57,12 +57,12 @@ export async function queryApart(
   const outcomes = new Map(job.appIds.map((appId) => [appId, outcomeIn(result, appId)]));
   const again = job.appIds.filter((appId) => {
     const outcome = outcomes.get(appId);
-    return mayBeOneAppsFault(outcome) && !timedOut(outcome);
+    return mayBeCausedByOneApp(outcome) && !timedOut(outcome);
   });
   if (job.appIds.length === 1 || again.length === 0) return { outcomes, cost: result.cost };
 
   const answers = await Promise.all(
-    parts(again, outcomes).map((appIds) => queryApart({ ...job, appIds }, collector)),
+    parts(again, outcomes).map((appIds) => splitQuery({ ...job, appIds }, collector)),
   );
   return {
     outcomes: new Map([...outcomes, ...answers.flatMap((answer) => [...answer.outcomes])]),

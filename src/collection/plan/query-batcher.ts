@@ -1,13 +1,13 @@
 import type { Clock, Timer } from '../../util/clock.js';
 import { canShareQuery } from '../../log-cache/promql.js';
-import { AskedAlone } from './asked-alone.js';
+import { AppsQueriedAlone } from './asked-alone.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
 import type { HttpOutcome } from '../worker/http-aggregation.js';
 import type { CollectionCost, QueryJob } from '../pool/job.js';
-import { mayBeOneAppsFault, queryApart, timedOut, tookTooLong } from './query-apart.js';
+import { mayBeCausedByOneApp, splitQuery, timedOut, tookTooLong } from './query-apart.js';
 import type { QueryHealth } from './query-gate.js';
-import { TimersInstead } from './timers-instead.js';
+import { TimerFallback } from './timers-instead.js';
 
 /** One http metric type of one app. */
 export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {
@@ -49,8 +49,8 @@ interface Batch {
 export function createQueryBatcher(collector: Collector, queries: QueryHealth, clock: Clock): QueryBatcher {
   /** Those that wait: one for each kind of question that is asked at the moment. */
   const waiting: Batch[] = [];
-  const alone = new AskedAlone(clock);
-  const timers = new TimersInstead(collector, clock);
+  const alone = new AppsQueriedAlone(clock);
+  const timers = new TimerFallback(collector, clock);
 
   function open(question: HttpQuestion): Batch {
     const timer = clock.setTimer(gatherMs, () => void send(batch));
@@ -65,7 +65,7 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
     const { metricType, timeSecs, windowSecs } = batch.question;
     const appIds = [...new Set(batch.asked.map(({ appId }) => appId))];
     const job = { kind: 'query', metricType, timeSecs, windowSecs, appIds } as const;
-    const { outcomes, cost } = await queryApart(job, collector);
+    const { outcomes, cost } = await splitQuery(job, collector);
     noteCulprits(outcomes);
     for (const [index, { appId, resolve }] of batch.asked.entries()) {
       const answer = { outcome: outcomeOf(appId, outcomes), cost: index === 0 ? cost : noCost() };
@@ -78,7 +78,7 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
    * answer in time the apps may have been too much for one query together, unless all queries hang.
    */
   function noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
-    const culprits = [...outcomes].filter(([, outcome]) => mayBeOneAppsFault(outcome));
+    const culprits = [...outcomes].filter(([, outcome]) => mayBeCausedByOneApp(outcome));
     const tooMuch = queries.isUp() && culprits.every(([, outcome]) => timedOut(outcome));
     if (culprits.length === outcomes.size && !tooMuch) return;
     for (const [appId] of culprits) alone.add(appId);
@@ -86,7 +86,7 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
 
   async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpAnswer> {
     const job = { kind: 'query', ...question, appIds: [appId] } as const;
-    const { outcomes, cost } = await queryApart(job, collector);
+    const { outcomes, cost } = await splitQuery(job, collector);
     const outcome = outcomeOf(appId, outcomes);
     if (tookTooLong(outcome) && alone.has(appId)) alone.add(appId);
     return orTimers({ ...question, appId }, { outcome, cost }, true);

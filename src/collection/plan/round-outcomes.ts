@@ -12,7 +12,7 @@ import {
 import type { HttpQuestion } from './query-batcher.js';
 
 /** What one app's round needs. */
-export interface RoundRequest {
+export interface CollectionRequest {
   readonly appId: string;
   /** As the rules have them; may repeat. */
   readonly metricTypes: readonly string[];
@@ -26,13 +26,13 @@ export interface RoundRequest {
 
 type UnsettledRead = Omit<ReadJob, 'authorization' | 'settled'>;
 
-export interface RoundJobs {
+export interface CollectionJobs {
   /** Without what is settled of its window. */
   readonly read: UnsettledRead | null;
   readonly questions: readonly HttpQuestion[];
 }
 
-export function jobsOf(request: RoundRequest): RoundJobs {
+export function jobsOf(request: CollectionRequest): CollectionJobs {
   const metricTypes = [...new Set(request.metricTypes)];
   const gaugeTypes = metricTypes.filter((metricType) => !isHttpMetricType(metricType));
   const { startNs: presenceSinceNs, endSecs } = httpWindow(request);
@@ -59,7 +59,7 @@ export function jobsOf(request: RoundRequest): RoundJobs {
 const presenceTickSecs = 20;
 
 /** A read that only looks for a container metric of the app in the http window, and for one right before it. */
-export function probeJob(request: RoundRequest): Extract<UnauthorizedJob, { kind: 'read' }> {
+export function probeJob(request: CollectionRequest): Extract<UnauthorizedJob, { kind: 'read' }> {
   const { startNs } = httpWindow(request);
   const { appId, endNs } = request;
   const sinceNs = startNs - secsToNs(presenceTickSecs);
@@ -94,7 +94,7 @@ export function presenceFromProbe(result: CollectionResult): Presence {
  * An app without requests has zero of them only if log-cache knows the app: right after log-cache restarted every app
  * looks idle, and a false zero would scale a busy app in.
  */
-export function settleEmpty(
+export function resolveEmpty(
   metricType: HttpMetricType,
   outcome: HttpOutcome,
   presence: Presence,
@@ -104,12 +104,12 @@ export function settleEmpty(
   return presence === true ? { kind: 'value', value: 0n, unit: httpUnits[metricType] } : presence;
 }
 
-function statWindowStart({ endNs, statWindowSecs }: RoundRequest): bigint {
+function statWindowStart({ endNs, statWindowSecs }: CollectionRequest): bigint {
   return endNs - secsToNs(statWindowSecs);
 }
 
 /** log-cache cuts timestamps to whole seconds, so the http window ends at the last whole second of the round. */
-function httpWindow(request: RoundRequest): { startNs: bigint; endSecs: number } {
+function httpWindow(request: CollectionRequest): { startNs: bigint; endSecs: number } {
   const endSecs = Number(request.endNs / secsToNs(1));
   return { startNs: secsToNs(endSecs - request.httpWindowSecs), endSecs };
 }

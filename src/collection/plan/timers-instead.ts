@@ -34,7 +34,7 @@ interface Slow {
  * and timers of the app, of which one with many instances has far more than it has requests: reading its timers alone
  * may cost a tenth, and one read serves both http metric types.
  */
-export class TimersInstead {
+export class TimerFallback {
   /** Longest known first. */
   readonly #apps = new Map<string, Slow>();
 

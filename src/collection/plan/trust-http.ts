@@ -1,18 +1,18 @@
 import { secsToNs } from '../../util/clock.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { Coverage } from './coverage.js';
-import type { AskForTraffic, HttpEvidence, HttpWindow } from './http-evidence.js';
+import type { AskForTraffic, HttpTimerEvidence, HttpWindow } from './http-evidence.js';
 import type { Failed, HttpMetricType, MetricOutcome, NoDataReason } from '../pool/job.js';
-import type { Look } from './look.js';
+import type { OldestProbe } from './look.js';
 import type { QueryBatcher } from './query-batcher.js';
-import type { RoundRequest } from './round-outcomes.js';
+import type { CollectionRequest } from './round-outcomes.js';
 
 type HttpOutcomes = ReadonlyMap<HttpMetricType, MetricOutcome>;
 
 /** What a round knows besides the outcomes of its queries. */
 export interface HttpFacts {
   /** With the http window that was asked for. */
-  readonly request: RoundRequest;
+  readonly request: CollectionRequest;
   /** The http window that a value should describe. */
   readonly fullWindowSecs: number;
   /** Oldest envelope that the round has read anyway, ns since the epoch. */
@@ -23,16 +23,16 @@ export interface HttpFacts {
 
 interface Tools {
   readonly coverage: Coverage;
-  readonly evidence: HttpEvidence;
+  readonly evidence: HttpTimerEvidence;
   readonly queries: QueryBatcher;
-  readonly look: Look;
+  readonly look: OldestProbe;
 }
 
 /**
  * Lets values of http metric types stand only where log-cache demonstrably holds the window that they are of, and zeros
  * only where there are http timers on the platform.
  */
-export async function trustHttp(
+export async function verifyHttp(
   outcomes: HttpOutcomes,
   facts: HttpFacts,
   tools: Tools,
@@ -61,9 +61,9 @@ async function isCovered(
     oldestReadNs,
     throughput: throughput?.kind === 'value' ? Number(throughput.value) : null,
   };
-  if (!coverage.needsLook(round)) return true;
+  if (!coverage.needsProbe(round)) return true;
   const oldestNs = await look.oldestNs();
-  return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.looked(round, oldestNs) : oldestNs;
+  return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.probed(round, oldestNs) : oldestNs;
 }
 
 async function isReal(
@@ -85,12 +85,12 @@ async function isReal(
   return evidence.isIdle(window, ask);
 }
 
-function httpWindow({ appId, endNs, httpWindowSecs }: RoundRequest): HttpWindow {
+function httpWindow({ appId, endNs, httpWindowSecs }: CollectionRequest): HttpWindow {
   return { appId, timeSecs: Number(endNs / secsToNs(1)), windowSecs: httpWindowSecs };
 }
 
 /** log-cache cuts times to whole seconds, and so does the http window. */
-function windowOf({ endNs, httpWindowSecs }: RoundRequest): { startNs: bigint; endNs: bigint } {
+function windowOf({ endNs, httpWindowSecs }: CollectionRequest): { startNs: bigint; endNs: bigint } {
   const wholeEndNs = (endNs / secsToNs(1)) * secsToNs(1);
   return { startNs: wholeEndNs - secsToNs(httpWindowSecs), endNs: wholeEndNs };
 }

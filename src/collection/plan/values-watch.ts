@@ -28,7 +28,7 @@ interface Known {
  * Watches how many apps had values and have none. One by one they are stopped by their developers; a dead node of
  * log-cache, whose apps are answered 200 and nothing, takes the values of many within one interval.
  */
-export class ValuesWatch {
+export class MissingValuesWatch {
   readonly #deps: ValuesWatchDeps;
   readonly #apps = new Map<string, Known>();
   #withoutValues = 0;

@@ -1,4 +1,4 @@
-import type { FailureKind } from '../../log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 
 /*
  * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
@@ -89,11 +89,11 @@ export type NoDataReason = 'not-covered' | 'no-http-timers';
 export type MetricOutcome =
   | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
   | { readonly kind: 'no-data'; readonly reason?: NoDataReason }
-  | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string };
+  | { readonly kind: 'failed'; readonly failure: LogCacheFailureKind; readonly message: string };
 
 export interface Failed {
   readonly kind: 'failed';
-  readonly failure: FailureKind;
+  readonly failure: LogCacheFailureKind;
   readonly message: string;
 }
 

@@ -5,7 +5,7 @@ import { isContainerGauge } from './metric-types.js';
  * Whether an envelope's samples count for the app. Tasks, staging and worker processes report under the app's id
  * too, mostly as "instance 0"; scaling changes only web processes. Custom metrics, and platforms without tags, count.
  */
-export function counts(envelope: Pick<GaugeEnvelope, 'tags'>): boolean {
+export function countsForApp(envelope: Pick<GaugeEnvelope, 'tags'>): boolean {
   return !isFromContainer(envelope) || envelope.tags['process_type'] === 'web';
 }
 
@@ -24,5 +24,5 @@ export function instanceOf({ tags, instanceId }: Pick<GaugeEnvelope, 'tags' | 'i
 
 /** Whether an envelope proves that a web container of the app runs at its time. */
 export function provesPresence(envelope: GaugeEnvelope): boolean {
-  return counts(envelope) && envelope.metrics.some(({ name }) => isContainerGauge(name));
+  return countsForApp(envelope) && envelope.metrics.some(({ name }) => isContainerGauge(name));
 }

@@ -1,5 +1,5 @@
 import type { GaugeEnvelope } from '../../log-cache/log-cache.js';
-import { counts, instanceOf, isFromContainer } from './envelopes.js';
+import { countsForApp, instanceOf, isFromContainer } from './envelopes.js';
 import type { MetricOutcome, SettledWindow } from '../pool/job.js';
 import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
@@ -74,7 +74,7 @@ export class GaugeAggregation {
 
   add(envelopes: readonly GaugeEnvelope[]): void {
     for (const envelope of envelopes) {
-      if (counts(envelope)) this.#addEnvelope(envelope);
+      if (countsForApp(envelope)) this.#addEnvelope(envelope);
     }
   }
 

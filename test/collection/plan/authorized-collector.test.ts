@@ -1,19 +1,19 @@
 import { expect, test } from '@jest/globals';
 import {
   createAuthorizedCollector,
-  type TokenSource,
+  type LogCacheTokens,
 } from '../../../src/collection/plan/authorized-collector.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionJob, CollectionResult } from '../../../src/collection/pool/job.js';
-import type { FailureKind } from '../../../src/log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 
 const job = { kind: 'query', metricType: 'throughput', appIds: ['a'], timeSecs: 1, windowSecs: 40 } as const;
 const cost = { ...noCost(), requests: 1 };
 const good: CollectionResult = { kind: 'query', outcomes: { a: { kind: 'empty' } }, cost };
-const failed = (failure: FailureKind): CollectionResult => ({ kind: 'failed', failure, message: 'm', cost });
+const failed = (failure: LogCacheFailureKind): CollectionResult => ({ kind: 'failed', failure, message: 'm', cost });
 
 /** A log-cache that takes only the tokens named; what it does with others is `refusal`. */
-function setUp(accepted: string[], tokens: Partial<TokenSource> | null, refusal = failed('unauthorized')) {
+function setUp(accepted: string[], tokens: Partial<LogCacheTokens> | null, refusal = failed('unauthorized')) {
   const used: (string | null)[] = [];
   const refreshed: string[] = [];
   const told: string[] = [];

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult, ReadJob } from '../../../src/collection/pool/job.js';
 import { watchLogCache } from '../../../src/collection/plan/log-cache-health.js';
-import type { FailureKind } from '../../../src/log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { recordingLogger, type LogLine } from '../../support/recording-logger.js';
 
 const job: Omit<ReadJob, 'authorization'> = {
@@ -24,7 +24,7 @@ const served: CollectionResult = {
   settled: null,
   cost: noCost(),
 };
-const failed = (failure: FailureKind, message = 'it went wrong'): CollectionResult => ({
+const failed = (failure: LogCacheFailureKind, message = 'it went wrong'): CollectionResult => ({
   kind: 'failed',
   failure,
   message,

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult } from '../../../src/collection/pool/job.js';
-import { queryApart } from '../../../src/collection/plan/query-apart.js';
+import { splitQuery } from '../../../src/collection/plan/query-apart.js';
 import { runJob } from '../../../src/collection/worker/run-job.js';
 import { type LogCache, LogCacheError, type RequestFailure } from '../../../src/log-cache/log-cache.js';
 
@@ -31,7 +31,7 @@ function failingFor(failingApps: readonly string[], kind: RequestFailure = 'gave
 
 test('apps share one query', async () => {
   const { collector, queries } = failingFor([]);
-  const { outcomes, cost } = await queryApart(job, collector);
+  const { outcomes, cost } = await splitQuery(job, collector);
   expect(queries).toEqual(['abcdefgh']);
   expect([...outcomes.keys()]).toEqual(apps);
   expect(outcomes.get('h')).toEqual({ kind: 'value', value: 1n, unit: 'rps' });
@@ -40,7 +40,7 @@ test('apps share one query', async () => {
 
 test('one app that is refused at once is found by halving, and costs no other its value', async () => {
   const { collector, queries } = failingFor(['c'], 'client-error');
-  const { outcomes, cost } = await queryApart(job, collector);
+  const { outcomes, cost } = await splitQuery(job, collector);
   for (const app of apps) expect(outcomes.get(app)?.kind).toBe(app === 'c' ? 'failed' : 'value');
   expect(queries.sort()).toEqual(['abcdefgh', 'abcd', 'efgh', 'ab', 'cd', 'c', 'd'].sort());
   expect(cost.requests).toBe(7);
@@ -50,7 +50,7 @@ test.each(['gave-up', 'server-error'] as const)(
   'after a %s each app is asked alone: there is no time for a deadline in each of several steps',
   async (failure) => {
     const { collector, queries } = failingFor(['c'], failure);
-    const { outcomes, cost } = await queryApart(job, collector);
+    const { outcomes, cost } = await splitQuery(job, collector);
     for (const app of apps) expect(outcomes.get(app)?.kind).toBe(app === 'c' ? 'failed' : 'value');
     expect(queries).toEqual(['abcdefgh', ...apps]);
     expect(cost.requests).toBe(9);
@@ -65,7 +65,7 @@ test.each([
   'where every app fails with %s there are at most twice as many queries as apps',
   async (failure, count) => {
     const { collector, queries } = failingFor(apps, failure);
-    const { outcomes } = await queryApart(job, collector);
+    const { outcomes } = await splitQuery(job, collector);
     expect([...outcomes.values()].every(({ kind }) => kind === 'failed')).toBe(true);
     expect(queries).toHaveLength(count);
   },
@@ -73,7 +73,7 @@ test.each([
 
 test('apps of a query without an answer in time are not asked for again: each might hang as long', async () => {
   const { collector, queries } = failingFor(['c'], 'timeout');
-  const { outcomes } = await queryApart(job, collector);
+  const { outcomes } = await splitQuery(job, collector);
   for (const app of apps) expect(outcomes.get(app)).toMatchObject({ kind: 'failed', failure: 'timeout' });
   expect(queries).toEqual(['abcdefgh']);
 });
@@ -90,13 +90,13 @@ test('without a token nothing is asked again', async () => {
     asked++;
     return result;
   };
-  await queryApart(job, { run });
+  await splitQuery(job, { run });
   expect(asked).toBe(1);
 });
 
 test('an app id that cannot share a query is asked for alone', async () => {
   const { collector, queries } = failingFor([]);
-  const { outcomes } = await queryApart({ ...job, appIds: ['a', 'x|y', 'b'] }, collector);
+  const { outcomes } = await splitQuery({ ...job, appIds: ['a', 'x|y', 'b'] }, collector);
   expect(queries).toEqual(['ab', 'xy']);
   // The simulation splits the id, log-cache does not with `=`: what matters is that the app was not taken for idle.
   expect(outcomes.get('a')).toMatchObject({ kind: 'value' });
@@ -104,6 +104,6 @@ test('an app id that cannot share a query is asked for alone', async () => {
 
 test('an app that the collector left out is a failure', async () => {
   const result: CollectionResult = { kind: 'query', outcomes: {}, cost: noCost() };
-  const { outcomes } = await queryApart({ ...job, appIds: ['a'] }, { run: async () => result });
+  const { outcomes } = await splitQuery({ ...job, appIds: ['a'] }, { run: async () => result });
   expect(outcomes.get('a')).toMatchObject({ kind: 'failed', failure: 'thread' });
 });

@@ -7,14 +7,14 @@ import {
   type HttpQuestion,
   type QueryBatcher,
 } from '../../../src/collection/plan/query-batcher.js';
-import type { FailureKind } from '../../../src/log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 const minute = 60_000;
 let clock: ManualClock;
 let queries: Omit<QueryJob, 'authorization'>[];
 /** A query that names one of these fails. */
-let failing: Map<string, FailureKind>;
+let failing: Map<string, LogCacheFailureKind>;
 let areUp: boolean;
 let timersRead: UnauthorizedJob[];
 let tooManyTimers: boolean;

@@ -4,7 +4,7 @@ import { createConcurrencyLimit } from '../../../src/schedule/concurrency-limit.
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult } from '../../../src/collection/pool/job.js';
 import { gateQueries } from '../../../src/collection/plan/query-gate.js';
-import type { FailureKind } from '../../../src/log-cache/log-cache.js';
+import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { createMetrics } from '../../../src/observability/metrics.js';
 import { RepeatedEvents } from '../../../src/observability/repeated-events.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -42,7 +42,7 @@ beforeEach(() => {
   );
 });
 
-const failed = (failure: FailureKind): CollectionResult => ({
+const failed = (failure: LogCacheFailureKind): CollectionResult => ({
   kind: 'failed',
   failure,
   message: failure,

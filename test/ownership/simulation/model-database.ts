@@ -4,9 +4,9 @@ import {
   claimLockTimeoutMs,
   leaseMs,
   renewLockTimeoutMs,
-  turnAfterMs,
-  turnGridMs,
-  turnOffsetMs,
+  switchAfterMs,
+  switchGridMs,
+  switchOffsetMs,
 } from '../../../src/ownership/timing.js';
 import type { ClaimOutcome, ClaimRequest } from '../../../src/ownership/trigger-store.js';
 import type { World } from './world.js';
@@ -213,5 +213,5 @@ function isLiving({ isActive, leavesAt, expiresAt }: LeaseRow, time: number): bo
 
 /** The first turn that everyone hears of who has renewed by then. */
 function turnAfter(time: number): number {
-  return Math.ceil((time + turnAfterMs - turnOffsetMs) / turnGridMs) * turnGridMs + turnOffsetMs;
+  return Math.ceil((time + switchAfterMs - switchOffsetMs) / switchGridMs) * switchGridMs + switchOffsetMs;
 }

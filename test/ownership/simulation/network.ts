@@ -65,7 +65,7 @@ export class Link {
   get triggerStore(): TriggerStore {
     return {
       claim: (request) => this.#ask(claimDeadlineMs, (stallMs) => this.#database.claim(request, stallMs)),
-      settle: () => Promise.resolve(),
+      complete: () => Promise.resolve(),
       readBlocks: () => Promise.resolve(new Map()),
       prune: () => Promise.resolve(),
     };
