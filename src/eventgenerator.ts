@@ -3,17 +3,17 @@ import { endsWithin, msToNs } from './util/clock.js';
 import { createAppCollector } from './collection/plan/collect-app.js';
 import { createConcurrencyLimit } from './schedule/concurrency-limit.js';
 import { Coverage } from './collection/plan/coverage.js';
-import { HttpTimerEvidence } from './collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from './collection/plan/http-timer-evidence.js';
 import { createSchedule } from './schedule/schedule.js';
-import { MissingValuesWatch } from './collection/plan/values-watch.js';
-import { databaseDeps } from './database/database-deps.js';
+import { MissingValuesWatch } from './collection/plan/missing-values-watch.js';
+import { databaseOptions } from './database/database-options.js';
 import { makeFirstContact, type FirstContact } from './database/first-contact.js';
 import { openLogCacheCollector } from './collection/open-collection.js';
 import { openOwnership } from './ownership/open-ownership.js';
 import { readinessChecks } from './pipeline/readiness-checks.js';
 import { openScalingEngine } from './scaling-engine/open-scaling-engine.js';
 import { openServers } from './http/open-servers.js';
-import type { Surroundings } from './surroundings.js';
+import type { ProcessContext } from './process-context.js';
 import type { Config } from './config/config.js';
 import { openDatabases } from './database/database.js';
 import { registerPoolMetrics } from './database/pool-metrics.js';
@@ -34,10 +34,10 @@ import { RepeatedEvents } from './observability/repeated-events.js';
 import { PolicyPoller } from './policy/policy-poller.js';
 import { createPolicyStore } from './policy/policy-store.js';
 import { createReleasers } from './util/releasers.js';
-import { createCycles } from './pipeline/rounds.js';
+import { createCycles } from './pipeline/cycles.js';
 import { Breakers } from './scaling-engine/breakers.js';
 import { createTakeover } from './pipeline/takeover.js';
-import { createOwnedApps } from './pipeline/workload.js';
+import { createOwnedApps } from './pipeline/owned-apps.js';
 
 export interface Eventgenerator {
   /** Where the servers listen. */
@@ -61,11 +61,8 @@ const readersShare = 0.5;
  * The composition root: builds every part, connects them and starts them in order. Rejects, with everything released
  * again, when a part cannot be built; databases, UAA and log-cache that are away are no reason, they may come back.
  */
-export async function startEventgenerator(
-  config: Config,
-  surroundings: Surroundings,
-): Promise<Eventgenerator> {
-  const { clock, logger, metrics } = surroundings;
+export async function startEventgenerator(config: Config, context: ProcessContext): Promise<Eventgenerator> {
+  const { clock, logger, metrics } = context;
   const { aggregator } = config;
   const settings = {
     defaultBreachDurationSecs: config.defaultBreachDurationSecs,
@@ -79,14 +76,14 @@ export async function startEventgenerator(
     const databases = await openDatabases(
       config.policyDb,
       config.appMetricsDb,
-      databaseDeps(surroundings, 'database'),
+      databaseOptions(context, 'database'),
     );
     releasers.add('databases', () => databases.close());
     registerPoolMetrics(metrics.registry, databases);
 
-    const logCache = await openLogCacheCollector(config, surroundings, releasers);
-    const scalingEngine = await openScalingEngine(config, surroundings, releasers);
-    const parts = await openOwnership(config, surroundings, releasers, () => workload.size);
+    const logCache = await openLogCacheCollector(config, context, releasers);
+    const scalingEngine = await openScalingEngine(config, context, releasers);
+    const parts = await openOwnership(config, context, releasers, () => workload.size);
     const { ownership, claims } = parts;
 
     const history = new History(metrics);
@@ -191,7 +188,7 @@ export async function startEventgenerator(
       if (isStopping) return 'draining';
       return hasPolicies && contacts.every((contact) => contact.isPromising()) ? 'running' : 'starting';
     };
-    const servers = await openServers(config, surroundings, releasers, {
+    const servers = await openServers(config, context, releasers, {
       history: createLayeredHistoryReader({
         fromMemory: (query) => (workload.policyOf(query.appId) ? history.range(query) : null),
         fromDatabase: createReaderShare(
@@ -230,10 +227,10 @@ export async function startEventgenerator(
     ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
     poller.start();
     parts.start();
-    const contactDeps = { clock, logger };
+    const contactOptions = { clock, logger };
     contacts.push(
-      makeFirstContact('policy_db', databases.policyDb, contactDeps),
-      makeFirstContact('appmetrics_db', databases.appMetricsDb, contactDeps),
+      makeFirstContact('policy_db', databases.policyDb, contactOptions),
+      makeFirstContact('appmetrics_db', databases.appMetricsDb, contactOptions),
     );
     releasers.add('first contact', () => contacts.forEach((contact) => contact.stop()));
     const policiesRead = poller.firstRead.then(() => (hasPolicies = true));

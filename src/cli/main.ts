@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { parseCommandLine, usage, UsageError } from './command-line.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig } from '../config/config.js';
 import { startEventgenerator } from '../eventgenerator.js';
@@ -44,7 +44,7 @@ function load(file: string | undefined): LoadedConfig {
 /** Runs until a signal, and ends the process. */
 async function run({ config, warnings }: LoadedConfig): Promise<never> {
   const logger = createLogger({ level: config.logging.level });
-  const surroundings = systemSurroundings(logger);
+  const context = systemContext(logger);
   const exit = async (code: number): Promise<never> => {
     await endsWithin(systemClock, logsDeadlineMs, logger.close());
     // What is left of the log would be written now, and waited for without end where nobody reads it.
@@ -56,7 +56,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     logger.error('uncaught-exception', error);
     void exit(1);
   });
-  const repeated = new RepeatedEvents(surroundings);
+  const repeated = new RepeatedEvents(context);
   process.on('unhandledRejection', (reason) => repeated.error('unhandled-rejection', reason));
 
   const stopAsked = new Promise<void>((resolve) => onStopSignal(logger, resolve, (code) => void exit(code)));
@@ -69,7 +69,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     });
   });
   try {
-    const eventgenerator = await startEventgenerator(config, surroundings);
+    const eventgenerator = await startEventgenerator(config, context);
     void eventgenerator.ready.then(() => {
       if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
     });
@@ -91,14 +91,14 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   }
 }
 
-function systemSurroundings(logger: Logger): Surroundings {
+function systemContext(logger: Logger): ProcessContext {
   const metrics = createMetrics();
   collectDefaultMetrics({ register: metrics.registry });
   return { clock: systemClock, logger, metrics, trust: systemTrust() };
 }
 
 /** Whom the platform trusts, in every command. */
-function systemTrust(): Surroundings['trust'] {
+function systemTrust(): ProcessContext['trust'] {
   const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
   return systemCertPath ? { systemCertPath } : {};
 }

@@ -1,6 +1,6 @@
 import { systemClock } from '../util/clock.js';
-import { databaseDeps } from '../database/database-deps.js';
-import type { Surroundings } from '../surroundings.js';
+import { databaseOptions } from '../database/database-options.js';
+import type { ProcessContext } from '../process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
 import { messageOf } from '../database/errors.js';
@@ -12,10 +12,10 @@ import { membersView, type MemberView } from '../ownership/members-view.js';
 const readOnlyTimeoutMs = 1_000;
 
 /** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
-export async function membersCommand(config: Config, trust: Surroundings['trust']): Promise<number> {
+export async function membersCommand(config: Config, trust: ProcessContext['trust']): Promise<number> {
   const logger = createLogger({ level: 'error' });
-  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
-  const database = await openDatabase('appmetrics_db', config.appMetricsDb, deps);
+  const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
+  const database = await openDatabase('appmetrics_db', config.appMetricsDb, options);
   try {
     const members = await membersView(createMemberStore(database));
     process.stdout.write(membersTable(members));

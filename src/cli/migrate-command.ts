@@ -1,6 +1,6 @@
 import { systemClock } from '../util/clock.js';
-import { databaseDeps } from '../database/database-deps.js';
-import type { Surroundings } from '../surroundings.js';
+import { databaseOptions } from '../database/database-options.js';
+import type { ProcessContext } from '../process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabases } from '../database/database.js';
 import { codeOf, messageOf, readOnlyState } from '../database/errors.js';
@@ -11,12 +11,12 @@ import { createLogger } from '../observability/pino-logger.js';
 /** `eventgenerator migrate`: creates what is missing and says what. Resolves to the exit code. */
 export async function migrateCommand(
   config: Config,
-  trust: Surroundings['trust'],
+  trust: ProcessContext['trust'],
   all: boolean,
 ): Promise<number> {
   const logger = createLogger({ level: 'error' });
-  const deps = databaseDeps({ clock: systemClock, logger, trust }, 'database');
-  const databases = await openDatabases(config.policyDb, config.appMetricsDb, deps);
+  const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
+  const databases = await openDatabases(config.policyDb, config.appMetricsDb, options);
   try {
     const created = await migrate(databases, { all });
     process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');

@@ -9,12 +9,12 @@ import { gateQueries, type QueryHealth } from './plan/query-gate.js';
 import { createRenewablePool } from './pool/renewable-pool.js';
 import type { Config, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
-import { openCaCertificates, type CaCertificates } from '../tls/authorities.js';
+import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** Reads of log-cache and PromQL queries: one that hangs must not hold a place for long. */
 const readTimeoutMs = 5_000;
@@ -49,12 +49,12 @@ const readsPerRound = 2;
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
   config: LogCacheCollectorConfig,
-  surroundings: Surroundings,
+  context: ProcessContext,
   releasers: Releasers,
 ): Promise<LogCacheCollector> {
   const { uaa, url, tls } = config.logCache;
-  const { clock } = surroundings;
-  const logger = new RepeatedEvents({ ...surroundings, logger: surroundings.logger.child('collection') });
+  const { clock } = context;
+  const logger = new RepeatedEvents({ ...context, logger: context.logger.child('collection') });
   const rounds = mostInFlight(config.aggregator.metricPollerCount);
   const openPool = (logCache: LogCacheAccess) =>
     createCollectorPool({
@@ -71,14 +71,14 @@ export async function openLogCacheCollector(
     const { skipSslValidation } = uaa;
     // Many deployments name the authority of log-cache's gRPC certificate as ca_file, which has nothing to do with the
     // routes of UAA and log-cache: it is trusted besides the system's where it can be used.
-    const roots = await openRoots(tls, true, surroundings, releasers);
-    tokens = openTokens(uaa, roots, surroundings, releasers);
+    const roots = await openRoots(tls, true, context, releasers);
+    tokens = openTokens(uaa, roots, context, releasers);
     access = {
       current: () => ({ transport: 'rest', url, ca: roots.current(), skipSslValidation }),
       sources: [roots],
     };
   } else {
-    access = await openGrpcAccess(config.logCache, surroundings, releasers);
+    access = await openGrpcAccess(config.logCache, context, releasers);
   }
   const pool = createRenewablePool(openPool(access.current()));
   // New material gets new threads; the old ones finish their jobs.
@@ -92,7 +92,7 @@ export async function openLogCacheCollector(
   const { collector, queries } = gateQueries(watched.collector, {
     clock,
     events: logger,
-    metrics: surroundings.metrics,
+    metrics: context.metrics,
     limit: createConcurrencyLimit(clock, config.aggregator.metricPollerCount),
     likelyCause: uaa ? cloudControllerMayHang : 'log-cache itself may be overloaded.',
   });
@@ -108,7 +108,7 @@ const certificateRefused =
 function openTokens(
   uaa: UaaConfig,
   roots: CaCertificates,
-  { clock, metrics, logger }: Surroundings,
+  { clock, metrics, logger }: ProcessContext,
   releasers: Releasers,
 ): TokenSource {
   const tokens = createTokenSource(uaa, { clock, metrics, roots, logger: logger.child('uaa') });
@@ -119,7 +119,7 @@ function openTokens(
 async function openRoots(
   { ca }: Config['logCache']['tls'],
   besidesSystem: boolean,
-  { clock, metrics, trust, logger: parent }: Surroundings,
+  { clock, metrics, trust, logger: parent }: ProcessContext,
   releasers: Releasers,
 ): Promise<CaCertificates> {
   const logger = parent.child('collection');
@@ -131,10 +131,10 @@ async function openRoots(
 
 async function openGrpcAccess(
   { url: address, tls }: Config['logCache'],
-  surroundings: Surroundings,
+  context: ProcessContext,
   releasers: Releasers,
 ): Promise<FollowedAccess> {
-  const { clock, metrics } = surroundings;
+  const { clock, metrics } = context;
   if (!tls.key || !tls.cert) {
     throw new Error(
       'log-cache over gRPC needs metricCollector.tls.key_file and metricCollector.tls.cert_file; over HTTPS it needs metricCollector.uaa.url',
@@ -146,11 +146,11 @@ async function openGrpcAccess(
       cert: tls.cert,
       name: 'log_cache',
       clock,
-      logger: surroundings.logger.child('collection'),
+      logger: context.logger.child('collection'),
       metrics,
     });
     releasers.add('log-cache certificate', () => pair.close());
-    const roots = await openRoots(tls, false, surroundings, releasers);
+    const roots = await openRoots(tls, false, context, releasers);
     const current = (): LogCacheAccess => {
       const { key, cert } = pair.current();
       const ca = roots.current();

@@ -1,5 +1,5 @@
 import type { PemSource } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import { systemReason } from './files.js';
 import { describeRaw } from './raw.js';
 import type { Tree } from './read-tree.js';

@@ -1,5 +1,5 @@
 import type { BasicAuthConfig } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import type { ConfigValues } from './keys.js';
 
 const section = 'health.basic_auth';

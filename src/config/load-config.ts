@@ -1,7 +1,7 @@
 import { hostname as systemHostname } from 'node:os';
 import { readCloudFoundry, vcapApplicationOf } from './cloud-foundry.js';
 import type { LoadedConfig } from './config.js';
-import { ConfigError, ValidationErrors } from './faults.js';
+import { ConfigError, ValidationErrors } from './validation-errors.js';
 import { openConfigFile, readTextFile } from './files.js';
 import { keys } from './keys.js';
 import { readTree, type ReadTree } from './read-tree.js';
@@ -9,7 +9,7 @@ import { resolveConfig } from './resolve.js';
 import { applySchema } from './schema.js';
 import { parseYamlMap, YamlError } from './yaml-text.js';
 
-export { ConfigError } from './faults.js';
+export { ConfigError } from './validation-errors.js';
 
 export interface ConfigSource {
   /** The argument of `-c`. */
@@ -46,7 +46,11 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
   return { config, warnings };
 }
 
-function readConfigFile(path: string, readFile: (path: string) => string, faults: ValidationErrors): ReadTree | null {
+function readConfigFile(
+  path: string,
+  readFile: (path: string) => string,
+  faults: ValidationErrors,
+): ReadTree | null {
   const text = openConfigFile(path, readFile);
   try {
     return readTree(parseYamlMap(text), keys, { source: `file '${path}'`, refuseUnknownKeys: true }, faults);

@@ -1,5 +1,5 @@
 import type { Config, UaaConfig } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import type { ConfigValues } from './keys.js';
 import { resolveTls } from './tls-files.js';
 import { addressError, httpsUrlError, withoutTrailingSlash } from './urls.js';

@@ -1,6 +1,14 @@
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import { openSections } from './keys.js';
-import { isEmpty, isRawMap, isRawScalar, describeRaw, describeKey, type RawMap, type RawNode } from './raw.js';
+import {
+  isEmpty,
+  isRawMap,
+  isRawScalar,
+  describeRaw,
+  describeKey,
+  type RawMap,
+  type RawNode,
+} from './raw.js';
 import { Setting, type Section } from './setting.js';
 
 /** Typed values by key; only what was configured is there. */
@@ -24,7 +32,12 @@ export interface ReadTree {
 const maxNamed = 20;
 
 /** Turns what was written into typed values, and reports every key that does not exist or has the wrong type. */
-export function readTree(root: RawMap, section: Section, options: ReadOptions, faults: ValidationErrors): ReadTree {
+export function readTree(
+  root: RawMap,
+  section: Section,
+  options: ReadOptions,
+  faults: ValidationErrors,
+): ReadTree {
   const ignored: string[] = [];
   const tree = readSection(root, section, '');
   return { tree, warnings: ignoredKeyWarnings(ignored, options.source) };

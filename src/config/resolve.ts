@@ -1,6 +1,6 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { Config, DatabaseConfig, ListenerConfig, LogLevel, TlsConfig } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import { goDurationMs } from './go-duration.js';
 import { resolveBasicAuth } from './health-auth.js';
 import type { ConfigValues } from './keys.js';
@@ -73,7 +73,11 @@ export function resolveConfig(
   };
 }
 
-function resolveListener(values: ConfigValues['server'], key: string, faults: ValidationErrors): ListenerConfig {
+function resolveListener(
+  values: ConfigValues['server'],
+  key: string,
+  faults: ValidationErrors,
+): ListenerConfig {
   return { port: values.port, tls: resolveTls(values.tls, `${key}.tls`, faults) };
 }
 

@@ -1,5 +1,5 @@
 import convict from 'convict';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import { keys, type ConfigValues } from './keys.js';
 import type { Tree } from './read-tree.js';
 import { Setting, type Section } from './setting.js';
@@ -8,7 +8,11 @@ import { Setting, type Section } from './setting.js';
  * Lays the sources over the defaults, later ones over earlier ones and the environment over all, and checks every
  * value's range. convict only ever sees values of the right type, so it has nothing to coerce.
  */
-export function applySchema(trees: readonly Tree[], env: NodeJS.ProcessEnv, faults: ValidationErrors): ConfigValues {
+export function applySchema(
+  trees: readonly Tree[],
+  env: NodeJS.ProcessEnv,
+  faults: ValidationErrors,
+): ConfigValues {
   let found = 0;
   const report = (key: string, text: string) => {
     found += 1;

@@ -1,5 +1,5 @@
 import type { PemSource, TlsConfig } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 import { keys } from './keys.js';
 import { readTree, type ReadTree } from './read-tree.js';
 import { isObject, isUnfilled, serviceWithTag, textCredential, type BoundService } from './vcap.js';

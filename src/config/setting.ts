@@ -133,7 +133,8 @@ export const count = (fallback: number) =>
   });
 
 /** A whole number that Go does not check: 0 and below mean "not limited" or "not set". */
-export const integer = <T extends number | null>(fallback: T) => new Setting<number | T>(integerType, fallback);
+export const integer = <T extends number | null>(fallback: T) =>
+  new Setting<number | T>(integerType, fallback);
 
 export const secondsBetween = (least: number, most: number) =>
   new Setting<number | null>(integerType, null, {

@@ -1,5 +1,5 @@
 import type { PemSource, TlsConfig } from './config.js';
-import type { ValidationErrors } from './faults.js';
+import type { ValidationErrors } from './validation-errors.js';
 
 interface TlsFiles {
   readonly key_file: string;

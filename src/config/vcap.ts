@@ -1,4 +1,4 @@
-import type { Affected, ValidationErrors } from './faults.js';
+import type { Affected, ValidationErrors } from './validation-errors.js';
 
 /*
  * The JSON that Cloud Foundry puts into the environment. Parse errors are not quoted: the parser's messages hold a

@@ -5,7 +5,7 @@ import type { DatabaseConfig } from '../config/config.js';
 import { requestCancel } from './cancel.js';
 import { Deadline } from './deadline.js';
 import { codeOf, DatabaseTimeoutError, isTransient, readOnlyState } from './errors.js';
-import { ConnectionPool, type PoolDeps, type PoolStats } from './pool.js';
+import { ConnectionPool, type PoolOptions, type PoolStats } from './pool.js';
 
 interface StatementOptions {
   /** Covers the wait for a connection and the statement. */
@@ -81,19 +81,19 @@ const closeTimeoutMs = 500;
 export async function openDatabases(
   policyDb: DatabaseConfig,
   appMetricsDb: DatabaseConfig,
-  deps: PoolDeps,
+  options: PoolOptions,
 ): Promise<Databases> {
   const isShared =
     policyDb.url === appMetricsDb.url && JSON.stringify(policyDb.tls) === JSON.stringify(appMetricsDb.tls);
   const appMetricsPool = await ConnectionPool.open(
     'appmetrics_db',
     isShared ? sharedLimits(appMetricsDb, policyDb) : appMetricsDb,
-    deps,
+    options,
   );
-  const policyPool = isShared ? appMetricsPool : await ConnectionPool.open('policy_db', policyDb, deps);
+  const policyPool = isShared ? appMetricsPool : await ConnectionPool.open('policy_db', policyDb, options);
   return {
-    policyDb: new PooledDatabase('policy_db', policyPool, deps.clock),
-    appMetricsDb: new PooledDatabase('appmetrics_db', appMetricsPool, deps.clock),
+    policyDb: new PooledDatabase('policy_db', policyPool, options.clock),
+    appMetricsDb: new PooledDatabase('appmetrics_db', appMetricsPool, options.clock),
     async close() {
       await Promise.all([policyPool.close(closeTimeoutMs), appMetricsPool.close(closeTimeoutMs)]);
     },
@@ -104,10 +104,10 @@ export async function openDatabases(
 export async function openDatabase(
   name: string,
   config: DatabaseConfig,
-  deps: PoolDeps,
+  options: PoolOptions,
 ): Promise<Database & { close(): Promise<void> }> {
-  const pool = await ConnectionPool.open(name, config, deps);
-  return Object.assign(new PooledDatabase(name, pool, deps.clock), {
+  const pool = await ConnectionPool.open(name, config, options);
+  return Object.assign(new PooledDatabase(name, pool, options.clock), {
     close: () => pool.close(closeTimeoutMs),
   });
 }

@@ -18,7 +18,7 @@ export interface FirstContact {
   stop(): void;
 }
 
-export interface FirstContactDeps {
+export interface FirstContactOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,7 +35,7 @@ const patienceMs = 30_000;
 export function makeFirstContact(
   name: string,
   database: Pick<Database, 'query'>,
-  { clock, logger }: FirstContactDeps,
+  { clock, logger }: FirstContactOptions,
 ): FirstContact {
   const stopping = new AbortController();
   let state: 'unknown' | 'promising' | 'refused' = 'unknown';

@@ -6,7 +6,7 @@ import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
 import { DatabaseConnectionError, DatabaseTimeoutError, messageOf } from './errors.js';
 import { DatabaseSocket } from './socket.js';
-import { TlsMaterial, type TlsMaterialDeps } from './tls-material.js';
+import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
 import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
 import { suggestsOtherAttempt } from './tls.js';
 
@@ -15,7 +15,7 @@ export type PoolLimits = Pick<
   'maxOpenConnections' | 'maxIdleConnections' | 'connectionMaxLifetimeMs' | 'connectionMaxIdleTimeMs'
 >;
 
-export type PoolDeps = TlsMaterialDeps;
+export type PoolOptions = TlsMaterialOptions;
 
 /** Names and meanings are those of Go's database/sql, whose metrics dashboards already show. */
 export interface PoolStats {
@@ -59,7 +59,7 @@ const keepAliveDelayMs = 10_000;
  */
 export class ConnectionPool {
   readonly #name: string;
-  readonly #deps: PoolDeps;
+  readonly #options: PoolOptions;
   readonly #settings: ConnectionSettings;
   readonly #limits: PoolLimits;
   readonly #tls: TlsMaterial;
@@ -79,9 +79,15 @@ export class ConnectionPool {
   #closed: Promise<void> | undefined;
 
   /** Rejects with a DatabaseConfigError where URL or certificates cannot be used. Connects to nothing yet. */
-  static async open(name: string, config: DatabaseConfig, deps: PoolDeps): Promise<ConnectionPool> {
+  static async open(name: string, config: DatabaseConfig, options: PoolOptions): Promise<ConnectionPool> {
     const settings = parseDatabaseUrl(`db.${name}.url`, config);
-    return new ConnectionPool(name, settings, config, await TlsMaterial.open(name, settings, deps), deps);
+    return new ConnectionPool(
+      name,
+      settings,
+      config,
+      await TlsMaterial.open(name, settings, options),
+      options,
+    );
   }
 
   private constructor(
@@ -89,10 +95,10 @@ export class ConnectionPool {
     settings: ConnectionSettings,
     limits: PoolLimits,
     tls: TlsMaterial,
-    deps: PoolDeps,
+    options: PoolOptions,
   ) {
     this.#name = name;
-    this.#deps = deps;
+    this.#options = options;
     this.#settings = settings;
     this.#limits = limits;
     this.#tls = tls;
@@ -127,9 +133,9 @@ export class ConnectionPool {
     this.#pool.on('remove', (client) => this.#removed(client));
     // An idle connection broke; the pool has dropped it and the next caller gets another one.
     this.#pool.on('error', (error) =>
-      deps.logger.debug('idle-connection-lost', { database: name, reason: error.message }),
+      options.logger.debug('idle-connection-lost', { database: name, reason: error.message }),
     );
-    for (const warning of settings.warnings) deps.logger.info('configuration-warning', { warning });
+    for (const warning of settings.warnings) options.logger.info('configuration-warning', { warning });
   }
 
   /** A connection for the caller alone, to be given back by `release` or `destroy`. */
@@ -183,7 +189,7 @@ export class ConnectionPool {
 
   /** Lets running statements end, for at most timeoutMs, then breaks them off. Idempotent; never rejects. */
   close(timeoutMs: number): Promise<void> {
-    return (this.#closed ??= new Deadline(this.#deps.clock, this.#name, timeoutMs)
+    return (this.#closed ??= new Deadline(this.#options.clock, this.#name, timeoutMs)
       .race(this.#pool.end())
       .catch(() => {
         for (const client of this.#inUse) client.connection.stream.destroy();
@@ -191,7 +197,7 @@ export class ConnectionPool {
   }
 
   async #connect(deadline: Deadline): Promise<pg.PoolClient> {
-    const { clock } = this.#deps;
+    const { clock } = this.#options;
     const startedAt = clock.monotonic();
     const caller: Caller = { database: deadline.database, mustWait: false, isGone: false };
     const pending = this.#open(caller);
@@ -221,7 +227,7 @@ export class ConnectionPool {
   async #open(caller: Caller): Promise<pg.PoolClient> {
     if (this.#pool.idleCount === 0) await this.#tls.refresh();
     const failures: { readonly address: string; readonly error: unknown }[] = [];
-    for (const { host, wanted } of this.#targets.hosts(this.#deps.clock.monotonic())) {
+    for (const { host, wanted } of this.#targets.hosts(this.#options.clock.monotonic())) {
       const address = addressOf(host);
       try {
         return await this.#openAt(host, wanted, caller);
@@ -259,7 +265,7 @@ export class ConnectionPool {
   }
 
   async #take(target: Target, caller: Caller): Promise<pg.PoolClient> {
-    const { clock } = this.#deps;
+    const { clock } = this.#options;
     this.#aim = target;
     caller.mustWait ||= this.#pool.idleCount === 0 && this.#pool.totalCount >= this.#pool.options.max;
     const client = await this.#pool.connect();
@@ -286,13 +292,13 @@ export class ConnectionPool {
   }
 
   #connected(client: pg.PoolClient): void {
-    this.#born.set(client, { generation: this.#generation, atMs: this.#deps.clock.monotonic() });
+    this.#born.set(client, { generation: this.#generation, atMs: this.#options.clock.monotonic() });
     // Whoever runs a statement is told by its rejection; without a listener the process would end.
     client.on('error', () => {});
     const isPlainText = this.#aim.ssl === false && this.#tls.attempts[0] !== false;
     if (isPlainText && !this.#plainTextReported) {
       this.#plainTextReported = true;
-      this.#deps.logger.info('connection-not-encrypted', {
+      this.#options.logger.info('connection-not-encrypted', {
         database: this.#name,
         reason: `the server offers no TLS and sslmode=${this.#settings.sslMode} allows plain text; set sslmode=disable to agree or verify-full to refuse`,
       });
@@ -303,6 +309,6 @@ export class ConnectionPool {
     const { connectionMaxLifetimeMs } = this.#limits;
     const born = this.#born.get(client);
     if (born === undefined || connectionMaxLifetimeMs === 0) return;
-    if (this.#deps.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
+    if (this.#options.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
   }
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../observability/logger.js';
 import type { ConnectionSettings } from './connection.js';
 import { needsRoots, readPems, tlsAttempts, type PemTexts, type TlsAttempt } from './tls.js';
 
-export interface TlsMaterialDeps {
+export interface TlsMaterialOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** PEM certificates trusted where a URL names no root certificate. Asked only then, and again for new connections. */
@@ -21,21 +21,30 @@ const recheckMs = 10_000;
 export class TlsMaterial {
   readonly #name: string;
   readonly #settings: ConnectionSettings;
-  readonly #deps: TlsMaterialDeps;
+  readonly #options: TlsMaterialOptions;
   #readAtMs: number;
   #material: Material;
   #attempts: readonly [TlsAttempt, TlsAttempt?];
 
   /** Rejects with a DatabaseConfigError where something cannot be read or used. */
-  static async open(name: string, settings: ConnectionSettings, deps: TlsMaterialDeps): Promise<TlsMaterial> {
-    return new TlsMaterial(name, settings, deps, await read(name, settings, deps));
+  static async open(
+    name: string,
+    settings: ConnectionSettings,
+    options: TlsMaterialOptions,
+  ): Promise<TlsMaterial> {
+    return new TlsMaterial(name, settings, options, await read(name, settings, options));
   }
 
-  private constructor(name: string, settings: ConnectionSettings, deps: TlsMaterialDeps, material: Material) {
+  private constructor(
+    name: string,
+    settings: ConnectionSettings,
+    options: TlsMaterialOptions,
+    material: Material,
+  ) {
     this.#name = name;
     this.#settings = settings;
-    this.#deps = deps;
-    this.#readAtMs = deps.clock.monotonic();
+    this.#options = options;
+    this.#readAtMs = options.clock.monotonic();
     this.#material = material;
     this.#attempts = tlsAttempts(settings, material.pems, material.roots);
   }
@@ -47,11 +56,11 @@ export class TlsMaterial {
 
   /** For new connections. Material that cannot be read or used leaves the old one in place. Never rejects. */
   async refresh(): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { clock, logger } = this.#options;
     if (clock.monotonic() - this.#readAtMs < recheckMs) return;
     this.#readAtMs = clock.monotonic();
     try {
-      const material = await read(this.#name, this.#settings, this.#deps);
+      const material = await read(this.#name, this.#settings, this.#options);
       if (isSame(material, this.#material)) return;
       this.#attempts = tlsAttempts(this.#settings, material.pems, material.roots);
       this.#material = material;
@@ -64,9 +73,13 @@ export class TlsMaterial {
 
 const noRoots: readonly string[] = [];
 
-async function read(name: string, settings: ConnectionSettings, deps: TlsMaterialDeps): Promise<Material> {
+async function read(
+  name: string,
+  settings: ConnectionSettings,
+  options: TlsMaterialOptions,
+): Promise<Material> {
   const pems = await readPems(`db.${name}`, settings);
-  return { pems, roots: needsRoots(settings) ? await deps.trustedRoots() : noRoots };
+  return { pems, roots: needsRoots(settings) ? await options.trustedRoots() : noRoots };
 }
 
 function isSame(one: Material, other: Material): boolean {

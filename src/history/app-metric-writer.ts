@@ -7,7 +7,7 @@ import type { AppMetric } from './app-metric.js';
 import { statementTimeoutMs, type AppMetricStore } from './app-metric-store.js';
 import { toStorable } from './storable-row.js';
 
-export interface AppMetricWriterDeps {
+export interface AppMetricWriterOptions {
   readonly store: Pick<AppMetricStore, 'insert'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -40,7 +40,7 @@ const rejectedReportMs = 600_000;
  * connection), they are written again, but for those that are there by then.
  */
 export class AppMetricWriter {
-  readonly #deps: AppMetricWriterDeps;
+  readonly #options: AppMetricWriterOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #rejections: RepeatedEvents;
@@ -60,10 +60,10 @@ export class AppMetricWriter {
   #bufferFull = false;
   #closed = false;
 
-  constructor(deps: AppMetricWriterDeps) {
-    this.#deps = deps;
-    this.#logger = deps.logger.child('app-metric-writer');
-    const { clock, metrics } = deps;
+  constructor(options: AppMetricWriterOptions) {
+    this.#options = options;
+    this.#logger = options.logger.child('app-metric-writer');
+    const { clock, metrics } = options;
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
     this.#rejections = new RepeatedEvents({
       clock,
@@ -71,8 +71,8 @@ export class AppMetricWriter {
       logger: this.#logger,
       intervalMs: rejectedReportMs,
     });
-    this.#random = deps.random ?? Math.random;
-    this.#maxBufferedRows = deps.maxBufferedRows ?? 300_000;
+    this.#random = options.random ?? Math.random;
+    this.#maxBufferedRows = options.maxBufferedRows ?? 300_000;
   }
 
   /** Takes rows for the next save. Never waits, never throws. */
@@ -100,7 +100,7 @@ export class AppMetricWriter {
   saveSoon(): void {
     if (this.#stopping.signal.aborted) return;
     this.#soon?.cancel();
-    this.#soon = this.#deps.clock.setTimer(soonMs, () => void this.saveNow());
+    this.#soon = this.#options.clock.setTimer(soonMs, () => void this.saveNow());
   }
 
   /**
@@ -112,7 +112,7 @@ export class AppMetricWriter {
   }
 
   async #run(): Promise<void> {
-    const { clock, saveIntervalMs } = this.#deps;
+    const { clock, saveIntervalMs } = this.#options;
     const { signal } = this.#stopping;
     for (;;) {
       await sleep(clock, this.#failures === 0 ? saveIntervalMs : this.#retryDelayMs(), signal);
@@ -123,7 +123,7 @@ export class AppMetricWriter {
 
   async #flush(deadlineMs: number): Promise<void> {
     this.#soon?.cancel();
-    const { clock } = this.#deps;
+    const { clock } = this.#options;
     const endsAt = clock.monotonic() + deadlineMs;
     const leftMs = () => Math.max(0, endsAt - clock.monotonic());
     this.#stopping.abort();
@@ -145,7 +145,7 @@ export class AppMetricWriter {
       this.#lose(lost, 'shutdown');
       this.#logger.error('rows-lost', new Error(`${lost} app metrics were not written in ${deadlineMs} ms`));
     }
-    this.#deps.metrics.writerBuffered.set(0);
+    this.#options.metrics.writerBuffered.set(0);
   }
 
   /** Writes what waits now, chunk by chunk, until a failure. One at a time. Never rejects. */
@@ -182,8 +182,8 @@ export class AppMetricWriter {
     const parts = [chunk];
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       try {
-        await this.#deps.store.insert(part, { timeoutMs: timeoutMs(), isRepeated });
-        this.#deps.metrics.rowsWritten.inc(part.length);
+        await this.#options.store.insert(part, { timeoutMs: timeoutMs(), isRepeated });
+        this.#options.metrics.rowsWritten.inc(part.length);
       } catch (error) {
         if (databaseFailureKind(error) !== 'data') {
           return { unwritten: [part, ...parts.reverse()].flat(), perhapsWritten: part.length, error };
@@ -219,11 +219,11 @@ export class AppMetricWriter {
   }
 
   #updateBuffered(): void {
-    this.#deps.metrics.writerBuffered.set(this.#waiting.length + this.#beingWritten);
+    this.#options.metrics.writerBuffered.set(this.#waiting.length + this.#beingWritten);
   }
 
   #lose(rows: number, reason: LossReason): void {
-    this.#deps.metrics.rowsLost.inc({ reason }, rows);
+    this.#options.metrics.rowsLost.inc({ reason }, rows);
   }
 
   #reportFailure(error: unknown): void {
@@ -255,7 +255,7 @@ export class AppMetricWriter {
 
   /** The save interval, doubled with each failure, of which up to half is left out at random. */
   #retryDelayMs(): number {
-    const { saveIntervalMs } = this.#deps;
+    const { saveIntervalMs } = this.#options;
     const doubled = saveIntervalMs * 2 ** Math.min(this.#failures, 30);
     const delayMs = Math.min(doubled, Math.max(maxRetryMs, saveIntervalMs));
     return delayMs * (1 - this.#random() / 2);

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { msToNs, type Clock } from '../util/clock.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 import type { Logger } from '../observability/logger.js';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import { parseHistoryRange, type HistoryParameters } from './history-query.js';
 import { openHistoryStream } from './history-stream.js';
@@ -14,7 +14,7 @@ const answerDeadlineMs = 60_000;
 /** Adds routes to the instance it is given; authentication and error answers are the instance's. */
 export type RouteModule = (app: FastifyInstance) => void;
 
-export interface ApiRoutesDeps {
+export interface ApiRoutesOptions {
   readonly history: HistoryReader;
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
   readonly logger: Pick<Logger, 'error'>;
@@ -26,7 +26,7 @@ interface HistoryRequest {
 }
 
 /** The API that the autoscaler's API server calls. Any member answers for any app. */
-export function apiRoutes({ history, clock, logger }: ApiRoutesDeps): RouteModule {
+export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteModule {
   async function answerHistory(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { params, query } = request as FastifyRequest<HistoryRequest>;
     const range = parseHistoryRange(query, msToNs(clock.now()));

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { BasicAuthConfig } from '../config/config.js';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 import type { BcryptJob, BcryptPool } from './bcrypt-pool.js';
 
 /** Different spellings of the one pair of credentials that is right. */

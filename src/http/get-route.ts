@@ -1,5 +1,5 @@
 import type { FastifyInstance, RouteHandlerMethod } from 'fastify';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 
 export interface GetRouteOptions {
   /** Load balancers and monitors probe with HEAD; the API is GET only, as in Go. */

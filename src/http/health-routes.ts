@@ -3,7 +3,7 @@ import type { Clock } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
 import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
 import { createCpuProfiler } from './cpu-profile.js';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
 import { shared } from './shared.js';
@@ -16,7 +16,7 @@ const maxProfileSecs = 30;
 /** Go's `/debug/pprof/profile` takes this long when not told otherwise. */
 const defaultProfileSecs = 30;
 
-export interface HealthRoutesDeps {
+export interface HealthRoutesOptions {
   readonly metrics: Pick<Metrics, 'registry'>;
   readonly basicAuth: BasicAuth;
   /** null: the readiness endpoint is not enabled. */
@@ -31,8 +31,8 @@ export interface HealthRoutesDeps {
  * Liveness and readiness for everyone; metrics and profiles behind basic authentication where it is configured.
  * Profiles are not offered at all without it.
  */
-export function healthRoutes(deps: HealthRoutesDeps): (app: FastifyInstance) => void {
-  const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = deps;
+export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstance) => void {
+  const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = options;
   const profiler = createCpuProfiler(clock);
   const metricsText = shared(clock, () => metrics.registry.metrics());
 

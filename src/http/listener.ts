@@ -15,7 +15,7 @@ import {
   rejectConnect,
   rejectUnroutable,
   sendError,
-} from './error-answers.js';
+} from './error-responses.js';
 import { endFailedHandshakes } from './handshakes.js';
 import { respondOneAtATime } from './one-at-a-time.js';
 import { secureContext, type ServerTls } from './server-tls.js';

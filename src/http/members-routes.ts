@@ -1,7 +1,7 @@
 import type { Clock } from '../util/clock.js';
 import type { MemberView } from '../ownership/members-view.js';
 import type { RouteModule } from './api-routes.js';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import { shared } from './shared.js';
 

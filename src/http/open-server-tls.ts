@@ -2,19 +2,19 @@ import type { ListenerConfig, PemSource } from '../config/config.js';
 import type { ServerTls } from './server-tls.js';
 import type { ServerName, ServersConfig } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
-import { openCaCertificates, type CaCertificates } from '../tls/authorities.js';
+import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** The TLS material of all servers that have some; it follows its files. */
 export async function openServerTls(
   config: ServersConfig,
-  surroundings: Surroundings,
+  context: ProcessContext,
   releasers: Releasers,
 ): Promise<Partial<Record<ServerName, ServerTls>>> {
-  const { clock, metrics } = surroundings;
-  const logger = surroundings.logger.child('http');
+  const { clock, metrics } = context;
+  const logger = context.logger.child('http');
   const listeners = { api: config.apiServer, cf: config.cfServer, health: config.healthServer };
   const tls: Partial<Record<ServerName, ServerTls>> = {};
   for (const [name, listener] of Object.entries(listeners) as [ServerName, ListenerConfig | null][]) {
@@ -29,7 +29,7 @@ export async function openServerTls(
       metrics,
     });
     releasers.add(`${name} server certificate`, () => pair.close());
-    const clientCa = ca && (await openIssuers(ca, `${sections[name]}.tls.ca_file`, surroundings, releasers));
+    const clientCa = ca && (await openIssuers(ca, `${sections[name]}.tls.ca_file`, context, releasers));
     tls[name] = { keyPair: pair, clientCa };
   }
   return tls;
@@ -45,11 +45,18 @@ const sections: Readonly<Record<ServerName, string>> = {
 export async function openIssuers(
   ca: PemSource,
   name: string,
-  { clock, logger, metrics, trust }: Surroundings,
+  { clock, logger, metrics, trust }: ProcessContext,
   releasers: Releasers,
 ): Promise<CaCertificates> {
   try {
-    const issuers = await openCaCertificates({ name, ca, trust, clock, logger: logger.child('http'), metrics });
+    const issuers = await openCaCertificates({
+      name,
+      ca,
+      trust,
+      clock,
+      logger: logger.child('http'),
+      metrics,
+    });
     releasers.add(name, () => issuers.close());
     return issuers;
   } catch (cause) {

@@ -1,25 +1,25 @@
 import { rejectSlowHashes } from './bcrypt-cost.js';
-import { createServers, type Servers, type ServersConfig, type ServersDeps } from './servers.js';
+import { createServers, type Servers, type ServersConfig, type ServersOptions } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
 import { openIssuers, openServerTls } from './open-server-tls.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** Builds the HTTP servers and lets them listen: they answer health probes while the rest starts. */
 export async function openServers(
   config: ServersConfig,
-  surroundings: Surroundings,
+  context: ProcessContext,
   releasers: Releasers,
-  parts: Pick<ServersDeps, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
+  parts: Pick<ServersOptions, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
 ): Promise<Servers> {
-  const { clock, logger, metrics } = surroundings;
+  const { clock, logger, metrics } = context;
   await rejectSlowHashes(config.health.basicAuth, clock);
   const xfccCa = config.cfServer.xfcc.ca;
-  const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', surroundings, releasers));
+  const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', context, releasers));
   const servers = createServers(config, {
     clock,
     logger,
     metrics,
-    tls: await openServerTls(config, surroundings, releasers),
+    tls: await openServerTls(config, context, releasers),
     ...(issuers === null ? {} : { xfccIssuersPem: () => issuers.current().join('\n') }),
     ...parts,
   });

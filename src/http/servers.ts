@@ -9,7 +9,7 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { apiRoutes, type RouteModule } from './api-routes.js';
 import { createBasicAuth } from './basic-auth.js';
 import { createBcryptPool } from './bcrypt-pool.js';
-import { sendError } from './error-answers.js';
+import { sendError } from './error-responses.js';
 import { healthRoutes, type Lifecycle } from './health-routes.js';
 import {
   createListener,
@@ -29,7 +29,7 @@ export type ServersConfig = Pick<
   'onCloudFoundry' | 'apiServer' | 'cfServer' | 'healthServer' | 'health'
 >;
 
-export interface ServersDeps {
+export interface ServersOptions {
   readonly history: HistoryReader;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -55,9 +55,9 @@ export interface Servers {
 }
 
 /** Builds the servers that the configuration asks for; none listens yet. */
-export function createServers(config: ServersConfig, deps: ServersDeps): Servers {
-  const { clock, metrics } = deps;
-  const logger = deps.logger.child('http');
+export function createServers(config: ServersConfig, options: ServersOptions): Servers {
+  const { clock, metrics } = options;
+  const logger = options.logger.child('http');
   const repeated = new RepeatedEvents({ clock, logger, metrics });
   const bcrypt = createBcryptPool(clock);
   const listeners = new Map<ServerName, Listener>();
@@ -67,11 +67,11 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
       name: `${titles[name]} server`,
       port,
       portKey,
-      tls: tls.key && tls.cert ? required(deps.tls[name], `tls.${name}`) : null,
+      tls: tls.key && tls.cert ? required(options.tls[name], `tls.${name}`) : null,
       logger: logger.child(name),
       metrics,
       clock,
-      limits: { ...defaultLimits, ...deps.limits },
+      limits: { ...defaultLimits, ...options.limits },
     });
     listeners.set(name, listener);
     return listener.app;
@@ -79,8 +79,8 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
 
   const addApi = (app: FastifyInstance) => {
     for (const routes of [
-      apiRoutes({ history: deps.history, clock, logger: repeated }),
-      ...(deps.apiModules ?? []),
+      apiRoutes({ history: options.history, clock, logger: repeated }),
+      ...(options.apiModules ?? []),
     ]) {
       routes(app);
     }
@@ -92,8 +92,8 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
     healthRoutes({
       metrics,
       basicAuth: createBasicAuth(basicAuth, bcrypt),
-      readiness: readinessEnabled ? createReadiness(deps.readinessChecks, clock) : null,
-      lifecycle: deps.lifecycle,
+      readiness: readinessEnabled ? createReadiness(options.readinessChecks, clock) : null,
+      lifecycle: options.lifecycle,
       clock,
       metricsPaths,
     })(app);
@@ -102,7 +102,7 @@ export function createServers(config: ServersConfig, deps: ServersDeps): Servers
   if (config.apiServer) addApi(add('api', config.apiServer, 'server.port'));
 
   const cf = add('cf', config.cfServer, config.onCloudFoundry ? 'PORT (environment)' : 'cf_server.port');
-  const issuersPem = config.cfServer.xfcc.ca ? required(deps.xfccIssuersPem, 'xfccIssuersPem') : null;
+  const issuersPem = config.cfServer.xfcc.ca ? required(options.xfccIssuersPem, 'xfccIssuersPem') : null;
   void cf.register(async (guarded) => {
     requireXfcc(guarded, {
       rules: config.cfServer.xfcc,

@@ -10,7 +10,7 @@ import { checkXfcc, isValidAt, parseIssuers, type XfccRules } from './xfcc.js';
 /** Callers are the instances of a few components, each with a new certificate a day. */
 const maxRemembered = 100;
 
-export interface XfccGuardDeps {
+export interface XfccGuardOptions {
   readonly rules: Omit<XfccRules, 'issuers'>;
   /** PEM of the CAs as it is now; null: issuer and validity are not checked. */
   readonly issuersPem: (() => string) | null;
@@ -20,13 +20,13 @@ export interface XfccGuardDeps {
 }
 
 /** Refuses every request of the instance, known path or not, whose client certificate is not as the rules say. */
-export function requireXfcc(app: FastifyInstance, deps: XfccGuardDeps): void {
-  const isAccepted = createXfccCheck(deps);
-  const repeated = new RepeatedEvents(deps);
+export function requireXfcc(app: FastifyInstance, options: XfccGuardOptions): void {
+  const isAccepted = createXfccCheck(options);
+  const repeated = new RepeatedEvents(options);
   app.addHook('onRequest', (request, reply, done) => {
     const { accepted, refusal, issuer } = isAccepted(headerValues(request.raw, 'x-forwarded-client-cert'));
     if (accepted) return done();
-    deps.logger.debug('xfcc-refused', { refusal });
+    options.logger.debug('xfcc-refused', { refusal });
     if (issuer !== undefined) repeated.error('xfcc-issuer-unknown', new Error(issuerUnknown), { issuer });
     void reply.code(401).type('text/plain; charset=utf-8').send('Unauthorized\n');
   });
@@ -41,7 +41,7 @@ export function createXfccCheck({
   issuersPem,
   clock,
   logger,
-}: Pick<XfccGuardDeps, 'rules' | 'issuersPem' | 'logger'> & { readonly clock: Pick<Clock, 'now'> }) {
+}: Pick<XfccGuardOptions, 'rules' | 'issuersPem' | 'logger'> & { readonly clock: Pick<Clock, 'now'> }) {
   const remembered = new Map<string, { validFromMs: number; validUntilMs: number }>();
   let issuers: readonly X509Certificate[] | null = null;
   let knownPem: string | null = null;

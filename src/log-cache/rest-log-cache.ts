@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../util/clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
 import { httpTimer, type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
-import { parseEnvelopes, parseQueryResponse, parseReadResponse, parseTimers } from './rest-answers.js';
+import { parseEnvelopes, parseQueryResponse, parseReadResponse, parseTimers } from './rest-responses.js';
 
 export interface RestLogCacheOptions {
   /** https URL of log-cache's auth proxy. */

@@ -21,7 +21,7 @@ export class RepeatedEvents {
   readonly #maxKeys: number;
   readonly #seen = new Map<string, Seen>();
 
-  constructor(deps: {
+  constructor(options: {
     clock: Clock;
     logger: Logger;
     metrics: Pick<Metrics, 'logLinesSuppressed'>;
@@ -30,11 +30,11 @@ export class RepeatedEvents {
     /** Distinct keys in an interval, 100 by default; lines of further ones are left out. */
     maxKeys?: number;
   }) {
-    this.#clock = deps.clock;
-    this.#logger = deps.logger;
-    this.#metrics = deps.metrics;
-    this.#intervalMs = deps.intervalMs ?? 60_000;
-    this.#maxKeys = deps.maxKeys ?? defaultMaxKeys;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#metrics = options.metrics;
+    this.#intervalMs = options.intervalMs ?? 60_000;
+    this.#maxKeys = options.maxKeys ?? defaultMaxKeys;
   }
 
   /** `key` tells apart what is limited separately: the event, or a kind of it; never something unbounded like an app. */

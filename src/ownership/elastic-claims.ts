@@ -6,7 +6,7 @@ import type { Direction } from '../policy/policy.js';
 import type { ClaimResult, Claims } from './claims.js';
 import { claimIdOf } from './lease-id.js';
 import type { ElasticOwnership } from './elastic-ownership.js';
-import { createClaimCompletions } from './settlements.js';
+import { createClaimCompletions } from './claim-completions.js';
 import { claimDeadlineMs, pruneEveryMs } from './timing.js';
 import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
 
@@ -24,7 +24,7 @@ export interface ElasticClaims extends Claims {
   stop(): Promise<void>;
 }
 
-export interface ElasticClaimsDeps {
+export interface ElasticClaimsOptions {
   readonly clock: Clock;
   readonly store: TriggerStore;
   readonly ownership: Pick<ElasticOwnership, 'leaseId' | 'mayPost' | 'confirmLease' | 'owns'>;
@@ -53,9 +53,9 @@ const leaseLost: ClaimResult = { granted: false, reason: 'lease-lost' };
  * Claims an app's row in the database before each post: whatever members believe of their leases, one row is
  * updated once. Why an undecided claim is no permission: docs/decisions/0002-leases-and-claims.md.
  */
-export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
-  const { clock, store, ownership, intervalMs, metrics } = deps;
-  const logger = deps.logger.child('claims');
+export function createElasticClaims(options: ElasticClaimsOptions): ElasticClaims {
+  const { clock, store, ownership, intervalMs, metrics } = options;
+  const logger = options.logger.child('claims');
   const repeated = new RepeatedEvents({ clock, logger, metrics });
   /** App id to the id of a claim that may have been made without its answer getting through. */
   const unanswered = new Map<string, string>();
@@ -63,7 +63,7 @@ export function createElasticClaims(deps: ElasticClaimsDeps): ElasticClaims {
   const deciding = new Set<string>();
   let claimCount = 0;
   const settlements = createClaimCompletions({
-    ...deps,
+    ...options,
     logger,
     nextClaimId: () => (ownership.leaseId === null ? null : claimIdOf(ownership.leaseId, claimCount++)),
   });

@@ -25,7 +25,7 @@ import { isSameView } from './rendezvous.js';
 import type { LivingLease } from './roster.js';
 import { leaveAttempts, lateReleaseMs, renewEveryMs } from './timing.js';
 
-export interface ElasticOwnershipDeps {
+export interface ElasticOwnershipOptions {
   readonly clock: Clock;
   readonly store: Pick<MemberStore, 'join' | 'renew' | 'leave' | 'remove'>;
   /** For display. */
@@ -68,12 +68,12 @@ export interface ElasticOwnership extends Ownership {
  * Shares apps with all other members that renew their leases in the same table. One loop asks the database every two
  * seconds; what the answers mean is decided in lease.ts.
  */
-export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwnership {
-  const { clock, store, instance, metrics } = deps;
-  const logger = deps.logger.child('ownership');
+export function createElasticOwnership(options: ElasticOwnershipOptions): ElasticOwnership {
+  const { clock, store, instance, metrics } = options;
+  const logger = options.logger.child('ownership');
   const repeated = new RepeatedEvents({ clock, logger, metrics });
-  const leaseIds = deps.leaseIds ?? createLeaseIds();
-  const random = deps.random ?? Math.random;
+  const leaseIds = options.leaseIds ?? createLeaseIds();
+  const random = options.random ?? Math.random;
   const listeners: ((change: OwnershipChange) => void)[] = [];
   const stopped = new AbortController();
   let lease: Lease = noLease;
@@ -159,7 +159,7 @@ export function createElasticOwnership(deps: ElasticOwnershipDeps): ElasticOwner
     const renews = state === 'member' || state === 'leaving';
     const leaseId = renews && lease.leaseId !== null ? lease.leaseId : leaseIds.next();
     try {
-      const living = renews ? await store.renew(leaseId, deps.appsOwned()) : await join(leaseId);
+      const living = renews ? await store.renew(leaseId, options.appsOwned()) : await join(leaseId);
       const endedMs = clock.monotonic();
       if (living === null) {
         metrics.leaseRenewals.inc({ result: 'refused' });

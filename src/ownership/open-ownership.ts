@@ -9,9 +9,9 @@ import type { Ownership } from './ownership.js';
 import { createStaticOwnership } from './static-ownership.js';
 import { createTriggerStore } from './trigger-store.js';
 import type { Releasers } from '../util/releasers.js';
-import { databaseDeps } from '../database/database-deps.js';
+import { databaseOptions } from '../database/database-options.js';
 import { prepareOwnTables } from './own-tables.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** Who works on an app, and who may post for it. */
 export interface OwnershipParts {
@@ -40,21 +40,21 @@ const handoverMs = 1_500;
 /** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
 export async function openOwnership(
   config: Pick<Config, 'pool' | 'appMetricsDb' | 'evaluator' | 'instance'>,
-  surroundings: Surroundings,
+  context: ProcessContext,
   releasers: Releasers,
   appsOwned: () => number,
 ): Promise<OwnershipParts> {
   const { pool } = config;
   if (pool.mode === 'static') return staticParts(config);
 
-  const { clock, logger, metrics } = surroundings;
+  const { clock, logger, metrics } = context;
   const database = await openDatabase(
     'appmetrics_db',
     { ...config.appMetricsDb, maxOpenConnections: ownConnections, maxIdleConnections: ownConnections },
-    databaseDeps(surroundings, 'ownership'),
+    databaseOptions(context, 'ownership'),
   );
   releasers.add('ownership database', () => database.close());
-  const { atStart, statements } = await prepareOwnTables(database, surroundings, releasers);
+  const { atStart, statements } = await prepareOwnTables(database, context, releasers);
   if (atStart === 'refused' && pool.static) {
     logger.info('ownership.static-instead', { ...pool.static });
     return staticParts(config);

@@ -5,7 +5,7 @@ import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../data
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Statements } from './member-store.js';
 import type { Releasers } from '../util/releasers.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 export interface OwnTables {
   /**
@@ -34,7 +34,7 @@ const goneStates = new Set(['42P01', '42501']);
  */
 export async function prepareOwnTables(
   database: Database,
-  { clock, logger: parent, metrics }: Surroundings,
+  { clock, logger: parent, metrics }: ProcessContext,
   releasers: Releasers,
 ): Promise<OwnTables> {
   const logger = parent.child('ownership');

@@ -6,11 +6,11 @@ import type { SharedState } from '../scaling-engine/breakers.js';
 import { breachTerms, isOperator, judge, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import { decide, type Gate, type Histories, type Hold } from '../evaluation/decide.js';
 import type { Decision, HeldReason, NotFiredReason } from '../evaluation/decision.js';
-import { Poster, type PosterDeps } from '../scaling-engine/poster.js';
+import { Poster, type PosterOptions } from '../scaling-engine/poster.js';
 
-export interface EvaluatorDeps extends PosterDeps {
+export interface EvaluatorOptions extends PosterOptions {
   readonly history: Histories;
-  readonly metrics: PosterDeps['metrics'] &
+  readonly metrics: PosterOptions['metrics'] &
     Pick<Metrics, 'evaluations' | 'breakersOpen' | 'sharedBreakerState' | 'coolDowns' | 'atLimitBackOffs'>;
   readonly settings: EvaluationSettings;
 }
@@ -41,16 +41,16 @@ interface AppRecord {
  * whoever evaluates apps must forget those it no longer owns or that have no policy any more.
  */
 export class Evaluator {
-  readonly #deps: EvaluatorDeps;
+  readonly #options: EvaluatorOptions;
   readonly #poster: Poster;
   readonly #repeated: RepeatedEvents;
   #unknownOperators = 0;
   readonly #apps = new Map<string, AppRecord>();
 
-  constructor(deps: EvaluatorDeps) {
-    this.#deps = deps;
-    this.#poster = new Poster(deps);
-    this.#repeated = new RepeatedEvents(deps);
+  constructor(options: EvaluatorOptions) {
+    this.#options = options;
+    this.#poster = new Poster(options);
+    this.#repeated = new RepeatedEvents(options);
   }
 
   /** Evaluates an app at atNs, the time of its newest app metrics, and posts what fires. Never rejects. */
@@ -60,7 +60,7 @@ export class Evaluator {
 
   /** What should be done for the app; nothing is posted. */
   evaluate(app: AppPolicy, atNs: bigint): Decision {
-    const { history, settings } = this.#deps;
+    const { history, settings } = this.#options;
     this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
     return this.#noted(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
@@ -71,14 +71,14 @@ export class Evaluator {
    * nothing is noted: the app is to be evaluated as a whole.
    */
   firesAmongFirst(app: AppPolicy, rules: number, atNs: bigint): Decision | null {
-    const { history, settings } = this.#deps;
+    const { history, settings } = this.#options;
     const first = { ...app, rules: app.rules.slice(0, rules) };
     const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
     return decision.outcome === 'fired' ? this.#noted(app, decision) : null;
   }
 
   #noted(app: AppPolicy, decision: Decision): Decision {
-    const { logger, metrics } = this.#deps;
+    const { logger, metrics } = this.#options;
     const record = this.#recordOf(app);
     // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every round.
     if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
@@ -120,7 +120,7 @@ export class Evaluator {
 
   /** Takes over what other members were told of the app, for who comes to own it. Wall-clock ms; null: not at all. */
   restore(app: AppPolicy, known: KnownCoolDown): void {
-    const { gates } = this.#deps;
+    const { gates } = this.#options;
     if (known.coolDownUntilMs !== null) gates.coolDown(app.appId, known.coolDownUntilMs);
     const untilMs = { out: known.ignoredOutUntilMs, in: known.ignoredInUntilMs };
     for (const direction of ['out', 'in'] as const) {
@@ -139,7 +139,7 @@ export class Evaluator {
 
   /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */
   refresh(): void {
-    const { breakers, gates, metrics } = this.#deps;
+    const { breakers, gates, metrics } = this.#options;
     const { openApps, shared } = breakers.state();
     metrics.breakersOpen.set(openApps);
     metrics.sharedBreakerState.set(sharedStateValues[shared]);
@@ -154,7 +154,7 @@ export class Evaluator {
     const record: AppRecord = { version: app.version, lastDecision: known?.lastDecision ?? null };
     this.#apps.set(app.appId, record);
     if (known) {
-      this.#deps.breakers.policyChanged(app.appId);
+      this.#options.breakers.policyChanged(app.appId);
       this.#forgetIgnored(app.appId, 'out');
       this.#forgetIgnored(app.appId, 'in');
     }
@@ -163,7 +163,7 @@ export class Evaluator {
   }
 
   #gateOf(appId: string): Gate {
-    const { breakers, gates } = this.#deps;
+    const { breakers, gates } = this.#options;
     return {
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       holds: (direction) => {
@@ -179,7 +179,7 @@ export class Evaluator {
   }
 
   #forgetIgnoredIfNotBreached(app: AppPolicy, atNs: bigint): void {
-    const { gates, history, settings } = this.#deps;
+    const { gates, history, settings } = this.#options;
     for (const rule of gates.ignoredRules(app.appId)) {
       const series = history.series(app.appId, rule.metricType);
       if (judge(series, breachTerms(rule, settings), atNs) === 'not-breached') {
@@ -189,7 +189,7 @@ export class Evaluator {
   }
 
   #forgetIgnored(appId: string, direction: Direction): void {
-    const { claims, gates } = this.#deps;
+    const { claims, gates } = this.#options;
     if (!gates.forgetIgnored(appId, direction)) return;
     // The shared record would go on holding this direction back. No one waits for it: losing it costs a short delay.
     void claims.complete(appId, direction, {
@@ -199,8 +199,8 @@ export class Evaluator {
   }
 
   #forgetState(appId: string): void {
-    this.#deps.gates.forget(appId);
-    this.#deps.breakers.forget(appId);
+    this.#options.gates.forget(appId);
+    this.#options.breakers.forget(appId);
   }
 
   #reportUnknownOperators(app: AppPolicy): void {

@@ -15,7 +15,7 @@ export interface PolicyChanges {
 
 export type SnapshotListener = (snapshot: PolicySnapshot, changes: PolicyChanges) => void;
 
-export interface PolicyPollerDeps {
+export interface PolicyPollerOptions {
   readonly store: PolicyStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -42,7 +42,7 @@ const maxNamedPolicies = 20;
  * a metric. Never reads twice at once; waits after every read, longer and longer after failures.
  */
 export class PolicyPoller {
-  readonly #deps: PolicyPollerDeps;
+  readonly #options: PolicyPollerOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #random: () => number;
@@ -60,11 +60,11 @@ export class PolicyPoller {
   /** Resolves when all policies were read for the first time, and all listeners know them. */
   readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
 
-  constructor(deps: PolicyPollerDeps) {
-    this.#deps = deps;
-    this.#logger = deps.logger.child('policy');
-    this.#repeated = new RepeatedEvents({ ...deps, logger: this.#logger });
-    this.#random = deps.random ?? Math.random;
+  constructor(options: PolicyPollerOptions) {
+    this.#options = options;
+    this.#logger = options.logger.child('policy');
+    this.#repeated = new RepeatedEvents({ ...options, logger: this.#logger });
+    this.#random = options.random ?? Math.random;
   }
 
   /** The policies in force; empty until the first complete read. Never changed in place. */
@@ -98,12 +98,12 @@ export class PolicyPoller {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await endsUnlessAborted(this.readOnce(), signal); // what failed is counted and logged there
-      await this.#wait(this.#failures === 0 ? this.#deps.intervalMs : this.#retryDelayMs());
+      await this.#wait(this.#failures === 0 ? this.#options.intervalMs : this.#retryDelayMs());
     }
   }
 
   async #read(): Promise<PolicySnapshot> {
-    const { store, clock, metrics } = this.#deps;
+    const { store, clock, metrics } = this.#options;
     try {
       const stored = await store.read(this.#stored);
       if (this.#stopping.signal.aborted) return this.#snapshot;
@@ -130,7 +130,7 @@ export class PolicyPoller {
 
   #take(stored: StoredPolicies): void {
     if (stored === this.#stored) return;
-    const { metrics } = this.#deps;
+    const { metrics } = this.#options;
     const snapshot = new Map<string, AppPolicy>();
     for (const [appId, entry] of stored) if (entry.kind === 'usable') snapshot.set(appId, entry.policy);
     this.#reportBroken(stored);
@@ -200,14 +200,14 @@ export class PolicyPoller {
   async #wait(delayMs: number): Promise<void> {
     const { signal } = this.#stopping;
     for (let leftMs = delayMs; leftMs > 0 && !signal.aborted; leftMs -= ageUpdateMs) {
-      await sleep(this.#deps.clock, Math.min(leftMs, ageUpdateMs), signal);
+      await sleep(this.#options.clock, Math.min(leftMs, ageUpdateMs), signal);
       this.#updateAge();
     }
   }
 
   #updateAge(): void {
     if (this.#readAtMs === undefined) return;
-    this.#deps.metrics.policiesAgeSeconds.set((this.#deps.clock.monotonic() - this.#readAtMs) / 1000);
+    this.#options.metrics.policiesAgeSeconds.set((this.#options.clock.monotonic() - this.#readAtMs) / 1000);
   }
 }
 

@@ -64,10 +64,10 @@ export class Breakers {
   #shared: SharedBreaker | null = null;
   #probe: string | null = null;
 
-  constructor(deps: { clock: Clock; settings: BreakerSettings; random?: () => number }) {
-    this.#clock = deps.clock;
-    this.#settings = deps.settings;
-    this.#random = deps.random ?? Math.random;
+  constructor(options: { clock: Clock; settings: BreakerSettings; random?: () => number }) {
+    this.#clock = options.clock;
+    this.#settings = options.settings;
+    this.#random = options.random ?? Math.random;
   }
 
   mayPost(appId: string): Permission {

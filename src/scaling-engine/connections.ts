@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
-import type { CaCertificates } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/ca-certificates.js';
 import { errorMessage } from '../tls/connection-error.js';
 import type { KeyPair } from '../tls/key-pair.js';
 

@@ -41,9 +41,9 @@ export class Gates {
   readonly #evaluationIntervalMs: number;
   readonly #apps = new Map<string, AppState>();
 
-  constructor(deps: { clock: Clock; evaluationIntervalMs: number }) {
-    this.#clock = deps.clock;
-    this.#evaluationIntervalMs = deps.evaluationIntervalMs;
+  constructor(options: { clock: Clock; evaluationIntervalMs: number }) {
+    this.#clock = options.clock;
+    this.#evaluationIntervalMs = options.evaluationIntervalMs;
   }
 
   /** Wall-clock ms while a cool-down runs, else null. */

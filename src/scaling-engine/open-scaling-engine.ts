@@ -1,14 +1,14 @@
 import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { createScalingEngineClient, type ScalingEngineClient } from './scaling-engine-client.js';
-import { openCaCertificates } from '../tls/authorities.js';
+import { openCaCertificates } from '../tls/ca-certificates.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** The scaling engine's client, with the client certificate where one is configured (on Cloud Foundry always). */
 export async function openScalingEngine(
   config: Pick<Config, 'scalingEngine' | 'httpClientTimeoutMs'>,
-  { clock, logger: parent, metrics, trust }: Surroundings,
+  { clock, logger: parent, metrics, trust }: ProcessContext,
   releasers: Releasers,
 ): Promise<ScalingEngineClient> {
   const logger = parent.child('scaling-engine');

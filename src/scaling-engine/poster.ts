@@ -20,7 +20,7 @@ const MAX_POSTS_IN_FLIGHT = 50;
 
 export type Fired = Extract<Decision, { outcome: 'fired' }>;
 
-export interface PosterDeps {
+export interface PosterOptions {
   readonly clock: Clock;
   readonly gates: Gates;
   readonly breakers: Breakers;
@@ -34,15 +34,15 @@ export interface PosterDeps {
 
 /** Posts triggers: claims them, limits how many are in flight, and tells everyone concerned what came of it. */
 export class Poster {
-  readonly #deps: PosterDeps;
+  readonly #options: PosterOptions;
   readonly #slots: PostSlots;
   readonly #repeated: RepeatedEvents;
   readonly #inFlight = new Set<string>();
 
-  constructor(deps: PosterDeps) {
-    this.#deps = deps;
-    this.#slots = new PostSlots(deps.clock, MAX_POSTS_IN_FLIGHT);
-    this.#repeated = new RepeatedEvents(deps);
+  constructor(options: PosterOptions) {
+    this.#options = options;
+    this.#slots = new PostSlots(options.clock, MAX_POSTS_IN_FLIGHT);
+    this.#repeated = new RepeatedEvents(options);
   }
 
   /** Whether a trigger of this app is waiting for its turn or for its answer. */
@@ -57,7 +57,7 @@ export class Poster {
     this.#inFlight.add(appId);
     try {
       const direction = directionOf(fired.rule);
-      if (!(await this.#slots.acquire(direction, this.#deps.evaluationIntervalMs))) {
+      if (!(await this.#slots.acquire(direction, this.#options.evaluationIntervalMs))) {
         return this.#held(fired, 'engine-busy');
       }
       try {
@@ -71,7 +71,7 @@ export class Poster {
   }
 
   async #postInTurn(fired: Fired): Promise<Decision> {
-    const { breakers, claims, gates, scalingEngine } = this.#deps;
+    const { breakers, claims, gates, scalingEngine } = this.#options;
     const { rule, trigger } = fired;
     const appId = trigger.app_id;
     const direction = directionOf(rule);
@@ -95,7 +95,7 @@ export class Poster {
   }
 
   #refused(fired: Fired, claim: Extract<ClaimResult, { granted: false }>): Decision {
-    const { gates } = this.#deps;
+    const { gates } = this.#options;
     const appId = fired.trigger.app_id;
     const { reason, untilMs } = claim;
     if (untilMs !== undefined) {
@@ -107,12 +107,12 @@ export class Poster {
   }
 
   #held(fired: Fired, reason: HeldReason, untilMs?: number): Decision {
-    this.#deps.metrics.triggers.inc({ result: `held-${reason}` });
+    this.#options.metrics.triggers.inc({ result: `held-${reason}` });
     return heldBy([untilMs === undefined ? { reason } : { reason, untilMs }], fired.rule);
   }
 
   #recordInBreakers(appId: string, result: TriggerResult): void {
-    const { breakers } = this.#deps;
+    const { breakers } = this.#options;
     const before = breakers.state();
     breakers.record(appId, result);
     const after = breakers.state();
@@ -124,7 +124,7 @@ export class Poster {
 
   /** Keeps cool-down or back-off; returns them for other members. */
   #answered({ rule, trigger }: Fired, result: TriggerResult): ClaimPauses {
-    const { gates } = this.#deps;
+    const { gates } = this.#options;
     const appId = trigger.app_id;
     switch (result.kind) {
       case 'scaled':
@@ -146,7 +146,7 @@ export class Poster {
   }
 
   #report(fired: Fired, result: TriggerResult): void {
-    const { logger, metrics } = this.#deps;
+    const { logger, metrics } = this.#options;
     const { trigger } = fired;
     metrics.triggers.inc({ result: result.kind === 'failed' ? result.fault : result.kind });
     const facts = {

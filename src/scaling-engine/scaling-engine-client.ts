@@ -1,9 +1,9 @@
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
-import type { CaCertificates } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/ca-certificates.js';
 import { describeConnectionError, errorCode, errorMessage } from '../tls/connection-error.js';
 import type { KeyPair } from '../tls/key-pair.js';
-import { failed, readResponse } from './answer.js';
+import { failed, readResponse } from './response.js';
 import { Connections, type Agents } from './connections.js';
 import { postOnce, type Exchange } from './exchange.js';
 import type { Trigger } from '../evaluation/trigger.js';

@@ -2,7 +2,7 @@ import { sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { errorMessage } from './connection-error.js';
-import { WatchedFiles } from './followed-files.js';
+import { WatchedFiles } from './watched-files.js';
 import { KeyMaterialError, readKeyMaterial, type KeyMaterial, type KeyPairSources } from './key-material.js';
 
 export interface KeyPairVersion {

@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { CustomFetch, CustomFetchOptions } from 'openid-client';
 import type { Clock } from '../util/clock.js';
 import { lookup } from '../dns/lookup.js';
-import type { CaCertificates } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/ca-certificates.js';
 import { describeConnectionError } from '../tls/connection-error.js';
 
 /** Connect, headers and body of one token request. */

@@ -9,9 +9,9 @@ import {
 } from 'openid-client';
 import type { Clock } from '../util/clock.js';
 import type { UaaConfig } from '../config/config.js';
-import type { CaCertificates } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/ca-certificates.js';
 import { createBoundedFetch } from './bounded-fetch.js';
-import { tokenError } from './refusal.js';
+import { tokenError } from './rejection.js';
 import { TokenError } from './token-error.js';
 
 export interface Token {

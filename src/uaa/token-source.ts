@@ -3,7 +3,7 @@ import type { UaaConfig } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import type { CaCertificates } from '../tls/authorities.js';
+import type { CaCertificates } from '../tls/ca-certificates.js';
 import { errorMessage } from '../tls/connection-error.js';
 import { TokenBackOff } from './back-off.js';
 import { RejectionPause } from './rejection-pause.js';
@@ -28,7 +28,7 @@ export interface TokenSource {
   close(): void;
 }
 
-export interface TokenSourceDeps {
+export interface TokenSourceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'tokenAgeSeconds' | 'tokenRequests' | 'logLinesSuppressed'>;
@@ -45,14 +45,14 @@ const MIN_USE_MS = 1000;
 const MAX_LIFETIME_SECS = 7 * 24 * 3600;
 
 /** Makes a token source; UAA is asked when the first caller wants a token. */
-export function createTokenSource(config: UaaConfig, deps: TokenSourceDeps): TokenSource {
+export function createTokenSource(config: UaaConfig, options: TokenSourceOptions): TokenSource {
   const closing = new AbortController();
   const request = createTokenRequest(config, {
-    clock: deps.clock,
-    roots: deps.roots,
+    clock: options.clock,
+    roots: options.roots,
     signal: closing.signal,
   });
-  return new UaaTokenSource(config, deps, request, closing);
+  return new UaaTokenSource(config, options, request, closing);
 }
 
 interface HeldToken {
@@ -63,7 +63,7 @@ interface HeldToken {
 }
 
 class UaaTokenSource implements TokenSource {
-  readonly #deps: TokenSourceDeps;
+  readonly #options: TokenSourceOptions;
   readonly #request: TokenRequest;
   readonly #closing: AbortController;
   readonly #backOff: TokenBackOff;
@@ -76,12 +76,17 @@ class UaaTokenSource implements TokenSource {
   #failure: { readonly error: TokenError; readonly retryAtMs: number } | null = null;
   #failures = 0;
 
-  constructor(config: UaaConfig, deps: TokenSourceDeps, request: TokenRequest, closing: AbortController) {
-    this.#deps = deps;
-    this.#repeated = new RepeatedEvents(deps);
+  constructor(
+    config: UaaConfig,
+    options: TokenSourceOptions,
+    request: TokenRequest,
+    closing: AbortController,
+  ) {
+    this.#options = options;
+    this.#repeated = new RepeatedEvents(options);
     this.#request = request;
     this.#closing = closing;
-    this.#backOff = new TokenBackOff(config.grant, deps.random ?? Math.random);
+    this.#backOff = new TokenBackOff(config.grant, options.random ?? Math.random);
     this.#exportAge();
   }
 
@@ -94,7 +99,7 @@ class UaaTokenSource implements TokenSource {
   async refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null> {
     const token = this.#usable();
     if (token && token.authorization !== rejected) return token.authorization;
-    const nowMs = this.#deps.clock.monotonic();
+    const nowMs = this.#options.clock.monotonic();
     if (token && !this.#inFlight && !this.#rejections.rejected(appIds, nowMs)) return null;
     try {
       const fresh = await this.#obtain();
@@ -106,7 +111,7 @@ class UaaTokenSource implements TokenSource {
 
   accepted(authorization: string, appIds: readonly string[]): void {
     if (authorization !== this.#token?.authorization) return;
-    this.#rejections.accepted(appIds, this.#deps.clock.monotonic());
+    this.#rejections.accepted(appIds, this.#options.clock.monotonic());
   }
 
   close(): void {
@@ -115,12 +120,12 @@ class UaaTokenSource implements TokenSource {
   }
 
   #usable(): HeldToken | null {
-    return this.#token && this.#deps.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
+    return this.#token && this.#options.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
   }
 
   #obtain(): Promise<HeldToken> {
     const failure = this.#failure;
-    if (!this.#inFlight && failure && this.#deps.clock.monotonic() < failure.retryAtMs) {
+    if (!this.#inFlight && failure && this.#options.clock.monotonic() < failure.retryAtMs) {
       return Promise.reject(failure.error);
     }
     return this.#renew();
@@ -132,7 +137,7 @@ class UaaTokenSource implements TokenSource {
   }
 
   async #fetch(): Promise<HeldToken> {
-    const requestedMs = this.#deps.clock.monotonic();
+    const requestedMs = this.#options.clock.monotonic();
     try {
       const token = await this.#request();
       return this.#accept(token, requestedMs);
@@ -144,7 +149,7 @@ class UaaTokenSource implements TokenSource {
   }
 
   #accept(token: Token, requestedMs: number): HeldToken {
-    const { clock, logger, metrics } = this.#deps;
+    const { clock, logger, metrics } = this.#options;
     const nowMs = clock.monotonic();
     const lifetimeMs = Math.min(token.lifetimeSecs, MAX_LIFETIME_SECS) * 1000;
     const held = {
@@ -167,7 +172,7 @@ class UaaTokenSource implements TokenSource {
 
   #fail(error: TokenError): TokenError {
     if (this.#closing.signal.aborted) return error;
-    const { clock, metrics } = this.#deps;
+    const { clock, metrics } = this.#options;
     const delayMs = this.#backOff.failed(error);
     const usable = this.#usable();
     metrics.tokenRequests.inc({ result: error.kind });
@@ -189,14 +194,14 @@ class UaaTokenSource implements TokenSource {
   #renewAfter(delayMs: number): void {
     this.#renewal?.cancel();
     if (this.#closing.signal.aborted) return;
-    this.#renewal = this.#deps.clock.setTimer(delayMs, () => {
+    this.#renewal = this.#options.clock.setTimer(delayMs, () => {
       this.#renew().catch(() => {}); // logged and counted where it failed
     });
   }
 
   #exportAge(): void {
     const token = this.#usable();
-    const ageMs = token && this.#deps.clock.monotonic() - token.requestedMs;
-    this.#deps.metrics.tokenAgeSeconds.set(ageMs === null ? -1 : ageMs / 1000);
+    const ageMs = token && this.#options.clock.monotonic() - token.requestedMs;
+    this.#options.metrics.tokenAgeSeconds.set(ageMs === null ? -1 : ageMs / 1000);
   }
 }

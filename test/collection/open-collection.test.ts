@@ -65,7 +65,7 @@ function config(tls: Partial<Config['logCache']['tls']> = {}): LogCacheCollector
 }
 
 async function open(tls: Partial<Config['logCache']['tls']> = {}) {
-  return openLogCacheCollector(config(tls), scene.surroundings, scene.releasers);
+  return openLogCacheCollector(config(tls), scene.context, scene.releasers);
 }
 
 describe('a client certificate that is replaced', () => {

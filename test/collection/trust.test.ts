@@ -2,15 +2,15 @@ import { describe, expect, test } from '@jest/globals';
 import type { Collector } from '../../src/collection/plan/authorized-collector.js';
 import { createAppCollector } from '../../src/collection/plan/collect-app.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
-import { HttpTimerEvidence } from '../../src/collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from '../../src/collection/plan/http-timer-evidence.js';
 import type { HttpMetricType, MetricOutcome } from '../../src/collection/pool/job.js';
 import { runJob } from '../../src/collection/worker/run-job.js';
-import { MissingValuesWatch } from '../../src/collection/plan/values-watch.js';
+import { MissingValuesWatch } from '../../src/collection/plan/missing-values-watch.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
-import { wholeRound } from './whole-round.js';
+import { wholeRound } from './whole-cycle.js';
 
 const queries = { isUp: () => true };
 
@@ -143,7 +143,11 @@ describe('an http window', () => {
 test('gauges of which log-cache holds less than half the stat window are no data', async () => {
   const clock = new ManualClock();
   const store = new SimulatedStore();
-  const evidence = new HttpTimerEvidence({ clock, logger: recordingLogger().logger, metrics: createMetrics() });
+  const evidence = new HttpTimerEvidence({
+    clock,
+    logger: recordingLogger().logger,
+    metrics: createMetrics(),
+  });
   const collect = async (endNs: bigint) => {
     store.add(gauge(endNs - second, 'cpu', 7, { sourceId: 'shop' }));
     const apps = createAppCollector(
@@ -225,7 +229,13 @@ describe('apps that lose their values', () => {
     const { logger, lines } = recordingLogger();
     const metrics = createMetrics();
     let jumps = 0;
-    const values = new MissingValuesWatch({ clock, logger, metrics, intervalMs: 40_000, onJump: () => jumps++ });
+    const values = new MissingValuesWatch({
+      clock,
+      logger,
+      metrics,
+      intervalMs: 40_000,
+      onJump: () => jumps++,
+    });
     const value = { kind: 'value', value: 1n, unit: '' } as const;
     /** A round of 20 apps, spread over the interval, of which so many have values. */
     const round = async (withValues: number) => {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/util/clock.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
-import { HttpTimerEvidence } from '../../src/collection/plan/http-evidence.js';
+import { HttpTimerEvidence } from '../../src/collection/plan/http-timer-evidence.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 

@@ -15,7 +15,7 @@ import { fixedAuthorities } from '../support/fixed-authorities.js';
 /** Asks once over a connection to the host; what was said when there was none. */
 type Ask = (host: string) => Promise<string>;
 
-const databaseDeps = { clock: systemClock, logger: silentLogger, trustedRoots: () => Promise.resolve([]) };
+const databaseOptions = { clock: systemClock, logger: silentLogger, trustedRoots: () => Promise.resolve([]) };
 const closers: (() => unknown)[] = [];
 const timeoutMs = 15_000;
 const read = {
@@ -76,7 +76,7 @@ const clients: Readonly<Record<string, Ask>> = {
   },
   async 'a database'(host) {
     const config = databaseConfig(`postgres://user:secret@${host}/autoscaler?sslmode=disable`);
-    const database = await openDatabase('policy_db', config, databaseDeps);
+    const database = await openDatabase('policy_db', config, databaseOptions);
     closers.push(() => database.close());
     return database.query('select 1', [], { timeoutMs }).then(
       () => 'answered',
@@ -121,7 +121,7 @@ test.each(Object.keys(clients))(
 
 test('a statement that ends before its name is resolved says so', async () => {
   const config = databaseConfig('postgres://user:secret@database.test/autoscaler?sslmode=disable');
-  const database = await openDatabase('policy_db', config, databaseDeps);
+  const database = await openDatabase('policy_db', config, databaseOptions);
   closers.push(() => database.close());
   await expect(database.query('select 1', [], { timeoutMs: 50 })).rejects.toThrow(
     'policy_db did not answer within 50 ms: the name database.test is not resolved yet',

@@ -1,22 +1,22 @@
 import { sleep, systemClock } from '../../src/util/clock.js';
-import type { Surroundings } from '../../src/surroundings.js';
+import type { ProcessContext } from '../../src/process-context.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { createReleasers, type Releasers } from '../../src/util/releasers.js';
 import { recordingLogger, type LogLine } from '../support/recording-logger.js';
 
 /** What a part is opened with, and what it logged. */
 export interface Scene {
-  readonly surroundings: Surroundings;
+  readonly context: ProcessContext;
   readonly releasers: Releasers;
   readonly lines: readonly LogLine[];
   events(): string[];
 }
 
-/** Surroundings in real time. */
-export function makeScene(trust: Surroundings['trust'] = {}): Scene {
+/** ProcessContext in real time. */
+export function makeScene(trust: ProcessContext['trust'] = {}): Scene {
   const { logger, lines } = recordingLogger();
   return {
-    surroundings: { clock: systemClock, logger, metrics: createMetrics(), trust },
+    context: { clock: systemClock, logger, metrics: createMetrics(), trust },
     releasers: createReleasers(logger),
     lines,
     events: () => lines.map(({ event }) => event),

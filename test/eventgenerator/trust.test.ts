@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
 import { openLogCacheCollector, type LogCacheCollectorConfig } from '../../src/collection/open-collection.js';
 import { openScalingEngine } from '../../src/scaling-engine/open-scaling-engine.js';
-import type { Surroundings } from '../../src/surroundings.js';
+import type { ProcessContext } from '../../src/process-context.js';
 import type { Config, TlsConfig } from '../../src/config/config.js';
 import { msToNs } from '../../src/util/clock.js';
 import type { Trigger } from '../../src/evaluation/trigger.js';
@@ -60,7 +60,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-function scene(trust: Surroundings['trust']): Scene {
+function scene(trust: ProcessContext['trust']): Scene {
   const made = makeScene(trust);
   scenes.push(made);
   return made;
@@ -90,9 +90,9 @@ function restConfig(
 }
 
 /** Reads and posts once: the failures, or what was answered. */
-async function ask(trust: Surroundings['trust'], config = restConfig()) {
-  const { surroundings, releasers, lines } = scene(trust);
-  const { collector } = await openLogCacheCollector(config, surroundings, releasers);
+async function ask(trust: ProcessContext['trust'], config = restConfig()) {
+  const { context, releasers, lines } = scene(trust);
+  const { collector } = await openLogCacheCollector(config, context, releasers);
   const { key, chain } = identity;
   const scalingEngine = await openScalingEngine(
     {
@@ -102,7 +102,7 @@ async function ask(trust: Surroundings['trust'], config = restConfig()) {
       },
       httpClientTimeoutMs: 10_000,
     },
-    surroundings,
+    context,
     releasers,
   );
   const read = await collector.run(readJob());
@@ -174,11 +174,11 @@ describe('over HTTPS the files of metricCollector.tls', () => {
 
 test('over gRPC the authority of ca_file alone is trusted, or where there is none the system’s', async () => {
   const { key, chain } = identity;
-  const readWith = async (trust: Surroundings['trust'], ca: string | null) => {
+  const readWith = async (trust: ProcessContext['trust'], ca: string | null) => {
     const tls = { key: { pem: key }, cert: { pem: chain }, ca: ca === null ? null : { pem: ca } };
-    const { surroundings, releasers } = scene(trust);
+    const { context, releasers } = scene(trust);
     const logCache = { url: platform.logCacheGrpc, tls, uaa: null };
-    const { collector } = await openLogCacheCollector({ logCache, aggregator }, surroundings, releasers);
+    const { collector } = await openLogCacheCollector({ logCache, aggregator }, context, releasers);
     const result = await collector.run(readJob());
     return result.kind === 'failed' ? result.failure : result.kind;
   };
@@ -190,9 +190,9 @@ test('over gRPC the authority of ca_file alone is trusted, or where there is non
 
 test('a client without the scope is told soon, with its name and what it lacks', async () => {
   const systemBundle = await write('bundle.crt', platform.ca);
-  const { surroundings, releasers, lines } = scene({ systemBundle });
+  const { context, releasers, lines } = scene({ systemBundle });
   const config = restConfig(noTls, { clientId: 'limited', clientSecret: 'limited' });
-  const { collector } = await openLogCacheCollector(config, surroundings, releasers);
+  const { collector } = await openLogCacheCollector(config, context, releasers);
   for (let i = 0; i < 3; i++) {
     expect(await collector.run(readJob())).toMatchObject({ failure: 'unauthorized' });
   }

@@ -4,7 +4,7 @@ import { openDatabases, type Databases } from '../../src/database/database.js';
 import { DatabaseTimeoutError } from '../../src/database/errors.js';
 import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';
-import { AppMetricWriter, type AppMetricWriterDeps } from '../../src/history/app-metric-writer.js';
+import { AppMetricWriter, type AppMetricWriterOptions } from '../../src/history/app-metric-writer.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
@@ -29,7 +29,7 @@ const logger: Logger = {
   error: (event, _error, data) => void log.push([event, data]),
   child: () => logger,
 };
-const create = (changes: Partial<AppMetricWriterDeps> = {}) =>
+const create = (changes: Partial<AppMetricWriterOptions> = {}) =>
   new AppMetricWriter({
     store: { insert: (...args) => insert(...args) },
     clock,

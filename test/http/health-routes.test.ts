@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createBasicAuth } from '../../src/http/basic-auth.js';
-import { healthRoutes, type HealthRoutesDeps, type Lifecycle } from '../../src/http/health-routes.js';
+import { healthRoutes, type HealthRoutesOptions, type Lifecycle } from '../../src/http/health-routes.js';
 import type { Listener } from '../../src/http/listener.js';
 import { createReadiness, type ReadinessCheck } from '../../src/http/readiness.js';
 import { createMetrics } from '../../src/observability/metrics.js';
@@ -16,7 +16,7 @@ const unused = { compare: () => Promise.reject(new Error('nothing is hashed here
 const nobody = createBasicAuth({ username: null, password: null }, unused);
 const somebody = createBasicAuth({ username: { plain: 'u' }, password: { plain: 'p' } }, unused);
 
-function startHealth(overrides: Partial<HealthRoutesDeps> = {}) {
+function startHealth(overrides: Partial<HealthRoutesOptions> = {}) {
   const clock = new ManualClock();
   const listener = testListener();
   open.push(listener);

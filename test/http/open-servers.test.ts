@@ -31,9 +31,9 @@ async function refusals(file: string): Promise<string[]> {
   ];
   return Promise.all(
     settings.map(async (setting) => {
-      const { surroundings, releasers } = makeScene();
+      const { context, releasers } = makeScene();
       const parts = { history: historyOf(), lifecycle: () => 'running' as const, readinessChecks: [] };
-      const refusal = await openServers(cloudFoundryConfig(setting), surroundings, releasers, parts).then(
+      const refusal = await openServers(cloudFoundryConfig(setting), context, releasers, parts).then(
         () => 'started',
         (error: Error) => error.message,
       );
@@ -90,11 +90,11 @@ test.each(['username', 'password'] as const)(
     const startWith = async (cost: string) => {
       const credentials = { username: { plain: 'u' }, password: { plain: 'p' } };
       const basicAuth = { ...credentials, [half]: { bcrypt: `$2b$${cost}$${'a'.repeat(53)}` } };
-      const { surroundings, releasers } = makeScene();
+      const { context, releasers } = makeScene();
       const config = cloudFoundryConfig({ health: { basicAuth, readinessEnabled: true } });
       const parts = { history: historyOf(), lifecycle: () => 'running' as const, readinessChecks: [] };
       try {
-        await openServers(config, surroundings, releasers, parts);
+        await openServers(config, context, releasers, parts);
       } finally {
         await releasers.releaseAll();
       }

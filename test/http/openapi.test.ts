@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { HistoryReader } from '../../src/history/history-reader.js';
 import type { Lifecycle } from '../../src/http/health-routes.js';
-import { createServers, type Servers, type ServersDeps } from '../../src/http/servers.js';
+import { createServers, type Servers, type ServersOptions } from '../../src/http/servers.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
 import {
@@ -52,7 +52,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all(started.map((servers) => servers.close())));
 
 async function start(
-  overrides: Partial<ServersDeps> = {},
+  overrides: Partial<ServersOptions> = {},
   basicAuth = cloudFoundryConfig().health.basicAuth,
 ): Promise<string> {
   const config = cloudFoundryConfig({ health: { basicAuth, readinessEnabled: true } });

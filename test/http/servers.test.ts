@@ -6,7 +6,12 @@ import { connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { getRoute } from '../../src/http/get-route.js';
 import type { ServerTls } from '../../src/http/server-tls.js';
-import { createServers, type Servers, type ServersConfig, type ServersDeps } from '../../src/http/servers.js';
+import {
+  createServers,
+  type Servers,
+  type ServersConfig,
+  type ServersOptions,
+} from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import {
   createCertificateAuthority,
@@ -48,7 +53,7 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((servers) => servers.close()));
 });
 
-async function start(config: ServersConfig, overrides: Partial<ServersDeps> = {}) {
+async function start(config: ServersConfig, overrides: Partial<ServersOptions> = {}) {
   const servers = createServers(config, serversDeps(overrides));
   started.push(servers);
   await servers.listen('127.0.0.1');

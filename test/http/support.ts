@@ -4,7 +4,7 @@ import { systemClock } from '../../src/util/clock.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { HistoryQuery, HistoryReader } from '../../src/history/history-reader.js';
 import { createListener, defaultLimits, type Listener } from '../../src/http/listener.js';
-import type { ServersConfig, ServersDeps } from '../../src/http/servers.js';
+import type { ServersConfig, ServersOptions } from '../../src/http/servers.js';
 import type { LogData, Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 
@@ -120,7 +120,7 @@ export function virtualMachineConfig(overrides: Partial<ServersConfig> = {}): Se
   };
 }
 
-export function serversDeps(overrides: Partial<ServersDeps> = {}): ServersDeps {
+export function serversDeps(overrides: Partial<ServersOptions> = {}): ServersOptions {
   return {
     history: historyOf(),
     clock: systemClock,

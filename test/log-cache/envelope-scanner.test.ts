@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { scanEnvelopes } from '../../src/log-cache/envelope-scanner.js';
-import { parseEnvelopes, parseReadResponse } from '../../src/log-cache/rest-answers.js';
+import { parseEnvelopes, parseReadResponse } from '../../src/log-cache/rest-responses.js';
 
 /* The scanner must say what JSON.parse says, or nothing. */
 

@@ -44,8 +44,8 @@ function open(fallback: typeof staticNumbers | null) {
     evaluator: { evaluationIntervalMs: 40_000 },
     instance: { guid: 'instance', index: 0 },
   };
-  const surroundings = { clock: systemClock, logger: log.logger, metrics: createMetrics(), trust: {} };
-  return openOwnership(config, surroundings, releasers, () => 0);
+  const context = { clock: systemClock, logger: log.logger, metrics: createMetrics(), trust: {} };
+  return openOwnership(config, context, releasers, () => 0);
 }
 
 async function loggedSql(): Promise<string> {

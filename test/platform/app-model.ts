@@ -71,7 +71,7 @@ export class SimulatedApp implements ContainerHost {
   readonly seed: number;
   readonly tickUs: number;
   readonly settings: Readonly<Required<AppOptions>>;
-  readonly #surroundings: AppSurroundings;
+  readonly #context: AppSurroundings;
   #containers: Container[] = [];
   #webCounts: Since<number>[] = [{ fromUs: -Infinity, value: 0 }];
   #loads: Since<LoadScript>[];
@@ -82,7 +82,7 @@ export class SimulatedApp implements ContainerHost {
   minInstances: number;
   maxInstances: number;
 
-  constructor(options: AppOptions, surroundings: AppSurroundings, nowUs: number) {
+  constructor(options: AppOptions, context: AppSurroundings, nowUs: number) {
     const instances = options.instances ?? 1;
     this.settings = {
       name: options.guid,
@@ -108,14 +108,14 @@ export class SimulatedApp implements ContainerHost {
     };
     this.guid = options.guid;
     this.name = this.settings.name;
-    this.seed = hashText(options.guid, surroundings.seed);
+    this.seed = hashText(options.guid, context.seed);
     this.tickUs = Math.round(this.settings.tickSecs * 1e6);
     this.state = this.settings.state;
     this.autoscalingDisabled = this.settings.autoscalingDisabled;
     this.silent = this.settings.silent;
     this.minInstances = this.settings.minInstances;
     this.maxInstances = this.settings.maxInstances;
-    this.#surroundings = surroundings;
+    this.#context = context;
     this.#loads = [{ fromUs: -Infinity, value: options.load }];
     this.scaleTo(instances, nowUs - this.settings.runningForSecs * 1e6);
   }
@@ -185,7 +185,7 @@ export class SimulatedApp implements ContainerHost {
 
   /** Seconds since the platform started. */
   secsAt(timeUs: number): number {
-    return (timeUs - this.#surroundings.originUs) / 1e6;
+    return (timeUs - this.#context.originUs) / 1e6;
   }
 
   #add(options: ContainerOptions, nowUs: number): Container {
@@ -197,13 +197,13 @@ export class SimulatedApp implements ContainerHost {
   #recount(nowUs: number): void {
     const count = this.#containers.filter((one) => one.processType === 'web' && one.aliveAt(nowUs)).length;
     this.#webCounts = this.#within([...this.#webCounts, { fromUs: nowUs, value: count }], nowUs);
-    const horizonUs = nowUs - this.#surroundings.retentionUs;
+    const horizonUs = nowUs - this.#context.retentionUs;
     this.#containers = this.#containers.filter((container) => container.stoppedUs > horizonUs);
   }
 
   /** Keeps what was in force at or after the horizon. */
   #within<T>(steps: Since<T>[], nowUs: number): Since<T>[] {
-    const horizonUs = nowUs - this.#surroundings.retentionUs;
+    const horizonUs = nowUs - this.#context.retentionUs;
     return steps.filter((_, i) => (steps[i + 1]?.fromUs ?? Infinity) > horizonUs);
   }
 }

@@ -6,7 +6,7 @@ export class Apps implements Iterable<SimulatedApp> {
   readonly #apps = new Map<string, SimulatedApp>();
 
   constructor(
-    private readonly surroundings: AppSurroundings,
+    private readonly context: AppSurroundings,
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
@@ -27,7 +27,7 @@ export class Apps implements Iterable<SimulatedApp> {
 
   add(options: AppOptions): SimulatedApp {
     if (this.#apps.has(options.guid)) throw new Error(`app ${options.guid} is on the platform already`);
-    const app = new SimulatedApp(options, this.surroundings, this.clock.now() * 1000);
+    const app = new SimulatedApp(options, this.context, this.clock.now() * 1000);
     this.#apps.set(options.guid, app);
     return app;
   }

@@ -11,8 +11,8 @@ const load = constantLoad({ requestsPerSecond: 30, cpuPercent: 240, memoryMiB: 6
 
 function store(...options: Partial<AppOptions>[]) {
   const clock = new ManualClock();
-  const surroundings = { originUs: clock.now() * 1000, seed: 7, retentionUs: 7200e6 };
-  const apps = new Apps(surroundings, clock);
+  const context = { originUs: clock.now() * 1000, seed: 7, retentionUs: 7200e6 };
+  const apps = new Apps(context, clock);
   for (const each of options) apps.add({ guid: 'shop', load, ...each });
   const logCache = new LogCacheStore(apps, clock, { retentionMs: 7_200_000, ingestLagMs: 0 });
   const read = (parameters: Partial<ReadParameters> = {}): StoredEnvelope[] =>

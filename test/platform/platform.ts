@@ -106,12 +106,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const clock = options.clock ?? systemClock;
   const log = options.log ?? silentLogger;
   const retentionMs = (options.retentionSecs ?? 7200) * 1000;
-  const surroundings = {
+  const context = {
     originUs: clock.now() * 1000,
     seed: options.seed ?? 1,
     retentionUs: retentionMs * 1000,
   };
-  const apps = new Apps(surroundings, clock);
+  const apps = new Apps(context, clock);
   for (const app of options.apps) apps.add(app);
   const nodes = new LogCacheNodes(clock, options.logCacheNodes);
   const route = new LogCacheRoute(clock, nodes);

@@ -16,8 +16,8 @@ const load = constantLoad({ requestsPerSecond: 90, cpuPercent: 120, memoryMiB: 0
 
 function logCache(...options: Partial<AppOptions>[]) {
   const clock = new ManualClock(1_700_000_000_400);
-  const surroundings = { originUs: clock.now() * 1000, seed: 3, retentionUs: 7200e6 };
-  const apps = new Apps(surroundings, clock);
+  const context = { originUs: clock.now() * 1000, seed: 3, retentionUs: 7200e6 };
+  const apps = new Apps(context, clock);
   for (const each of options) apps.add({ guid: 'shop', load, ...each });
   const store = new LogCacheStore(apps, clock, { retentionMs: 7_200_000, ingestLagMs: 0 });
   const vector = (query: string, time: string | null = '1700000000'): readonly Sample[] => {

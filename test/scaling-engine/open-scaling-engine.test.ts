@@ -35,7 +35,7 @@ beforeEach(async () => {
   };
   client = await openScalingEngine(
     { scalingEngine: { url: platform.urls.scalingEngine, tls }, httpClientTimeoutMs: 15_000 },
-    scene.surroundings,
+    scene.context,
     scene.releasers,
   );
 });

@@ -1,4 +1,4 @@
-import type { CaCertificates } from '../../src/tls/authorities.js';
+import type { CaCertificates } from '../../src/tls/ca-certificates.js';
 
 /** Authorities that never change. */
 export function fixedAuthorities(pems: readonly string[]): CaCertificates {

@@ -4,8 +4,8 @@ import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { CollectionCost, CollectionResult, Failed, MetricOutcome } from '../pool/job.js';
 import { type Coverage, coversGauges } from './coverage.js';
-import type { HttpTimerEvidence } from './http-evidence.js';
-import { OldestProbe } from './look.js';
+import type { HttpTimerEvidence } from './http-timer-evidence.js';
+import { OldestProbe } from './oldest-probe.js';
 import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
 import type { QueryHealth } from './query-gate.js';
 import {
@@ -17,9 +17,9 @@ import {
   type CollectionJobs,
   type CollectionRequest,
   resolveEmpty,
-} from './round-outcomes.js';
+} from './collection-request.js';
 import { SettledWindows } from './settled-windows.js';
-import { type HttpFacts, verifyHttp, withoutValue } from './trust-http.js';
+import { type HttpFacts, verifyHttp, withoutValue } from './verify-http.js';
 
 /** What one round found out about one app. */
 export interface AppCollection {

@@ -15,7 +15,7 @@ export interface LogCacheHealth {
   isUp(): boolean;
 }
 
-export interface HealthWatchDeps {
+export interface HealthWatchOptions {
   readonly logger: Pick<Logger, 'error' | 'info'>;
   /** Says which client lacks which scope, where that can be told. */
   readonly explain: () => Promise<string | null>;
@@ -28,7 +28,7 @@ export interface HealthWatchDeps {
  */
 export function watchLogCache(
   collector: Collector,
-  { logger, explain }: HealthWatchDeps,
+  { logger, explain }: HealthWatchOptions,
 ): { collector: Collector; health: LogCacheHealth } {
   /** In a row, without an answer between them. */
   let refusals = 0;

@@ -1,13 +1,13 @@
 import type { Clock, Timer } from '../../util/clock.js';
 import { canShareQuery } from '../../log-cache/promql.js';
-import { AppsQueriedAlone } from './asked-alone.js';
+import { AppsQueriedAlone } from './queried-alone.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
 import type { HttpOutcome } from '../worker/http-aggregation.js';
 import type { CollectionCost, QueryJob } from '../pool/job.js';
-import { mayBeCausedByOneApp, splitQuery, timedOut, tookTooLong } from './query-apart.js';
+import { mayBeCausedByOneApp, splitQuery, timedOut, tookTooLong } from './split-query.js';
 import type { QueryHealth } from './query-gate.js';
-import { TimerFallback } from './timers-instead.js';
+import { TimerFallback } from './timer-fallback.js';
 
 /** One http metric type of one app. */
 export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {

@@ -8,7 +8,7 @@ import type { CollectionResult, JobFailed, MetricOutcome } from '../pool/job.js'
 import { QueryBreaker } from './query-breaker.js';
 import { QueryPlaces } from './query-places.js';
 
-export interface QueryGateDeps {
+export interface QueryGateOptions {
   readonly clock: Clock;
   readonly limit: ConcurrencyLimit;
   /** Queries may come and go: what repeats is left out. */
@@ -32,7 +32,7 @@ const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
 /** Lets reads pass, and queries while they are answered and while there is a place for them. */
 export function gateQueries(
   collector: Collector,
-  { clock, limit, events, metrics, likelyCause }: QueryGateDeps,
+  { clock, limit, events, metrics, likelyCause }: QueryGateOptions,
 ): { collector: Collector; queries: QueryHealth } {
   const breaker = new QueryBreaker(clock);
   const places = new QueryPlaces(clock, limit);

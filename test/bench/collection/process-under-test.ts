@@ -7,7 +7,7 @@ import { mostInFlight } from '../../../src/schedule/concurrency-limit.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
-import { wholeRound } from '../../collection/whole-round.js';
+import { wholeRound } from '../../collection/whole-cycle.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
 import type { Listening, Served } from './prepared-log-cache.js';
 

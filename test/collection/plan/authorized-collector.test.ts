@@ -10,7 +10,12 @@ import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 const job = { kind: 'query', metricType: 'throughput', appIds: ['a'], timeSecs: 1, windowSecs: 40 } as const;
 const cost = { ...noCost(), requests: 1 };
 const good: CollectionResult = { kind: 'query', outcomes: { a: { kind: 'empty' } }, cost };
-const failed = (failure: LogCacheFailureKind): CollectionResult => ({ kind: 'failed', failure, message: 'm', cost });
+const failed = (failure: LogCacheFailureKind): CollectionResult => ({
+  kind: 'failed',
+  failure,
+  message: 'm',
+  cost,
+});
 
 /** A log-cache that takes only the tokens named; what it does with others is `refusal`. */
 function setUp(accepted: string[], tokens: Partial<LogCacheTokens> | null, refusal = failed('unauthorized')) {

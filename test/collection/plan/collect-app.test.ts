@@ -6,7 +6,7 @@ import { LogCacheError } from '../../../src/log-cache/log-cache.js';
 import { appId, gauge, logCacheOf, SimulatedStore } from '../../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { trusting } from '../trusting.js';
-import { wholeRound } from '../whole-round.js';
+import { wholeRound } from '../whole-cycle.js';
 
 const second = 1_000_000_000n;
 const end = 1_755_700_000n * second + 700_000_000n;

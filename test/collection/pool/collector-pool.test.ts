@@ -15,7 +15,7 @@ import { appId, gauge, SimulatedStore } from '../../log-cache/simulated-log-cach
 import { type CertificateAuthority, createCertificateAuthority } from '../../support/certificates.js';
 import { trusting } from '../trusting.js';
 import { ManualClock } from '../../support/manual-clock.js';
-import { wholeRound } from '../whole-round.js';
+import { wholeRound } from '../whole-cycle.js';
 
 /* Through real threads, on the compiled files. */
 

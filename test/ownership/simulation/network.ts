@@ -1,4 +1,4 @@
-import type { ElasticOwnershipDeps } from '../../../src/ownership/elastic-ownership.js';
+import type { ElasticOwnershipOptions } from '../../../src/ownership/elastic-ownership.js';
 import { claimDeadlineMs, leaveDeadlineMs, renewDeadlineMs } from '../../../src/ownership/timing.js';
 import type { TriggerStore } from '../../../src/ownership/trigger-store.js';
 import type { ModelDatabase } from './model-database.js';
@@ -51,7 +51,7 @@ export class Link {
     this.#observer = observer;
   }
 
-  get memberStore(): ElasticOwnershipDeps['store'] {
+  get memberStore(): ElasticOwnershipOptions['store'] {
     return {
       join: (candidate) => this.#ask(renewDeadlineMs, (stallMs) => this.#database.join(candidate, stallMs)),
       renew: (leaseId) => this.#ask(renewDeadlineMs, (stallMs) => this.#database.renew(leaseId, stallMs)),

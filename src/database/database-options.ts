@@ -1,12 +1,12 @@
-import type { PoolDeps } from './pool.js';
+import type { PoolOptions } from './pool.js';
 import { systemRoots } from '../tls/trust.js';
-import type { Surroundings } from '../surroundings.js';
+import type { ProcessContext } from '../process-context.js';
 
 /** What databases are opened with, in every command: they trust what the platform trusts. */
-export function databaseDeps(
-  { clock, logger: parent, trust }: Pick<Surroundings, 'clock' | 'logger' | 'trust'>,
+export function databaseOptions(
+  { clock, logger: parent, trust }: Pick<ProcessContext, 'clock' | 'logger' | 'trust'>,
   component: 'database' | 'ownership',
-): PoolDeps {
+): PoolOptions {
   const logger = parent.child(component);
   return { clock, logger, trustedRoots: systemRoots({ ...trust, logger }) };
 }

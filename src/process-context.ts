@@ -3,7 +3,7 @@ import type { Logger } from './observability/logger.js';
 import type { Metrics } from './observability/metrics.js';
 
 /** What every part may need and none of them makes. */
-export interface Surroundings {
+export interface ProcessContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;

@@ -38,9 +38,9 @@ const waitingLimit = 10_000;
  * Tells other members what the scaling engine answered. Where the database is just away the answer waits until it is
  * back: without it the next owner of the app would scale it once more during its cool-down.
  */
-export function createClaimCompletions(deps: ClaimCompletionsOptions): ClaimCompletions {
-  const { clock, store, nextClaimId, logger, metrics } = deps;
-  const random = deps.random ?? Math.random;
+export function createClaimCompletions(options: ClaimCompletionsOptions): ClaimCompletions {
+  const { clock, store, nextClaimId, logger, metrics } = options;
+  const random = options.random ?? Math.random;
   /** App id to its last answer that is not recorded. */
   const waiting = new Map<string, Waiting>();
   const stopping = new AbortController();

@@ -1,11 +1,11 @@
 import { secsToNs } from '../../util/clock.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { Coverage } from './coverage.js';
-import type { AskForTraffic, HttpTimerEvidence, HttpWindow } from './http-evidence.js';
+import type { AskForTraffic, HttpTimerEvidence, HttpWindow } from './http-timer-evidence.js';
 import type { Failed, HttpMetricType, MetricOutcome, NoDataReason } from '../pool/job.js';
-import type { OldestProbe } from './look.js';
+import type { OldestProbe } from './oldest-probe.js';
 import type { QueryBatcher } from './query-batcher.js';
-import type { CollectionRequest } from './round-outcomes.js';
+import type { CollectionRequest } from './collection-request.js';
 
 type HttpOutcomes = ReadonlyMap<HttpMetricType, MetricOutcome>;
 

@@ -7,7 +7,7 @@ import type { AppMetric } from '../../src/history/app-metric.js';
 import { History } from '../../src/history/history.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createCycles } from '../../src/pipeline/rounds.js';
+import { createCycles } from '../../src/pipeline/cycles.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseQueryResponse, parseReadResponse } from '../../src/log-cache/rest-answers.js';
+import { parseQueryResponse, parseReadResponse } from '../../src/log-cache/rest-responses.js';
 
 const read = (answer: unknown) => parseReadResponse(JSON.stringify(answer));
 const query = (answer: unknown) => parseQueryResponse(JSON.stringify(answer));

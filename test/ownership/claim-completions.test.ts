@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
-import { createClaimCompletions, type ClaimCompletions } from '../../src/ownership/settlements.js';
+import { createClaimCompletions, type ClaimCompletions } from '../../src/ownership/claim-completions.js';
 import type { ClaimCompletion } from '../../src/ownership/trigger-store.js';
 import { ManualClock } from '../support/manual-clock.js';
 

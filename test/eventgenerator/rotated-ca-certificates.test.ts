@@ -65,7 +65,7 @@ const logged = (event: string) => until(() => scene.events().includes(event));
 
 async function openCfServer(config: Partial<ServersConfig['cfServer']>): Promise<number> {
   const cfServer = { ...cloudFoundryConfig().cfServer, ...config };
-  const servers = await openServers(cloudFoundryConfig({ cfServer }), scene.surroundings, scene.releasers, {
+  const servers = await openServers(cloudFoundryConfig({ cfServer }), scene.context, scene.releasers, {
     history: historyOf(),
     lifecycle: () => 'running',
     readinessChecks: [],
@@ -113,9 +113,9 @@ test('the scaling engine is trusted once its authority is in ca_file', async () 
   );
   release(engine);
   const tls = { ...noTls, ca: await write('engine.crt', authority.cert) };
-  const { surroundings, releasers } = scene;
+  const { context, releasers } = scene;
   const config = { scalingEngine: { url: engine.url, tls }, httpClientTimeoutMs: 30_000 };
-  const client = await openScalingEngine(config, surroundings, releasers);
+  const client = await openScalingEngine(config, context, releasers);
   const post = () =>
     client.post({
       app_id: appId,
@@ -135,7 +135,7 @@ test('the scaling engine is trusted once its authority is in ca_file', async () 
 
 async function openCollector(logCache: Config['logCache']) {
   const config = { logCache, aggregator: { metricPollerCount: 20 } };
-  return (await openLogCacheCollector(config, scene.surroundings, scene.releasers)).collector;
+  return (await openLogCacheCollector(config, scene.context, scene.releasers)).collector;
 }
 
 function storeWithGauge(): SimulatedStore {

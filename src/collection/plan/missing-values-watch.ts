@@ -8,7 +8,7 @@ const fewestApps = 2;
 const shareOfApps = 0.05;
 const forgottenAfterIntervals = 15;
 
-export interface ValuesWatchDeps {
+export interface ValuesWatchOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Pick<Logger, 'error' | 'info'>;
   readonly metrics: Pick<Metrics, 'appsWithoutValues'>;
@@ -29,7 +29,7 @@ interface Known {
  * log-cache, whose apps are answered 200 and nothing, takes the values of many within one interval.
  */
 export class MissingValuesWatch {
-  readonly #deps: ValuesWatchDeps;
+  readonly #options: ValuesWatchOptions;
   readonly #apps = new Map<string, Known>();
   #withoutValues = 0;
   /** When the first of a jump was seen; null while there is none. */
@@ -37,15 +37,15 @@ export class MissingValuesWatch {
   #said = false;
   #sweptMs = -Infinity;
 
-  constructor(deps: ValuesWatchDeps) {
-    this.#deps = deps;
+  constructor(options: ValuesWatchOptions) {
+    this.#options = options;
   }
 
   /** What a round found out about an app. A failure says nothing about values. */
   round(appId: string, outcomes: Iterable<MetricOutcome>): void {
     const kinds = new Set([...outcomes].map(({ kind }) => kind));
     if (kinds.has('failed') || kinds.size === 0) return;
-    const nowMs = this.#deps.clock.monotonic();
+    const nowMs = this.#options.clock.monotonic();
     const known = this.#apps.get(appId);
     if (kinds.has('value')) {
       if (known && known.lostMs !== null) this.#withoutValues--;
@@ -56,12 +56,12 @@ export class MissingValuesWatch {
       Object.assign(known, { lostMs: known.lostMs ?? nowMs, seenMs: nowMs });
     }
     this.#sweep(nowMs);
-    this.#deps.metrics.appsWithoutValues.set(this.#withoutValues);
+    this.#options.metrics.appsWithoutValues.set(this.#withoutValues);
     this.#judge(nowMs, known);
   }
 
   #judge(nowMs: number, changed: Known | undefined): void {
-    const { intervalMs, logger } = this.#deps;
+    const { intervalMs, logger } = this.#options;
     const needed = Math.max(fewestApps, shareOfApps * this.#apps.size);
     if (this.#jumpMs === null) {
       if (changed?.lostMs !== nowMs || this.#withoutValues < needed) return;
@@ -70,7 +70,7 @@ export class MissingValuesWatch {
       );
       if (lately.length < needed) return;
       this.#jumpMs = nowMs;
-      this.#deps.onJump();
+      this.#options.onJump();
     } else if (this.#withoutValues < needed) {
       if (this.#said) logger.info('values-are-back', { apps: this.#apps.size });
       this.#said = false;
@@ -88,7 +88,7 @@ export class MissingValuesWatch {
 
   /** Forgets the apps that had no round for long: they have other owners, or no policy. */
   #sweep(nowMs: number): void {
-    const { intervalMs } = this.#deps;
+    const { intervalMs } = this.#options;
     if (nowMs - this.#sweptMs < intervalMs) return;
     this.#sweptMs = nowMs;
     for (const [appId, { seenMs, lostMs }] of this.#apps) {

@@ -3,7 +3,7 @@ import type { HistoryKey } from '../../src/history/history-key.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { OwnershipChange } from '../../src/ownership/ownership.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createOwnedApps } from '../../src/pipeline/workload.js';
+import { createOwnedApps } from '../../src/pipeline/owned-apps.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
 function rule(changes: Partial<ScalingRule> = {}): ScalingRule {

@@ -26,7 +26,8 @@ function batchOf(body: string): readonly unknown[] {
 /** The samples of a /query answer, which must be a vector. */
 export function parseQueryResponse(body: string): VectorSample[] {
   const root = parseObject(body);
-  if (root['status'] !== 'success') throw invalidResponse(`status is ${describeValue(root['status'])}, not "success"`);
+  if (root['status'] !== 'success')
+    throw invalidResponse(`status is ${describeValue(root['status'])}, not "success"`);
   const data = object(field(root, 'data'), 'data');
   if (data['resultType'] !== 'vector') {
     throw invalidResponse(`resultType is ${describeValue(data['resultType'])}, not "vector"`);

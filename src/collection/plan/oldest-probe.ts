@@ -2,7 +2,7 @@ import { secsToNs } from '../../util/clock.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost } from '../pool/cost.js';
 import type { CollectionCost, Failed } from '../pool/job.js';
-import type { CollectionRequest } from './round-outcomes.js';
+import type { CollectionRequest } from './collection-request.js';
 
 /**
  * How far before the windows an envelope may lie that proves that they are held. An app that was stopped for a while has

@@ -38,7 +38,7 @@ interface Known {
   seenSecs: number;
 }
 
-export interface HttpEvidenceDeps {
+export interface HttpEvidenceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'httpTimersMissing' | 'logLinesSuppressed'>;
@@ -51,7 +51,7 @@ export interface HttpEvidenceDeps {
  */
 export class HttpTimerEvidence {
   readonly #apps = new Map<string, Known>();
-  readonly #deps: HttpEvidenceDeps;
+  readonly #options: HttpEvidenceOptions;
   readonly #errors: RepeatedEvents;
   /** End of the newest window with a request. */
   #trafficSecs = -1;
@@ -63,10 +63,10 @@ export class HttpTimerEvidence {
   #saidTooFew = false;
   #sweptSecs = 0;
 
-  constructor(deps: HttpEvidenceDeps) {
-    this.#deps = deps;
-    this.#errors = new RepeatedEvents({ ...deps, intervalMs: repeatErrorMs });
-    deps.metrics.httpTimersMissing.set(0);
+  constructor(options: HttpEvidenceOptions) {
+    this.#options = options;
+    this.#errors = new RepeatedEvents({ ...options, intervalMs: repeatErrorMs });
+    options.metrics.httpTimersMissing.set(0);
   }
 
   /** Takes over what a history of an app knows of its requests. */
@@ -113,7 +113,7 @@ export class HttpTimerEvidence {
     if (typeof seen !== 'boolean') return seen;
     if (seen) return this.#idle(known);
     this.#missingSecs ??= timeSecs;
-    this.#deps.metrics.httpTimersMissing.set(1);
+    this.#options.metrics.httpTimersMissing.set(1);
     return this.#stillMissing();
   }
 
@@ -161,14 +161,14 @@ export class HttpTimerEvidence {
   #seenAgain(timeSecs: number): void {
     this.#seenAgainSecs = timeSecs;
     this.#missingSecs = null;
-    this.#deps.metrics.httpTimersMissing.set(0);
-    this.#deps.logger.info('http-timers-seen-again');
+    this.#options.metrics.httpTimersMissing.set(0);
+    this.#options.logger.info('http-timers-seen-again');
   }
 
   #sayTooFew(witnesses: number): void {
     if (this.#saidTooFew) return;
     this.#saidTooFew = true;
-    this.#deps.logger.info('too-few-apps-to-miss-http-timers', {
+    this.#options.logger.info('too-few-apps-to-miss-http-timers', {
       withRequests: witnesses,
       needed: fewestWitnesses,
     });

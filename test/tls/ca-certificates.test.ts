@@ -3,7 +3,11 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { openCaCertificates, type CaCertificates, type CaCertificatesOptions } from '../../src/tls/authorities.js';
+import {
+  openCaCertificates,
+  type CaCertificates,
+  type CaCertificatesOptions,
+} from '../../src/tls/ca-certificates.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RecordingLogger } from './recording-logger.js';

@@ -4,7 +4,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { errorMessage } from './connection-error.js';
-import { WatchedFiles } from './followed-files.js';
+import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
 import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
 

@@ -1,7 +1,7 @@
 import { msToNs, nsToMs, type Clock } from '../util/clock.js';
 import type { AppCollection, AppCollector } from '../collection/plan/collect-app.js';
 import { isHttpMetricType, type MetricOutcome } from '../collection/pool/job.js';
-import type { MissingValuesWatch } from '../collection/plan/values-watch.js';
+import type { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import { breachTerms, earliestFiringTime, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Decision } from '../evaluation/decision.js';
 import type { Evaluator } from './evaluator.js';
