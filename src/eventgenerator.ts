@@ -50,8 +50,8 @@ export interface Eventgenerator {
   stop(): Promise<void>;
 }
 
-/** Time that rounds and posts under way have to end by themselves when the process stops. */
-const roundsDeadlineMs = 1_500;
+/** Time that cycles and posts under way have to end by themselves when the process stops. */
+const cyclesDeadlineMs = 1_500;
 const flushDeadlineMs = 1_500;
 const saveDeadlineMs = 500;
 /** Of appmetrics_db's connections for answers of the API; the lease and the writer need some as well. */
@@ -111,7 +111,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
 
     const coverage = new Coverage();
     const evidence = new HttpTimerEvidence({ clock, metrics, logger: logger.child('collection') });
-    const rounds = createCycles({
+    const cycles = createCycles({
       clock,
       metrics,
       history,
@@ -138,7 +138,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
       clock,
       metrics,
       limit,
-      run: (appId, isLast) => rounds.run(appId, isLast),
+      run: (appId, isLast) => cycles.run(appId, isLast),
       intervalMs: aggregator.collectionIntervalMs,
     });
     const warmUp = createWarmUp({
@@ -151,7 +151,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
         history.seed(appId, key.metricType, points, key.capacity);
         evidence.seed(appId, key.metricType, points);
       },
-      seeded: (appId) => rounds.reconsider(appId),
+      seeded: (appId) => cycles.reconsider(appId),
     });
     const takeover = createTakeover({
       clock,
@@ -205,11 +205,11 @@ export async function startEventgenerator(config: Config, context: ProcessContex
     releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
     releasers.add('warm-up', () => warmUp.stop());
     releasers.add('takeover', () => takeover.stop());
-    releasers.add('rounds', async () => {
+    releasers.add('cycles', async () => {
       await endsWithin(
         clock,
-        roundsDeadlineMs,
-        schedule.stop().then(() => rounds.posted()),
+        cyclesDeadlineMs,
+        schedule.stop().then(() => cycles.posted()),
       );
     });
     releasers.add('policy poller', () => poller.stop());
@@ -224,7 +224,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
     poller.onSnapshot((policies, { added, changed, removed }) =>
       workload.use(policies, [...added, ...changed, ...removed]),
     );
-    ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => rounds.reconsider(appId)));
+    ownership.onChange(() => evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)));
     poller.start();
     parts.start();
     const contactOptions = { clock, logger };

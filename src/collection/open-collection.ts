@@ -44,7 +44,7 @@ export interface LogCacheCollectorConfig {
 }
 
 /** A read of gauges, and one that looks for a container metric or reads timers. */
-const readsPerRound = 2;
+const readsPerCycle = 2;
 
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
 export async function openLogCacheCollector(
@@ -55,12 +55,12 @@ export async function openLogCacheCollector(
   const { uaa, url, tls } = config.logCache;
   const { clock } = context;
   const logger = new RepeatedEvents({ ...context, logger: context.logger.child('collection') });
-  const rounds = mostInFlight(config.aggregator.metricPollerCount);
+  const cycles = mostInFlight(config.aggregator.metricPollerCount);
   const openPool = (logCache: LogCacheAccess) =>
     createCollectorPool({
       workerData: { logCache, readTimeoutMs, queryTimeoutMs },
-      threads: threadsFor(rounds),
-      mostJobs: readsPerRound * rounds,
+      threads: threadsFor(cycles),
+      mostJobs: readsPerCycle * cycles,
       clock,
       logger,
     });

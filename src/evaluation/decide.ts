@@ -31,7 +31,7 @@ export interface Gate {
 }
 
 /**
- * Evaluates one app at atNs. Rules are judged in policy order, and the first that fires ends the round, also when it
+ * Evaluates one app at atNs. Rules are judged in policy order, and the first that fires ends the cycle, also when it
  * is then held back: otherwise a scale-out that has to wait would make way for a scale-in that contradicts it.
  */
 export function decide(

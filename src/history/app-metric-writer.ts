@@ -28,7 +28,7 @@ export type LossReason = 'buffer_full' | 'rejected' | 'shutdown';
  */
 const maxRowsPerInsert = 10_000;
 const maxRetryMs = 30_000;
-/** A round takes a fraction of this; the new owner of an app reads what is stored a second after. */
+/** A cycle takes a fraction of this; the new owner of an app reads what is stored a second after. */
 const soonMs = 500;
 const flushRetryMs = 250;
 /** Between two log lines about refused rows: an app that sends one keeps sending them. */
@@ -96,7 +96,7 @@ export class AppMetricWriter {
     return this.#write(() => statementTimeoutMs);
   }
 
-  /** The same in a moment, when rounds that are under way have ended. */
+  /** The same in a moment, when cycles that are under way have ended. */
   saveSoon(): void {
     if (this.#stopping.signal.aborted) return;
     this.#soon?.cancel();

@@ -12,7 +12,7 @@ const MAX_RING_POINTS = 20_000;
 
 /**
  * Points that a ring must hold for its longest rule: a tenth more than the breach duration has collections, because
- * rounds drift and a point before the breach duration is needed too; never fewer than the configured cache size.
+ * cycles drift and a point before the breach duration is needed too; never fewer than the configured cache size.
  */
 export function ringCapacity(
   cacheSize: number,

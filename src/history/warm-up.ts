@@ -32,7 +32,7 @@ const maxRetryMs = 30_000;
 
 /**
  * Reads from appmetrics_db what a new owner of apps did not collect itself, so that a rule that was about to fire
- * still fires. Off the hot path: rounds go on meanwhile, and what they record stays the newest.
+ * still fires. Off the hot path: cycles go on meanwhile, and what they record stays the newest.
  */
 export function createWarmUp(options: WarmUpOptions): WarmUp {
   const { store, clock, isWanted, seed } = options;

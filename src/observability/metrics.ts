@@ -52,7 +52,7 @@ export function createMetrics(registry: Registry = new Registry()) {
     ),
     collectionsSkipped: counter(
       'collections_skipped_total',
-      'Rounds left out because collections could not keep up',
+      'Cycles left out because collections could not keep up',
     ),
     collectionsInFlight: gauge('collections_in_flight', 'Collections running now'),
     collectionsInFlightLimit: gauge('collections_in_flight_limit', 'Collections allowed to run at once'),

@@ -112,7 +112,7 @@ export function createElasticClaims(options: ElasticClaimsOptions): ElasticClaim
     const first = await attempt(appId, direction);
     if (typeof first !== 'string') return first;
     // Silence may mean that the database is away, or that others own the app by now. A renewal tells, and then a
-    // second attempt is worth its time: the next round of this app may be far.
+    // second attempt is worth its time: the next cycle of this app may be far.
     if (!(await ownership.confirmLease()) || !ownership.owns(appId)) return counted('undecided', leaseLost);
     const second = await attempt(appId, direction);
     if (typeof second !== 'string') return second;

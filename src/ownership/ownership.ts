@@ -11,6 +11,6 @@ export interface Ownership {
 export interface OwnershipChange {
   /** Apps gained have been ours since then. */
   readonly sinceMs: number;
-  /** Apps lost were ours until then: rounds that were due before are still ours to make. -Infinity for none. */
+  /** Apps lost were ours until then: cycles that were due before are still ours to make. -Infinity for none. */
   readonly untilMs: number;
 }

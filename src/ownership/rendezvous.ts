@@ -12,7 +12,7 @@ export interface View {
 }
 
 /**
- * Rendezvous hashing: an app belongs to the member with the highest score for it. A score is two rounds of
+ * Rendezvous hashing: an app belongs to the member with the highest score for it. A score is two cycles of
  * murmur3's finaliser over FNV-1a of member and app. One round is not enough: raw FNV hashes of similar names
  * differ in few bits, and the member that leads for one app would lead for its neighbours.
  */

@@ -36,7 +36,7 @@ export const leaveAttempts = 2;
 /**
  * A member that joins or leaves does so for everyone at the same moment, its turn: as soon as everyone has renewed and
  * heard of it, which takes 2 s and a bit, at the next quarter past or to a full second. The turns of apps begin at whole
- * and half seconds (collection/schedule.ts; their rounds may start a little later), so that a member's turn has a
+ * and half seconds (collection/schedule.ts; their cycles may start a little later), so that a member's turn has a
  * quarter of a second on both sides for clocks that differ.
  */
 export const switchAfterMs = 2_500;
@@ -44,8 +44,8 @@ export const switchGridMs = 500;
 export const switchOffsetMs = 250;
 
 /**
- * For so long after a turn apps are still collected that another member begins to own: rounds that were due may be
- * a little late, and two answers of the database do not tell the time of a turn to the millisecond. A round too many is
+ * For so long after a turn apps are still collected that another member begins to own: cycles that were due may be
+ * a little late, and two answers of the database do not tell the time of a turn to the millisecond. A cycle too many is
  * better than one too few. Short enough to end before the next turns of apps begin.
  */
 export const lateReleaseMs = 200;

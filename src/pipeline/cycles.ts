@@ -38,7 +38,7 @@ export interface CycleOptions {
   readonly evaluator: Pick<Evaluator, 'evaluate' | 'firesAmongFirst' | 'act'>;
   readonly settings: EvaluationSettings;
   readonly runWithin: (appId: string, delayMs: number) => void;
-  readonly values: Pick<MissingValuesWatch, 'round'>;
+  readonly values: Pick<MissingValuesWatch, 'collected'>;
   readonly statWindowSecs: number;
   /** Points per ring, at least. */
   readonly cacheSizePerApp: number;
@@ -46,7 +46,7 @@ export interface CycleOptions {
 
 export interface Cycles {
   /**
-   * One round of one app; `isLast`: also if the app is another member's by now, who cannot have made this round.
+   * One cycle of one app; `isLast`: also if the app is another member's by now, who cannot have made this cycle.
    * Resolves when its gauges are remembered, to whether log-cache served them well; never rejects.
    */
   run(appId: string, isLast?: boolean): Promise<boolean>;
@@ -56,16 +56,16 @@ export interface Cycles {
   posted(): Promise<void>;
 }
 
-interface Round {
-  /** As it was when the round began. */
+interface Cycle {
+  /** As it was when the cycle began. */
   readonly policy: AppPolicy;
-  /** End of the stat window: the timestamp of all app metrics of the round. */
+  /** End of the stat window: the timestamp of all app metrics of the cycle. */
   readonly atNs: bigint;
 }
 
-/** A round whose gauges are remembered and whose http metrics are to come. */
-interface UnfinishedRound {
-  /** Of the app's newest round. */
+/** A cycle whose gauges are remembered and whose http metrics are to come. */
+interface UnfinishedCycle {
+  /** Of the app's newest cycle. */
   newestNs: bigint;
   readonly ended: Promise<void>;
 }
@@ -91,7 +91,7 @@ const logCacheTrouble: ReadonlySet<LogCacheFailureKind> = new Set([
 ]);
 
 /**
- * The way of one app through all parts: collect, remember, decide, act. A round does not wait for the scaling engine,
+ * The way of one app through all parts: collect, remember, decide, act. A cycle does not wait for the scaling engine,
  * which may be slow, nor gauges for http metrics, and nothing that concerns one app may end the process.
  */
 export function createCycles(options: CycleOptions): Cycles {
@@ -104,20 +104,20 @@ export function createCycles(options: CycleOptions): Cycles {
   // After a restart of log-cache every app lacks a part of its window: some names tell enough.
   const uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 10 });
 
-  /** Rounds whose http metrics are still to come, by app. */
-  const unfinished = new Map<string, UnfinishedRound>();
+  /** Cycles whose http metrics are still to come, by app. */
+  const unfinished = new Map<string, UnfinishedCycle>();
 
   async function run(appId: string, isLast: boolean): Promise<boolean> {
     const policy = isLast ? policyInForce(appId) : policyOf(appId);
     if (!policy) return true;
     const before = unfinished.get(appId);
     const metricTypes = policy.rules.map((rule) => rule.metricType);
-    const round = { policy, atNs: msToNs(clock.now()) };
+    const cycle = { policy, atNs: msToNs(clock.now()) };
     const { gauges, http } = collector.collect({
       appId,
       // An app is asked for in one query at a time.
       metricTypes: before ? metricTypes.filter((metricType) => !isHttpMetricType(metricType)) : metricTypes,
-      endNs: round.atNs,
+      endNs: cycle.atNs,
       statWindowSecs: options.statWindowSecs,
       httpWindowSecs,
     });
@@ -126,14 +126,14 @@ export function createCycles(options: CycleOptions): Cycles {
       if (leftOut > 0) metrics.collections.inc({ result: 'not-asked' }, leftOut);
     }
     const collection = await gauges;
-    const current = take(collection, round);
-    if (before) before.newestNs = round.atNs;
+    const current = take(collection, cycle);
+    if (before) before.newestNs = cycle.atNs;
     if (http) {
-      const hasFired = current !== undefined && firesEarly(current, round.atNs);
-      finishWith(http, round, { gauges: collection, hasFired });
+      const hasFired = current !== undefined && firesEarly(current, cycle.atNs);
+      finishWith(http, cycle, { gauges: collection, hasFired });
     } else {
-      options.values.round(appId, collection.outcomes.values());
-      if (current) decideAndAct(current, round.atNs);
+      options.values.collected(appId, collection.outcomes.values());
+      if (current) decideAndAct(current, cycle.atNs);
     }
     return ![...collection.outcomes.values()].some(
       (outcome) => outcome.kind === 'failed' && logCacheTrouble.has(outcome.failure),
@@ -141,28 +141,28 @@ export function createCycles(options: CycleOptions): Cycles {
   }
 
   /**
-   * Remembers the http metrics when they come, and judges the app by all that is known then, unless its round has ended
-   * with a trigger. What came meanwhile of a newer round is part of it.
+   * Remembers the http metrics when they come, and judges the app by all that is known then, unless its cycle has ended
+   * with a trigger. What came meanwhile of a newer cycle is part of it.
    */
   function finishWith(
     http: Promise<AppCollection>,
-    round: Round,
+    cycle: Cycle,
     { gauges, hasFired }: { gauges: AppCollection; hasFired: boolean },
   ): void {
-    const { appId } = round.policy;
+    const { appId } = cycle.policy;
     const end = http.then((collection) => {
       unfinished.delete(appId);
-      options.values.round(appId, [...gauges.outcomes.values(), ...collection.outcomes.values()]);
-      const current = take(collection, round);
+      options.values.collected(appId, [...gauges.outcomes.values(), ...collection.outcomes.values()]);
+      const current = take(collection, cycle);
       if (current && !hasFired) decideAndAct(current, own.newestNs);
     });
     const ended = end.catch((error: unknown) => failures.error('round-failed', error, { appId }));
-    const own = { newestNs: round.atNs, ended };
+    const own = { newestNs: cycle.atNs, ended };
     unfinished.set(appId, own);
   }
 
   /** Counts and remembers what was found. Returns the policy to judge the app by, if it is still ours. */
-  function take(collection: AppCollection, { policy, atNs }: Round): AppPolicy | undefined {
+  function take(collection: AppCollection, { policy, atNs }: Cycle): AppPolicy | undefined {
     const { appId } = policy;
     count(collection);
     reportFailures(appId, collection);
@@ -176,7 +176,7 @@ export function createCycles(options: CycleOptions): Cycles {
 
   /**
    * Rules are judged in order: those before the first that needs an http metric can fire before that is known, and then
-   * the round has ended. Others must wait for it.
+   * the cycle has ended. Others must wait for it.
    */
   function firesEarly(policy: AppPolicy, atNs: bigint): boolean {
     const rules = policy.rules.findIndex((rule) => isHttpMetricType(rule.metricType));
@@ -229,12 +229,12 @@ export function createCycles(options: CycleOptions): Cycles {
     }
   }
 
-  /** Lets the next round fall on the moment at which a breach duration ends, instead of up to an interval later. */
+  /** Lets the next cycle fall on the moment at which a breach duration ends, instead of up to an interval later. */
   function hurry(policy: AppPolicy, atNs: bigint): void {
     for (const rule of policy.rules) {
       const series = history.series(policy.appId, rule.metricType);
       const firingNs = earliestFiringTime(series, breachTerms(rule, settings));
-      // A time that has passed means that something else is missing, which another round would not bring.
+      // A time that has passed means that something else is missing, which another cycle would not bring.
       if (firingNs === null || firingNs < atNs) continue;
       runSoon(policy.appId, nsToMs(firingNs) + 1);
     }
@@ -277,13 +277,13 @@ export function createCycles(options: CycleOptions): Cycles {
       }),
     reconsider(appId) {
       const policy = policyOf(appId);
-      // A round that is not finished judges the app at its end, with values that are not known yet.
+      // A cycle that is not finished judges the app at its end, with values that are not known yet.
       if (!policy || unfinished.has(appId)) return;
       const newest = policy.rules
         .map((rule) => history.series(appId, rule.metricType))
         .flatMap((series) => (series && series.size > 0 ? [series.timestampAt(0)] : []))
         .reduce((latest, timestampNs) => (timestampNs > latest ? timestampNs : latest), -1n);
-      // What was collected before the stat window of a next round says too little about now.
+      // What was collected before the stat window of a next cycle says too little about now.
       if (newest > msToNs(clock.now() - settings.collectionIntervalMs)) decideAndAct(policy, newest);
     },
     async posted() {

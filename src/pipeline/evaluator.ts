@@ -54,7 +54,7 @@ export class Evaluator {
   }
 
   /** Evaluates an app at atNs, the time of its newest app metrics, and posts what fires. Never rejects. */
-  round(app: AppPolicy, atNs: bigint): Promise<Decision> {
+  runCycle(app: AppPolicy, atNs: bigint): Promise<Decision> {
     return this.act(this.evaluate(app, atNs));
   }
 
@@ -80,7 +80,7 @@ export class Evaluator {
   #noted(app: AppPolicy, decision: Decision): Decision {
     const { logger, metrics } = this.#options;
     const record = this.#recordOf(app);
-    // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every round.
+    // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every cycle.
     if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
     logger.debug('evaluated', { appId: app.appId, ...factsOf(decision) });

@@ -8,7 +8,7 @@ import type { ConcurrencyLimit } from './concurrency-limit.js';
 const slotMs = 500;
 
 /**
- * Those of a slot begin in groups, spread over it: hundreds of rounds at once would keep the processors for so long that
+ * Those of a slot begin in groups, spread over it: hundreds of cycles at once would keep the processors for so long that
  * everything else has to wait. A group has so many apps at least, and so many of them share queries.
  */
 const appsPerGroup = 10;
@@ -21,7 +21,7 @@ export interface ScheduleOptions {
   readonly intervalMs: number;
   readonly limit: ConcurrencyLimit;
   /**
-   * One round of one app; `isLast`: of one that is gone. Resolves to whether log-cache answered; must not reject.
+   * One cycle of one app; `isLast`: of one that is gone. Resolves to whether log-cache answered; must not reject.
    */
   readonly run: (appId: string, isLast: boolean) => Promise<boolean>;
   readonly metrics: Pick<
@@ -42,7 +42,7 @@ export interface Schedule {
   setApps(appIds: ReadonlySet<string>, change?: { readonly sinceMs: number; readonly untilMs: number }): void;
   /** Runs the app after delayMs in addition to its regular turns, unless it runs earlier anyway. */
   runWithin(appId: string, delayMs: number): void;
-  /** Starts no more rounds but the last of apps that are gone; resolves when all have ended. Idempotent. */
+  /** Starts no more cycles but the last of apps that are gone; resolves when all have ended. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -94,8 +94,8 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   /** The app's first regular turn after the given monotonic time. */
   function turnAfter(appId: string, monotonicMs: number): number {
     const phaseMs = phaseOf(appId, intervalMs);
-    const rounds = Math.floor((monotonicMs + wallOffsetMs - phaseMs) / intervalMs) + 1;
-    return rounds * intervalMs + phaseMs - wallOffsetMs;
+    const cycles = Math.floor((monotonicMs + wallOffsetMs - phaseMs) / intervalMs) + 1;
+    return cycles * intervalMs + phaseMs - wallOffsetMs;
   }
 
   function pump(): void {

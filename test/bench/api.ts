@@ -51,7 +51,7 @@ async function measure(
   const client = await createApiClient(config);
   const secs = context.quick ? 4 : 15;
   try {
-    context.progress('api: first round of every app');
+    context.progress('api: first cycle of every app');
     await pause(collectionIntervalMs);
     context.progress('api: queries within the ring');
     // Half of a ring's points.

@@ -10,9 +10,9 @@ import {
 } from './collection/process-under-test.js';
 
 /*
- * What one round of one app costs: an app of three web instances with rules on cpu, memoryutil and throughput, stat
+ * What one cycle of one app costs: an app of three web instances with rules on cpu, memoryutil and throughput, stat
  * window 120 s, interval 40 s. Beside it, in turns and in the same process, the bare loop. Time is simulated, so that
- * rounds follow each other at once; CPU time is that of all threads, less what the idle process takes.
+ * cycles follow each other at once; CPU time is that of all threads, less what the idle process takes.
  */
 
 /** 1,000 apps at an interval of 40 s are twelve in each slot of the schedule. */
@@ -37,7 +37,7 @@ interface Cost {
 export const collection: Benchmark = {
   name: 'collection',
   describe:
-    'CPU time, requests and bytes of one round of one app, beside a bare loop that asks as the Go one does',
+    'CPU time, requests and bytes of one cycle of one app, beside a bare loop that asks as the Go one does',
   async run(context) {
     const repetitions = context.quick ? 3 : 15;
     const logCache = await startLogCache();
@@ -59,13 +59,13 @@ export const collection: Benchmark = {
         add(total.bare, bareCost);
         add(total.ours, ourCost);
       }
-      const rounds = repetitions * roundsPerRepetition * appIds.length;
+      const cycles = repetitions * roundsPerRepetition * appIds.length;
       return {
         figures: [
           { name: 'ratio', value: median(ratios), target: { atMost: 0.6 } },
-          { name: 'requests_per_round', value: total.ours.requests / rounds, target: { atMost: 1.2 } },
+          { name: 'requests_per_round', value: total.ours.requests / cycles, target: { atMost: 1.2 } },
           { name: 'bytes_ratio', value: total.ours.bytes / total.bare.bytes, target: { atMost: 0.4 } },
-          { name: 'cpu_us_per_round', value: total.ours.cpuUs / rounds },
+          { name: 'cpu_us_per_round', value: total.ours.cpuUs / cycles },
         ],
       };
     } finally {
@@ -76,23 +76,23 @@ export const collection: Benchmark = {
   },
 };
 
-/** Both must find out the same, also when ours reads on from an earlier round. */
+/** Both must find out the same, also when ours reads on from an earlier cycle. */
 async function compareValues(bare: Contender, ours: Contender): Promise<void> {
-  for (const round of [-1, 0]) {
+  for (const cycle of [-1, 0]) {
     for (const appId of appIds.slice(0, appsPerSlot)) {
-      const endNs = beganNs + BigInt(round) * intervalNs;
-      deepStrictEqual(await ours.round(appId, endNs), await bare.round(appId, endNs));
+      const endNs = beganNs + BigInt(cycle) * intervalNs;
+      deepStrictEqual(await ours.cycle(appId, endNs), await bare.cycle(appId, endNs));
     }
   }
 }
 
-/** Rounds of all apps, slot after slot, as the schedule starts them. */
+/** Cycles of all apps, slot after slot, as the schedule starts them. */
 async function runRounds(contender: Contender, first: number, count: number): Promise<void> {
-  for (let round = first; round < first + count; round++) {
+  for (let cycle = first; cycle < first + count; cycle++) {
     for (let slot = 0; slot < slots; slot++) {
-      const endNs = beganNs + BigInt(round) * intervalNs + (BigInt(slot) * intervalNs) / BigInt(slots);
+      const endNs = beganNs + BigInt(cycle) * intervalNs + (BigInt(slot) * intervalNs) / BigInt(slots);
       const due = appIds.slice(slot * appsPerSlot, (slot + 1) * appsPerSlot);
-      await Promise.all(due.map((appId) => contender.round(appId, endNs)));
+      await Promise.all(due.map((appId) => contender.cycle(appId, endNs)));
     }
   }
 }

@@ -60,13 +60,13 @@ async function measure(
 
   const aloneMs = quantileBetween(alone, before, lag, 0.99) * 1000;
   const togetherMs = quantileBetween(before, after, lag, 0.99) * 1000;
-  const rounds = new Set(rows.map(({ timestampNs }) => timestampNs));
+  const cycles = new Set(rows.map(({ timestampNs }) => timestampNs));
   const wrong = rows.filter((row) => row.value !== expectedAppMetric(large, row, { statWindowSecs }));
-  const roundsMs = [...rounds].map((ns) => roundMs(Number(ns / 1_000n) / 1e3, largeApps));
+  const roundsMs = [...cycles].map((ns) => roundMs(Number(ns / 1_000n) / 1e3, largeApps));
   return {
     figures: [
-      { name: 'rounds', value: rounds.size, target: { atLeast: 2 } },
-      { name: 'app_metrics', value: rows.length, target: { atLeast: rounds.size * metricTypes.length } },
+      { name: 'cycles', value: cycles.size, target: { atLeast: 2 } },
+      { name: 'app_metrics', value: rows.length, target: { atLeast: cycles.size * metricTypes.length } },
       { name: 'app_metrics_wrong', value: wrong.length, target: { atMost: 0 } },
       { name: 'longest_round_ms', value: Math.max(...roundsMs), target: { atMost: 1_000 } },
       { name: 'rounds_over_1_s', value: slowerThanOneSecond(), target: { atMost: 0 } },
@@ -101,7 +101,7 @@ async function appMetricsOf(pool: Scene['database']['pool'], app: PreparedApp): 
   }));
 }
 
-/** From the round's begin, which is its app metrics' timestamp, to the last answer that it was sent. */
+/** From the cycle's begin, which is its app metrics' timestamp, to the last answer that it was sent. */
 function roundMs(beginMs: number, answers: readonly { readonly sentAtMs: number }[]): number {
   const own = answers.filter(
     ({ sentAtMs }) => sentAtMs >= beginMs && sentAtMs < beginMs + (intervalSecs * 1000) / 2,

@@ -6,7 +6,7 @@ const gibibyte = 1024 ** 3;
 /** One process under three loads. The targets are those of the largest. */
 export const scale: Benchmark = {
   name: 'scale',
-  describe: '1,000, 10,000 and 50,000 apps on one process: lag, event loop, memory, CPU per round',
+  describe: '1,000, 10,000 and 50,000 apps on one process: lag, event loop, memory, CPU per cycle',
   async run(context) {
     const sizes = context.quick ? [200, 1_000, 2_000] : [1_000, 10_000, 50_000];
     const runs: SteadyRun[] = [];
@@ -28,7 +28,7 @@ export const scale: Benchmark = {
 };
 
 function figuresOf(run: SteadyRun, judged: boolean): Figure[] {
-  const { apps, secs, rounds, cpuSecs } = run;
+  const { apps, secs, cycles, cpuSecs } = run;
   const figure = (name: string, value: number, atMost?: number): Figure => ({
     name: `${name}_${apps}`,
     value,
@@ -37,7 +37,7 @@ function figuresOf(run: SteadyRun, judged: boolean): Figure[] {
   const cpuTotal = cpuSecs.eventgenerator + cpuSecs.platform + cpuSecs.postgres;
   return [
     figure('caught_up_s', run.caughtUpSecs),
-    figure('rounds_per_s', rounds / secs),
+    figure('rounds_per_s', cycles / secs),
     figure('rounds_skipped', run.roundsSkipped, 0),
     figure('lag_p50_ms', run.lagP50Ms),
     figure('lag_p99_ms', run.lagP99Ms, 1_000),
@@ -51,12 +51,12 @@ function figuresOf(run: SteadyRun, judged: boolean): Figure[] {
     figure('cpu_cores_platform', cpuSecs.platform / secs),
     figure('cpu_cores_postgres', cpuSecs.postgres / secs),
     figure('cpu_ms_per_round', cpuMsPerRound(run)),
-    figure('requests_per_round', (run.logCache.reads + run.logCache.queries) / rounds),
-    figure('kilobytes_per_round', run.logCache.bytes / rounds / 1000),
+    figure('requests_per_round', (run.logCache.reads + run.logCache.queries) / cycles),
+    figure('kilobytes_per_round', run.logCache.bytes / cycles / 1000),
     figure('error_lines', run.errors.length, 0),
   ];
 }
 
-function cpuMsPerRound({ cpuSecs, rounds }: SteadyRun): number {
-  return (cpuSecs.eventgenerator * 1000) / rounds;
+function cpuMsPerRound({ cpuSecs, cycles }: SteadyRun): number {
+  return (cpuSecs.eventgenerator * 1000) / cycles;
 }

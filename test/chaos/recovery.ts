@@ -31,7 +31,7 @@ async function notSeenSince({ appMetricsDb, policies, options }: Stage, fromMs: 
     [BigInt(fromMs) * 1_000_000n],
   );
   const seen = new Set(rows.map(({ app_id: app, metric_type: metric }) => `${app} ${metric}`));
-  // A policy has to be polled first, and a new one may come a round late.
+  // A policy has to be polled first, and a new one may come a cycle late.
   const sinceMs = Math.max(fromMs - 3 * options.intervalSecs * 1000, policies.insertedMs);
   const missing = new Set<string>();
   for (const guid of policies.book.guids) {

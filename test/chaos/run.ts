@@ -86,7 +86,7 @@ async function calmDown(stage: Stage, ended: AbortSignal): Promise<void> {
   const { options, policies, progress } = stage;
   await policies.stopChurn();
   await restartCrashed(stage);
-  // Recovery, the longest breach duration, and the rounds in which a trigger may come.
+  // Recovery, the longest breach duration, and the cycles in which a trigger may come.
   const secs = options.quick
     ? 3 * options.intervalSecs
     : recoverySecs + 4 * options.intervalSecs + 6 * options.intervalSecs;

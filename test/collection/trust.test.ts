@@ -10,7 +10,7 @@ import { createMetrics } from '../../src/observability/metrics.js';
 import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
-import { wholeRound } from './whole-cycle.js';
+import { wholeCycle } from './whole-cycle.js';
 
 const queries = { isUp: () => true };
 
@@ -18,7 +18,7 @@ const second = 1_000_000_000n;
 const startNs = 1_755_700_000n * second;
 const intervalSecs = 40;
 
-/** Apps whose rounds come one interval after the other, all at the same time. */
+/** Apps whose cycles come one interval after the other, all at the same time. */
 function scene() {
   const clock = new ManualClock();
   const store = new SimulatedStore();
@@ -38,11 +38,11 @@ function scene() {
   const apps = createAppCollector({ collector: { run }, queries }, clock, { coverage, evidence });
   let endNs = startNs;
   /** The throughput of each app, or the reason why there is none. */
-  const round = async (metricTypes: readonly string[] = ['throughput'], appIds = [...rates.keys()]) => {
+  const cycle = async (metricTypes: readonly string[] = ['throughput'], appIds = [...rates.keys()]) => {
     endNs += BigInt(intervalSecs) * second;
     for (const appId of appIds) store.add(gauge(endNs - second, 'cpu', 1, { sourceId: appId }));
     const collections = appIds.map((appId) =>
-      wholeRound(
+      wholeCycle(
         apps.collect({ appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: intervalSecs }),
       ),
     );
@@ -52,7 +52,7 @@ function scene() {
     return outcomes.map(valueOrReason);
   };
   const now = () => endNs;
-  return { clock, store, lines, metrics, coverage, evidence, rates, round, now };
+  return { clock, store, lines, metrics, coverage, evidence, rates, cycle, now };
 }
 
 function valueOrReason(outcome: MetricOutcome | undefined): number | string | undefined {
@@ -62,62 +62,62 @@ function valueOrReason(outcome: MetricOutcome | undefined): number | string | un
 
 describe('an http window', () => {
   test('that log-cache holds in part only is no data, until it holds all of it', async () => {
-    const { store, rates, round, now } = scene();
+    const { store, rates, cycle, now } = scene();
     rates.set('shop', 5);
     store.heldSinceNs = now() + 20n * second;
-    expect(await round()).toEqual(['not-covered']);
-    expect(await round()).toEqual([5]);
+    expect(await cycle()).toEqual(['not-covered']);
+    expect(await cycle()).toEqual([5]);
   });
 
-  test('costs a look in the first round, and none later', async () => {
-    const { store, rates, round } = scene();
+  test('costs a look in the first cycle, and none later', async () => {
+    const { store, rates, cycle } = scene();
     rates.set('shop', 5);
-    for (let i = 0; i < 20; i++) await round();
+    for (let i = 0; i < 20; i++) await cycle();
     expect(store.looks).toHaveLength(1);
   });
 
   test('costs no look where the gauges that were read anyway prove that it is held', async () => {
-    const { store, rates, round, now } = scene();
+    const { store, rates, cycle, now } = scene();
     rates.set('shop', 5);
     for (let secs = 0n; secs < 200n; secs += 15n) {
       store.add(gauge(now() + (secs - 150n) * second, 'cpu', 1, { sourceId: 'shop' }));
     }
-    await round(['cpu', 'throughput']);
+    await cycle(['cpu', 'throughput']);
     expect(store.looks).toEqual([]);
   });
 
   test('is looked at anew after a fall of the rate that nobody saw a reason for', async () => {
-    const { store, rates, round, now } = scene();
+    const { store, rates, cycle, now } = scene();
     rates.set('shop', 5);
-    expect(await round()).toEqual([5]);
-    // A restart between two rounds.
+    expect(await cycle()).toEqual([5]);
+    // A restart between two cycles.
     store.heldSinceNs = now() + 25n * second;
     rates.set('shop', 2);
-    expect(await round()).toEqual(['not-covered']);
+    expect(await cycle()).toEqual(['not-covered']);
     rates.set('shop', 5);
-    expect(await round()).toEqual([5]);
+    expect(await cycle()).toEqual([5]);
     expect(store.looks).toHaveLength(3);
   });
 
   test('is looked at anew after an outage that others saw', async () => {
-    const { store, coverage, rates, round, now } = scene();
+    const { store, coverage, rates, cycle, now } = scene();
     rates.set('shop', 5).set('bank', 5);
-    await round();
+    await cycle();
     coverage.failed('a', now(), true);
-    await round();
+    await cycle();
     expect(store.looks).toHaveLength(2);
     coverage.failed('b', now(), true);
-    await round();
+    await cycle();
     expect(store.looks).toHaveLength(4);
   });
 
   test('of which log-cache keeps the end only becomes shorter, and its rate is that of the end', async () => {
-    const { store, rates, round, now } = scene();
+    const { store, rates, cycle, now } = scene();
     rates.set('shop', 2_000);
     const held = 25n;
     const kept = async () => {
       store.heldSinceNs = now() + (BigInt(intervalSecs) - held) * second;
-      return round();
+      return cycle();
     };
     // Only the second look tells what is evicted from what was lost at one time.
     expect([await kept(), await kept()]).toEqual([['not-covered'], ['not-covered']]);
@@ -125,17 +125,17 @@ describe('an http window', () => {
     expect(store.queries.at(-1)?.query).toContain('[21s]');
     expect(await kept()).toEqual([2_000]);
     store.heldSinceNs = 0n;
-    await round();
-    await round();
+    await cycle();
+    await cycle();
     expect(store.queries.at(-1)?.query).toContain('[40s]');
   });
 
   test('of which log-cache keeps less than a quarter stays no data', async () => {
-    const { store, rates, round, now } = scene();
+    const { store, rates, cycle, now } = scene();
     rates.set('shop', 9_000);
     for (let i = 0; i < 4; i++) {
       store.heldSinceNs = now() + 32n * second;
-      expect(await round()).toEqual(['not-covered']);
+      expect(await cycle()).toEqual(['not-covered']);
     }
   });
 });
@@ -159,7 +159,7 @@ test('gauges of which log-cache holds less than half the stat window are no data
       { coverage: new Coverage(), evidence },
     );
     const request = { appId: 'shop', metricTypes: ['cpu'], endNs, statWindowSecs: 120, httpWindowSecs: 40 };
-    return valueOrReason((await wholeRound(apps.collect(request))).outcomes.get('cpu'));
+    return valueOrReason((await wholeCycle(apps.collect(request))).outcomes.get('cpu'));
   };
   store.heldSinceNs = startNs - 59n * second;
   expect(await collect(startNs)).toBe('not-covered');
@@ -168,21 +168,21 @@ test('gauges of which log-cache holds less than half the stat window are no data
 
 describe('a zero', () => {
   test('counts where another app has requests in the same window', async () => {
-    const { rates, round } = scene();
+    const { rates, cycle } = scene();
     rates.set('a', 5).set('b', 5).set('c', 5);
-    await round();
+    await cycle();
     rates.set('a', 0);
-    expect(await round()).toEqual([0, 5, 5]);
+    expect(await cycle()).toEqual([0, 5, 5]);
   });
 
   test('does not count once no app has requests that had some, until one has them again', async () => {
-    const { clock, lines, metrics, evidence, rates, round } = scene();
+    const { clock, lines, metrics, evidence, rates, cycle } = scene();
     rates.set('a', 5).set('b', 5).set('c', 5).set('idle', 0);
-    expect(await round()).toEqual([5, 5, 5, 0]);
+    expect(await cycle()).toEqual([5, 5, 5, 0]);
     for (const appId of ['a', 'b', 'c']) rates.set(appId, 0);
-    expect((await round()).slice(0, 3)).toEqual(['no-http-timers', 'no-http-timers', 'no-http-timers']);
+    expect((await cycle()).slice(0, 3)).toEqual(['no-http-timers', 'no-http-timers', 'no-http-timers']);
     const missing = Array.from({ length: 4 }, () => 'no-http-timers');
-    for (let i = 0; i < 19; i++) expect(await round()).toEqual(missing);
+    for (let i = 0; i < 19; i++) expect(await cycle()).toEqual(missing);
     expect(evidence.isUp()).toBe(false);
     expect((await metrics.httpTimersMissing.get()).values).toMatchObject([{ value: 1 }]);
     const errors = () => lines.filter(({ event }) => event === 'http-timers-missing').length;
@@ -191,19 +191,19 @@ describe('a zero', () => {
 
     rates.set('b', 5);
     // The first window with requests again is not whole.
-    expect((await round())[1]).toBe('no-http-timers');
-    expect(await round()).toEqual([0, 5, 0, 0]);
+    expect((await cycle())[1]).toBe('no-http-timers');
+    expect(await cycle()).toEqual([0, 5, 0, 0]);
     expect(lines.filter(({ event }) => event === 'http-timers-seen-again')).toHaveLength(1);
     expect(evidence.isUp()).toBe(true);
     expect(clock.pendingTimers).toBe(0);
   });
 
   test('of a process with two apps counts, and a line says that it cannot be told', async () => {
-    const { lines, rates, round } = scene();
+    const { lines, rates, cycle } = scene();
     rates.set('a', 5).set('b', 5);
-    await round();
+    await cycle();
     rates.set('a', 0).set('b', 0);
-    expect(await round()).toEqual([0, 0]);
+    expect(await cycle()).toEqual([0, 0]);
     expect(lines.filter(({ event }) => event === 'too-few-apps-to-miss-http-timers')).toHaveLength(1);
   });
 
@@ -212,14 +212,14 @@ describe('a zero', () => {
     ['was no data', null, 'no-http-timers'],
     ['was idle', 0n, 0],
   ])('after a restart counts as before it, where the history %s', async (_, value, expected) => {
-    const { evidence, rates, round, now } = scene();
+    const { evidence, rates, cycle, now } = scene();
     const metricType: HttpMetricType = 'throughput';
     for (const appId of ['a', 'b', 'c']) {
       rates.set(appId, 0);
       const older = { timestampNs: now() - 60n * second, value: 5n };
       evidence.seed(appId, metricType, [{ timestampNs: now(), value }, older]);
     }
-    expect(await round()).toEqual([expected, expected, expected]);
+    expect(await cycle()).toEqual([expected, expected, expected]);
   });
 });
 
@@ -237,49 +237,49 @@ describe('apps that lose their values', () => {
       onJump: () => jumps++,
     });
     const value = { kind: 'value', value: 1n, unit: '' } as const;
-    /** A round of 20 apps, spread over the interval, of which so many have values. */
-    const round = async (withValues: number) => {
+    /** A cycle of 20 apps, spread over the interval, of which so many have values. */
+    const cycle = async (withValues: number) => {
       for (let i = 0; i < 20; i++) {
-        values.round(`app-${i}`, [i < withValues ? value : { kind: 'no-data' }]);
+        values.collected(`app-${i}`, [i < withValues ? value : { kind: 'no-data' }]);
         await clock.advance(2_000);
       }
     };
-    return { clock, values, lines, metrics, round, jumps: () => jumps };
+    return { clock, values, lines, metrics, cycle, jumps: () => jumps };
   }
 
   test('many at once are one line with their number, and a metric', async () => {
-    const { lines, metrics, round, jumps } = watch();
-    await round(20);
-    await round(10);
+    const { lines, metrics, cycle, jumps } = watch();
+    await cycle(20);
+    await cycle(10);
     expect(jumps()).toBe(1);
-    await round(10);
-    await round(10);
+    await cycle(10);
+    await cycle(10);
     expect(lines).toMatchObject([
       { level: 'error', event: 'apps-lost-their-values', data: { apps: 20, withoutValues: 10 } },
     ]);
     expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 10 }]);
-    await round(20);
+    await cycle(20);
     expect(lines.at(-1)).toMatchObject({ level: 'info', event: 'values-are-back' });
     expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
   });
 
   test('one by one they are none of our business', async () => {
-    const { lines, round, jumps } = watch();
+    const { lines, cycle, jumps } = watch();
     for (let apps = 20; apps > 15; apps--) {
-      await round(apps);
-      await round(apps);
+      await cycle(apps);
+      await cycle(apps);
     }
     expect([lines, jumps()]).toEqual([[], 0]);
   });
 
   test('failures say nothing about values, and apps that are gone are forgotten', async () => {
-    const { clock, values, lines, metrics, round } = watch();
-    await round(20);
+    const { clock, values, lines, metrics, cycle } = watch();
+    await cycle(20);
     const failed = { kind: 'failed', failure: 'timeout', message: '' } as const;
-    for (let i = 0; i < 20; i++) values.round(`app-${i}`, [failed]);
-    await round(19);
+    for (let i = 0; i < 20; i++) values.collected(`app-${i}`, [failed]);
+    await cycle(19);
     await clock.advance(3_600_000);
-    values.round('app-0', [{ kind: 'value', value: 1n, unit: '' }]);
+    values.collected('app-0', [{ kind: 'value', value: 1n, unit: '' }]);
     expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
     expect(lines).toEqual([]);
   });

@@ -1,8 +1,8 @@
 import type { AppCollection, CollectionHooks } from '../../src/collection/plan/collect-app.js';
 import { sumOfCosts } from '../../src/collection/pool/cost.js';
 
-/** Both parts of a round as one. */
-export async function wholeRound({ gauges, http }: CollectionHooks): Promise<AppCollection> {
+/** Both parts of a cycle as one. */
+export async function wholeCycle({ gauges, http }: CollectionHooks): Promise<AppCollection> {
   const first = await gauges;
   const second = await http;
   if (!second) return first;

@@ -94,7 +94,7 @@ test('removal takes all leases of the process, and a renewal that arrives afterw
   expect(await leaseIdsInTable()).toEqual([other.leaseId]);
 });
 
-test('who joins counts from a turn on, of which all hear the same, between rounds', async () => {
+test('who joins counts from a turn on, of which all hear the same, between cycles', async () => {
   const [a, b] = [candidate(), candidate()];
   await enter(a);
   await store.join(b);

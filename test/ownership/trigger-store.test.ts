@@ -21,12 +21,12 @@ const mine = claimsOf(createLeaseIds().next());
 const others = claimsOf(createLeaseIds().next());
 
 test('20 members that claim one app at once: exactly one may post', async () => {
-  for (let round = 0; round < 5; round++) {
+  for (let cycle = 0; cycle < 5; cycle++) {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () =>
         store.claim({
           ...request(),
-          appId: `app-${round}`,
+          appId: `app-${cycle}`,
           claimId: claimsOf(createLeaseIds().next()).next(),
         }),
       ),

@@ -4,7 +4,7 @@ import { transports } from './config.js';
 import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
 import { policyOf, when } from './policies.js';
 
-const rounds = 3;
+const cycles = 3;
 
 describe.each(transports)('over %s', (transport) => {
   let pipeline: Pipeline;
@@ -76,7 +76,7 @@ describe.each(transports)('over %s', (transport) => {
         app.startContainer({ processType: 'web', index: 1 }, nowUs);
       },
     });
-    await Promise.all(['crowd', 'all-types', 'raw-gauges'].map((guid) => pipeline.evaluated(guid, rounds)));
+    await Promise.all(['crowd', 'all-types', 'raw-gauges'].map((guid) => pipeline.evaluated(guid, cycles)));
     expect(await pipeline.audit()).toEqual(nothingWrong);
   });
   afterAll(stopPipelines);
@@ -110,7 +110,7 @@ describe.each(transports)('over %s', (transport) => {
       throughput: 'rps',
       jobs: 'things',
     });
-    expect(rows.length).toBeGreaterThanOrEqual(rounds * types.size);
+    expect(rows.length).toBeGreaterThanOrEqual(cycles * types.size);
     // Had the task, the worker or the neighbouring custom metric been counted, these would be far larger.
     for (const row of rows) expect(Number(row.value)).toBeLessThan(1_000);
   });
@@ -124,7 +124,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(lines.map(({ data }) => data['appId'])).toEqual(['raw-gauges']);
   });
 
-  test('all metrics of one round carry one timestamp', async () => {
+  test('all metrics of one cycle carry one timestamp', async () => {
     const perRound = new Map<bigint, number>();
     for (const { timestampNs } of await pipeline.rows('all-types')) {
       perRound.set(timestampNs, (perRound.get(timestampNs) ?? 0) + 1);

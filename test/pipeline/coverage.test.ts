@@ -5,7 +5,7 @@ import { transports } from './config.js';
 import { startPipeline, stopPipelines, type Audit, type Pipeline, type PipelineOptions } from './harness.js';
 import { policyOf, when } from './policies.js';
 
-/** Long enough that a window can be held in part, and three times as long as the rounds that a breach needs. */
+/** Long enough that a window can be held in part, and three times as long as the cycles that a breach needs. */
 const intervalSecs = 10;
 const load = constantLoad({ cpuPercent: 100, requestsPerSecond: 10 });
 const scaleIn = when('throughput < 5', '-1', { breach_duration_secs: 15 });
@@ -20,7 +20,7 @@ const app = (guid: string, more: Partial<AppOptions> = {}, ...rules: (typeof sca
   ...more,
 });
 
-// Windows fill at the pace of the rounds, and each test starts a pipeline of its own.
+// Windows fill at the pace of the cycles, and each test starts a pipeline of its own.
 jest.setTimeout(60_000);
 afterEach(stopPipelines);
 

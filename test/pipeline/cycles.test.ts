@@ -72,7 +72,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     posts: 0,
     soon: [] as number[],
   };
-  const rounds = createCycles({
+  const cycles = createCycles({
     clock,
     logger,
     metrics,
@@ -89,7 +89,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
         return { gauges: Promise.resolve(collectionOf(state.outcomes)), http: state.http };
       },
     },
-    values: { round: () => {} },
+    values: { collected: () => {} },
     writer: { add: (rows) => void state.written.push(...rows) },
     evaluator: {
       evaluate: (_app, atNs) => {
@@ -107,13 +107,13 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     },
     runWithin: (_appId, delayMs) => void state.soon.push(delayMs),
   });
-  return { clock, metrics, history, lines, state, rounds };
+  return { clock, metrics, history, lines, state, cycles };
 }
 
-test('app metrics carry the time at which the round is evaluated, in the history and in the database', async () => {
-  const { clock, history, state, rounds } = harness();
+test('app metrics carry the time at which the cycle is evaluated, in the history and in the database', async () => {
+  const { clock, history, state, cycles } = harness();
   const startedNs = BigInt(clock.now()) * 1_000_000n;
-  expect(await rounds.run('app')).toBe(true);
+  expect(await cycles.run('app')).toBe(true);
   expect(state.written).toEqual([
     { appId: 'app', metricType: 'cpu', value: 90n, unit: '%', timestampNs: startedNs },
   ]);
@@ -122,16 +122,16 @@ test('app metrics carry the time at which the round is evaluated, in the history
 });
 
 test('no data is stored as such', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.outcomes = { cpu: { kind: 'no-data' } };
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.written).toMatchObject([{ value: null, unit: '' }]);
 });
 
 test('a failed fetch is stored nowhere, counted, and the app is evaluated all the same', async () => {
-  const { history, metrics, state, rounds } = harness();
+  const { history, metrics, state, cycles } = harness();
   state.outcomes = { cpu: failed('timeout') };
-  expect(await rounds.run('app')).toBe(false);
+  expect(await cycles.run('app')).toBe(false);
   expect(state.written).toEqual([]);
   expect(history.series('app', 'cpu')).toBeUndefined();
   expect(state.evaluatedAt).toHaveLength(1);
@@ -141,129 +141,129 @@ test('a failed fetch is stored nowhere, counted, and the app is evaluated all th
 });
 
 test('an app that log-cache refuses says nothing about log-cache', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.outcomes = { cpu: failed('unauthorized') };
-  expect(await rounds.run('app')).toBe(true);
+  expect(await cycles.run('app')).toBe(true);
 });
 
 test('an app that lost its policy meanwhile is neither stored nor evaluated', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.collect = () => state.inForce.clear();
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.written).toEqual([]);
   expect(state.evaluatedAt).toEqual([]);
 });
 
 test('what was collected of an app that went to another member meanwhile is stored for it, and decided by it', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.collect = () => (state.isOurs = false);
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.written).toHaveLength(1);
   expect(state.evaluatedAt).toEqual([]);
 });
 
-test('a last round is made for the new owner, any other only of apps that are ours', async () => {
-  const { state, rounds } = harness();
+test('a last cycle is made for the new owner, any other only of apps that are ours', async () => {
+  const { state, cycles } = harness();
   state.isOurs = false;
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.written).toEqual([]);
-  await rounds.run('app', true);
+  await cycles.run('app', true);
   expect(state.written).toHaveLength(1);
   expect(state.evaluatedAt).toEqual([]);
 });
 
 test('a policy that changed meanwhile counts with its new rules', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.collect = () =>
     state.inForce.set('app', { ...policy, version: '2', rules: [{ ...rule, metricType: 'disk' }] });
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.written).toEqual([]);
   expect(state.evaluatedAt).toHaveLength(1);
 });
 
-test('a slow scaling engine holds up no round, and stopping can wait for it', async () => {
-  const { clock, state, rounds } = harness();
+test('a slow scaling engine holds up no cycle, and stopping can wait for it', async () => {
+  const { clock, state, cycles } = harness();
   let answer: (decision: typeof fired) => void = () => {};
   state.decision = fired;
   state.post = () => new Promise((resolve) => (answer = resolve as typeof answer));
-  await rounds.run('app');
+  await cycles.run('app');
   let posted = false;
-  const waiting = rounds.posted().then(() => (posted = true));
+  const waiting = cycles.posted().then(() => (posted = true));
   await clock.advance(0);
   expect(posted).toBe(false);
   answer(fired);
   await waiting;
 });
 
-test('the next round falls on the moment at which the breach duration ends', async () => {
-  const { clock, state, rounds } = harness();
+test('the next cycle falls on the moment at which the breach duration ends', async () => {
+  const { clock, state, cycles } = harness();
   state.outcomes = { cpu: value(10n) };
-  await rounds.run('app');
+  await cycles.run('app');
   state.outcomes = { cpu: value(90n) };
   for (let i = 0; i < 3; i++) {
     await clock.advance(39_000);
-    await rounds.run('app');
+    await cycles.run('app');
   }
   // 10 was seen 117 s ago; just after 120 s it lies before the breach duration.
   expect(state.soon.at(-1)).toBe(3001);
 });
 
 test('an app that is held back shortly is looked at again at that time', async () => {
-  const { clock, state, rounds } = harness();
+  const { clock, state, cycles } = harness();
   state.decision = { outcome: 'held', reason: 'breaker-open', rule, untilMs: clock.now() + 2000 };
-  await rounds.run('app');
+  await cycles.run('app');
   state.decision = { outcome: 'held', reason: 'at-limit-backoff', rule, untilMs: clock.now() + 120_000 };
-  await rounds.run('app');
+  await cycles.run('app');
   state.decision = { outcome: 'held', reason: 'cooling-down', untilMs: clock.now() + 10 };
-  await rounds.run('app');
+  await cycles.run('app');
   state.decision = { outcome: 'held', reason: 'lease-lost', rule };
-  await rounds.run('app');
+  await cycles.run('app');
   expect(state.soon).toEqual([2000, 10]);
 });
 
 test('an app is reconsidered as of its newest app metrics, while they are not older than an interval', async () => {
-  const { clock, state, rounds } = harness();
-  rounds.reconsider('app');
+  const { clock, state, cycles } = harness();
+  cycles.reconsider('app');
   expect(state.evaluatedAt).toEqual([]);
-  await rounds.run('app');
+  await cycles.run('app');
   await clock.advance(39_000);
-  rounds.reconsider('app');
+  cycles.reconsider('app');
   expect(state.evaluatedAt).toHaveLength(2);
   expect(state.evaluatedAt[1]).toBe(state.evaluatedAt[0]);
   await clock.advance(2_000);
-  rounds.reconsider('app');
-  rounds.reconsider('unknown');
+  cycles.reconsider('app');
+  cycles.reconsider('unknown');
   expect(state.evaluatedAt).toHaveLength(2);
 });
 
 test('nothing that goes wrong with one app ends the process', async () => {
-  const { lines, state, rounds } = harness();
+  const { lines, state, cycles } = harness();
   state.collect = () => {
     throw new Error('broken');
   };
-  expect(await rounds.run('app')).toBe(true);
+  expect(await cycles.run('app')).toBe(true);
   expect(lines).toMatchObject([{ level: 'error', event: 'round-failed', data: { appId: 'app' } }]);
 });
 
 test('an app without a policy is not asked for', async () => {
-  const { state, rounds } = harness();
+  const { state, cycles } = harness();
   state.collect = () => {
     throw new Error('asked');
   };
-  expect(await rounds.run('unknown')).toBe(true);
+  expect(await cycles.run('unknown')).toBe(true);
 });
 
-describe('http metrics that come later than the gauges of their round', () => {
+describe('http metrics that come later than the gauges of their cycle', () => {
   const throughput = { ...rule, metricType: 'throughput' };
   const mixed: AppPolicy = { ...policy, rules: [rule, throughput, { ...rule, metricType: 'disk' }] };
 
-  /** A round whose gauges are there; `come` brings its http metrics, and resolves when they were dealt with. */
+  /** A cycle whose gauges are there; `come` brings its http metrics, and resolves when they were dealt with. */
   async function begun(policies = [mixed]) {
     const run = harness({ policies });
-    const { clock, state, rounds } = run;
+    const { clock, state, cycles } = run;
     let resolve: (collection: AppCollection) => void = () => {};
     state.http = new Promise((resolved) => (resolve = resolved));
-    await rounds.run('app');
+    await cycles.run('app');
     const come = async (outcomes: Record<string, MetricOutcome> = { throughput: value(7n) }) => {
       resolve(collectionOf(outcomes));
       await clock.advance(0);
@@ -290,22 +290,22 @@ describe('http metrics that come later than the gauges of their round', () => {
     expect(state.evaluatedAt).toEqual([startedNs]);
   });
 
-  test('do not change what an earlier rule has decided: the round posts once', async () => {
+  test('do not change what an earlier rule has decided: the cycle posts once', async () => {
     const run = harness({ policies: [mixed] });
     run.state.early = fired;
     run.state.http = Promise.resolve(collectionOf({ throughput: value(7n) }));
-    await run.rounds.run('app');
-    await run.rounds.posted();
+    await run.cycles.run('app');
+    await run.cycles.posted();
     expect(run.state.posts).toBe(1);
     expect(run.state.evaluatedAt).toEqual([]);
     expect(run.state.written).toHaveLength(2);
   });
 
   test('are not asked for once more before they have come, while gauges are', async () => {
-    const { clock, metrics, state, rounds, startedNs, come } = await begun();
+    const { clock, metrics, state, cycles, startedNs, come } = await begun();
     await clock.advance(40_000);
     state.http = null;
-    await rounds.run('app');
+    await cycles.run('app');
     expect(state.asked.at(-1)).toEqual(['cpu', 'disk']);
     const newerNs = startedNs + 40_000_000_000n;
     expect(state.evaluatedAt).toEqual([newerNs]);
@@ -319,19 +319,19 @@ describe('http metrics that come later than the gauges of their round', () => {
     expect(state.written.at(-1)).toMatchObject({ metricType: 'throughput', timestampNs: startedNs });
   });
 
-  test('are the end of a round before which the app is not reconsidered', async () => {
-    const { state, rounds, come } = await begun();
-    rounds.reconsider('app');
+  test('are the end of a cycle before which the app is not reconsidered', async () => {
+    const { state, cycles, come } = await begun();
+    cycles.reconsider('app');
     expect(state.evaluatedAt).toEqual([]);
     await come();
-    rounds.reconsider('app');
+    cycles.reconsider('app');
     expect(state.evaluatedAt).toHaveLength(2);
   });
 
   test('are waited for by those who stop', async () => {
-    const { clock, rounds, come } = await begun();
+    const { clock, cycles, come } = await begun();
     let ended = false;
-    const waiting = rounds.posted().then(() => (ended = true));
+    const waiting = cycles.posted().then(() => (ended = true));
     await clock.advance(0);
     expect(ended).toBe(false);
     await come();

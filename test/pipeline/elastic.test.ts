@@ -131,7 +131,7 @@ async function everyAppCollected(): Promise<number> {
   return Math.min(...apps.map((app) => Math.min(...fresh.filter(({ appId }) => appId === app).map(turnOf))));
 }
 
-/** Turns between the two that nobody made, and those that somebody made again; busy apps have additional rounds. */
+/** Turns between the two that nobody made, and those that somebody made again; busy apps have additional cycles. */
 async function irregular(from: number, to: number): Promise<{ missed: string[]; twice: string[] }> {
   const rows = await storedRows(database);
   const made = new Map<string, number>();
@@ -146,7 +146,7 @@ async function irregular(from: number, to: number): Promise<{ missed: string[]; 
   };
 }
 
-test('members share the apps; who joins and who leaves by SIGTERM costs no round', async () => {
+test('members share the apps; who joins and who leaves by SIGTERM costs no cycle', async () => {
   await usePolicies(3600);
   const [first, second] = await Promise.all([startMember(), startMember()]);
   await sharedBy(first, second);

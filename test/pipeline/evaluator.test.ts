@@ -93,15 +93,15 @@ function setUp(claims: Claims = grantedClaims) {
     ...{ clock, metrics, lines, engine, breakers, gates, evaluator, counted },
     /** What every app's cpu was at all times. */
     cpuWas: (value: bigint | null) => void (series = seriesOf(steady(value))),
-    round: (rules: readonly ScalingRule[] = [outRule], version = '1', appId = 'app') =>
-      evaluator.round(policyOf(rules, version, appId), atNs),
+    cycle: (rules: readonly ScalingRule[] = [outRule], version = '1', appId = 'app') =>
+      evaluator.runCycle(policyOf(rules, version, appId), atNs),
   };
 }
 
 describe('a rule that fires', () => {
   test('is posted; the scaling is logged once at info level, and counted', async () => {
-    const { round, engine, evaluator, lines, counted } = setUp();
-    const decision = await round();
+    const { cycle, engine, evaluator, lines, counted } = setUp();
+    const decision = await cycle();
     expect(decision.outcome).toBe('fired');
     expect(engine.posted).toHaveLength(1);
     expect(engine.posted[0]).toMatchObject({ app_id: 'app', adjustment: '+1', metric_unit: '%' });
@@ -125,28 +125,28 @@ describe('a rule that fires', () => {
   });
 
   test('is posted once per evaluation interval, also after failures', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     for (const answer of [scaled, ignored, failed('unavailable')]) {
       engine.answer = answer;
       const before = engine.posted.length;
-      await round();
+      await cycle();
       await clock.advance(evaluationIntervalMs - 1);
-      expect(await round()).toMatchObject({ outcome: 'held' });
+      expect(await cycle()).toMatchObject({ outcome: 'held' });
       expect(engine.posted).toHaveLength(before + 1);
       await clock.advance(1);
     }
   });
 
   test('is not posted again while a post of the app is in flight, however long that takes', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = null;
-    const first = round();
+    const first = cycle();
     await clock.advance(10 * evaluationIntervalMs);
-    expect(await round()).toEqual({ outcome: 'held', reason: 'posted-recently', rule: outRule });
+    expect(await cycle()).toEqual({ outcome: 'held', reason: 'posted-recently', rule: outRule });
     expect(engine.posted).toHaveLength(1);
     engine.answerAll(scaled);
     await first;
-    const second = round();
+    const second = cycle();
     await clock.advance(0);
     expect(engine.posted).toHaveLength(2);
     engine.answerAll(scaled);
@@ -154,12 +154,12 @@ describe('a rule that fires', () => {
   });
 
   test('is not shown as the last decision once a newer one was made', async () => {
-    const { round, clock, cpuWas, engine, evaluator } = setUp();
+    const { cycle, clock, cpuWas, engine, evaluator } = setUp();
     engine.answer = null;
-    const first = round();
+    const first = cycle();
     await clock.advance(0);
     cpuWas(50n);
-    const second = await round();
+    const second = await cycle();
     engine.answerAll(scaled);
     await first;
     expect(evaluator.lastDecision('app')).toBe(second);
@@ -185,9 +185,9 @@ test.each<[string, bigint | null, readonly ScalingRule[]]>([
 ])(
   'an evaluation that comes to nothing is counted as what explains it best: %s',
   async (label, value, rules) => {
-    const { round, cpuWas, engine, counted } = setUp();
+    const { cycle, cpuWas, engine, counted } = setUp();
     cpuWas(value);
-    expect((await round(rules)).outcome).toBe('not-fired');
+    expect((await cycle(rules)).outcome).toBe('not-fired');
     expect(await counted('evaluations')).toEqual({ [label]: 1 });
     expect(engine.posted).toEqual([]);
   },
@@ -195,40 +195,40 @@ test.each<[string, bigint | null, readonly ScalingRule[]]>([
 
 describe('a cool-down', () => {
   test('keeps the app from being evaluated until the time that the engine named', async () => {
-    const { round, clock, engine, counted } = setUp();
+    const { cycle, clock, engine, counted } = setUp();
     const untilMs = clock.now() + 300_000;
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: untilMs };
-    await round();
+    await cycle();
     await clock.advance(299_999);
-    expect(await round()).toEqual({ outcome: 'held', reason: 'cooling-down', untilMs });
+    expect(await cycle()).toEqual({ outcome: 'held', reason: 'cooling-down', untilMs });
     await clock.advance(1);
-    await round();
+    await cycle();
     expect(engine.posted).toHaveLength(2);
     expect(await counted('evaluations')).toEqual({ fired: 2, 'cooling-down': 1 });
   });
 
   test('that the engine refused a trigger for counts as well', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = { kind: 'cooling-down', coolDownUntilMs: clock.now() + 100_000 };
-    await round();
+    await cycle();
     await clock.advance(evaluationIntervalMs);
-    expect(await round()).toMatchObject({ reason: 'cooling-down' });
+    expect(await cycle()).toMatchObject({ reason: 'cooling-down' });
   });
 
   test('lasts no longer than the trigger asked for, where the clocks of engine and eventgenerator differ', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 360_000 };
-    await round();
+    await cycle();
     await clock.advance(outRule.coolDownSecs * 1000);
-    expect((await round()).outcome).toBe('fired');
+    expect((await cycle()).outcome).toBe('fired');
   });
 
   test('goes on when the policy changes', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 300_000 };
-    await round();
+    await cycle();
     await clock.advance(evaluationIntervalMs);
-    expect(await round([outRule], '2')).toMatchObject({ reason: 'cooling-down' });
+    expect(await cycle([outRule], '2')).toMatchObject({ reason: 'cooling-down' });
   });
 });
 
@@ -236,73 +236,73 @@ describe('an ignored trigger', () => {
   async function ignoredTwice(claims: Claims = grantedClaims) {
     const all = setUp(claims);
     all.engine.answer = ignored;
-    await all.round();
+    await all.cycle();
     await all.clock.advance(evaluationIntervalMs);
-    await all.round();
+    await all.cycle();
     await all.clock.advance(evaluationIntervalMs);
     expect(all.engine.posted).toHaveLength(2);
     return all;
   }
 
   test('is posted less and less often', async () => {
-    const { round, clock, engine, counted } = await ignoredTwice();
+    const { cycle, clock, engine, counted } = await ignoredTwice();
     const untilMs = clock.now() + evaluationIntervalMs;
-    expect(await round()).toEqual({ outcome: 'held', reason: 'at-limit-backoff', rule: outRule, untilMs });
+    expect(await cycle()).toEqual({ outcome: 'held', reason: 'at-limit-backoff', rule: outRule, untilMs });
     await clock.advance(evaluationIntervalMs);
-    await round();
+    await cycle();
     expect(engine.posted).toHaveLength(3);
     expect(await counted('triggers')).toEqual({ ignored: 3 });
   });
 
   test('is forgotten when its rule stops breaching, whatever rule fires then', async () => {
-    const { round, cpuWas } = await ignoredTwice();
+    const { cycle, cpuWas } = await ignoredTwice();
     cpuWas(10n);
-    expect(await round([outRule, inRule])).toMatchObject({ outcome: 'fired', rule: inRule });
+    expect(await cycle([outRule, inRule])).toMatchObject({ outcome: 'fired', rule: inRule });
     cpuWas(90n);
-    expect(await round([outRule, inRule])).toMatchObject({ reason: 'posted-recently' });
+    expect(await cycle([outRule, inRule])).toMatchObject({ reason: 'posted-recently' });
   });
 
   test.each([
     ['is remembered while nobody knows whether the rule still breaches', null, 'at-limit-backoff'],
     ['is forgotten after a value on the right side', 50n, 'fired'],
   ] as const)('%s', async (_, value, expected) => {
-    const { round, cpuWas } = await ignoredTwice();
+    const { cycle, cpuWas } = await ignoredTwice();
     cpuWas(value);
-    await round();
+    await cycle();
     cpuWas(90n);
-    const decision = await round();
+    const decision = await cycle();
     expect(decision.outcome === 'held' ? decision.reason : decision.outcome).toBe(expected);
   });
 
   test('is forgotten when the app was scaled, whatever the direction', async () => {
-    const { round, clock, cpuWas, engine, gates } = await ignoredTwice();
+    const { cycle, clock, cpuWas, engine, gates } = await ignoredTwice();
     engine.answer = scaled;
     cpuWas(90n);
     const other = { ...inRule, operator: '>' };
-    await round([other]);
+    await cycle([other]);
     expect(gates.backOffUntilMs('app', 'out')).toBeNull();
     engine.answer = ignored;
     await clock.advance(evaluationIntervalMs);
-    await round([other]);
+    await cycle([other]);
     engine.answer = scaled;
     await clock.advance(evaluationIntervalMs);
-    await round([outRule]);
+    await cycle([outRule]);
     expect(gates.ignoredRules('app')).toEqual([]);
   });
 
   test('is forgotten when the policy changes', async () => {
-    const { round, engine, evaluator } = await ignoredTwice();
+    const { cycle, engine, evaluator } = await ignoredTwice();
     evaluator.policyChanged(policyOf([outRule], '2'));
-    expect((await round([outRule], '2')).outcome).toBe('fired');
+    expect((await cycle([outRule], '2')).outcome).toBe('fired');
     expect(engine.posted).toHaveLength(3);
   });
 
   test('is forgotten for other members, too', async () => {
     const claims = new FakeClaims();
-    const { round, cpuWas } = await ignoredTwice(claims);
+    const { cycle, cpuWas } = await ignoredTwice(claims);
     claims.settled.length = 0;
     cpuWas(50n);
-    await round();
+    await cycle();
     expect(claims.settled).toEqual([
       { appId: 'app', direction: 'out', coolDownUntilMs: null, ignoredUntilMs: null },
     ]);
@@ -312,19 +312,19 @@ describe('an ignored trigger', () => {
 describe('claims', () => {
   test('are settled with what the engine answered', async () => {
     const claims = new FakeClaims();
-    const { round, clock, engine } = setUp(claims);
+    const { cycle, clock, engine } = setUp(claims);
     const app = { appId: 'app', direction: 'out' };
     engine.answer = ignored;
-    await round();
+    await cycle();
     const ignoredUntilMs = clock.now() + evaluationIntervalMs;
     expect(claims.settled).toEqual([{ ...app, coolDownUntilMs: null, ignoredUntilMs }]);
     await clock.advance(evaluationIntervalMs);
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: 42 };
-    await round();
+    await cycle();
     expect(claims.settled[1]).toEqual({ ...app, coolDownUntilMs: 42, ignoredUntilMs: null });
     engine.answer = failed('timeout');
     await clock.advance(evaluationIntervalMs);
-    await round();
+    await cycle();
     expect(claims.settled[2]).toEqual({ ...app, coolDownUntilMs: null, ignoredUntilMs: null });
   });
 
@@ -335,77 +335,77 @@ describe('claims', () => {
     ['lease-lost', 'lease-lost', 'lease-lost'],
   ] as const)('that are refused post nothing: %s', async (reason, held, next) => {
     const claims = new FakeClaims();
-    const { round, clock, engine, evaluator, counted } = setUp(claims);
+    const { cycle, clock, engine, evaluator, counted } = setUp(claims);
     const untilMs = clock.now() + 30_000;
     claims.result = { granted: false, reason, untilMs };
-    const decision = await round();
+    const decision = await cycle();
     expect(decision).toEqual({ outcome: 'held', reason: held, rule: outRule, untilMs });
     expect(evaluator.lastDecision('app')).toBe(decision);
     expect(engine.posted).toEqual([]);
     expect(await counted('triggers')).toEqual({ [`held-${held}`]: 1 });
-    expect(await round()).toMatchObject({ outcome: 'held', reason: next });
+    expect(await cycle()).toMatchObject({ outcome: 'held', reason: next });
   });
 
   test('refused because another member posted, or cools down, are not asked again before it ends', async () => {
     for (const reason of ['posted-elsewhere', 'cooling-down', 'at-limit-backoff'] as const) {
       const claims = new FakeClaims();
-      const { round, clock, engine } = setUp(claims);
+      const { cycle, clock, engine } = setUp(claims);
       claims.result = { granted: false, reason, untilMs: clock.now() + 30_000 };
-      await round();
+      await cycle();
       claims.result = { granted: true };
       await clock.advance(29_999);
-      await round();
+      await cycle();
       expect(engine.posted).toEqual([]);
       await clock.advance(1);
-      await round();
+      await cycle();
       expect(engine.posted).toHaveLength(1);
     }
   });
 
   test('that are refused leave the probe of a half-open breaker to others', async () => {
     const claims = new FakeClaims();
-    const { round, clock, engine } = setUp(claims);
+    const { cycle, clock, engine } = setUp(claims);
     engine.answer = failed('no-connection');
-    await round();
+    await cycle();
     await clock.advance(2000);
     claims.result = { granted: false, reason: 'lease-lost' };
-    await round([outRule], '1', 'second');
+    await cycle([outRule], '1', 'second');
     claims.result = { granted: true };
-    await round([outRule], '1', 'third');
+    await cycle([outRule], '1', 'third');
     expect(engine.posted.map(({ app_id }) => app_id)).toEqual(['app', 'third']);
   });
 });
 
 describe('failed posts', () => {
   test('open the breaker of their app alone', async () => {
-    const { round, clock, engine, lines } = setUp();
+    const { cycle, clock, engine, lines } = setUp();
     engine.answer = failed('rejected');
     for (let i = 0; i < 3; i++) {
-      await round();
+      await cycle();
       await clock.advance(evaluationIntervalMs);
     }
-    expect(await round()).toMatchObject({ outcome: 'held', reason: 'breaker-open' });
-    expect((await round([outRule], '1', 'other')).outcome).toBe('fired');
+    expect(await cycle()).toMatchObject({ outcome: 'held', reason: 'breaker-open' });
+    expect((await cycle([outRule], '1', 'other')).outcome).toBe('fired');
     expect(lines.filter(({ level }) => level === 'info')).toEqual([
       { level: 'info', event: 'app-breaker-opened', data: { appId: 'app' } },
     ]);
-    expect((await round([outRule], '2')).outcome).toBe('fired');
+    expect((await cycle([outRule], '2')).outcome).toBe('fired');
   });
 
   test('of an engine that is down silence no app for minutes', async () => {
-    const { round, clock, engine, lines } = setUp();
+    const { cycle, clock, engine, lines } = setUp();
     const apps = Array.from({ length: 20 }, (_, i) => `app ${i}`);
     engine.answer = failed('unavailable');
     for (let i = 0; i < 30; i++) {
-      await Promise.all(apps.map((appId) => round([outRule], '1', appId)));
+      await Promise.all(apps.map((appId) => cycle([outRule], '1', appId)));
       await clock.advance(evaluationIntervalMs);
     }
-    // 20 minutes of outage: three posts to see it, then one probe a round.
+    // 20 minutes of outage: three posts to see it, then one probe a cycle.
     expect(engine.posted.length).toBeLessThanOrEqual(20 + 30);
     engine.answer = scaled;
     engine.posted.length = 0;
-    await round([outRule], '1', 'probe');
-    await Promise.all(apps.map((appId) => round([outRule], '1', appId)));
+    await cycle([outRule], '1', 'probe');
+    await Promise.all(apps.map((appId) => cycle([outRule], '1', appId)));
     expect(engine.posted).toHaveLength(21);
     const events = lines.filter(({ level }) => level === 'info').map(({ event }) => event);
     expect(events[0]).toBe('shared-breaker-opened');
@@ -414,26 +414,26 @@ describe('failed posts', () => {
   });
 
   test('let only one of many apps probe in the same moment', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = failed('no-connection');
-    await round([outRule], '1', 'first');
+    await cycle([outRule], '1', 'first');
     await clock.advance(2000);
     engine.answer = null;
-    const rounds = Array.from({ length: 20 }, (_, i) => round([outRule], '1', `app ${i}`));
+    const cycles = Array.from({ length: 20 }, (_, i) => cycle([outRule], '1', `app ${i}`));
     await clock.advance(0);
     expect(engine.posted).toHaveLength(2);
     engine.answerAll(scaled);
-    const reasons = (await Promise.all(rounds)).map((each) =>
+    const reasons = (await Promise.all(cycles)).map((each) =>
       each.outcome === 'held' ? each.reason : 'posted',
     );
     expect(reasons).toEqual(['posted', ...Array<string>(19).fill('breaker-open')]);
   });
 
   test('are logged once a minute and kind, and counted each by its fault', async () => {
-    const { round, clock, engine, lines, counted } = setUp();
+    const { cycle, clock, engine, lines, counted } = setUp();
     for (const fault of ['rejected', 'bad-answer'] as const) {
       engine.answer = failed(fault);
-      for (let i = 0; i < 2; i++) await round([outRule], '1', `${fault} ${i}`);
+      for (let i = 0; i < 2; i++) await cycle([outRule], '1', `${fault} ${i}`);
     }
     const errors = () => lines.filter(({ level }) => level === 'error');
     expect(errors().map(({ event, message }) => [event, message])).toEqual([
@@ -442,40 +442,40 @@ describe('failed posts', () => {
     ]);
     expect(await counted('triggers')).toEqual({ rejected: 2, 'bad-answer': 2 });
     await clock.advance(60_000);
-    await round([outRule], '1', 'late');
+    await cycle([outRule], '1', 'late');
     expect(errors()[2]?.data).toMatchObject({ appId: 'late', fault: 'bad-answer', suppressed: 1 });
   });
 });
 
 describe('posts in flight', () => {
   test('are bounded; scale-outs wait before scale-ins', async () => {
-    const { round, clock, cpuWas, engine } = setUp();
+    const { cycle, clock, cpuWas, engine } = setUp();
     engine.answer = null;
-    const rounds = Array.from({ length: 50 }, (_, i) => round([outRule], '1', `app ${i}`));
+    const cycles = Array.from({ length: 50 }, (_, i) => cycle([outRule], '1', `app ${i}`));
     cpuWas(10n);
-    rounds.push(round([inRule], '1', 'waits, in'));
+    cycles.push(cycle([inRule], '1', 'waits, in'));
     cpuWas(90n);
-    rounds.push(round([outRule], '1', 'waits, out'));
+    cycles.push(cycle([outRule], '1', 'waits, out'));
     await clock.advance(1000);
     expect(engine.posted).toHaveLength(50);
     engine.answerAll(scaled);
     await clock.advance(0);
     expect(engine.posted.slice(50).map(({ app_id }) => app_id)).toEqual(['waits, out', 'waits, in']);
     engine.answerAll(scaled);
-    await Promise.all(rounds);
+    await Promise.all(cycles);
     expect(clock.pendingTimers).toBe(0);
   });
 
   test('that take a whole interval make others wait for their next evaluation', async () => {
-    const { round, clock, engine } = setUp();
+    const { cycle, clock, engine } = setUp();
     engine.answer = null;
-    const rounds = Array.from({ length: 50 }, (_, i) => round([outRule], '1', `app ${i}`));
-    const late = round([outRule], '1', 'late');
+    const cycles = Array.from({ length: 50 }, (_, i) => cycle([outRule], '1', `app ${i}`));
+    const late = cycle([outRule], '1', 'late');
     await clock.advance(evaluationIntervalMs);
     expect(await late).toEqual({ outcome: 'held', reason: 'engine-busy', rule: outRule });
     engine.answerAll(scaled);
-    await Promise.all(rounds);
-    const again = round([outRule], '1', 'late');
+    await Promise.all(cycles);
+    const again = cycle([outRule], '1', 'late');
     await clock.advance(0);
     expect(engine.posted).toHaveLength(51);
     engine.answerAll(scaled);
@@ -485,9 +485,9 @@ describe('posts in flight', () => {
 
 describe('an unknown operator', () => {
   test('is reported once per version of the policy', async () => {
-    const { round, lines } = setUp();
+    const { cycle, lines } = setUp();
     const rules = [{ ...outRule, operator: '='.repeat(1000) }, inRule];
-    for (const version of ['1', '1', '2', '2']) await round(rules, version);
+    for (const version of ['1', '1', '2', '2']) await cycle(rules, version);
     const errors = lines.filter(({ level }) => level === 'error');
     expect(errors).toHaveLength(2);
     expect(errors[0]).toMatchObject({ event: 'unknown-operator', data: { appId: 'app', metricType: 'cpu' } });
@@ -499,14 +499,14 @@ describe('an unknown operator', () => {
 
 describe('an app that is forgotten', () => {
   test('leaves no decision, cool-down, back-off or breaker', async () => {
-    const { round, clock, engine, evaluator, gates, breakers } = setUp();
+    const { cycle, clock, engine, evaluator, gates, breakers } = setUp();
     engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 300_000 };
-    await round();
+    await cycle();
     engine.answer = ignored;
-    await round([outRule], '1', 'at limit');
+    await cycle([outRule], '1', 'at limit');
     engine.answer = failed('rejected');
     for (let i = 0; i < 3; i++) {
-      await round([outRule], '1', 'bad');
+      await cycle([outRule], '1', 'bad');
       await clock.advance(evaluationIntervalMs);
     }
     for (const appId of ['app', 'at limit', 'bad', 'never seen']) evaluator.forget(appId);
@@ -514,13 +514,13 @@ describe('an app that is forgotten', () => {
     expect(gates.size).toBe(0);
     expect(breakers.state().openApps).toBe(0);
     engine.answer = scaled;
-    expect((await round([outRule], '1', 'bad')).outcome).toBe('fired');
+    expect((await cycle([outRule], '1', 'bad')).outcome).toBe('fired');
   });
 
   test('during its post leaves nothing either', async () => {
-    const { round, clock, engine, evaluator, gates } = setUp();
+    const { cycle, clock, engine, evaluator, gates } = setUp();
     engine.answer = null;
-    const inFlight = round();
+    const inFlight = cycle();
     await clock.advance(0);
     evaluator.forget('app');
     engine.answerAll({ kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 300_000 });
@@ -531,20 +531,20 @@ describe('an app that is forgotten', () => {
 });
 
 test('the gauges show what holds triggers back', async () => {
-  const { round, clock, engine, evaluator, metrics } = setUp();
+  const { cycle, clock, engine, evaluator, metrics } = setUp();
   engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs: clock.now() + 300_000 };
-  await round();
+  await cycle();
   engine.answer = ignored;
-  await round([outRule], '1', 'at limit');
+  await cycle([outRule], '1', 'at limit');
   engine.answer = failed('rejected');
   for (let i = 0; i < 3; i++) {
-    await round([outRule], '1', 'bad');
+    await cycle([outRule], '1', 'bad');
     if (i < 2) await clock.advance(evaluationIntervalMs);
   }
   engine.answer = ignored;
-  await round([outRule], '1', 'also at limit');
+  await cycle([outRule], '1', 'also at limit');
   engine.answer = failed('no-connection');
-  await round([outRule], '1', 'unlucky');
+  await cycle([outRule], '1', 'unlucky');
   const shown = async () => {
     evaluator.refresh();
     const gauges = [
@@ -562,7 +562,7 @@ test('the gauges show what holds triggers back', async () => {
 
 describe('an app taken over', () => {
   test('is held back by the cool-down and the back-offs that other members were told of', async () => {
-    const { round, clock, engine, evaluator } = setUp();
+    const { cycle, clock, engine, evaluator } = setUp();
     evaluator.restore(policyOf([outRule], '1', 'cooling'), {
       coolDownUntilMs: clock.now() + 60_000,
       ignoredOutUntilMs: null,
@@ -573,26 +573,26 @@ describe('an app taken over', () => {
       ignoredOutUntilMs: clock.now() + 60_000,
       ignoredInUntilMs: null,
     });
-    expect(await round([outRule], '1', 'cooling')).toMatchObject({ outcome: 'held', reason: 'cooling-down' });
-    expect(await round([outRule], '1', 'at limit')).toMatchObject({
+    expect(await cycle([outRule], '1', 'cooling')).toMatchObject({ outcome: 'held', reason: 'cooling-down' });
+    expect(await cycle([outRule], '1', 'at limit')).toMatchObject({
       outcome: 'held',
       reason: 'at-limit-backoff',
     });
     expect(engine.posted).toEqual([]);
     await clock.advance(60_000);
-    expect((await round([outRule], '1', 'cooling')).outcome).toBe('fired');
-    expect((await round([outRule], '1', 'at limit')).outcome).toBe('fired');
+    expect((await cycle([outRule], '1', 'cooling')).outcome).toBe('fired');
+    expect((await cycle([outRule], '1', 'at limit')).outcome).toBe('fired');
   });
 
   test('is found again when what held it back is over', async () => {
     const claims = new FakeClaims();
-    const { round, evaluator } = setUp(claims);
+    const { cycle, evaluator } = setUp(claims);
     claims.result = { granted: false, reason: 'lease-lost' };
-    await round();
+    await cycle();
     expect(evaluator.heldFor('lease-lost')).toEqual(['app']);
     expect(evaluator.heldFor('breaker-open')).toEqual([]);
     claims.result = { granted: true };
-    await round();
+    await cycle();
     expect(evaluator.heldFor('lease-lost')).toEqual([]);
   });
 });

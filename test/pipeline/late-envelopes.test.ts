@@ -7,7 +7,7 @@ import { policyOf, when } from './policies.js';
 afterEach(stopPipelines);
 
 /** More than a window has, so that what is not settled well has left it. */
-const rounds = 12;
+const cycles = 12;
 
 test.each(transports)('what is late beside what is on time is in every value, over %s', async (transport) => {
   const pipeline = await startPipeline({
@@ -34,7 +34,7 @@ test.each(transports)('what is late beside what is on time is in every value, ov
       },
     ],
   });
-  await pipeline.evaluated('shop', rounds);
+  await pipeline.evaluated('shop', cycles);
   const rows = await pipeline.rows('shop');
   expect(
     rows.filter(({ metricType, value }) => metricType === 'jobs' && value === '7').length,

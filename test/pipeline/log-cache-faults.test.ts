@@ -93,7 +93,7 @@ describe.each(transports)('over %s', (transport) => {
   });
 
   test('log-cache that lost everything is no data, and scales nothing in', async () => {
-    // Slow enough that the fault comes and goes between two rounds: one whose read and query see different things proves nothing.
+    // Slow enough that the fault comes and goes between two cycles: one whose read and query see different things proves nothing.
     pipeline = await startPipeline({ transport, apps: [app('shop')], speed: 5 });
     const { books, faults: switches } = pipeline.platform;
     await pipeline.freshRows('shop');

@@ -39,7 +39,7 @@ test.each(transports)(
       const values = rows.filter((row) => row.metricType === metricType && row.value !== '');
       expect(values.length).toBeGreaterThanOrEqual(3);
     }
-    // Only the first round is lost.
+    // Only the first cycle is lost.
     expect(await pipeline.value('collections', { result: 'gave-up' })).toBe(2);
   },
 );

@@ -127,7 +127,7 @@ describe("one app's fault stops nobody else", () => {
 
   test('and three apps that fail with successes of others between them', () => {
     const { allowed, breakers, fail, post } = setUp();
-    for (let round = 0; round < 3; round++) {
+    for (let cycle = 0; cycle < 3; cycle++) {
       for (const bad of ['a', 'b', 'c']) {
         fail(bad, 'unavailable');
         post('good', scaled);

@@ -141,7 +141,7 @@ test('an owner that comes late to its apps makes up for the turns it missed, at 
   for (const appId of apps(200)) expect(frozen.runsOf(appId).length).toBeLessThanOrEqual(1);
 });
 
-test('no more rounds run at once than the limit allows, and the most overdue app goes first', async () => {
+test('no more cycles run at once than the limit allows, and the most overdue app goes first', async () => {
   const { clock, schedule, runs, mostAtOnce } = harness({ limit: 2, takesMs: 'manual' });
   schedule.setApps(apps(50));
   await clock.advance(intervalMs - 1);
@@ -159,7 +159,7 @@ test('no more rounds run at once than the limit allows, and the most overdue app
   expect(order(runs).slice(0, 20)).toEqual(order(freeRuns).slice(0, 20));
 });
 
-test('rounds that cannot be kept up with are skipped and counted, never piled up', async () => {
+test('cycles that cannot be kept up with are skipped and counted, never piled up', async () => {
   const { clock, schedule, runsOf, metrics } = harness({ takesMs: intervalMs * 2.5 });
   schedule.setApps(new Set(['slow']));
   await clock.advance(intervalMs * 9);
@@ -169,7 +169,7 @@ test('rounds that cannot be kept up with are skipped and counted, never piled up
   expect(skipped.values[0]!.value).toBe(2 * (started.length - 1));
 });
 
-test('the lag metric tells how late a round started', async () => {
+test('the lag metric tells how late a cycle started', async () => {
   const { clock, schedule, runs, metrics } = harness({ limit: 1, takesMs: 'manual' });
   schedule.setApps(apps(2));
   await clock.advance(intervalMs - 1);
@@ -294,7 +294,7 @@ test('an additional run comes at its time and does not shift the regular turns',
   expect(runsOf('app')).toEqual([first, first! + intervalMs - rest / 2, first! + intervalMs]);
 });
 
-test('an additional run asked for during a round follows it', async () => {
+test('an additional run asked for during a cycle follows it', async () => {
   const { clock, schedule, runs } = harness({ takesMs: 'manual' });
   schedule.setApps(new Set(['app']));
   await clock.advance(intervalMs);
@@ -306,7 +306,7 @@ test('an additional run asked for during a round follows it', async () => {
   expect(runs).toHaveLength(2);
 });
 
-test('stop waits for the rounds under way and starts no more', async () => {
+test('stop waits for the cycles under way and starts no more', async () => {
   const { clock, schedule, runs } = harness({ takesMs: 'manual' });
   schedule.setApps(apps(2));
   await clock.advance(intervalMs);

@@ -295,7 +295,7 @@ test('revocations in a row are each noticed within 10 s', async () => {
   }
 });
 
-test('after an auth proxy that refused at random, all apps are served within 30 s of the next round', async () => {
+test('after an auth proxy that refused at random, all apps are served within 30 s of the next cycle', async () => {
   uaa.lifetimeSecs = 7 * 24 * 3600;
   const apps = Array.from({ length: 8 }, (_, i) => `app-${i}`);
   let requests = 0;

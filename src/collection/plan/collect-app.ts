@@ -21,17 +21,17 @@ import {
 import { SettledWindows } from './settled-windows.js';
 import { type HttpFacts, verifyHttp, withoutValue } from './verify-http.js';
 
-/** What one round found out about one app. */
+/** What one cycle found out about one app. */
 export interface AppCollection {
   /** One outcome per metric type that the rules need. */
   readonly outcomes: ReadonlyMap<string, MetricOutcome>;
   /** Of queries that several apps share, one app has the whole cost. */
   readonly cost: CollectionCost;
-  /** Instances whose gauges were read in this round; 0 where no gauges were needed. For information only. */
+  /** Instances whose gauges were read in this cycle; 0 where no gauges were needed. For information only. */
   readonly instances: number;
 }
 
-/** The two parts of a round. Neither rejects. */
+/** The two parts of a cycle. Neither rejects. */
 export interface CollectionHooks {
   readonly gauges: Promise<AppCollection>;
   /** What is asked for in queries, which may come much later; null where no rule needs any. */
@@ -42,7 +42,7 @@ export interface AppCollector {
   collect(request: CollectionRequest): CollectionHooks;
 }
 
-/** What the rounds of all apps have in common. */
+/** What the cycles of all apps have in common. */
 interface Tools {
   readonly collector: Collector;
   readonly queries: QueryBatcher;
@@ -53,7 +53,7 @@ interface Tools {
 
 /**
  * Collects apps one by one, but lets those that are due at the same time share queries, and lets each app read on where
- * its round before has left off.
+ * its cycle before has left off.
  */
 export function createAppCollector(
   { collector, queries: health }: { readonly collector: Collector; readonly queries: QueryHealth },
@@ -120,7 +120,7 @@ async function collectHttp(
   return { outcomes, cost: sumOfCosts([...costs, tools.look.takeCost()]), instances: 0 };
 }
 
-/** Tells whether the round was answered as a whole. Returns its last part. */
+/** Tells whether the cycle was answered as a whole. Returns its last part. */
 function noteCoverage(
   { appId, endNs }: CollectionRequest,
   parts: readonly [AppCollection, AppCollection?],
@@ -143,7 +143,7 @@ function noteCoverage(
 const logCacheFailures: ReadonlySet<LogCacheFailureKind> = new Set(['connection', 'server-error']);
 
 /**
- * Reads on where the round before has left off. What was read of a whole window must be what log-cache holds of it: a
+ * Reads on where the cycle before has left off. What was read of a whole window must be what log-cache holds of it: a
  * mean over its last seconds alone, as after a restart of log-cache, says little about the app.
  */
 async function readOn(

@@ -11,12 +11,12 @@ import {
 } from '../pool/job.js';
 import type { HttpQuestion } from './query-batcher.js';
 
-/** What one app's round needs. */
+/** What one app's cycle needs. */
 export interface CollectionRequest {
   readonly appId: string;
   /** As the rules have them; may repeat. */
   readonly metricTypes: readonly string[];
-  /** End of the stat window, exclusive, ns since the epoch: the timestamp of the round's app metrics. */
+  /** End of the stat window, exclusive, ns since the epoch: the timestamp of the cycle's app metrics. */
   readonly endNs: bigint;
   /** Length of the stat window for gauges. */
   readonly statWindowSecs: number;
@@ -108,7 +108,7 @@ function statWindowStart({ endNs, statWindowSecs }: CollectionRequest): bigint {
   return endNs - secsToNs(statWindowSecs);
 }
 
-/** log-cache cuts timestamps to whole seconds, so the http window ends at the last whole second of the round. */
+/** log-cache cuts timestamps to whole seconds, so the http window ends at the last whole second of the cycle. */
 function httpWindow(request: CollectionRequest): { startNs: bigint; endSecs: number } {
   const endSecs = Number(request.endNs / secsToNs(1));
   return { startNs: secsToNs(endSecs - request.httpWindowSecs), endSecs };

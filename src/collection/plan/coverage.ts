@@ -1,7 +1,7 @@
 import { secsToNs } from '../../util/clock.js';
 import { promqlWindowSecs } from '../../log-cache/promql.js';
 
-/** What a round asked for, and what it knows without a look. */
+/** What a cycle asked for, and what it knows without a look. */
 export interface CoverageRequest {
   readonly appId: string;
   /** The http window that was asked for; ns since the epoch. */
@@ -9,7 +9,7 @@ export interface CoverageRequest {
   readonly endNs: bigint;
   /** The http window that a value should describe. */
   readonly fullWindowSecs: number;
-  /** Oldest envelope that the round has read anyway, ns since the epoch; null: it read none. */
+  /** Oldest envelope that the cycle has read anyway, ns since the epoch; null: it read none. */
   readonly oldestReadNs: bigint | null;
   /** The throughput, if that was asked for and is there. */
   readonly throughput: number | null;
@@ -18,14 +18,14 @@ export interface CoverageRequest {
 interface Known {
   /** End of the last window that log-cache demonstrably held; -1 before there was one. */
   provenNs: bigint;
-  roundNs: bigint;
-  roundsUnproven: number;
+  cycleNs: bigint;
+  cyclesUnproven: number;
   failed: boolean;
-  /** Its last round read enough anyway to prove it. */
+  /** Its last cycle read enough anyway to prove it. */
   readProved: boolean;
   /** The largest throughput of a window that was held. */
   mostHeld: number;
-  /** Throughput of late: falls by a few percent a round at most. */
+  /** Throughput of late: falls by a few percent a cycle at most. */
   usual: number;
   /** What the last look found of a window that was not held; null where there was none. */
   lastLook: { readonly oldestNs: bigint; readonly endNs: bigint } | null;
@@ -40,8 +40,8 @@ const fallThatCounts = 0.75;
 const usualKept = 0.97;
 /** Standard deviations of the number of requests that a fall must exceed. */
 const deviations = 3;
-/** Rounds after which an app is looked at without a reason. */
-const routineRounds = 250;
+/** Cycles after which an app is looked at without a reason. */
+const routineCycles = 250;
 /** Looks without an outage cost so much of all requests, and not more than so many at once. */
 const shareOfRequests = 0.04;
 const mostLooksSaved = 50;
@@ -59,8 +59,8 @@ const forgottenAfterNs = secsToNs(600);
 /**
  * Knows of each app whether log-cache holds its whole window. After a restart of log-cache, and of apps with more
  * envelopes than it keeps of a source, it holds a part only, and answers with the requests of that part as if they were
- * all. Asking each round what the oldest envelope is would cost as many requests again: it is asked where there is a
- * reason, and what a round has read anyway is taken for a proof.
+ * all. Asking each cycle what the oldest envelope is would cost as many requests again: it is asked where there is a
+ * reason, and what a cycle has read anyway is taken for a proof.
  */
 export class Coverage {
   readonly #apps = new Map<string, Known>();
@@ -77,47 +77,47 @@ export class Coverage {
     return shortened === null ? fullWindowSecs : Math.min(shortened, fullWindowSecs);
   }
 
-  /** Whether it has to be asked which is the oldest envelope of the app. To be called once for each round that was answered. */
-  needsProbe(round: CoverageRequest): boolean {
-    this.#sweep(round.endNs);
-    const known = this.#knownOf(round.appId);
-    const { throughput } = round;
-    known.roundNs = round.endNs;
-    known.roundsUnproven++;
-    const fell = throughput !== null && this.#fell(known.usual, throughput, round);
+  /** Whether it has to be asked which is the oldest envelope of the app. To be called once for each cycle that was answered. */
+  needsProbe(cycle: CoverageRequest): boolean {
+    this.#sweep(cycle.endNs);
+    const known = this.#knownOf(cycle.appId);
+    const { throughput } = cycle;
+    known.cycleNs = cycle.endNs;
+    known.cyclesUnproven++;
+    const fell = throughput !== null && this.#fell(known.usual, throughput, cycle);
     if (throughput !== null) known.usual = Math.max(throughput, known.usual * usualKept);
-    const proven = round.oldestReadNs !== null && round.oldestReadNs <= round.startNs;
+    const proven = cycle.oldestReadNs !== null && cycle.oldestReadNs <= cycle.startNs;
     if (proven && known.shortenedSecs === null) {
-      this.#prove(known, round);
+      this.#prove(known, cycle);
       known.readProved = true;
       return false;
     }
     const outage = known.provenNs <= this.#outageNs;
-    const noLongerRead = known.readProved && round.oldestReadNs !== null;
+    const noLongerRead = known.readProved && cycle.oldestReadNs !== null;
     known.readProved = false;
     if (noLongerRead || known.failed || outage || known.shortenedSecs !== null || known.lastLook !== null)
       return true;
     const rose = (throughput ?? 0) > riseThatCounts * known.mostHeld;
-    if (!fell && !rose && known.roundsUnproven < routineRounds) return false;
+    if (!fell && !rose && known.cyclesUnproven < routineCycles) return false;
     if (this.#looksSaved < 1) return false;
     this.#looksSaved--;
     return true;
   }
 
   /** Takes in which is the oldest envelope that log-cache holds; whether it held the window that was asked for. */
-  probed(round: CoverageRequest, oldestNs: bigint | null): boolean {
-    const known = this.#knownOf(round.appId);
-    const { endNs, startNs, fullWindowSecs } = round;
+  probed(cycle: CoverageRequest, oldestNs: bigint | null): boolean {
+    const known = this.#knownOf(cycle.appId);
+    const { endNs, startNs, fullWindowSecs } = cycle;
     const fullStartNs = endNs - secsToNs(fullWindowSecs);
     if (oldestNs !== null && oldestNs <= fullStartNs) {
       known.lastLook = known.shortenedSecs = null;
-      this.#prove(known, round);
+      this.#prove(known, cycle);
       return true;
     }
     const held = oldestNs !== null && oldestNs <= startNs;
     const { lastLook } = known;
     known.lastLook = oldestNs === null ? null : { oldestNs, endNs };
-    if (known.provenNs >= 0n) this.#addTo(this.#cut, round.appId, endNs);
+    if (known.provenNs >= 0n) this.#addTo(this.#cut, cycle.appId, endNs);
     known.provenNs = -1n;
     // What goes on and on is lost at the old end; what was lost at one time stays where it is.
     const evicted =
@@ -127,7 +127,7 @@ export class Coverage {
   }
 
   /**
-   * The app's round failed: log-cache may not be what it was. `isLogCaches`: not the app's own fault, as a refusal is.
+   * The app's cycle failed: log-cache may not be what it was. `isLogCaches`: not the app's own fault, as a refusal is.
    * Several apps that begin to fail so are an outage; those that always fail are not.
    */
   failed(appId: string, endNs: bigint, isLogCaches: boolean): void {
@@ -135,7 +135,7 @@ export class Coverage {
     if (isLogCaches && !this.#failing.has(appId)) this.#addTo(this.#failing, appId, endNs);
   }
 
-  /** The app's round was answered. */
+  /** The app's cycle was answered. */
   answered(appId: string, requests: number): void {
     this.#failing.delete(appId);
     this.#looksSaved = Math.min(mostLooksSaved, this.#looksSaved + shareOfRequests * requests);
@@ -159,7 +159,7 @@ export class Coverage {
     this.#cut.delete(appId);
     if (known.provenNs <= this.#outageNs) known.mostHeld = 0;
     known.provenNs = endNs;
-    known.roundsUnproven = 0;
+    known.cyclesUnproven = 0;
     known.failed = false;
     known.lastLook = null;
     known.mostHeld = Math.max(known.mostHeld, throughput ?? 0);
@@ -176,8 +176,8 @@ export class Coverage {
     if (!known) {
       known = {
         provenNs: -1n,
-        roundNs: this.#sweptNs,
-        roundsUnproven: 0,
+        cycleNs: this.#sweptNs,
+        cyclesUnproven: 0,
         failed: false,
         readProved: false,
         mostHeld: 0,
@@ -190,12 +190,12 @@ export class Coverage {
     return known;
   }
 
-  /** Forgets the apps that had no round for long. */
+  /** Forgets the apps that had no cycle for long. */
   #sweep(endNs: bigint): void {
     if (endNs >= this.#sweptNs && endNs < this.#sweptNs + sweepEveryNs) return;
     this.#sweptNs = endNs;
-    for (const [appId, { roundNs }] of this.#apps) {
-      if (endNs - roundNs < forgottenAfterNs) continue;
+    for (const [appId, { cycleNs }] of this.#apps) {
+      if (endNs - cycleNs < forgottenAfterNs) continue;
       this.#apps.delete(appId);
       this.#failing.delete(appId);
       this.#cut.delete(appId);

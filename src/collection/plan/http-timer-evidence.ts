@@ -183,7 +183,7 @@ export class HttpTimerEvidence {
     return known;
   }
 
-  /** Forgets the apps that had no round for long, and with the last of them what was said of all. */
+  /** Forgets the apps that had no cycle for long, and with the last of them what was said of all. */
   #sweep(timeSecs: number): void {
     if (timeSecs >= this.#sweptSecs && timeSecs < this.#sweptSecs + 60) return;
     this.#sweptSecs = timeSecs;

@@ -12,7 +12,7 @@ export interface ValuesWatchOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Pick<Logger, 'error' | 'info'>;
   readonly metrics: Pick<Metrics, 'appsWithoutValues'>;
-  /** The collection interval: within it every app has a round. */
+  /** The collection interval: within it every app has a cycle. */
   readonly intervalMs: number;
   /** Called as soon as many apps have lost their values, before it is known how many in all. */
   readonly onJump: () => void;
@@ -41,8 +41,8 @@ export class MissingValuesWatch {
     this.#options = options;
   }
 
-  /** What a round found out about an app. A failure says nothing about values. */
-  round(appId: string, outcomes: Iterable<MetricOutcome>): void {
+  /** What a cycle found out about an app. A failure says nothing about values. */
+  collected(appId: string, outcomes: Iterable<MetricOutcome>): void {
     const kinds = new Set([...outcomes].map(({ kind }) => kind));
     if (kinds.has('failed') || kinds.size === 0) return;
     const nowMs = this.#options.clock.monotonic();
@@ -76,7 +76,7 @@ export class MissingValuesWatch {
       this.#said = false;
       this.#jumpMs = null;
     } else if (!this.#said && nowMs - this.#jumpMs >= intervalMs) {
-      // By now every app has had a round.
+      // By now every app has had a cycle.
       this.#said = true;
       const apps = this.#apps.size;
       const error = new Error(
@@ -86,7 +86,7 @@ export class MissingValuesWatch {
     }
   }
 
-  /** Forgets the apps that had no round for long: they have other owners, or no policy. */
+  /** Forgets the apps that had no cycle for long: they have other owners, or no policy. */
   #sweep(nowMs: number): void {
     const { intervalMs } = this.#options;
     if (nowMs - this.#sweptMs < intervalMs) return;

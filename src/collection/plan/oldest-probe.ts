@@ -10,7 +10,7 @@ import type { CollectionRequest } from './collection-request.js';
  */
 const reachSecs = 900;
 
-/** What a round finds out about the oldest envelope that log-cache holds of its app; it asks once at most. */
+/** What a cycle finds out about the oldest envelope that log-cache holds of its app; it asks once at most. */
 export class OldestProbe {
   cost: CollectionCost = noCost();
   #answer: Promise<bigint | null | Failed> | null = null;

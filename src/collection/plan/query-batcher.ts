@@ -32,7 +32,7 @@ export interface QueryBatcher {
 const maxAppsPerQuery = 10;
 /** Of ids in UTF-8, of which a URL takes up to three times as many. Ten GUIDs have 360. */
 const maxIdBytes = 1000;
-/** Rounds of one slot of the schedule start in one go; waiting longer would only delay them. */
+/** Cycles of one slot of the schedule start in one go; waiting longer would only delay them. */
 const gatherMs = 10;
 
 interface Batch {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../util/clock.js';
 import type { ConcurrencyLimit } from '../../schedule/concurrency-limit.js';
 
-/** Whoever waits longer is close to the app's next round, which asks for newer values. */
+/** Whoever waits longer is close to the app's next cycle, which asks for newer values. */
 const longestWaitMs = 20_000;
 
 /**

@@ -3,7 +3,7 @@ import { fnv1a32, mix32 } from '../../util/hash.js';
 import type { ReadJob, SettledWindow } from '../pool/job.js';
 
 /**
- * Every app reads its whole window once in so many rounds: whatever a settled part might have got wrong cannot stay.
+ * Every app reads its whole window once in so many cycles: whatever a settled part might have got wrong cannot stay.
  * At a fifth of the apps' reads the whole saving would be lost, at a thirtieth it costs 3 %.
  */
 const fullReadEvery = 30;
@@ -20,12 +20,12 @@ interface Kept {
   /** Start of the window that it was read in. */
   startNs: bigint;
   gaugeTypes: readonly string[];
-  roundsToFullRead: number;
+  cyclesToFullRead: number;
 }
 
 /**
- * Keeps what is settled of each app's stat window from one round to the next. Forgets by itself what no round can go on
- * from. A round that fails leaves it as it is: to read everything again is the last that a log-cache in trouble needs.
+ * Keeps what is settled of each app's stat window from one cycle to the next. Forgets by itself what no cycle can go on
+ * from. A cycle that fails leaves it as it is: to read everything again is the last that a log-cache in trouble needs.
  */
 export class SettledWindows {
   readonly #byApp = new Map<string, Kept>();
@@ -37,7 +37,7 @@ export class SettledWindows {
   /** What the app's read of this window may go on from; null if it has to read all of it. */
   of(window: WindowOfApp): SettledWindow | null {
     const kept = this.#byApp.get(window.appId);
-    if (!kept || kept.roundsToFullRead === 0) return null;
+    if (!kept || kept.cyclesToFullRead === 0) return null;
     const wentBack = window.startNs < kept.startNs;
     const gap = window.startNs >= kept.settled.untilNs;
     if (wentBack || gap) return null;
@@ -57,10 +57,10 @@ export class SettledWindows {
       kept.settled = settled;
       kept.startNs = startNs;
       kept.gaugeTypes = gaugeTypes;
-      kept.roundsToFullRead = (kept.roundsToFullRead || fullReadEvery) - 1;
+      kept.cyclesToFullRead = (kept.cyclesToFullRead || fullReadEvery) - 1;
     } else {
-      const roundsToFullRead = mix32(fnv1a32(appId)) % fullReadEvery;
-      this.#byApp.set(appId, { settled, startNs, gaugeTypes, roundsToFullRead });
+      const cyclesToFullRead = mix32(fnv1a32(appId)) % fullReadEvery;
+      this.#byApp.set(appId, { settled, startNs, gaugeTypes, cyclesToFullRead });
       this.#bytes += bytesOf(settled);
     }
   }
@@ -69,7 +69,7 @@ export class SettledWindows {
     return this.#byApp.size;
   }
 
-  /** Once in a while forgets the apps that had no round for so long that nothing of their window is left. */
+  /** Once in a while forgets the apps that had no cycle for so long that nothing of their window is left. */
   #sweep(startNs: bigint): void {
     if (this.#sweptNs !== null && startNs >= this.#sweptNs && startNs < this.#sweptNs + sweepEveryNs) return;
     this.#sweptNs = startNs;

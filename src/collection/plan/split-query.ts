@@ -26,7 +26,7 @@ const causedByOneApp = new Set<LogCacheFailureKind>([
 
 /**
  * Failures after which the apps are asked one by one: halving would wait for the deadline in each of its steps, past
- * the app's next round, or break further connections.
+ * the app's next cycle, or break further connections.
  */
 const costlyFailures = new Set<LogCacheFailureKind>(['gave-up', 'server-error', 'connection']);
 

@@ -5,8 +5,8 @@ import type { HttpOutcome } from '../worker/http-aggregation.js';
 import type { CollectionCost, CollectionResult } from '../pool/job.js';
 import type { HttpQuestion } from './query-batcher.js';
 
-/** So many rounds in a row whose query took too long: it is the app, not the moment. */
-const roundsThatTell = 2;
+/** So many cycles in a row whose query took too long: it is the app, not the moment. */
+const cyclesThatTell = 2;
 /** After so long the query is tried again; so long it is kept to where there are too many timers. */
 const triedAgainAfterMs = 10 * 60_000;
 const maxApps = 1000;
@@ -18,8 +18,8 @@ interface TimersRead {
 }
 
 interface Slow {
-  /** Rounds whose query took too long. */
-  rounds: number;
+  /** Cycles whose query took too long. */
+  cycles: number;
   /** End of the window of the last of them. Seconds since the epoch. */
   timeSecs: number;
   /** Monotonic ms. */
@@ -67,8 +67,8 @@ export class TimerFallback {
     const app = this.#apps.get(appId) ?? this.#add(appId);
     if (app.timeSecs !== timeSecs) {
       app.timeSecs = timeSecs;
-      app.rounds++;
-      if (app.rounds === roundsThatTell) app.nextTrialMs = this.clock.monotonic() + triedAgainAfterMs;
+      app.cycles++;
+      if (app.cycles === cyclesThatTell) app.nextTrialMs = this.clock.monotonic() + triedAgainAfterMs;
     }
     return this.#areCheaper(app);
   }
@@ -94,14 +94,14 @@ export class TimerFallback {
     return { outcome: null, cost };
   }
 
-  #areCheaper({ rounds, tooManyUntilMs }: Slow): boolean {
-    return rounds >= roundsThatTell && this.clock.monotonic() >= tooManyUntilMs;
+  #areCheaper({ cycles, tooManyUntilMs }: Slow): boolean {
+    return cycles >= cyclesThatTell && this.clock.monotonic() >= tooManyUntilMs;
   }
 
   #add(appId: string): Slow {
     const [oldest] = this.#apps.keys();
     if (oldest !== undefined && this.#apps.size >= maxApps) this.#apps.delete(oldest);
-    const app: Slow = { rounds: 0, timeSecs: -1, nextTrialMs: 0, tooManyUntilMs: -Infinity, read: null };
+    const app: Slow = { cycles: 0, timeSecs: -1, nextTrialMs: 0, tooManyUntilMs: -Infinity, read: null };
     this.#apps.set(appId, app);
     return app;
   }

@@ -9,13 +9,13 @@ import type { CollectionRequest } from './collection-request.js';
 
 type HttpOutcomes = ReadonlyMap<HttpMetricType, MetricOutcome>;
 
-/** What a round knows besides the outcomes of its queries. */
+/** What a cycle knows besides the outcomes of its queries. */
 export interface HttpFacts {
   /** With the http window that was asked for. */
   readonly request: CollectionRequest;
   /** The http window that a value should describe. */
   readonly fullWindowSecs: number;
-  /** Oldest envelope that the round has read anyway, ns since the epoch. */
+  /** Oldest envelope that the cycle has read anyway, ns since the epoch. */
   readonly oldestReadNs: bigint | null;
   /** log-cache has requests of the app in the window. */
   readonly hasTraffic: boolean;
@@ -53,7 +53,7 @@ async function isCovered(
   const { appId } = request;
   const { startNs, endNs } = windowOf(request);
   const throughput = outcomes.get('throughput');
-  const round = {
+  const cycle = {
     appId,
     startNs,
     endNs,
@@ -61,9 +61,9 @@ async function isCovered(
     oldestReadNs,
     throughput: throughput?.kind === 'value' ? Number(throughput.value) : null,
   };
-  if (!coverage.needsProbe(round)) return true;
+  if (!coverage.needsProbe(cycle)) return true;
   const oldestNs = await look.oldestNs();
-  return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.probed(round, oldestNs) : oldestNs;
+  return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.probed(cycle, oldestNs) : oldestNs;
 }
 
 async function isReal(

@@ -2,7 +2,7 @@ import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 
 /*
  * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
- * An app's round is one read job for its gauges and one query job per http metric type; a query job serves
+ * An app's cycle is one read job for its gauges and one query job per http metric type; a query job serves
  * several apps at once because log-cache pays a Cloud Controller call for every query.
  */
 
@@ -24,7 +24,7 @@ export interface ReadJob {
   readonly gaugeTypes: readonly string[];
   /** Container metrics at or after this time prove that log-cache knows the app. ns since the epoch. */
   readonly presenceSinceNs: bigint;
-  /** What earlier rounds settled of this window for these gauge types; null: read the window as a whole. */
+  /** What earlier cycles settled of this window for these gauge types; null: read the window as a whole. */
   readonly settled: SettledWindow | null;
   readonly authorization: string | null;
 }
@@ -113,13 +113,13 @@ export interface ReadResult {
   readonly outcomes: Readonly<Record<string, MetricOutcome>>;
   /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
   readonly containerMetricSeen: boolean | null;
-  /** Instances whose samples were read and counted in this round: those that live, not those of the settled part. */
+  /** Instances whose samples were read and counted in this cycle: those that live, not those of the settled part. */
   readonly instances: number;
   /** Where the read began; with all of the window, at its start. ns since the epoch. */
   readonly fromNs: bigint;
   /** Time of the oldest envelope that was read, ns since the epoch; null where there was none. */
   readonly oldestNs: bigint | null;
-  /** For the next round; null if that has to read the whole window. */
+  /** For the next cycle; null if that has to read the whole window. */
   readonly settled: SettledWindow | null;
   readonly cost: CollectionCost;
 }

@@ -30,7 +30,7 @@ interface Gauge {
 /**
  * Turns one app's gauges of one stat window into app metrics: every sample is rounded up, the app metric is the mean
  * over all samples of all instances, rounded up. Envelopes may come in any order, combined or split, page by page;
- * those of the settled part of the window have been summed up by earlier rounds.
+ * those of the settled part of the window have been summed up by earlier cycles.
  */
 export class GaugeAggregation {
   readonly #types: readonly MetricType[];
@@ -152,7 +152,7 @@ export class GaugeAggregation {
     this.#samples.forgetSettled();
   }
 
-  /** What the next round need not read again, given from where on was read; null if it has to read the whole window. */
+  /** What the next cycle need not read again, given from where on was read; null if it has to read the whole window. */
   settle(fromNs: bigint): SettledWindow | null {
     const untilNs = this.#streams.settledUntil(fromNs, this.window.endNs);
     const samples = this.#samples.settle(untilNs);

@@ -36,7 +36,7 @@ export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Gauges
 }
 
 /**
- * Takes the pages of a job's reads. The aggregation begins with the first page and is let go at the end: a round waits
+ * Takes the pages of a job's reads. The aggregation begins with the first page and is let go at the end: a cycle waits
  * long enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
  */
 class Reading {

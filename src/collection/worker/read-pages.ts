@@ -6,7 +6,7 @@ import type { CollectionCost } from '../pool/job.js';
 export const fullPage = 1000;
 /** log-cache keeps 100,000 envelopes of a source by default: this is twice that, and then something is wrong. */
 const maxPages = 200;
-/** All pages of one window together; a read that takes longer would only delay the next round. */
+/** All pages of one window together; a read that takes longer would only delay the next cycle. */
 const maxWindowReadMs = 60_000;
 
 export interface PageTools<E> {

@@ -13,7 +13,7 @@ export interface BareRound {
 
 export interface BareLoop {
   /** endNs: end of the stat window. */
-  round(appId: string, endNs: bigint): Promise<BareRound>;
+  cycle(appId: string, endNs: bigint): Promise<BareRound>;
   close(): void;
 }
 
@@ -46,7 +46,7 @@ export function createBareLoop(url: string, ca: string, authorization: string): 
   };
 
   return {
-    async round(appId, endNs) {
+    async cycle(appId, endNs) {
       const cpu = (await read(appId, endNs, 'cpu')).flatMap(({ gauge }) => {
         const value = gauge.metrics['cpu']?.value;
         return value === undefined ? [] : [Math.ceil(value)];

@@ -7,13 +7,13 @@ import { mostInFlight } from '../../../src/schedule/concurrency-limit.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
-import { wholeRound } from '../../collection/whole-cycle.js';
+import { wholeCycle } from '../../collection/whole-cycle.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
 import type { Listening, Served } from './prepared-log-cache.js';
 
 /** One way to collect an app. */
 export interface Contender {
-  round(appId: string, endNs: bigint): Promise<BareRound>;
+  cycle(appId: string, endNs: bigint): Promise<BareRound>;
   close(): unknown;
 }
 
@@ -69,10 +69,10 @@ export function ourContender({ url, ca }: Listening): Contender {
     trusting(systemClock),
   );
   return {
-    async round(appId, endNs) {
+    async cycle(appId, endNs) {
       const metricTypes = ['cpu', 'memoryutil', 'throughput'];
       const request = { appId, metricTypes, endNs, statWindowSecs: 120, httpWindowSecs: 40 };
-      const { outcomes } = await wholeRound(apps.collect(request));
+      const { outcomes } = await wholeCycle(apps.collect(request));
       const valueOf = (metricType: string) => {
         const outcome = outcomes.get(metricType);
         if (outcome?.kind === 'value') return Number(outcome.value);

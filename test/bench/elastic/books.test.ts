@@ -1,15 +1,15 @@
 import { expect, test } from '@jest/globals';
 import type { NotedTrigger } from './messages.js';
-import { movedShare, RoundsBook } from './rounds-book.js';
+import { movedShare, CyclesBook } from './cycles-book.js';
 import { TriggersBook } from './triggers-book.js';
 
-/** Rounds as [app, member, atMs]. */
-function bookOf(apps: number, ...rounds: [app: number, member: number, atMs: number][]): RoundsBook {
-  const book = new RoundsBook(apps);
+/** Cycles as [app, member, atMs]. */
+function bookOf(apps: number, ...cycles: [app: number, member: number, atMs: number][]): CyclesBook {
+  const book = new CyclesBook(apps);
   book.add({
-    apps: Uint16Array.from(rounds, ([app]) => app),
-    members: Uint8Array.from(rounds, ([, member]) => member),
-    atMs: Float64Array.from(rounds, ([, , atMs]) => atMs),
+    apps: Uint16Array.from(cycles, ([app]) => app),
+    members: Uint8Array.from(cycles, ([, member]) => member),
+    atMs: Float64Array.from(cycles, ([, , atMs]) => atMs),
   });
   return book;
 }
@@ -22,7 +22,7 @@ test('a gap is as long as nobody collected the app, also where it began before o
   expect(bookOf(1).longestGap({ fromMs: 0, toMs: 70 })).toMatchObject({ app: 0, ms: 70, before: undefined });
 });
 
-test('a round is done twice when another member did it shortly before', () => {
+test('a cycle is done twice when another member did it shortly before', () => {
   const book = bookOf(1, [0, 1, 1000], [0, 2, 1100], [0, 2, 3200], [0, 2, 3300], [0, 1, 7000]);
   const span = { fromMs: 0, toMs: 10_000 };
   expect(book.doneTwice(span, 2000)).toBe(1);

@@ -10,7 +10,7 @@ import {
   pause,
   settle,
 } from './observe.js';
-import { movedShare, type Round } from './rounds-book.js';
+import { movedShare, type Cycle } from './cycles-book.js';
 import { intervalMs, type Stage } from './stage.js';
 
 /** Something that happens to the fleet. Events follow each other in the order of `events`: each needs the one before. */
@@ -50,11 +50,11 @@ const kill: ElasticEvent = {
   name: 'kill',
   isQuick: true,
   async play(stage) {
-    const { fleet, rounds, triggers, breaches } = stage;
+    const { fleet, cycles, triggers, breaches } = stage;
     const victim = member(stage, 0);
     const others = fleet.living.length - 1;
     await stage.read();
-    const owners = rounds.ownersAt(Date.now());
+    const owners = cycles.ownersAt(Date.now());
     const takenOver = [...breaches.due()]
       .filter(
         ({ app, dueMs }) => owners[app] === victim.number && !triggers.firstOf(app) && dueMs > Date.now(),
@@ -63,7 +63,7 @@ const kill: ElasticEvent = {
       .map(({ app }) => app);
     const observation = await observe(stage, async () => fleet.kill(victim));
     return [
-      figure('collected_again_s', rounds.collectedByOwnerMs(observation.span) / 1000, {
+      figure('collected_again_s', cycles.collectedByOwnerMs(observation.span) / 1000, {
         atMost: latestTriggerSecs,
       }),
       figure('breaches_taken_over', takenOver.length),
@@ -82,11 +82,11 @@ const addTwo: ElasticEvent = {
   name: 'add-two',
   isQuick: true,
   async play(stage) {
-    const { fleet, rounds } = stage;
+    const { fleet, cycles } = stage;
     const before = fleet.living.length;
     const observation = await observe(stage, () => Promise.all([fleet.start(), fleet.start()]));
     return [
-      figure('collected_again_s', rounds.collectedByOwnerMs(observation.span) / 1000),
+      figure('collected_again_s', cycles.collectedByOwnerMs(observation.span) / 1000),
       ...commonFigures(stage, observation, { movedShare: 2 / (before + 2) + tolerance }),
     ];
   },
@@ -96,7 +96,7 @@ const terminate: ElasticEvent = {
   name: 'sigterm',
   isQuick: true,
   async play(stage) {
-    const { fleet, rounds } = stage;
+    const { fleet, cycles } = stage;
     const leaver = member(stage, 1);
     const before = fleet.living.length;
     let stopMs = NaN;
@@ -105,7 +105,7 @@ const terminate: ElasticEvent = {
     });
     return [
       figure('stop_s', stopMs / 1000, { atMost: 8 }),
-      figure('collected_again_s', rounds.collectedByOwnerMs(observation.span) / 1000),
+      figure('collected_again_s', cycles.collectedByOwnerMs(observation.span) / 1000),
       ...commonFigures(stage, observation, { movedShare: 1 / before + tolerance }),
     ];
   },
@@ -144,7 +144,7 @@ async function awayForAWhile(
     readonly collectsMeanwhile: boolean;
   },
 ): Promise<Figure[]> {
-  const { rounds, triggers } = stage;
+  const { cycles, triggers } = stage;
   let backMs = NaN;
   const observation = await observe(stage, async () => {
     how.leave(who);
@@ -156,11 +156,11 @@ async function awayForAWhile(
   const { fromMs, toMs } = observation.span;
   const overMs = fromMs + leaseSecs * 1000;
   const rejoinedMs = await stage.joinedAtMs(who);
-  const withoutLease = ({ member, atMs }: Round) =>
+  const withoutLease = ({ member, atMs }: Cycle) =>
     member === who.number && atMs > overMs && atMs < rejoinedMs;
   const collectedWithoutLease =
-    rounds.doneTwice(observation.span, intervalMs / 2) -
-    rounds.doneTwice(observation.span, intervalMs / 2, withoutLease);
+    cycles.doneTwice(observation.span, intervalMs / 2) -
+    cycles.doneTwice(observation.span, intervalMs / 2, withoutLease);
   return [
     figure('taken_over_s', takenOverMs(stage, { fromMs, toMs: backMs }, who) / 1000, {
       atMost: latestTriggerSecs,
@@ -169,7 +169,7 @@ async function awayForAWhile(
     figure('posted_without_lease', triggers.within({ fromMs, toMs }).filter(withoutLease).length, {
       atMost: 0,
     }),
-    figure('rounds_twice_without_lease_share', collectedWithoutLease / rounds.count(observation.span)),
+    figure('rounds_twice_without_lease_share', collectedWithoutLease / cycles.count(observation.span)),
     ...commonFigures(stage, observation, {
       movedShare: 0,
       ...(how.collectsMeanwhile ? { uncounted: withoutLease } : { longestGapSecs: null }),
@@ -178,11 +178,11 @@ async function awayForAWhile(
 }
 
 /** From span.fromMs until another member has collected each app that was this member's. */
-function takenOverMs({ rounds }: Stage, span: { fromMs: number; toMs: number }, who: Member): number {
-  const owners = rounds.ownersAt(span.fromMs);
+function takenOverMs({ cycles }: Stage, span: { fromMs: number; toMs: number }, who: Member): number {
+  const owners = cycles.ownersAt(span.fromMs);
   let last = 0;
   let app = 0;
-  for (const found of rounds.within(span)) {
+  for (const found of cycles.within(span)) {
     if (owners[app++] !== who.number) continue;
     const by = found.find(({ member: collector }) => collector !== who.number);
     last = Math.max(last, (by?.atMs ?? Infinity) - span.fromMs);
@@ -247,17 +247,17 @@ const oneToTen: ElasticEvent = {
   name: 'one-to-ten-to-one',
   isQuick: false,
   async play(stage) {
-    const { fleet, rounds } = stage;
+    const { fleet, cycles } = stage;
     const most = 10;
     let overShare = -Infinity;
     const observation = await observe(stage, async () => {
       await Promise.all(fleet.living.slice(1).map((each) => fleet.terminate(each)));
       await settle(stage);
       while (fleet.living.length < most) {
-        const before = rounds.ownersAt(Date.now());
+        const before = cycles.ownersAt(Date.now());
         await fleet.start();
         await settle(stage);
-        const moved = movedShare(before, rounds.ownersAt(Date.now()));
+        const moved = movedShare(before, cycles.ownersAt(Date.now()));
         overShare = Math.max(overShare, moved - 1 / fleet.living.length);
       }
       await Promise.all(fleet.living.slice(1).map((each) => fleet.terminate(each)));

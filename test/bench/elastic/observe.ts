@@ -1,12 +1,12 @@
 import type { Figure, Target } from '../benchmark.js';
-import { movedShare, type Round, type Span } from './rounds-book.js';
+import { movedShare, type Cycle, type Span } from './cycles-book.js';
 import { intervalMs, type Stage } from './stage.js';
 
-/** An event takes at least this long, so that shares of its rounds compare. */
+/** An event takes at least this long, so that shares of its cycles compare. */
 const leastMs = 20_000;
 const settleTimeoutMs = 60_000;
 
-/** Rounds of two members for one app this close together are one round done twice. */
+/** Cycles of two members for one app this close together are one cycle done twice. */
 const twiceWithinMs = intervalMs / 2;
 
 /** How late a trigger may be, whatever happens to its app's owner: a takeover, and an interval. */
@@ -38,30 +38,30 @@ export async function settle(stage: Stage): Promise<number> {
     const nowMs = Date.now();
     const members = new Set(stage.fleet.living.map(({ number }) => number));
     const span = { fromMs: nowMs - 2.25 * intervalMs, toMs: nowMs };
-    if (stage.rounds.isSettled(span, members)) return Math.max(0, span.fromMs - startMs) / 1000;
+    if (stage.cycles.isSettled(span, members)) return Math.max(0, span.fromMs - startMs) / 1000;
     if (nowMs - startMs > settleTimeoutMs) return Infinity;
   }
 }
 
 export interface Expectations {
-  /** Default: no app misses a round. */
+  /** Default: no app misses a cycle. */
   readonly longestGapSecs?: number | null;
   readonly movedShare?: number;
-  /** Rounds that are not held against the event. */
-  readonly uncounted?: (round: Round) => boolean;
+  /** Cycles that are not held against the event. */
+  readonly uncounted?: (cycle: Cycle) => boolean;
 }
 
 /** What is judged in every event. */
 export function commonFigures(
-  { rounds, triggers, breaches, fleet, context }: Stage,
+  { cycles, triggers, breaches, fleet, context }: Stage,
   { span, settledSecs }: Observation,
   expected: Expectations = {},
 ): Figure[] {
-  const gap = rounds.longestGap(span);
+  const gap = cycles.longestGap(span);
   const twice = triggers.postedTwice(span, intervalMs);
-  const count = rounds.count(span);
+  const count = cycles.count(span);
   const spanSecs = (span.toMs - span.fromMs) / 1000;
-  const before = rounds.ownersAt(span.fromMs);
+  const before = cycles.ownersAt(span.fromMs);
   const { longestGapSecs = (1.5 * intervalMs) / 1000 } = expected;
   if (gap.ms > (longestGapSecs ?? Infinity) * 1000) context.progress(`a gap: ${JSON.stringify(gap)}`);
   if (twice.length > 0) context.progress(`triggers posted twice: ${JSON.stringify(twice)}`);
@@ -69,11 +69,11 @@ export function commonFigures(
     figure('seconds_observed', spanSecs),
     figure('settled_s', settledSecs, { atMost: 45 }),
     figure('longest_gap_s', gap.ms / 1000, atMost(longestGapSecs)),
-    figure('rounds_share', count / ((rounds.apps * spanSecs * 1000) / intervalMs)),
-    figure('rounds_twice_share', rounds.doneTwice(span, twiceWithinMs, expected.uncounted) / count, {
+    figure('rounds_share', count / ((cycles.apps * spanSecs * 1000) / intervalMs)),
+    figure('rounds_twice_share', cycles.doneTwice(span, twiceWithinMs, expected.uncounted) / count, {
       atMost: 0.01,
     }),
-    figure('apps_moved_share', movedShare(before, rounds.ownersAt(span.toMs)), atMost(expected.movedShare)),
+    figure('apps_moved_share', movedShare(before, cycles.ownersAt(span.toMs)), atMost(expected.movedShare)),
     figure('triggers', triggers.within(span).length),
     figure('triggers_twice', twice.length, { atMost: 0 }),
     figure('triggers_missing', missing({ triggers, breaches }, span.toMs), { atMost: 0 }),

@@ -13,7 +13,7 @@ import { startScalingEngine } from './scaling-engine.js';
 
 /*
  * The platform of the benchmark of elastic ownership, a process of its own: for each member a log-cache and a scaling
- * engine on ports of their own, with the leanest answers that make a round, and books of who asked for what and when.
+ * engine on ports of their own, with the leanest answers that make a cycle, and books of who asked for what and when.
  * Started by startElasticPlatform only.
  */
 

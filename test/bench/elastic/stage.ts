@@ -12,7 +12,7 @@ import type { BenchmarkContext } from '../benchmark.js';
 import { Breaches } from './breaches.js';
 import { Fleet, type Member } from './fleet.js';
 import { startElasticPlatform, type ElasticPlatform } from './platform-process.js';
-import { RoundsBook } from './rounds-book.js';
+import { CyclesBook } from './cycles-book.js';
 import { TriggersBook } from './triggers-book.js';
 
 export const intervalMs = 4_000;
@@ -25,7 +25,7 @@ export interface Stage {
   readonly database: TestDatabase;
   readonly fleet: Fleet;
   readonly breaches: Breaches;
-  readonly rounds: RoundsBook;
+  readonly cycles: CyclesBook;
   readonly triggers: TriggersBook;
   /** Brings the books up to date. */
   read(): Promise<void>;
@@ -81,15 +81,15 @@ function booksOf(
   platform: ElasticPlatform,
   apps: number,
   { pool }: TestDatabase,
-): Pick<Stage, 'rounds' | 'triggers' | 'read' | 'joinedAtMs'> {
-  const rounds = new RoundsBook(apps);
+): Pick<Stage, 'cycles' | 'triggers' | 'read' | 'joinedAtMs'> {
+  const cycles = new CyclesBook(apps);
   const triggers = new TriggersBook();
   return {
-    rounds,
+    cycles,
     triggers,
     async read() {
       const noted = await platform.books();
-      rounds.add(noted.reads);
+      cycles.add(noted.reads);
       triggers.add(noted.triggers);
     },
     async joinedAtMs({ number }) {

@@ -1,5 +1,5 @@
 import type { NotedTrigger } from './messages.js';
-import type { Span } from './rounds-book.js';
+import type { Span } from './cycles-book.js';
 
 /** All triggers that reached the platform. */
 export class TriggersBook {

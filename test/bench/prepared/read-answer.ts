@@ -2,7 +2,7 @@ import { gaugeText, gaugeUnit, ticksOf, type PreparedApp } from './apps.js';
 import { instanceGuidLength, tickTemplate, type TickTemplate } from './envelope-templates.js';
 
 export interface ReadWindow {
-  /** Inclusive, microseconds. log-cache's timestamps are no finer: round a finer bound up. */
+  /** Inclusive, microseconds. log-cache's timestamps are no finer: cycle a finer bound up. */
   readonly fromUs: number;
   /** Exclusive. */
   readonly toUs: number;

@@ -11,12 +11,12 @@ import { collectionIntervalMs, instancesPerApp, withScene, type Scene } from './
 
 export interface SteadyRun {
   readonly apps: number;
-  /** From the start of the process until rounds began in time: at first every app's whole window is read. */
+  /** From the start of the process until cycles began in time: at first every app's whole window is read. */
   readonly caughtUpSecs: number;
   /** Length of the measurement. */
   readonly secs: number;
-  /** Rounds that ended. */
-  readonly rounds: number;
+  /** Cycles that ended. */
+  readonly cycles: number;
   readonly roundsSkipped: number;
   readonly lagP50Ms: number;
   readonly lagP99Ms: number;
@@ -57,7 +57,7 @@ const prefill = new URL('../prefill-rings.js', import.meta.url);
 const startTimeoutMs = 120_000;
 const lag = 'autoscaler_eventgenerator_collection_lag_seconds';
 
-/** Rounds begin in time where 99 % of them are no later than this. */
+/** Cycles begin in time where 99 % of them are no later than this. */
 const inTimeMs = 1_000;
 const lookEveryMs = 5_000;
 const mostLooks = 24;
@@ -91,7 +91,7 @@ async function measure(context: BenchmarkContext, scene: Scene, apps: number): P
   const breaching = randomBreaches(apps);
   platform.setSpecial(breaching);
   const intervals = context.quick ? 1 : 2;
-  context.progress(`${apps} apps: first round of every app`);
+  context.progress(`${apps} apps: first cycle of every app`);
   await pause(collectionIntervalMs);
   const caughtUpSecs = await caughtUp(scene);
 
@@ -112,7 +112,7 @@ async function measure(context: BenchmarkContext, scene: Scene, apps: number): P
     apps,
     caughtUpSecs,
     secs: (after.atMs - before.atMs) / 1000,
-    rounds: increase(before.scrape, after.scrape, `${duration}_count`),
+    cycles: increase(before.scrape, after.scrape, `${duration}_count`),
     roundsSkipped: increase(
       before.scrape,
       after.scrape,
@@ -141,7 +141,7 @@ async function measure(context: BenchmarkContext, scene: Scene, apps: number): P
   };
 }
 
-/** Resolves when rounds begin in time, or after two minutes all the same: then the figures will tell. */
+/** Resolves when cycles begin in time, or after two minutes all the same: then the figures will tell. */
 async function caughtUp({ eventgenerator }: Scene): Promise<number> {
   let before = await eventgenerator.scrape();
   for (let looks = 0; looks < mostLooks; looks++) {

@@ -100,7 +100,7 @@ function withoutRule(stage: TriggerBooks): string[] {
 /** Two within one evaluation interval. What the engine refused in a cool-down is one more than there should be, too. */
 function twice({ guids, platform, options, diary }: TriggerBooks): string[] {
   const found: string[] = [];
-  // A round may be a little early after one that was late.
+  // A cycle may be a little early after one that was late.
   const leastMs = 0.9 * options.intervalSecs * 1000;
   for (const app of guids) {
     const triggers = platform.books.triggersOf(app);
@@ -124,7 +124,7 @@ function missing(stage: TriggerBooks, histories: Histories, span: Span): string[
   const intervalMs = options.intervalSecs * 1000;
   const found: string[] = [];
   for (const calm of diary.calm(span)) {
-    // Members come back, read the policies, and take up their rounds.
+    // Members come back, read the policies, and take up their cycles.
     const fromMs = calm.fromMs + intervalMs + 30_000;
     const toMs = calm.toMs - 2 * intervalMs - 5_000;
     if (fromMs >= toMs) continue;
@@ -146,7 +146,7 @@ function missing(stage: TriggerBooks, histories: Histories, span: Span): string[
   return found;
 }
 
-/** The first round in the span at which a rule fires. */
+/** The first cycle in the span at which a rule fires. */
 function firstDue(
   app: string,
   rules: readonly RuleJson[],

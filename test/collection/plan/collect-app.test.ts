@@ -6,7 +6,7 @@ import { LogCacheError } from '../../../src/log-cache/log-cache.js';
 import { appId, gauge, logCacheOf, SimulatedStore } from '../../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { trusting } from '../trusting.js';
-import { wholeRound } from '../whole-cycle.js';
+import { wholeCycle } from '../whole-cycle.js';
 
 const second = 1_000_000_000n;
 const end = 1_755_700_000n * second + 700_000_000n;
@@ -45,14 +45,14 @@ async function collect(
   };
   const request = { appId, metricTypes, endNs: end, statWindowSecs: 120, httpWindowSecs: 40, ...over };
   const parts = { collector, queries: { isUp: () => true } };
-  const collection = wholeRound(createAppCollector(parts, clock, trusting(clock)).collect(request));
+  const collection = wholeCycle(createAppCollector(parts, clock, trusting(clock)).collect(request));
   await clock.advance(10);
   const { outcomes, ...rest } = await collection;
   expect(clock.pendingTimers).toBe(0);
   return { outcomes: Object.fromEntries(outcomes), ...rest };
 }
 
-/** In the first round of an app whose gauges do not prove that log-cache holds the window. */
+/** In the first cycle of an app whose gauges do not prove that log-cache holds the window. */
 const look = 1;
 const zero = (unit: string) => ({ kind: 'value', value: 0n, unit });
 const noData = { kind: 'no-data' };

@@ -143,7 +143,7 @@ test('an app that made its batch fail is asked alone until it was answered for t
   expect(asked()).toEqual(['abc']);
 });
 
-test('where every app fails nobody is to blame, and the next round shares again', async () => {
+test('where every app fails nobody is to blame, and the next cycle shares again', async () => {
   for (const appId of 'abc') failing.set(appId, 'server-error');
   expect(kinds(await ask(['a', 'b', 'c']))).toBe('failed failed failed');
   queries = [];
@@ -178,7 +178,7 @@ test('of apps that are asked alone only so many are remembered', async () => {
   );
 }, 180_000);
 
-test('apps that together had no answer in time are asked alone from the next round on', async () => {
+test('apps that together had no answer in time are asked alone from the next cycle on', async () => {
   for (const appId of 'abc') failing.set(appId, 'timeout');
   expect(kinds(await ask(['a', 'b', 'c']))).toBe('failed failed failed');
   expect(asked()).toEqual(['abc']);
@@ -205,8 +205,8 @@ describe('timers instead of a query that takes too long', () => {
     timeSecs = 1_000;
   });
 
-  /** One round of one app. Returns what its two http metrics came from. */
-  async function round(appId = 'a'): Promise<string> {
+  /** One cycle of one app. Returns what its two http metrics came from. */
+  async function cycle(appId = 'a'): Promise<string> {
     timeSecs += 40;
     const questions = ['throughput', 'responsetime'] as const;
     const answers = questions.map((metricType) => batcher.ask({ ...question, metricType, timeSecs, appId }));
@@ -219,15 +219,15 @@ describe('timers instead of a query that takes too long', () => {
   }
 
   test.each(['timeout', 'gave-up'] as const)(
-    'are read after two rounds with %s, once for both',
+    'are read after two cycles with %s, once for both',
     async (kind) => {
       failing.set('a', kind);
-      expect(await round()).toBe('failed failed');
+      expect(await cycle()).toBe('failed failed');
       expect(timersRead).toEqual([]);
-      expect(await round()).toBe('timers timers');
+      expect(await cycle()).toBe('timers timers');
       expect(timersRead).toEqual([{ kind: 'timers', appId: 'a', timeSecs, windowSecs: 40 }]);
       queries = [];
-      expect(await round()).toBe('timers timers');
+      expect(await cycle()).toBe('timers timers');
       expect(queries).toEqual([]);
       expect(timersRead).toHaveLength(2);
     },
@@ -235,11 +235,11 @@ describe('timers instead of a query that takes too long', () => {
 
   test('are not read where an answer came in between, or another app of the query may be to blame', async () => {
     failing.set('a', 'gave-up');
-    await round();
+    await cycle();
     failing.clear();
-    expect(await round()).toBe('rps rps');
+    expect(await cycle()).toBe('rps rps');
     failing.set('a', 'gave-up');
-    expect(await round()).toBe('failed failed');
+    expect(await cycle()).toBe('failed failed');
     for (const appId of ['b', 'c']) failing.set(appId, 'timeout');
     for (const at of [1, 2, 3]) {
       areUp = false;
@@ -251,40 +251,40 @@ describe('timers instead of a query that takes too long', () => {
   test('are not read while all queries hang', async () => {
     failing.set('a', 'timeout');
     areUp = false;
-    for (let i = 0; i < 4; i++) expect(await round()).toBe('failed failed');
+    for (let i = 0; i < 4; i++) expect(await cycle()).toBe('failed failed');
     expect(timersRead).toEqual([]);
   });
 
   test('one question every ten minutes goes to the query, and an answer ends it', async () => {
     failing.set('a', 'gave-up');
-    for (let i = 0; i < 2; i++) await round();
+    for (let i = 0; i < 2; i++) await cycle();
     queries = [];
-    for (let i = 0; i < 14; i++) expect(await round()).toBe('timers timers');
+    for (let i = 0; i < 14; i++) expect(await cycle()).toBe('timers timers');
     expect(queries).toEqual([]);
-    expect(await round()).toBe('timers timers');
+    expect(await cycle()).toBe('timers timers');
     expect(queries).toHaveLength(1);
     failing.clear();
     areUp = false;
-    for (let i = 0; i < 15; i++) expect(await round()).toBe('timers timers');
+    for (let i = 0; i < 15; i++) expect(await cycle()).toBe('timers timers');
     areUp = true;
-    expect(await round()).toBe('rps timers');
-    expect(await round()).toBe('rps rps');
+    expect(await cycle()).toBe('rps timers');
+    expect(await cycle()).toBe('rps rps');
   });
 
   test('are left alone for ten minutes where there are too many', async () => {
     tooManyTimers = true;
     failing.set('a', 'gave-up');
-    for (let i = 0; i < 16; i++) expect(await round()).toBe('failed failed');
+    for (let i = 0; i < 16; i++) expect(await cycle()).toBe('failed failed');
     expect(timersRead).toHaveLength(1);
-    expect(await round()).toBe('failed failed');
+    expect(await cycle()).toBe('failed failed');
     expect(timersRead).toHaveLength(2);
     failing.clear();
-    expect(await round()).toBe('rps rps');
+    expect(await cycle()).toBe('rps rps');
   });
 
   test('a read that fails is a failure that says so', async () => {
     failing.set('a', 'gave-up');
-    await round();
+    await cycle();
     timersFail = true;
     const { outcome } = await batcher.ask({ ...question, timeSecs: timeSecs + 40, appId: 'a' });
     expect(outcome).toEqual({ kind: 'failed', failure: 'timeout', message: 'reading http timers: m' });

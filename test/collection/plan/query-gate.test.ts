@@ -143,7 +143,7 @@ describe('after three queries in a row without an answer', () => {
 });
 
 test('an answer between them keeps queries going, also a bad one', async () => {
-  for (let round = 0; round < 3; round++) {
+  for (let cycle = 0; cycle < 3; cycle++) {
     const two = [query('a'), query('b')];
     await clock.advance(deadlineMs);
     await Promise.all(two);

@@ -18,28 +18,28 @@ function settledAt(secs: bigint, bytes = 3): SettledWindow {
   return { untilNs: began + (secs - 20n) * second, rows: 'x'.repeat(bytes), units: [''], streams: 0 };
 }
 
-/** One round; says whether it could go on from the one before. */
-function round(secs: bigint, appId = 'a', gaugeTypes?: readonly string[]): boolean {
+/** One cycle; says whether it could go on from the one before. */
+function cycle(secs: bigint, appId = 'a', gaugeTypes?: readonly string[]): boolean {
   const window = windowAt(secs, appId, gaugeTypes);
   const found = windows.of(window) !== null;
   windows.keep(window, settledAt(secs));
   return found;
 }
 
-test('what one round has settled is there for the next', () => {
+test('what one cycle has settled is there for the next', () => {
   const settled = settledAt(0n);
   windows.keep(windowAt(0n), settled);
   expect(windows.of(windowAt(40n))).toBe(settled);
   expect(windows.of(windowAt(40n, 'b'))).toBeNull();
 });
 
-test('a round that fails leaves it as it is', () => {
+test('a cycle that fails leaves it as it is', () => {
   windows.keep(windowAt(0n), settledAt(0n));
   expect(windows.of(windowAt(40n))).not.toBeNull();
   expect(windows.of(windowAt(80n))).not.toBeNull();
 });
 
-test('a round that settled nothing leaves nothing', () => {
+test('a cycle that settled nothing leaves nothing', () => {
   windows.keep(windowAt(0n), settledAt(0n));
   windows.keep(windowAt(40n), null);
   expect(windows.of(windowAt(80n))).toBeNull();
@@ -56,12 +56,12 @@ test.each([
   expect(windows.of(window)).toBeNull();
 });
 
-test('every app reads its whole window once in 30 rounds, and not all of them in the same', () => {
+test('every app reads its whole window once in 30 cycles, and not all of them in the same', () => {
   const apps = Array.from({ length: 300 }, (_, i) => `app-${i}`);
   const fullReads = apps.map((appId) => {
-    const rounds: number[] = [];
-    for (let n = 0; n < 91; n++) if (!round(BigInt(n) * 40n, appId)) rounds.push(n);
-    return rounds.slice(1);
+    const cycles: number[] = [];
+    for (let n = 0; n < 91; n++) if (!cycle(BigInt(n) * 40n, appId)) cycles.push(n);
+    return cycles.slice(1);
   });
   for (const [first = 0, ...later] of fullReads) {
     expect(later[0]).toBe(first + 30);
@@ -72,8 +72,8 @@ test('every app reads its whole window once in 30 rounds, and not all of them in
 });
 
 test('an app that is gone is forgotten when its window has passed', () => {
-  round(0n, 'gone');
-  for (let n = 0n; n <= 4n; n++) round(1n + n * 40n, 'stays');
+  cycle(0n, 'gone');
+  for (let n = 0n; n <= 4n; n++) cycle(1n + n * 40n, 'stays');
   expect(windows.size).toBe(1);
 });
 

@@ -15,7 +15,7 @@ import { appId, gauge, SimulatedStore } from '../../log-cache/simulated-log-cach
 import { type CertificateAuthority, createCertificateAuthority } from '../../support/certificates.js';
 import { trusting } from '../trusting.js';
 import { ManualClock } from '../../support/manual-clock.js';
-import { wholeRound } from '../whole-cycle.js';
+import { wholeCycle } from '../whole-cycle.js';
 
 /* Through real threads, on the compiled files. */
 
@@ -55,7 +55,7 @@ function open(options: Partial<CollectorPoolOptions>): CollectorPool {
   return pool;
 }
 
-describe('a whole round', () => {
+describe('a whole cycle', () => {
   let authority: CertificateAuthority;
   beforeAll(async () => {
     authority = await createCertificateAuthority();
@@ -89,7 +89,7 @@ describe('a whole round', () => {
     const pool = open({ workerData: { logCache: await serve(store), ...timeouts }, threads: 2 });
     const collector = createAuthorizedCollector(pool, null);
     const parts = { collector, queries: { isUp: () => true } };
-    const { outcomes, cost, instances } = await wholeRound(
+    const { outcomes, cost, instances } = await wholeCycle(
       createAppCollector(parts, systemClock, trusting(systemClock)).collect({
         appId,
         metricTypes: ['memoryutil', 'throughput', 'responsetime', 'queue'],
@@ -105,7 +105,7 @@ describe('a whole round', () => {
       responsetime: { kind: 'value', value: 13n, unit: 'ms' },
     });
     expect(instances).toBe(3);
-    // Of its first round, in which it also looks which is the oldest envelope.
+    // Of its first cycle, in which it also looks which is the oldest envelope.
     expect(cost).toMatchObject({ requests: 7, pages: 5, envelopes: 3001, droppedSamples: 0 });
     expect(cost.bytes).toBeGreaterThan(100_000);
     expect(pool.utilization()).toBeGreaterThan(0);

@@ -8,7 +8,7 @@ import type { GaugeEnvelope } from '../../../src/log-cache/log-cache.js';
 import { appId, gauge, logCacheOf, SimulatedStore, webTags } from '../../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
-/* Rounds that read only what is new find out what rounds that read the whole window do. */
+/* Cycles that read only what is new find out what cycles that read the whole window do. */
 
 const second = 1_000_000_000n;
 const began = 1_755_700_000n * second;
@@ -150,8 +150,8 @@ function sentBy({ tags, offsetNs, from, to, gauges }: Instance): Sent[] {
   return sent;
 }
 
-/** Seconds since the round before; whether log-cache answered; how far our clock is behind. */
-const rounds = fc.array(
+/** Seconds since the cycle before; whether log-cache answered; how far our clock is behind. */
+const cycles = fc.array(
   fc.record({
     gapSecs: fc.oneof(
       { weight: 7, arbitrary: fc.constant(40) },
@@ -167,7 +167,7 @@ test('the app metrics of a window read in parts are those of the window read as 
   let continued = 0;
   let spared = 0;
   await fc.assert(
-    fc.asyncProperty(histories, rounds, async (sent, plan) => {
+    fc.asyncProperty(histories, cycles, async (sent, plan) => {
       const windows = new SettledWindows();
       let nowNs = began;
       for (const { gapSecs, answered, behindSecs } of plan) {

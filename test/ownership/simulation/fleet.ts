@@ -169,7 +169,7 @@ export class Fleet {
     return this.members.find(({ ownership }) => memberOf(ownership.leaseId ?? '') === heir);
   }
 
-  /** Rounds of an app begin at about the same time everywhere, for they hang on wall clocks that are nearly right. */
+  /** Cycles of an app begin at about the same time everywhere, for they hang on wall clocks that are nearly right. */
   #schedule(member: Member, appId: string): void {
     const { world } = this;
     const { process } = member;
@@ -178,13 +178,13 @@ export class Fleet {
       const inMs = intervalMs - ((world.now - phase) % intervalMs) + world.between(-20, 20);
       process.setTimer(inMs <= 100 ? inMs + intervalMs : inMs, () => {
         next();
-        if (member.ownership.owns(appId)) void this.#round(member, appId);
+        if (member.ownership.owns(appId)) void this.#cycle(member, appId);
       });
     };
     next();
   }
 
-  async #round({ process, ownership, claims, decided }: Member, appId: string): Promise<void> {
+  async #cycle({ process, ownership, claims, decided }: Member, appId: string): Promise<void> {
     await new Promise<void>((resolve) => process.setTimer(this.world.between(5, 50), resolve));
     if (!ownership.mayPost()) return;
     const claim = await claims.claim(appId, 'out');
