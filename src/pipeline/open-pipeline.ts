@@ -1,0 +1,224 @@
+import { createAppCollector } from '../collection/plan/collect-app.js';
+import { Coverage } from '../collection/plan/coverage.js';
+import { HttpTimerEvidence } from '../collection/plan/http-timer-evidence.js';
+import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
+import type { LogCacheCollector } from '../collection/open-collection.js';
+import type { Config } from '../config/config.js';
+import type { Databases } from '../database/database.js';
+import { createAppMetricStore } from '../history/app-metric-store.js';
+import { AppMetricWriter } from '../history/app-metric-writer.js';
+import { History } from '../history/history.js';
+import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
+import { createLayeredHistoryReader } from '../history/layered-history-reader.js';
+import { createReaderShare } from '../history/reader-share.js';
+import { createWarmUp } from '../history/warm-up.js';
+import { keepGaugesFresh } from '../observability/fresh-gauges.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.js';
+import { PolicyPoller } from '../policy/policy-poller.js';
+import { createPolicyStore } from '../policy/policy-store.js';
+import type { ProcessContext } from '../process-context.js';
+import { Breakers } from '../scaling-engine/breakers.js';
+import { Gates } from '../scaling-engine/gates.js';
+import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
+import { createConcurrencyLimit } from '../schedule/concurrency-limit.js';
+import { createSchedule } from '../schedule/schedule.js';
+import { endsWithin, msToNs } from '../util/clock.js';
+import type { Releasers } from '../util/releasers.js';
+import { createCycles } from './cycles.js';
+import { Evaluator, type EvaluatorOptions } from './evaluator.js';
+import { createOwnedApps } from './owned-apps.js';
+import { createTakeover } from './takeover.js';
+
+/** What the pipeline reads from and posts to. */
+export interface PipelineEnds {
+  readonly databases: Databases;
+  readonly logCache: LogCacheCollector;
+  readonly scalingEngine: ScalingEngineClient;
+}
+
+export interface Pipeline {
+  readonly ownership: OwnershipParts;
+  /** Reads the memory of apps that are ours, and the database for all others. */
+  readonly historyReader: HistoryReader;
+  /** Whether there are http timers, as far as that can be told. */
+  readonly httpTimers: { isUp(): boolean };
+  /** Resolves when the policies were read completely for the first time. */
+  readonly policiesRead: Promise<void>;
+  /** Begins to work. When it is released it hands over, ends what is under way, and writes what waits. */
+  start(releasers: Releasers): void;
+}
+
+/** How long cycles and posts that are under way may take when the process stops. */
+const cyclesDeadlineMs = 1_500;
+const flushDeadlineMs = 1_500;
+const saveDeadlineMs = 500;
+/** Share of appmetrics_db's connections for the API; the lease and the writer need some as well. */
+const readersShare = 0.5;
+
+type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/** Opens all that lies between log-cache and the scaling engine. Rejects when a part cannot be built. */
+export async function openPipeline(
+  config: Config,
+  context: ProcessContext,
+  releasers: Releasers,
+  ends: PipelineEnds,
+): Promise<Pipeline> {
+  const parts = await openParts(config, context, releasers, ends);
+  const { ownership, ownedApps, history, store, httpTimers, poller } = parts;
+  const connections = ends.databases.appMetricsDb.stats().maxOpenConnections;
+  const fromDatabase = createReaderShare(
+    Math.max(1, Math.floor(connections * readersShare)),
+    context.clock,
+    (query: HistoryQuery) => store.stream(query),
+  );
+  return {
+    ownership,
+    historyReader: createLayeredHistoryReader({
+      fromMemory: (query) => (ownedApps.policyOf(query.appId) ? history.range(query) : null),
+      fromDatabase,
+    }),
+    httpTimers,
+    policiesRead: poller.firstRead,
+    start: (startReleasers) => startParts(parts, context, ends, startReleasers),
+  };
+}
+
+/**
+ * The knot: parts that need each other in a circle. The schedule runs cycles, and a cycle may ask for an earlier run;
+ * a cycle asks for the policy of an owned app, and the owned apps fill the schedule and begin takeovers, which end in
+ * a cycle. The functions passed here are called after the start only.
+ */
+async function openParts(config: Config, context: ProcessContext, releasers: Releasers, ends: PipelineEnds) {
+  const { aggregator } = config;
+  const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
+  const records = createRecords(config, context, ends);
+  const collection = createCollection(config, context, ends);
+  const common = {
+    ...context,
+    ...records,
+    settings: {
+      defaultBreachDurationSecs: config.defaultBreachDurationSecs,
+      collectionIntervalMs: aggregator.collectionIntervalMs,
+    },
+    cacheSizePerApp: aggregator.metricCacheSizePerApp,
+    policyOf: (appId: string) => ownedApps.policyOf(appId),
+    policyInForce: (appId: string) => ownedApps.policyInForce(appId),
+  };
+  const evaluator = createEvaluator(config, { ...common, ...ends, claims: ownership.claims });
+  const cycles = createCycles({
+    ...common,
+    ...collection,
+    evaluator,
+    logger: context.logger.child('rounds'),
+    runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
+    statWindowSecs: config.defaultStatWindowSecs,
+  });
+  const schedule = createSchedule({
+    ...common,
+    run: (appId, isLast) => cycles.run(appId, isLast),
+    limit: createConcurrencyLimit(context.clock, aggregator.metricPollerCount),
+    intervalMs: aggregator.collectionIntervalMs,
+  });
+  const warmUp = createWarmUp({
+    ...common,
+    isWanted: (appId) => ownedApps.policyOf(appId) !== undefined,
+    seed: (appId, key, points) => {
+      records.history.seed(appId, key.metricType, points, key.capacity);
+      collection.httpTimers.seed(appId, key.metricType, points);
+    },
+    seeded: (appId) => cycles.reconsider(appId),
+  });
+  const takeover = createTakeover({ ...common, ...ownership, warmUp, evaluator });
+  const ownedApps = createOwnedApps({
+    ...common,
+    ownership: ownership.ownership,
+    logger: context.logger.child('ownership'),
+    schedule,
+    evaluator,
+    takeover,
+    saveSoon: () => records.writer.saveSoon(),
+  });
+  return { ...records, ...collection, ownership, evaluator, cycles, schedule, warmUp, takeover, ownedApps };
+}
+
+/** What is remembered and read: histories in memory, app metrics in the database, policies. */
+function createRecords({ aggregator }: Config, context: ProcessContext, { databases }: PipelineEnds) {
+  const store = createAppMetricStore(databases.appMetricsDb);
+  return {
+    store,
+    history: new History(context.metrics),
+    writer: new AppMetricWriter({ ...context, store, saveIntervalMs: aggregator.saveIntervalMs }),
+    poller: new PolicyPoller({
+      ...context,
+      store: createPolicyStore(databases.policyDb),
+      intervalMs: aggregator.policyPollerIntervalMs,
+    }),
+  };
+}
+
+function createCollection({ aggregator }: Config, context: ProcessContext, { logCache }: PipelineEnds) {
+  const { clock } = context;
+  const logger = context.logger.child('collection');
+  const coverage = new Coverage();
+  const httpTimers = new HttpTimerEvidence({ ...context, logger });
+  return {
+    httpTimers,
+    collector: createAppCollector(logCache, clock, { coverage, evidence: httpTimers }),
+    values: new MissingValuesWatch({
+      ...context,
+      logger: new RepeatedEvents({ ...context, logger }),
+      intervalMs: aggregator.collectionIntervalMs,
+      onJump: () => coverage.outage(msToNs(clock.now())),
+    }),
+  };
+}
+
+function createEvaluator(
+  config: Config,
+  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'gates' | 'breakers'>,
+): Evaluator {
+  const { clock } = options;
+  const { evaluationIntervalMs } = config.evaluator;
+  return new Evaluator({
+    ...options,
+    logger: options.logger.child('evaluation'),
+    evaluationIntervalMs,
+    gates: new Gates({ clock, evaluationIntervalMs }),
+    breakers: new Breakers({ clock, settings: config.circuitBreaker }),
+  });
+}
+
+/** Releasers run in reverse order: what is handed over first stands last. */
+function startParts(
+  { ownership, ownedApps, evaluator, cycles, schedule, warmUp, takeover, writer, poller }: Parts,
+  { clock, metrics }: ProcessContext,
+  { logCache }: PipelineEnds,
+  releasers: Releasers,
+): void {
+  releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
+  releasers.add('warm-up', () => warmUp.stop());
+  releasers.add('takeover', () => takeover.stop());
+  releasers.add('cycles', async () => {
+    const ended = schedule.stop().then(() => cycles.posted());
+    await endsWithin(clock, cyclesDeadlineMs, ended);
+  });
+  releasers.add('policy poller', () => poller.stop());
+  releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, pool: logCache.pool }));
+  releasers.add('ownership of apps', async () => {
+    // The new owners read what is written by then.
+    await endsWithin(clock, saveDeadlineMs, writer.saveNow());
+    await ownership.leave();
+  });
+
+  writer.start();
+  poller.onSnapshot((policies, { added, changed, removed }) =>
+    ownedApps.use(policies, [...added, ...changed, ...removed]),
+  );
+  ownership.ownership.onChange(() =>
+    evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)),
+  );
+  poller.start();
+  ownership.start();
+}
