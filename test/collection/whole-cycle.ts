@@ -1,8 +1,8 @@
-import type { AppCollection, CollectionHooks } from '../../src/collection/plan/collect-app.js';
+import type { AppCollection, CollectionParts } from '../../src/collection/plan/collect-app.js';
 import { sumOfCosts } from '../../src/collection/pool/cost.js';
 
 /** Both parts of a cycle as one. */
-export async function wholeCycle({ gauges, http }: CollectionHooks): Promise<AppCollection> {
+export async function wholeCycle({ gauges, http }: CollectionParts): Promise<AppCollection> {
   const first = await gauges;
   const second = await http;
   if (!second) return first;

@@ -2,24 +2,18 @@ import type { Clock } from '../../util/clock.js';
 import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
-import type { CollectionCost, CollectionResult, Failed, MetricOutcome } from '../pool/job.js';
-import { type Coverage, coversGauges } from './coverage.js';
+import type { CollectionCost, CollectionResult, MetricOutcome } from '../pool/job.js';
+import { httpUnits } from '../worker/http-aggregation.js';
+import { jobsOf, presenceJob, type CollectionJobs, type CollectionRequest } from './collection-request.js';
+import type { Coverage } from './coverage.js';
+import { coversGauges } from './coverage-rules.js';
+import { failureOf } from './failures.js';
 import type { HttpTimerEvidence } from './http-timer-evidence.js';
 import { OldestProbe } from './oldest-probe.js';
 import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
 import type { QueryHealth } from './query-gate.js';
-import {
-  jobsOf,
-  type Presence,
-  presenceFromProbe,
-  presenceFromRead,
-  probeJob,
-  type CollectionJobs,
-  type CollectionRequest,
-  resolveEmpty,
-} from './collection-request.js';
 import { SettledWindows } from './settled-windows.js';
-import { type HttpFacts, verifyHttp, withoutValue } from './verify-http.js';
+import { verifyHttp, withoutValue } from './verify-http.js';
 
 /** What one cycle found out about one app. */
 export interface AppCollection {
@@ -31,18 +25,18 @@ export interface AppCollection {
   readonly instances: number;
 }
 
-/** The two parts of a cycle. Neither rejects. */
-export interface CollectionHooks {
+/** The two parts of a cycle's collection. Neither rejects. */
+export interface CollectionParts {
   readonly gauges: Promise<AppCollection>;
   /** What is asked for in queries, which may come much later; null where no rule needs any. */
   readonly http: Promise<AppCollection> | null;
 }
 
 export interface AppCollector {
-  collect(request: CollectionRequest): CollectionHooks;
+  collect(request: CollectionRequest): CollectionParts;
 }
 
-/** What the cycles of all apps have in common. */
+/** What the cycles of all apps share. */
 interface Tools {
   readonly collector: Collector;
   readonly queries: QueryBatcher;
@@ -51,10 +45,7 @@ interface Tools {
   readonly evidence: HttpTimerEvidence;
 }
 
-/**
- * Collects apps one by one, but lets those that are due at the same time share queries, and lets each app read on where
- * its cycle before has left off.
- */
+/** Collects apps one by one. Apps that are due at the same time share queries; each app reads on where its last cycle ended. */
 export function createAppCollector(
   { collector, queries: health }: { readonly collector: Collector; readonly queries: QueryHealth },
   clock: Clock,
@@ -66,61 +57,84 @@ export function createAppCollector(
 }
 
 /**
- * Collects everything that one app's rules need: one read for all gauges, one query per http metric type, where a query
- * came back empty a proof that the app is known, and where there is reason to doubt it one that log-cache holds the
- * whole window. Metric types fail one by one.
+ * Collects everything that one app's rules need: one read for all gauges, one query per http metric type, a read for
+ * presence where a query found no request, and a probe where it is in doubt that log-cache holds the whole window.
+ * Metric types fail one by one.
  */
-function collectApp(wanted: CollectionRequest, tools: Tools): CollectionHooks {
+function collectApp(wanted: CollectionRequest, tools: Tools): CollectionParts {
   const httpWindowSecs = tools.coverage.windowSecs(wanted.appId, wanted.httpWindowSecs);
   const request = { ...wanted, httpWindowSecs };
   const jobs = jobsOf(request);
-  const look = new OldestProbe(request, tools.collector);
-  const read = jobs.read ? readOn(jobs.read, look, tools) : Promise.resolve(null);
-  const gauges = read.then((result) => gaugesIn(jobs, result, look));
-  if (jobs.questions.length > 0) {
-    const facts = { request, fullWindowSecs: wanted.httpWindowSecs };
-    const http = collectHttp(jobs, facts, read, { ...tools, look });
-    return { gauges, http: Promise.all([gauges, http]).then((parts) => noteCoverage(wanted, parts, tools)) };
+  const probe = new OldestProbe(request, tools.collector);
+  const read = jobs.read ? readOn(jobs.read, probe, tools) : Promise.resolve(null);
+  const gauges = read.then((result) => gaugesIn(jobs, result, probe));
+  if (jobs.questions.length === 0) {
+    return { gauges: gauges.then((part) => noteCoverage(wanted, [part], tools)), http: null };
   }
-  return { gauges: gauges.then((part) => noteCoverage(wanted, [part], tools)), http: null };
+  const cycle = { request, fullWindowSecs: wanted.httpWindowSecs, probe, read };
+  const http = collectHttp(jobs, cycle, tools);
+  return { gauges, http: Promise.all([gauges, http]).then((parts) => noteCoverage(wanted, parts, tools)) };
 }
 
-function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, look: OldestProbe): AppCollection {
+function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: OldestProbe): AppCollection {
   const outcomes = new Map<string, MetricOutcome>();
   for (const metricType of jobs.read?.gaugeTypes ?? []) {
-    outcomes.set(metricType, gaugeOutcome(metricType, read));
+    const outcome = read?.kind === 'read' ? read.outcomes[metricType] : undefined;
+    outcomes.set(metricType, outcome ?? failureOf(read));
   }
-  const cost = sumOfCosts([...(read ? [read.cost] : []), look.takeCost()]);
+  const cost = sumOfCosts([...(read ? [read.cost] : []), probe.takeCost()]);
   return { outcomes, cost, instances: read?.kind === 'read' ? read.instances : 0 };
 }
 
 async function collectHttp(
   { questions }: CollectionJobs,
-  facts: Pick<HttpFacts, 'request' | 'fullWindowSecs'>,
-  gaugesRead: Promise<CollectionResult | null>,
-  tools: Tools & { readonly look: OldestProbe },
+  cycle: {
+    readonly request: CollectionRequest;
+    readonly fullWindowSecs: number;
+    readonly probe: OldestProbe;
+    /** The read of the gauges. */
+    readonly read: Promise<CollectionResult | null>;
+  },
+  tools: Tools,
 ): Promise<AppCollection> {
-  const answers = await Promise.all(questions.map((question) => tools.queries.ask(question)));
-  const read = await gaugesRead;
-  const costs = answers.map(({ cost }) => cost);
-  let presence: Presence | null = presenceFromRead(read);
-  let oldestReadNs = read?.kind === 'read' ? read.oldestNs : null;
-  if (presence === null && answers.some(({ outcome }) => outcome.kind === 'empty')) {
-    const probe = await tools.collector.run(probeJob(facts.request));
-    presence = presenceFromProbe(probe);
-    if (probe.kind === 'read') oldestReadNs = probe.oldestNs;
-    costs.push(probe.cost);
+  const responses = await Promise.all(
+    questions.map(async (question) => ({
+      metricType: question.metricType,
+      ...(await tools.queries.ask(question)),
+    })),
+  );
+  const costs = responses.map(({ cost }) => cost);
+  let read = await cycle.read;
+  let presence = read;
+  const presenceIsKnown = read?.kind === 'read' && read.containerMetricSeen !== null;
+  if (!presenceIsKnown && responses.some(({ outcome }) => outcome.kind === 'empty')) {
+    presence = await tools.collector.run(presenceJob(cycle.request));
+    if (presence.kind === 'read') read = presence;
+    costs.push(presence.cost);
   }
-  const settled = questions.map(({ metricType }, index) => {
-    const outcome = answers[index]?.outcome ?? leftOut(metricType);
-    return [metricType, resolveEmpty(metricType, outcome, presence ?? false)] as const;
+  const resolved = responses.map(({ metricType, outcome }) => {
+    const isEmpty = outcome.kind === 'empty';
+    return [metricType, isEmpty ? emptyOutcome(httpUnits[metricType], presence) : outcome] as const;
   });
-  const hasTraffic = answers.some(({ outcome }) => outcome.kind === 'value');
-  const outcomes = await verifyHttp(new Map(settled), { ...facts, oldestReadNs, hasTraffic }, tools);
-  return { outcomes, cost: sumOfCosts([...costs, tools.look.takeCost()]), instances: 0 };
+  const facts = {
+    ...cycle,
+    oldestReadNs: read?.kind === 'read' ? read.oldestNs : null,
+    hasTraffic: responses.some(({ outcome }) => outcome.kind === 'value'),
+  };
+  const outcomes = await verifyHttp(new Map(resolved), facts, { ...tools, probe: cycle.probe });
+  return { outcomes, cost: sumOfCosts([...costs, cycle.probe.takeCost()]), instances: 0 };
 }
 
-/** Tells whether the cycle was answered as a whole. Returns its last part. */
+/**
+ * An app without requests has zero of them only if log-cache knows the app: right after a restart of log-cache every
+ * app looks idle, and a false zero would scale a busy app in.
+ */
+function emptyOutcome(unit: string, presence: CollectionResult | null): MetricOutcome {
+  if (presence?.kind !== 'read') return failureOf(presence, 'looking for a container metric');
+  return presence.containerMetricSeen ? { kind: 'value', value: 0n, unit } : { kind: 'no-data' };
+}
+
+/** Tells `coverage` how the whole cycle went. Returns its last part. */
 function noteCoverage(
   { appId, endNs }: CollectionRequest,
   parts: readonly [AppCollection, AppCollection?],
@@ -134,21 +148,21 @@ function noteCoverage(
     coverage.failed(appId, endNs, isLogCaches);
   } else {
     const { requests } = last === first ? first.cost : sumOfCosts([first.cost, last.cost]);
-    coverage.answered(appId, requests);
+    coverage.succeeded(appId, requests);
   }
   return last;
 }
 
-/** Failures that say that log-cache may have lost what it held. */
+/** Failures after which log-cache may have lost what it held. */
 const logCacheFailures: ReadonlySet<LogCacheFailureKind> = new Set(['connection', 'server-error']);
 
 /**
- * Reads on where the cycle before has left off. What was read of a whole window must be what log-cache holds of it: a
- * mean over its last seconds alone, as after a restart of log-cache, says little about the app.
+ * Reads on where the last cycle ended. If a whole window was read, log-cache must hold enough of it: a mean over its
+ * last seconds alone, as after a restart of log-cache, says little about the app.
  */
 async function readOn(
   job: NonNullable<CollectionJobs['read']>,
-  look: OldestProbe,
+  probe: OldestProbe,
   { collector, settledWindows }: Tools,
 ): Promise<CollectionResult> {
   const settled = settledWindows.of(job);
@@ -156,27 +170,13 @@ async function readOn(
   if (result.kind !== 'read') return result;
   const isDoubtful =
     result.fromNs <= job.startNs && result.oldestNs !== null && !coversGauges(result.oldestNs, job);
-  const oldestNs = isDoubtful ? await look.oldestNs() : job.startNs;
+  const oldestNs = isDoubtful ? await probe.oldestNs() : job.startNs;
   if (oldestNs !== null && typeof oldestNs !== 'bigint') return { ...oldestNs, cost: result.cost };
   const isCovered = coversGauges(oldestNs, job);
   settledWindows.keep(job, isCovered ? result.settled : null);
-  return isCovered ? result : { ...result, outcomes: withoutValues(result.outcomes) };
-}
-
-function withoutValues(outcomes: Readonly<Record<string, MetricOutcome>>): Record<string, MetricOutcome> {
-  return Object.fromEntries(
-    Object.entries(outcomes).map(([metricType, outcome]) => [
-      metricType,
-      withoutValue(outcome, 'not-covered'),
-    ]),
+  if (isCovered) return result;
+  const uncovered = Object.entries(result.outcomes).map(
+    ([metricType, outcome]) => [metricType, withoutValue(outcome, 'not-covered')] as const,
   );
-}
-
-function gaugeOutcome(metricType: string, read: CollectionResult | null): MetricOutcome {
-  if (read?.kind === 'failed') return { kind: 'failed', failure: read.failure, message: read.message };
-  return (read?.kind === 'read' ? read.outcomes[metricType] : undefined) ?? leftOut(metricType);
-}
-
-function leftOut(metricType: string): Failed {
-  return { kind: 'failed', failure: 'thread', message: `the collector left ${metricType} out` };
+  return { ...result, outcomes: Object.fromEntries(uncovered) };
 }

@@ -1,7 +1,8 @@
-import { secsToNs } from '../../util/clock.js';
-import { promqlWindowSecs } from '../../log-cache/promql.js';
+import { nsToMs, secsToNs } from '../../util/clock.js';
+import { fellSuddenly, partToAskFor } from './coverage-rules.js';
+import { ForgettingMap } from './forgetting-map.js';
 
-/** What a cycle asked for, and what it knows without a look. */
+/** What a cycle asked for, and what it knows without a probe. */
 export interface CoverageRequest {
   readonly appId: string;
   /** The http window that was asked for; ns since the epoch. */
@@ -11,143 +12,122 @@ export interface CoverageRequest {
   readonly fullWindowSecs: number;
   /** Oldest envelope that the cycle has read anyway, ns since the epoch; null: it read none. */
   readonly oldestReadNs: bigint | null;
-  /** The throughput, if that was asked for and is there. */
+  /** null where it was not asked for, or is no value. */
   readonly throughput: number | null;
 }
 
 interface Known {
   /** End of the last window that log-cache demonstrably held; -1 before there was one. */
   provenNs: bigint;
-  cycleNs: bigint;
+  lastCycleSecs: number;
   cyclesUnproven: number;
   failed: boolean;
   /** Its last cycle read enough anyway to prove it. */
   readProved: boolean;
   /** The largest throughput of a window that was held. */
   mostHeld: number;
-  /** Throughput of late: falls by a few percent a cycle at most. */
+  /** Recent throughput: falls by a few percent a cycle at most. */
   usual: number;
-  /** What the last look found of a window that was not held; null where there was none. */
-  lastLook: { readonly oldestNs: bigint; readonly endNs: bigint } | null;
+  /** What the last probe found of a window that was not held; null where there was none. */
+  lastProbe: { readonly oldestNs: bigint; readonly endNs: bigint } | null;
   /** Asked for instead of the whole window, because log-cache holds no more of so busy an app. */
   shortenedSecs: number | null;
 }
 
-/** A rise beyond what was held may take envelopes out of the window. */
+/** A rise beyond what was held may push envelopes out of the window. */
 const riseThatCounts = 1.5;
-/** An honest fall is slower, as a rule. */
-const fallThatCounts = 0.75;
 const usualKept = 0.97;
-/** Standard deviations of the number of requests that a fall must exceed. */
-const deviations = 3;
-/** Cycles after which an app is looked at without a reason. */
+/** Cycles after which an app is probed without a reason. */
 const routineCycles = 250;
-/** Looks without an outage cost so much of all requests, and not more than so many at once. */
+/** Of all requests, for probes without an outage. */
 const shareOfRequests = 0.04;
-const mostLooksSaved = 50;
-/** Of the apps; and two at least: these failed, so it is not the apps. */
+const mostProbesSaved = 50;
+/** Share of the apps, and at least two, that must fail together to be an outage and not a problem of the apps. */
 const shareThatIsAnOutage = 0.05;
-/** A rate of a shorter part of the window says too little of it. */
-const shortestPart = 0.25;
-const shortestPartSecs = 5;
-/** What is asked for of the part that is held: its beginning is on the move. */
-const partKept = 0.9;
-const partMarginSecs = 1;
-const sweepEveryNs = secsToNs(60);
-const forgottenAfterNs = secsToNs(600);
+const forgottenAfterSecs = 600;
 
 /**
  * Knows of each app whether log-cache holds its whole window. After a restart of log-cache, and of apps with more
- * envelopes than it keeps of a source, it holds a part only, and answers with the requests of that part as if they were
- * all. Asking each cycle what the oldest envelope is would cost as many requests again: it is asked where there is a
- * reason, and what a cycle has read anyway is taken for a proof.
+ * envelopes than it keeps of a source, it holds only the last part, and returns the requests of that part as if they
+ * were all. To ask in each cycle for the oldest envelope would double the requests. So a probe is sent only where there
+ * is a reason, and what a cycle has read anyway is taken for a proof.
  */
 export class Coverage {
-  readonly #apps = new Map<string, Known>();
+  readonly #apps = new ForgettingMap<Known>();
   readonly #failing = new Set<string>();
   /** Apps whose window was held once and is not any more. */
   readonly #cut = new Set<string>();
   #outageNs = -1n;
-  #looksSaved = mostLooksSaved;
-  #sweptNs = 0n;
+  #probesSaved = mostProbesSaved;
 
   /** How much of the http window can be asked for. */
   windowSecs(appId: string, fullWindowSecs: number): number {
-    const shortened = this.#apps.get(appId)?.shortenedSecs ?? null;
-    return shortened === null ? fullWindowSecs : Math.min(shortened, fullWindowSecs);
+    return Math.min(this.#apps.get(appId)?.shortenedSecs ?? fullWindowSecs, fullWindowSecs);
   }
 
-  /** Whether it has to be asked which is the oldest envelope of the app. To be called once for each cycle that was answered. */
+  /** Whether a probe has to find the app's oldest envelope. To be called once for each cycle that has a value. */
   needsProbe(cycle: CoverageRequest): boolean {
     this.#sweep(cycle.endNs);
-    const known = this.#knownOf(cycle.appId);
-    const { throughput } = cycle;
-    known.cycleNs = cycle.endNs;
+    const { throughput, oldestReadNs } = cycle;
+    const known = this.#knownOf(cycle.appId, cycle.endNs);
     known.cyclesUnproven++;
-    const fell = throughput !== null && this.#fell(known.usual, throughput, cycle);
+    const fell = throughput !== null && fellSuddenly(known.usual, throughput, cycle.fullWindowSecs);
     if (throughput !== null) known.usual = Math.max(throughput, known.usual * usualKept);
-    const proven = cycle.oldestReadNs !== null && cycle.oldestReadNs <= cycle.startNs;
-    if (proven && known.shortenedSecs === null) {
+
+    const noLongerRead = known.readProved && oldestReadNs !== null;
+    known.readProved = oldestReadNs !== null && oldestReadNs <= cycle.startNs && known.shortenedSecs === null;
+    if (known.readProved) {
       this.#prove(known, cycle);
-      known.readProved = true;
       return false;
     }
     const outage = known.provenNs <= this.#outageNs;
-    const noLongerRead = known.readProved && cycle.oldestReadNs !== null;
-    known.readProved = false;
-    if (noLongerRead || known.failed || outage || known.shortenedSecs !== null || known.lastLook !== null)
-      return true;
+    const isPart = known.shortenedSecs !== null || known.lastProbe !== null;
+    if (noLongerRead || known.failed || outage || isPart) return true;
     const rose = (throughput ?? 0) > riseThatCounts * known.mostHeld;
     if (!fell && !rose && known.cyclesUnproven < routineCycles) return false;
-    if (this.#looksSaved < 1) return false;
-    this.#looksSaved--;
+    if (this.#probesSaved < 1) return false;
+    this.#probesSaved--;
     return true;
   }
 
-  /** Takes in which is the oldest envelope that log-cache holds; whether it held the window that was asked for. */
+  /** Takes in the oldest envelope that a probe found. Returns whether log-cache held the window that was asked for. */
   probed(cycle: CoverageRequest, oldestNs: bigint | null): boolean {
-    const known = this.#knownOf(cycle.appId);
-    const { endNs, startNs, fullWindowSecs } = cycle;
-    const fullStartNs = endNs - secsToNs(fullWindowSecs);
-    if (oldestNs !== null && oldestNs <= fullStartNs) {
-      known.lastLook = known.shortenedSecs = null;
+    const { appId, startNs, endNs, fullWindowSecs } = cycle;
+    const known = this.#knownOf(appId, endNs);
+    if (oldestNs !== null && oldestNs <= endNs - secsToNs(fullWindowSecs)) {
+      known.shortenedSecs = null;
       this.#prove(known, cycle);
       return true;
     }
-    const held = oldestNs !== null && oldestNs <= startNs;
-    const { lastLook } = known;
-    known.lastLook = oldestNs === null ? null : { oldestNs, endNs };
-    if (known.provenNs >= 0n) this.#addTo(this.#cut, cycle.appId, endNs);
+    const { lastProbe } = known;
+    known.lastProbe = oldestNs === null ? null : { oldestNs, endNs };
+    if (known.provenNs >= 0n) this.#addTo(this.#cut, appId, endNs);
     known.provenNs = -1n;
-    // What goes on and on is lost at the old end; what was lost at one time stays where it is.
+    // Eviction goes on and moves the oldest envelope; a loss at one time leaves it where it is.
     const evicted =
-      lastLook && oldestNs !== null && 2n * (oldestNs - lastLook.oldestNs) > endNs - lastLook.endNs;
-    known.shortenedSecs = evicted ? partOf(endNs - oldestNs, fullWindowSecs) : null;
-    return held;
+      lastProbe && oldestNs !== null && 2n * (oldestNs - lastProbe.oldestNs) > endNs - lastProbe.endNs;
+    known.shortenedSecs = evicted ? partToAskFor(endNs - oldestNs, fullWindowSecs) : null;
+    return oldestNs !== null && oldestNs <= startNs;
   }
 
   /**
-   * The app's cycle failed: log-cache may not be what it was. `isLogCaches`: not the app's own fault, as a refusal is.
-   * Several apps that begin to fail so are an outage; those that always fail are not.
+   * The app's cycle failed: log-cache may have lost envelopes. `isLogCaches`: the failure is not the app's own, as a
+   * rejection is. Several apps that begin to fail so are an outage; those that always fail are not.
    */
   failed(appId: string, endNs: bigint, isLogCaches: boolean): void {
-    this.#knownOf(appId).failed = true;
+    this.#knownOf(appId, endNs).failed = true;
     if (isLogCaches && !this.#failing.has(appId)) this.#addTo(this.#failing, appId, endNs);
   }
 
-  /** The app's cycle was answered. */
-  answered(appId: string, requests: number): void {
+  /** No part of the app's cycle failed. `requests`: how many it took. */
+  succeeded(appId: string, requests: number): void {
     this.#failing.delete(appId);
-    this.#looksSaved = Math.min(mostLooksSaved, this.#looksSaved + shareOfRequests * requests);
+    this.#probesSaved = Math.min(mostProbesSaved, this.#probesSaved + shareOfRequests * requests);
   }
 
-  /** Whatever was held before, each app has to prove it anew. */
+  /** From here on each app has to prove anew that its window is held. */
   outage(atNs: bigint): void {
     if (atNs > this.#outageNs) this.#outageNs = atNs;
-  }
-
-  get size(): number {
-    return this.#apps.size;
   }
 
   #addTo(troubled: Set<string>, appId: string, atNs: bigint): void {
@@ -161,62 +141,39 @@ export class Coverage {
     known.provenNs = endNs;
     known.cyclesUnproven = 0;
     known.failed = false;
-    known.lastLook = null;
+    known.lastProbe = null;
     known.mostHeld = Math.max(known.mostHeld, throughput ?? 0);
   }
 
-  #fell(usual: number, throughput: number, { fullWindowSecs }: CoverageRequest): boolean {
-    // Throughputs are rounded up: from 2 to 1 may be from 1.01 to 1.
-    if (throughput >= fallThatCounts * usual || usual - throughput < 2) return false;
-    return (usual - throughput) * fullWindowSecs > deviations * Math.sqrt(usual * fullWindowSecs);
-  }
-
-  #knownOf(appId: string): Known {
+  #knownOf(appId: string, endNs: bigint): Known {
     let known = this.#apps.get(appId);
     if (!known) {
       known = {
         provenNs: -1n,
-        cycleNs: this.#sweptNs,
+        lastCycleSecs: 0,
         cyclesUnproven: 0,
         failed: false,
         readProved: false,
         mostHeld: 0,
         usual: 0,
-        lastLook: null,
+        lastProbe: null,
         shortenedSecs: null,
       };
       this.#apps.set(appId, known);
     }
+    known.lastCycleSecs = nsToMs(endNs) / 1000;
     return known;
   }
 
-  /** Forgets the apps that had no cycle for long. */
   #sweep(endNs: bigint): void {
-    if (endNs >= this.#sweptNs && endNs < this.#sweptNs + sweepEveryNs) return;
-    this.#sweptNs = endNs;
-    for (const [appId, { cycleNs }] of this.#apps) {
-      if (endNs - cycleNs < forgottenAfterNs) continue;
-      this.#apps.delete(appId);
-      this.#failing.delete(appId);
-      this.#cut.delete(appId);
-    }
+    const nowSecs = nsToMs(endNs) / 1000;
+    this.#apps.sweep(
+      nowSecs,
+      ({ lastCycleSecs }) => nowSecs - lastCycleSecs >= forgottenAfterSecs,
+      (appId) => {
+        this.#failing.delete(appId);
+        this.#cut.delete(appId);
+      },
+    );
   }
-}
-
-/** How many seconds of the window to ask for where log-cache holds so much of it; null where that is too little. */
-function partOf(heldNs: bigint, fullWindowSecs: number): number | null {
-  const secs = Math.floor((Number(heldNs) / 1e9) * partKept - partMarginSecs);
-  if (secs < Math.max(shortestPartSecs, fullWindowSecs * shortestPart)) return null;
-  return Math.min(promqlWindowSecs(secs * 1000), fullWindowSecs);
-}
-
-/** A mean of gauges says what the window was like if so much of it is held. */
-const leastOfStatWindow = 2n;
-
-/** Whether so much of a stat window is there that the mean of its gauges is honest. */
-export function coversGauges(
-  oldestNs: bigint | null,
-  { startNs, endNs }: Pick<CoverageRequest, 'startNs' | 'endNs'>,
-): boolean {
-  return oldestNs !== null && oldestNs <= startNs + (endNs - startNs) / leastOfStatWindow;
 }

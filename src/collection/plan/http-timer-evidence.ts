@@ -2,40 +2,28 @@ import { type Clock, secsToNs } from '../../util/clock.js';
 import type { Logger } from '../../observability/logger.js';
 import type { Metrics } from '../../observability/metrics.js';
 import { RepeatedEvents } from '../../observability/repeated-events.js';
-import { type Failed, isHttpMetricType } from '../pool/job.js';
+import { type Failed, type HttpWindow, isHttpMetricType } from '../pool/job.js';
+import { ForgettingMap } from './forgetting-map.js';
 
-/** So many apps must have had traffic before silence says something about the platform. */
+/** Apps with recent traffic that it takes before silence says something about the platform. */
 const fewestWitnesses = 3;
-/** Collection windows that the traffic of a witness may lie back. */
+/** How long ago a witness may have had traffic, in http windows. */
 const recentWindows = 3;
-/** So many are asked at first; only if none of them has traffic, the others. */
+/** Apps asked at first; the others are asked only if none of these has traffic. */
 const askedAtFirst = 9;
 const mostAsked = 50;
 const repeatErrorMs = 600_000;
 const forgottenAfterSecs = 600;
 
-/** One http window of one app. Whole seconds. */
-export interface HttpWindow {
-  readonly appId: string;
-  readonly timeSecs: number;
-  readonly windowSecs: number;
-}
-
-/** Whether any of these apps had a request in a window, or why that could not be found out. */
-export type AskForTraffic = (appIds: readonly string[], window: HttpWindow) => Promise<boolean | Failed>;
-
-/** An app metric of a history; null is *no data*. */
-interface Point {
-  readonly timestampNs: bigint;
-  readonly value: bigint | null;
-}
+/** Whether any of these apps had a request in the window in question, or why that could not be found out. */
+export type AskForTraffic = (appIds: readonly string[]) => Promise<boolean | Failed>;
 
 interface Known {
   /** End of the last window with a request, seconds since the epoch; -1 without one. */
   trafficSecs: number;
   /** Its last http app metric was a zero. */
   isIdle: boolean;
-  seenSecs: number;
+  lastCycleSecs: number;
 }
 
 export interface HttpEvidenceOptions {
@@ -45,23 +33,23 @@ export interface HttpEvidenceOptions {
 }
 
 /**
- * Whether there are http timers on the platform at all. Where gorouter or its agents stop sending them, every app looks
- * idle. So an app that falls silent has no requests only if another one has some in that same window, unless there are too
- * few apps to tell. Windows that ended before the silence began still hold requests: only those that begin after it tell.
+ * Tells whether there are http timers on the platform at all. If gorouter or its agents stop sending them, every app
+ * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window, unless too
+ * few apps have requests to tell. A window that ended earlier proves nothing: it may hold requests from before the
+ * timers stopped.
  */
 export class HttpTimerEvidence {
-  readonly #apps = new Map<string, Known>();
+  readonly #apps = new ForgettingMap<Known>();
   readonly #options: HttpEvidenceOptions;
   readonly #errors: RepeatedEvents;
   /** End of the newest window with a request. */
   #trafficSecs = -1;
-  /** End of the window in which nobody had a request any more; null while there are timers. */
+  /** End of the first window in which no app had a request; null while there are timers. */
   #missingSecs: number | null = null;
-  /** End of the first window with a request after they were missing: what began before it is not whole. */
+  /** End of the first window with a request after timers were missing. Windows that begin before it lack timers. */
   #seenAgainSecs = -1;
   #asking: { readonly timeSecs: number; readonly answer: Promise<boolean | Failed> } | null = null;
   #saidTooFew = false;
-  #sweptSecs = 0;
 
   constructor(options: HttpEvidenceOptions) {
     this.#options = options;
@@ -69,27 +57,31 @@ export class HttpTimerEvidence {
     options.metrics.httpTimersMissing.set(0);
   }
 
-  /** Takes over what a history of an app knows of its requests. */
-  seed(appId: string, metricType: string, points: readonly Point[]): void {
+  /** Takes over what an app's history tells about its requests. A value of null is *no data*. */
+  seed(
+    appId: string,
+    metricType: string,
+    points: readonly { readonly timestampNs: bigint; readonly value: bigint | null }[],
+  ): void {
     const [first, ...others] = points;
     if (!first || !isHttpMetricType(metricType) || this.#apps.has(appId)) return;
     const { value, timestampNs } = others.reduce((a, b) => (b.timestampNs > a.timestampNs ? b : a), first);
     const secs = Number(timestampNs / secsToNs(1));
-    // No data says that the app may have had requests: if its timers were missing, that was why.
-    this.#apps.set(appId, { trafficSecs: value === 0n ? -1 : secs, isIdle: value === 0n, seenSecs: secs });
+    // After *no data* the app may have had requests: missing timers may have been the reason.
+    const isIdle = value === 0n;
+    this.#apps.set(appId, { trafficSecs: isIdle ? -1 : secs, isIdle, lastCycleSecs: secs });
   }
 
   /** An app had requests in a window. */
   traffic({ appId, timeSecs }: HttpWindow): void {
-    this.#sweep(timeSecs);
-    const known = this.#knownOf(appId);
-    known.seenSecs = known.trafficSecs = timeSecs;
+    const known = this.#knownOf(appId, timeSecs);
+    known.trafficSecs = timeSecs;
     known.isIdle = false;
     if (timeSecs > this.#trafficSecs) this.#trafficSecs = timeSecs;
     if (this.#missingSecs !== null && timeSecs > this.#missingSecs) this.#seenAgain(timeSecs);
   }
 
-  /** Whether the timers of a window are all there, as far as other apps' tell. */
+  /** Whether all timers of a window are there, as far as other apps tell. */
   isWhole({ timeSecs, windowSecs }: HttpWindow): boolean {
     if (this.#missingSecs !== null) return this.#stillMissing();
     return timeSecs - windowSecs >= this.#seenAgainSecs;
@@ -98,9 +90,7 @@ export class HttpTimerEvidence {
   /** Whether an app that had no request in a window really had none, or why that could not be found out. */
   async isIdle(window: HttpWindow, ask: AskForTraffic): Promise<boolean | Failed> {
     const { appId, timeSecs } = window;
-    this.#sweep(timeSecs);
-    const known = this.#knownOf(appId);
-    known.seenSecs = timeSecs;
+    const known = this.#knownOf(appId, timeSecs);
     if (!this.isWhole(window)) return false;
     if (known.isIdle || this.#trafficSecs >= timeSecs) return this.#idle(known);
     const witnesses = this.#witnesses(window);
@@ -127,7 +117,7 @@ export class HttpTimerEvidence {
     return true;
   }
 
-  /** Apps that had requests of late, the newest first. */
+  /** Apps that had requests recently, the most recent first. */
   #witnesses({ timeSecs, windowSecs }: HttpWindow): string[] {
     const sinceSecs = timeSecs - recentWindows * windowSecs;
     return [...this.#apps]
@@ -137,14 +127,14 @@ export class HttpTimerEvidence {
       .map(([appId]) => appId);
   }
 
-  /** Those that ask about the same second share the answer. */
+  /** Windows that end in the same second share the answer. */
   #ask(witnesses: readonly string[], window: HttpWindow, ask: AskForTraffic): Promise<boolean | Failed> {
     if (this.#asking?.timeSecs === window.timeSecs) return this.#asking.answer;
     const others = witnesses.filter((appId) => appId !== window.appId);
     const answer = (async () => {
-      const first = await ask(others.slice(0, askedAtFirst), window);
+      const first = await ask(others.slice(0, askedAtFirst));
       if (first !== false || others.length <= askedAtFirst) return first;
-      return ask(others.slice(askedAtFirst), window);
+      return ask(others.slice(askedAtFirst));
     })();
     this.#asking = { timeSecs: window.timeSecs, answer };
     return answer;
@@ -174,22 +164,13 @@ export class HttpTimerEvidence {
     });
   }
 
-  #knownOf(appId: string): Known {
-    let known = this.#apps.get(appId);
-    if (!known) {
-      known = { trafficSecs: -1, isIdle: false, seenSecs: this.#sweptSecs };
-      this.#apps.set(appId, known);
-    }
-    return known;
-  }
-
-  /** Forgets the apps that had no cycle for long, and with the last of them what was said of all. */
-  #sweep(timeSecs: number): void {
-    if (timeSecs >= this.#sweptSecs && timeSecs < this.#sweptSecs + 60) return;
-    this.#sweptSecs = timeSecs;
-    for (const [appId, { seenSecs }] of this.#apps) {
-      if (timeSecs - seenSecs >= forgottenAfterSecs) this.#apps.delete(appId);
-    }
+  #knownOf(appId: string, timeSecs: number): Known {
+    this.#apps.sweep(timeSecs, ({ lastCycleSecs }) => timeSecs - lastCycleSecs >= forgottenAfterSecs);
+    // Without witnesses nobody could tell that there are timers again.
     if (this.#missingSecs !== null && this.#apps.size < fewestWitnesses) this.#seenAgain(timeSecs);
+    const known = this.#apps.get(appId) ?? { trafficSecs: -1, isIdle: false, lastCycleSecs: 0 };
+    known.lastCycleSecs = timeSecs;
+    this.#apps.set(appId, known);
+    return known;
   }
 }

@@ -2,8 +2,9 @@ import type { Clock } from '../../util/clock.js';
 import type { Logger } from '../../observability/logger.js';
 import type { Metrics } from '../../observability/metrics.js';
 import type { MetricOutcome } from '../pool/job.js';
+import { ForgettingMap } from './forgetting-map.js';
 
-/** So many apps at least, and this share of all, lose their values at once: it is not the apps. */
+/** If at least this number and this share of the apps lose their values at once, log-cache is the cause. */
 const fewestApps = 2;
 const shareOfApps = 0.05;
 const forgottenAfterIntervals = 15;
@@ -14,28 +15,27 @@ export interface ValuesWatchOptions {
   readonly metrics: Pick<Metrics, 'appsWithoutValues'>;
   /** The collection interval: within it every app has a cycle. */
   readonly intervalMs: number;
-  /** Called as soon as many apps have lost their values, before it is known how many in all. */
+  /** Called as soon as many apps have lost their values; more may follow within the interval. */
   readonly onJump: () => void;
 }
 
 interface Known {
   /** When its values went; null while it has some. Monotonic ms. */
   lostMs: number | null;
-  seenMs: number;
+  lastCycleMs: number;
 }
 
 /**
- * Watches how many apps had values and have none. One by one they are stopped by their developers; a dead node of
- * log-cache, whose apps are answered 200 and nothing, takes the values of many within one interval.
+ * Watches how many apps had values and have none. Developers stop apps one by one; a dead node of log-cache, for whose
+ * apps the response is 200 without envelopes, takes the values of many within one interval.
  */
 export class MissingValuesWatch {
   readonly #options: ValuesWatchOptions;
-  readonly #apps = new Map<string, Known>();
+  readonly #apps = new ForgettingMap<Known>();
   #withoutValues = 0;
-  /** When the first of a jump was seen; null while there is none. */
+  /** When a jump began; null while there is none. */
   #jumpMs: number | null = null;
   #said = false;
-  #sweptMs = -Infinity;
 
   constructor(options: ValuesWatchOptions) {
     this.#options = options;
@@ -47,13 +47,14 @@ export class MissingValuesWatch {
     if (kinds.has('failed') || kinds.size === 0) return;
     const nowMs = this.#options.clock.monotonic();
     const known = this.#apps.get(appId);
+    const wasLost = known?.lostMs ?? null;
     if (kinds.has('value')) {
-      if (known && known.lostMs !== null) this.#withoutValues--;
-      if (known) Object.assign(known, { lostMs: null, seenMs: nowMs });
-      else this.#apps.set(appId, { lostMs: null, seenMs: nowMs });
+      if (wasLost !== null) this.#withoutValues--;
+      if (known) Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
+      else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
     } else if (known) {
-      if (known.lostMs === null) this.#withoutValues++;
-      Object.assign(known, { lostMs: known.lostMs ?? nowMs, seenMs: nowMs });
+      if (wasLost === null) this.#withoutValues++;
+      Object.assign(known, { lostMs: wasLost ?? nowMs, lastCycleMs: nowMs });
     }
     this.#sweep(nowMs);
     this.#options.metrics.appsWithoutValues.set(this.#withoutValues);
@@ -86,15 +87,14 @@ export class MissingValuesWatch {
     }
   }
 
-  /** Forgets the apps that had no cycle for long: they have other owners, or no policy. */
   #sweep(nowMs: number): void {
-    const { intervalMs } = this.#options;
-    if (nowMs - this.#sweptMs < intervalMs) return;
-    this.#sweptMs = nowMs;
-    for (const [appId, { seenMs, lostMs }] of this.#apps) {
-      if (nowMs - seenMs < forgottenAfterIntervals * intervalMs) continue;
-      this.#apps.delete(appId);
-      if (lostMs !== null) this.#withoutValues--;
-    }
+    const forgottenAfterMs = forgottenAfterIntervals * this.#options.intervalMs;
+    this.#apps.sweep(
+      nowMs / 1000,
+      ({ lastCycleMs }) => nowMs - lastCycleMs >= forgottenAfterMs,
+      (_appId, { lostMs }) => {
+        if (lostMs !== null) this.#withoutValues--;
+      },
+    );
   }
 }

@@ -3,24 +3,25 @@ import type { Collector } from './authorized-collector.js';
 import { noCost } from '../pool/cost.js';
 import type { CollectionCost, Failed } from '../pool/job.js';
 import type { CollectionRequest } from './collection-request.js';
+import { failureOf } from './failures.js';
 
 /**
- * How far before the windows an envelope may lie that proves that they are held. An app that was stopped for a while has
- * none for some time; one with a clock of its own must not prove anything from years ago.
+ * How far before the windows an envelope may lie that proves that they are held. An app that was stopped has no
+ * envelopes for some time. An envelope with a wrong clock, years ago, must not prove anything.
  */
 const reachSecs = 900;
 
-/** What a cycle finds out about the oldest envelope that log-cache holds of its app; it asks once at most. */
+/** Asks, once a cycle at most, for the oldest envelope that log-cache holds of the app. */
 export class OldestProbe {
   cost: CollectionCost = noCost();
-  #answer: Promise<bigint | null | Failed> | null = null;
+  #oldestNs: Promise<bigint | null | Failed> | null = null;
 
   constructor(
     private readonly request: CollectionRequest,
     private readonly collector: Collector,
   ) {}
 
-  /** What it has cost since the last call. */
+  /** The cost since the last call. */
   takeCost(): CollectionCost {
     const { cost } = this;
     this.cost = noCost();
@@ -29,7 +30,7 @@ export class OldestProbe {
 
   /** ns since the epoch; null: nothing is held. */
   oldestNs(): Promise<bigint | null | Failed> {
-    return (this.#answer ??= this.#ask());
+    return (this.#oldestNs ??= this.#ask());
   }
 
   async #ask(): Promise<bigint | null | Failed> {
@@ -37,11 +38,6 @@ export class OldestProbe {
     const startNs = endNs - secsToNs(Math.max(statWindowSecs, httpWindowSecs) + reachSecs);
     const result = await this.collector.run({ kind: 'oldest', appId, startNs, endNs });
     this.cost = result.cost;
-    if (result.kind === 'oldest') return result.oldestNs;
-    const { failure, message } =
-      result.kind === 'failed'
-        ? result
-        : { failure: 'thread' as const, message: 'the collector answered another question' };
-    return { kind: 'failed', failure, message: `looking for the oldest envelope: ${message}` };
+    return result.kind === 'oldest' ? result.oldestNs : failureOf(result, 'looking for the oldest envelope');
   }
 }

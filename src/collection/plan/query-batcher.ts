@@ -3,51 +3,48 @@ import { canShareQuery } from '../../log-cache/promql.js';
 import { AppsQueriedAlone } from './queried-alone.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type { HttpOutcome } from '../worker/http-aggregation.js';
-import type { CollectionCost, QueryJob } from '../pool/job.js';
+import type { CollectionCost, HttpOutcome } from '../pool/job.js';
+import type { HttpQuestion } from './collection-request.js';
+import { failureOf } from './failures.js';
 import { mayBeCausedByOneApp, splitQuery, timedOut, tookTooLong } from './split-query.js';
 import type { QueryHealth } from './query-gate.js';
 import { TimerFallback } from './timer-fallback.js';
 
-/** One http metric type of one app. */
-export interface HttpQuestion extends Pick<QueryJob, 'metricType' | 'timeSecs' | 'windowSecs'> {
-  readonly appId: string;
-}
-
-interface HttpAnswer {
+interface HttpResponse {
   readonly outcome: HttpOutcome;
-  /** What several apps share is in the answer of one of them. */
+  /** Where several apps share a query, one of them has the whole cost. */
   readonly cost: CollectionCost;
 }
 
 export interface QueryBatcher {
   /** Never rejects. */
-  ask(question: HttpQuestion): Promise<HttpAnswer>;
+  ask(question: HttpQuestion): Promise<HttpResponse>;
 }
 
 /**
- * log-cache reads the apps of a query one after the other, each within 5 s, and ends the query after 10 s: more apps
- * would fail together oftener than they save a request.
+ * log-cache reads the apps of a query one after the other, each within 5 s, and ends the query after 10 s. With more
+ * apps, queries would fail more often than they save a request.
  */
 const maxAppsPerQuery = 10;
-/** Of ids in UTF-8, of which a URL takes up to three times as many. Ten GUIDs have 360. */
+/** Of ids in UTF-8; in a URL they take up to three times as much. Ten GUIDs have 360 bytes. */
 const maxIdBytes = 1000;
-/** Cycles of one slot of the schedule start in one go; waiting longer would only delay them. */
+/** Cycles of one slot of the schedule start together; a longer wait would only delay them. */
 const gatherMs = 10;
 
 interface Batch {
   readonly question: HttpQuestion;
-  readonly asked: { appId: string; resolve: (answer: Promise<HttpAnswer>) => void }[];
+  readonly asked: { appId: string; resolve: (response: Promise<HttpResponse>) => void }[];
   idBytes: number;
   readonly timer: Timer;
 }
 
 /**
- * Puts the questions of apps that are due at the same time into one query: each query costs log-cache a request to
- * Cloud Controller, and both sides the work for a request. Where the query of an app takes too long its timers are read.
+ * Puts the questions of apps that are due at the same time into one query: each query costs log-cache a request to the
+ * Cloud Controller, and both sides the work for a request. Where the query of an app takes too long, its timers are
+ * read instead.
  */
 export function createQueryBatcher(collector: Collector, queries: QueryHealth, clock: Clock): QueryBatcher {
-  /** Those that wait: one for each kind of question that is asked at the moment. */
+  /** Not sent yet. At most one for each metric type and window. */
   const waiting: Batch[] = [];
   const alone = new AppsQueriedAlone(clock);
   const timers = new TimerFallback(collector, clock);
@@ -68,14 +65,14 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
     const { outcomes, cost } = await splitQuery(job, collector);
     noteCulprits(outcomes);
     for (const [index, { appId, resolve }] of batch.asked.entries()) {
-      const answer = { outcome: outcomeOf(appId, outcomes), cost: index === 0 ? cost : noCost() };
-      resolve(orTimers({ ...batch.question, appId }, answer, appIds.length === 1));
+      const response = responseOf(appId, outcomes, index === 0 ? cost : noCost());
+      resolve(orTimers({ ...batch.question, appId }, response, appIds.length === 1));
     }
   }
 
   /**
-   * Where every app fails it is log-cache that is the trouble, which more queries would only make worse. Where it gave no
-   * answer in time the apps may have been too much for one query together, unless all queries hang.
+   * If every app of a batch failed, log-cache is the cause, and more queries would only make that worse. If all timed
+   * out, the apps may have been too many for one query, unless all queries hang.
    */
   function noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
     const culprits = [...outcomes].filter(([, outcome]) => mayBeCausedByOneApp(outcome));
@@ -84,29 +81,29 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
     for (const [appId] of culprits) alone.add(appId);
   }
 
-  async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpAnswer> {
+  async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpResponse> {
     const job = { kind: 'query', ...question, appIds: [appId] } as const;
     const { outcomes, cost } = await splitQuery(job, collector);
-    const outcome = outcomeOf(appId, outcomes);
-    if (tookTooLong(outcome) && alone.has(appId)) alone.add(appId);
-    return orTimers({ ...question, appId }, { outcome, cost }, true);
+    const response = responseOf(appId, outcomes, cost);
+    if (tookTooLong(response.outcome) && alone.has(appId)) alone.add(appId);
+    return orTimers({ ...question, appId }, response, true);
   }
 
-  /** What log-cache gave up was asked for alone in the end; what had no answer may have been too much together. */
+  /** A query that log-cache gave up was asked for this app alone in the end; one that timed out may have had more apps. */
   async function orTimers(
     question: HttpQuestion,
-    answer: HttpAnswer,
+    response: HttpResponse,
     wasAlone: boolean,
-  ): Promise<HttpAnswer> {
-    const { outcome, cost } = answer;
-    if (outcome.kind !== 'failed') timers.queryAnswered(question.appId);
+  ): Promise<HttpResponse> {
+    const { outcome, cost } = response;
+    if (outcome.kind !== 'failed') timers.querySucceeded(question.appId);
     const isTheApps = timedOut(outcome) ? wasAlone && queries.isUp() : tookTooLong(outcome);
-    if (!isTheApps || !timers.queryTookTooLong(question)) return answer;
+    if (!isTheApps || !timers.queryTookTooLong(question)) return response;
     const read = await timers.read(question);
     return { outcome: read.outcome ?? outcome, cost: sumOfCosts([cost, read.cost]) };
   }
 
-  async function askTimers(question: HttpQuestion): Promise<HttpAnswer> {
+  async function askTimers(question: HttpQuestion): Promise<HttpResponse> {
     const read = await timers.read(question);
     if (read.outcome) return { outcome: read.outcome, cost: read.cost };
     const { outcome, cost } = await askAlone(question);
@@ -137,8 +134,10 @@ function goesWith(a: HttpQuestion, b: HttpQuestion): boolean {
   return a.metricType === b.metricType && a.timeSecs === b.timeSecs && a.windowSecs === b.windowSecs;
 }
 
-function outcomeOf(appId: string, outcomes: ReadonlyMap<string, HttpOutcome>): HttpOutcome {
-  return (
-    outcomes.get(appId) ?? { kind: 'failed', failure: 'thread', message: 'the collector left the app out' }
-  );
+function responseOf(
+  appId: string,
+  outcomes: ReadonlyMap<string, HttpOutcome>,
+  cost: CollectionCost,
+): HttpResponse {
+  return { outcome: outcomes.get(appId) ?? failureOf(null), cost };
 }

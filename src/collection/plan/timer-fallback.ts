@@ -1,21 +1,15 @@
 import type { Clock } from '../../util/clock.js';
 import type { Collector } from './authorized-collector.js';
 import { noCost } from '../pool/cost.js';
-import type { HttpOutcome } from '../worker/http-aggregation.js';
-import type { CollectionCost, CollectionResult } from '../pool/job.js';
-import type { HttpQuestion } from './query-batcher.js';
+import type { CollectionCost, CollectionResult, HttpOutcome, HttpWindow } from '../pool/job.js';
+import type { HttpQuestion } from './collection-request.js';
+import { failureOf } from './failures.js';
 
-/** So many cycles in a row whose query took too long: it is the app, not the moment. */
+/** After as many slow cycles in a row the app is the cause, and not a busy moment of log-cache. */
 const cyclesThatTell = 2;
-/** After so long the query is tried again; so long it is kept to where there are too many timers. */
+/** How long timers are read until the query is tried again, and the query is kept where there are too many timers. */
 const triedAgainAfterMs = 10 * 60_000;
 const maxApps = 1000;
-
-interface TimersRead {
-  readonly timeSecs: number;
-  readonly windowSecs: number;
-  readonly result: Promise<CollectionResult>;
-}
 
 interface Slow {
   /** Cycles whose query took too long. */
@@ -26,16 +20,16 @@ interface Slow {
   nextTrialMs: number;
   tooManyUntilMs: number;
   /** The last read, which serves both http metric types. */
-  read: TimersRead | null;
+  read: { readonly window: HttpWindow; readonly result: Promise<CollectionResult> } | null;
 }
 
 /**
- * Apps whose query takes too long even when they are asked for alone. A query costs log-cache time by all gauges, counters
- * and timers of the app, of which one with many instances has far more than it has requests: reading its timers alone
- * may cost a tenth, and one read serves both http metric types.
+ * Apps whose query takes too long even when they are asked for alone. For a query log-cache reads all gauges, counters
+ * and timers of the app. An app with many instances has far more gauges than requests: reading its timers alone may
+ * cost a tenth, and one read serves both http metric types.
  */
 export class TimerFallback {
-  /** Longest known first. */
+  /** The app that was added first comes first. */
   readonly #apps = new Map<string, Slow>();
 
   constructor(
@@ -43,12 +37,12 @@ export class TimerFallback {
     private readonly clock: Pick<Clock, 'monotonic'>,
   ) {}
 
-  /** Whether the app's query took too long lately. */
+  /** Whether the app's query took too long recently. */
   knows(appId: string): boolean {
     return this.#apps.has(appId);
   }
 
-  /** Whether the app's timers are to be read at once. Where they are, one question every ten minutes goes to the query. */
+  /** Whether the app's timers are read instead of a query. Every ten minutes one question tries the query again. */
   areRead(appId: string, canTryQuery: boolean): boolean {
     const app = this.#apps.get(appId);
     if (!app || !this.#areCheaper(app)) return false;
@@ -58,11 +52,11 @@ export class TimerFallback {
     return false;
   }
 
-  queryAnswered(appId: string): void {
+  querySucceeded(appId: string): void {
     this.#apps.delete(appId);
   }
 
-  /** The query for this app alone took too long. Tells whether its timers are to be read instead. */
+  /** The query for this app alone took too long. Returns whether its timers are to be read instead. */
   queryTookTooLong({ appId, timeSecs }: HttpQuestion): boolean {
     const app = this.#apps.get(appId) ?? this.#add(appId);
     if (app.timeSecs !== timeSecs) {
@@ -74,24 +68,21 @@ export class TimerFallback {
   }
 
   /** The outcome is null where there are too many timers. */
-  async read(question: HttpQuestion): Promise<{ outcome: HttpOutcome | null; cost: CollectionCost }> {
-    const { appId, timeSecs, windowSecs, metricType } = question;
-    const app = this.#apps.get(appId) ?? this.#add(appId);
-    const shared = app.read?.timeSecs === timeSecs && app.read.windowSecs === windowSecs ? app.read : null;
-    app.read = shared ?? {
-      timeSecs,
-      windowSecs,
-      result: this.collector.run({ kind: 'timers', appId, timeSecs, windowSecs }),
-    };
-    const result = await app.read.result;
-    const cost = shared ? noCost() : result.cost;
-    if (result.kind === 'failed') {
-      const { failure, message } = result;
-      return { outcome: { kind: 'failed', failure, message: `reading http timers: ${message}` }, cost };
+  async read({
+    metricType,
+    ...window
+  }: HttpQuestion): Promise<{ outcome: HttpOutcome | null; cost: CollectionCost }> {
+    const app = this.#apps.get(window.appId) ?? this.#add(window.appId);
+    const { timeSecs, windowSecs } = app.read?.window ?? {};
+    const isShared = timeSecs === window.timeSecs && windowSecs === window.windowSecs;
+    if (!app.read || !isShared) {
+      app.read = { window, result: this.collector.run({ kind: 'timers', ...window }) };
     }
-    if (result.kind === 'timers' && result.outcomes) return { outcome: result.outcomes[metricType], cost };
-    app.tooManyUntilMs = this.clock.monotonic() + triedAgainAfterMs;
-    return { outcome: null, cost };
+    const result = await app.read.result;
+    const cost = isShared ? noCost() : result.cost;
+    if (result.kind !== 'timers') return { outcome: failureOf(result, 'reading http timers'), cost };
+    if (!result.outcomes) app.tooManyUntilMs = this.clock.monotonic() + triedAgainAfterMs;
+    return { outcome: result.outcomes?.[metricType] ?? null, cost };
   }
 
   #areCheaper({ cycles, tooManyUntilMs }: Slow): boolean {

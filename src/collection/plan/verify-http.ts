@@ -1,16 +1,15 @@
-import { secsToNs } from '../../util/clock.js';
 import { sumOfCosts } from '../pool/cost.js';
-import type { Coverage } from './coverage.js';
-import type { AskForTraffic, HttpTimerEvidence, HttpWindow } from './http-timer-evidence.js';
 import type { Failed, HttpMetricType, MetricOutcome, NoDataReason } from '../pool/job.js';
+import { boundsNs, httpWindow, type CollectionRequest } from './collection-request.js';
+import type { Coverage } from './coverage.js';
+import type { AskForTraffic, HttpTimerEvidence } from './http-timer-evidence.js';
 import type { OldestProbe } from './oldest-probe.js';
 import type { QueryBatcher } from './query-batcher.js';
-import type { CollectionRequest } from './collection-request.js';
 
 type HttpOutcomes = ReadonlyMap<HttpMetricType, MetricOutcome>;
 
 /** What a cycle knows besides the outcomes of its queries. */
-export interface HttpFacts {
+interface HttpFacts {
   /** With the http window that was asked for. */
   readonly request: CollectionRequest;
   /** The http window that a value should describe. */
@@ -25,12 +24,12 @@ interface Tools {
   readonly coverage: Coverage;
   readonly evidence: HttpTimerEvidence;
   readonly queries: QueryBatcher;
-  readonly look: OldestProbe;
+  readonly probe: OldestProbe;
 }
 
 /**
- * Lets values of http metric types stand only where log-cache demonstrably holds the window that they are of, and zeros
- * only where there are http timers on the platform.
+ * Turns values of http metric types into *no data* unless log-cache demonstrably holds their window, and zeros unless
+ * there are http timers on the platform.
  */
 export async function verifyHttp(
   outcomes: HttpOutcomes,
@@ -48,63 +47,48 @@ export async function verifyHttp(
 async function isCovered(
   outcomes: HttpOutcomes,
   { request, fullWindowSecs, oldestReadNs }: HttpFacts,
-  { coverage, look }: Tools,
+  { coverage, probe }: Tools,
 ): Promise<boolean | Failed> {
-  const { appId } = request;
-  const { startNs, endNs } = windowOf(request);
   const throughput = outcomes.get('throughput');
   const cycle = {
-    appId,
-    startNs,
-    endNs,
+    appId: request.appId,
+    ...boundsNs(httpWindow(request)),
     fullWindowSecs,
     oldestReadNs,
     throughput: throughput?.kind === 'value' ? Number(throughput.value) : null,
   };
   if (!coverage.needsProbe(cycle)) return true;
-  const oldestNs = await look.oldestNs();
+  const oldestNs = await probe.oldestNs();
   return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.probed(cycle, oldestNs) : oldestNs;
 }
 
 async function isReal(
   { request, hasTraffic }: HttpFacts,
-  { evidence, queries, look }: Tools,
+  { evidence, queries, probe }: Tools,
 ): Promise<boolean | Failed> {
   const window = httpWindow(request);
-  const { windowSecs } = window;
   if (hasTraffic) return evidence.isWhole(window);
-  const ask: AskForTraffic = async (appIds, { timeSecs }) => {
-    const answers = await Promise.all(
-      appIds.map((other) => queries.ask({ metricType: 'throughput', appId: other, timeSecs, windowSecs })),
-    );
-    look.cost = sumOfCosts([look.cost, ...answers.map(({ cost }) => cost)]);
-    if (answers.some(({ outcome }) => outcome.kind === 'value')) return true;
-    const failed = answers.map(({ outcome }) => outcome).find((outcome) => outcome.kind === 'failed');
+  const ask: AskForTraffic = async (appIds) => {
+    const others = appIds.map((appId) => ({ ...window, appId, metricType: 'throughput' as const }));
+    const responses = await Promise.all(others.map((question) => queries.ask(question)));
+    probe.cost = sumOfCosts([probe.cost, ...responses.map(({ cost }) => cost)]);
+    const outcomes = responses.map(({ outcome }) => outcome);
+    if (outcomes.some(({ kind }) => kind === 'value')) return true;
+    const failed = outcomes.find((outcome) => outcome.kind === 'failed');
     return failed ? { ...failed, message: `looking for http timers: ${failed.message}` } : false;
   };
   return evidence.isIdle(window, ask);
 }
 
-function httpWindow({ appId, endNs, httpWindowSecs }: CollectionRequest): HttpWindow {
-  return { appId, timeSecs: Number(endNs / secsToNs(1)), windowSecs: httpWindowSecs };
-}
-
-/** log-cache cuts times to whole seconds, and so does the http window. */
-function windowOf({ endNs, httpWindowSecs }: CollectionRequest): { startNs: bigint; endNs: bigint } {
-  const wholeEndNs = (endNs / secsToNs(1)) * secsToNs(1);
-  return { startNs: wholeEndNs - secsToNs(httpWindowSecs), endNs: wholeEndNs };
-}
-
 function withDoubt(outcomes: HttpOutcomes, doubt: NoDataReason | Failed): HttpOutcomes {
-  return new Map(
-    [...outcomes].map(([metricType, outcome]) => [
-      metricType,
-      typeof doubt === 'string' ? withoutValue(outcome, doubt) : doubt,
-    ]),
+  const doubted = [...outcomes].map(
+    ([metricType, outcome]) =>
+      [metricType, typeof doubt === 'string' ? withoutValue(outcome, doubt) : doubt] as const,
   );
+  return new Map(doubted);
 }
 
-/** A value that cannot be trusted is *no data*; what is none stays what it is. */
+/** A value that cannot be trusted becomes *no data*; every other outcome stays. */
 export function withoutValue(outcome: MetricOutcome, reason: NoDataReason): MetricOutcome {
   return outcome.kind === 'value' ? { kind: 'no-data', reason } : outcome;
 }

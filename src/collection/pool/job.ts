@@ -2,8 +2,8 @@ import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 
 /*
  * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
- * An app's cycle is one read job for its gauges and one query job per http metric type; a query job serves
- * several apps at once because log-cache pays a Cloud Controller call for every query.
+ * An app's cycle has one read job for its gauges and one query job per http metric type. A query job serves several
+ * apps, because each query costs log-cache's auth proxy a request to the Cloud Controller.
  */
 
 const httpMetricTypes = ['throughput', 'responsetime'] as const;
@@ -30,37 +30,42 @@ export interface ReadJob {
 }
 
 /**
- * The settled part of a stat window: what is so old that no envelope of its streams can still arrive (streams.ts), summed
- * up by time so that it leaves the window exactly when its envelopes do. Threads share no state: it travels with the job, and its
- * successor comes back with the result.
+ * The settled part of a stat window: samples so old that no envelope of their streams can still arrive (streams.ts).
+ * They are summed up by time, so that each sum leaves the window exactly when its envelopes do. Threads share no
+ * state: the settled part travels with the job, and the next one comes back with the result.
  */
 export interface SettledWindow {
   /** Where the next read begins; what is older is in the rows. ns since the epoch. */
   readonly untilNs: bigint;
   /**
-   * Packed integers; a row for each time at which something was measured, oldest first: nanoseconds since the row
-   * before (in the first: since untilNs), then the count and the sum of the samples of each gauge type.
+   * Packed integers, a row for each timestamp, oldest first: nanoseconds since the row before (in the first row: since
+   * untilNs), then the count and the sum of the samples of each gauge type.
    */
   readonly rows: string;
   /** Unit of the newest settled sample of each gauge type that is a custom metric. */
   readonly units: readonly string[];
-  /** Fingerprint of the streams that a read from untilNs on finds again: one that finds others has to go back. */
+  /** Fingerprint of the streams that a read from untilNs on finds again; a read that finds others must read all. */
   readonly streams: number;
 }
 
+/** The window of an app's http metric types. */
+export interface HttpWindow {
+  readonly appId: string;
+  /** End of the window, seconds since the epoch. An integer, as log-cache cuts fractions off. */
+  readonly timeSecs: number;
+  /** One of the ranges the auth proxy can pass on; also the divisor of the rate. An integer. */
+  readonly windowSecs: number;
+}
+
 /** Asks for throughput or responsetime of one or more apps in one PromQL query. */
-export interface QueryJob {
+export interface QueryJob extends Omit<HttpWindow, 'appId'> {
   readonly kind: 'query';
   readonly metricType: HttpMetricType;
   readonly appIds: readonly string[];
-  /** Whole seconds since the epoch. */
-  readonly timeSecs: number;
-  /** One of the ranges the auth proxy can pass on; also the divisor of the rate. Whole seconds. */
-  readonly windowSecs: number;
   readonly authorization: string | null;
 }
 
-/** Asks which is the oldest envelope that log-cache holds of an app. */
+/** Asks for the time of the oldest envelope that log-cache holds of an app. */
 export interface OldestJob {
   readonly kind: 'oldest';
   readonly appId: string;
@@ -70,32 +75,31 @@ export interface OldestJob {
   readonly authorization: string | null;
 }
 
-/** Reads one app's http timers, which tell of both http metric types what queries tell. */
-export interface TimersJob extends Pick<QueryJob, 'timeSecs' | 'windowSecs'> {
+/** Reads one app's http timers, of which both http metric types can be computed. */
+export interface TimersJob extends HttpWindow {
   readonly kind: 'timers';
-  readonly appId: string;
   readonly authorization: string | null;
 }
 
 export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob;
 
-/**
- * Why there is *no data* though the app may have some: log-cache does not hold the whole window, or nobody's http timers
- * reach it.
- */
+/** Why there is *no data* though the app may have some: log-cache does not hold the whole window, or no http timers arrive. */
 export type NoDataReason = 'not-covered' | 'no-http-timers';
-
-/** Three-valued, and never confused: a value, *no data*, or a failed fetch. */
-export type MetricOutcome =
-  | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
-  | { readonly kind: 'no-data'; readonly reason?: NoDataReason }
-  | { readonly kind: 'failed'; readonly failure: LogCacheFailureKind; readonly message: string };
 
 export interface Failed {
   readonly kind: 'failed';
   readonly failure: LogCacheFailureKind;
   readonly message: string;
 }
+
+/** One of three, never confused: a value, *no data*, or a failed fetch. */
+export type MetricOutcome =
+  | { readonly kind: 'value'; readonly value: bigint; readonly unit: string }
+  | { readonly kind: 'no-data'; readonly reason?: NoDataReason }
+  | Failed;
+
+/** `empty`: log-cache has no request of the app in the window, which is not yet a zero. */
+export type HttpOutcome = MetricOutcome | { readonly kind: 'empty' };
 
 /** What a job cost, for the metrics. */
 export interface CollectionCost {
@@ -126,8 +130,8 @@ export interface ReadResult {
 
 export interface QueryResult {
   readonly kind: 'query';
-  /** One entry per app asked for. `empty`: log-cache has no request of this app in the window. */
-  readonly outcomes: Readonly<Record<string, MetricOutcome | { readonly kind: 'empty' }>>;
+  /** One entry per app asked for. */
+  readonly outcomes: Readonly<Record<string, HttpOutcome>>;
   readonly cost: CollectionCost;
 }
 
@@ -141,7 +145,7 @@ export interface OldestResult {
 export interface TimersResult {
   readonly kind: 'timers';
   /** null: there are so many timers that a query is cheaper. */
-  readonly outcomes: Readonly<Record<HttpMetricType, MetricOutcome | { readonly kind: 'empty' }>> | null;
+  readonly outcomes: Readonly<Record<HttpMetricType, HttpOutcome>> | null;
   readonly cost: CollectionCost;
 }
 

@@ -1,14 +1,12 @@
 import { LogCacheError, type VectorSample } from '../../log-cache/log-cache.js';
-import type { HttpMetricType, MetricOutcome } from '../pool/job.js';
+import type { HttpMetricType, HttpOutcome } from '../pool/job.js';
 import { fitsInt64, Mean } from './mean.js';
-
-export type HttpOutcome = MetricOutcome | { readonly kind: 'empty' };
 
 export const httpUnits: Readonly<Record<HttpMetricType, string>> = { throughput: 'rps', responsetime: 'ms' };
 
 /**
- * App metrics of the apps asked for: the mean over the instances in the answer, each rounded up. Instances without a
- * request are not in the answer and do not count; an app without any is `empty`, which is not yet a zero.
+ * App metrics of the apps asked for: the mean over the instances in the response, each rounded up. Instances without a
+ * request are not in the response and do not count; an app without any is `empty`.
  */
 export function aggregateVector(
   metricType: HttpMetricType,
@@ -23,7 +21,7 @@ export function aggregateVector(
     if (appId === undefined) {
       throw new LogCacheError('bad-answer', 'log-cache answered with a sample that names no source_id');
     }
-    // The auth proxy also expands app names: an app called like another's id gets into the answer.
+    // The auth proxy also expands app names: an app named like another app's id gets into the response.
     if (!asked.has(appId)) continue;
     const mean = means.get(appId) ?? new Mean();
     means.set(appId, mean);

@@ -1,7 +1,7 @@
 import { type LogCache, LogCacheError } from '../../log-cache/log-cache.js';
 import { canShareQuery, responseTimeQuery, throughputQuery } from '../../log-cache/promql.js';
-import { aggregateVector, type HttpOutcome } from './http-aggregation.js';
-import type { CollectionCost, Failed, QueryJob, QueryResult } from '../pool/job.js';
+import { aggregateVector } from './http-aggregation.js';
+import type { CollectionCost, Failed, HttpOutcome, QueryJob, QueryResult } from '../pool/job.js';
 
 /**
  * Asks for one http metric type of all apps of the job in one query. A failed query is a failure of each of them;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { TimerEnvelope, VectorSample } from '../../log-cache/log-cache.js';
-import { aggregateVector, type HttpOutcome } from './http-aggregation.js';
-import type { HttpMetricType } from '../pool/job.js';
+import { aggregateVector } from './http-aggregation.js';
+import type { HttpMetricType, HttpOutcome } from '../pool/job.js';
 
 interface Instance {
   /** Value of the label instance_id; empty where there is none. */

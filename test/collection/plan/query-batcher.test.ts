@@ -2,11 +2,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
 import { noCost, sumOfCosts } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult, QueryJob } from '../../../src/collection/pool/job.js';
-import {
-  createQueryBatcher,
-  type HttpQuestion,
-  type QueryBatcher,
-} from '../../../src/collection/plan/query-batcher.js';
+import type { HttpQuestion } from '../../../src/collection/plan/collection-request.js';
+import { createQueryBatcher, type QueryBatcher } from '../../../src/collection/plan/query-batcher.js';
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
