@@ -1,3 +1,4 @@
+import { errorText } from '../util/errors.js';
 import { parseArgs } from 'node:util';
 
 export type Command =
@@ -65,6 +66,6 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(errorText(error));
   }
 }

@@ -1,3 +1,4 @@
+import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { parseCommandLine, usage, UsageError } from './command-line.js';
@@ -111,7 +112,7 @@ function version(): string {
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
-    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stdout.write(`${errorText(error)}\n`);
     if (error instanceof UsageError) process.stdout.write('\n' + usage);
     process.exit(error instanceof UsageError ? 2 : 1);
   },

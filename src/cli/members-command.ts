@@ -3,7 +3,7 @@ import { databaseOptions } from '../database/database-options.js';
 import type { ProcessContext } from '../process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
-import { messageOf } from '../database/errors.js';
+import { errorText } from '../util/errors.js';
 import { isReadOnly, readOnlyRemedy } from '../database/read-only.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { createMemberStore } from '../ownership/member-store.js';
@@ -23,7 +23,7 @@ export async function membersCommand(config: Config, trust: ProcessContext['trus
     return 0;
   } catch (error) {
     process.stdout.write(
-      `failed to read the members: ${messageOf(error)}\n` +
+      `failed to read the members: ${errorText(error)}\n` +
         'They are in the table eventgenerator_member of appmetrics_db, which elastic members create; `migrate` does too.\n',
     );
     return 1;

@@ -3,7 +3,8 @@ import { databaseOptions } from '../database/database-options.js';
 import type { ProcessContext } from '../process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabases } from '../database/database.js';
-import { codeOf, messageOf, readOnlyState } from '../database/errors.js';
+import { readOnlyState } from '../database/errors.js';
+import { errorCode, errorText } from '../util/errors.js';
 import { readOnlyRemedy } from '../database/read-only.js';
 import { migrate, ownTablesSql } from '../database/migrations.js';
 import { createLogger } from '../observability/pino-logger.js';
@@ -22,8 +23,8 @@ export async function migrateCommand(
     process.stdout.write(created.length > 0 ? `created ${created.join(', ')}\n` : 'nothing to create\n');
     return 0;
   } catch (error) {
-    const isRefusedAsReadOnly = codeOf(error) === readOnlyState;
-    process.stdout.write(`failed to create tables: ${messageOf(error)}\n`);
+    const isRefusedAsReadOnly = errorCode(error) === readOnlyState;
+    process.stdout.write(`failed to create tables: ${errorText(error)}\n`);
     process.stdout.write(
       isRefusedAsReadOnly
         ? readOnlyRemedy

@@ -10,7 +10,7 @@ import { createRenewablePool } from './pool/renewable-pool.js';
 import type { Config, UaaConfig } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
-import { errorMessage } from '../tls/connection-error.js';
+import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
@@ -161,6 +161,6 @@ async function openGrpcAccess(
     current();
     return { current, sources: [pair, roots] };
   } catch (cause) {
-    throw new Error(`log-cache over gRPC cannot use metricCollector.tls: ${errorMessage(cause)}`, { cause });
+    throw new Error(`log-cache over gRPC cannot use metricCollector.tls: ${errorText(cause)}`, { cause });
   }
 }

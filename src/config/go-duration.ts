@@ -1,3 +1,5 @@
+import { maxInt64 } from '../util/int64.js';
+
 /*
  * Durations as Go's time.ParseDuration reads them, because the configuration is shared with Go programs:
  * a sign, then one or more decimal numbers with a unit each ("40s", "1m30s", "1.5h", "-2ms"), or "0".
@@ -13,8 +15,6 @@ const nanosecondsPer: Readonly<Record<string, bigint>> = {
   m: 60_000_000_000n,
   h: 3_600_000_000_000n,
 };
-
-const longest = 2n ** 63n - 1n;
 
 /** No duration needs more; converting a million digits to a bigint would take minutes. */
 const maxLength = 100;
@@ -39,7 +39,7 @@ export function parseGoDuration(text: string): bigint | undefined {
     total += BigInt(whole || '0') * scale;
     total += (BigInt(fraction || '0') * scale) / 10n ** BigInt(fraction.length);
   }
-  if (total > longest + (negative ? 1n : 0n)) return undefined;
+  if (total > maxInt64 + (negative ? 1n : 0n)) return undefined;
   return negative ? -total : total;
 }
 

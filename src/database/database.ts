@@ -4,7 +4,8 @@ import type { Clock } from '../util/clock.js';
 import type { DatabaseConfig } from '../config/config.js';
 import { requestCancel } from './cancel.js';
 import { Deadline } from './deadline.js';
-import { codeOf, DatabaseTimeoutError, isTransient, readOnlyState } from './errors.js';
+import { DatabaseTimeoutError, isTransient, readOnlyState } from './errors.js';
+import { errorCode } from '../util/errors.js';
 import { ConnectionPool, type PoolOptions, type PoolStats } from './pool.js';
 
 interface StatementOptions {
@@ -213,7 +214,7 @@ class PooledDatabase implements Database {
       this.#pool.release(client);
       return result;
     } catch (error) {
-      const isOver = error instanceof DatabaseTimeoutError || codeOf(error) === readOnlyState;
+      const isOver = error instanceof DatabaseTimeoutError || errorCode(error) === readOnlyState;
       if (isOver) this.#giveBack(client, error);
       else await this.#rollBack(client, deadline);
       throw error;
@@ -235,7 +236,7 @@ class PooledDatabase implements Database {
       this.#pool.retireAll();
     }
     // The primary has become a standby, and all connections lead to it.
-    if (codeOf(error) === readOnlyState) this.#pool.retireAll();
+    if (errorCode(error) === readOnlyState) this.#pool.retireAll();
     if (error instanceof pg.DatabaseError && !isTransient(error)) this.#pool.release(client);
     else this.#pool.destroy(client);
   }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { errorCode, errorText } from '../util/errors.js';
 
 /** A database URL or its TLS material that cannot be used. The message never contains the URL: it holds the password. */
 export class DatabaseConfigError extends Error {
@@ -12,8 +13,8 @@ export class DatabaseConnectionError extends Error {
   readonly code: string | undefined;
 
   constructor(database: string, address: string, cause: unknown) {
-    super(`${database}: no connection to ${address}: ${messageOf(cause)}`, { cause });
-    this.code = codeOf(cause);
+    super(`${database}: no connection to ${address}: ${errorText(cause)}`, { cause });
+    this.code = errorCode(cause) || undefined;
   }
 }
 
@@ -67,28 +68,11 @@ const refusalClasses = new Set(['28', '3D']);
  * database or certificate are not accepted, or TLS is demanded and not offered.
  */
 export function isMisconfiguration(error: unknown): boolean {
-  const code = codeOf(error) ?? '';
+  const code = errorCode(error);
   if (error instanceof DatabaseConnectionError && error.cause !== undefined) {
     return isMisconfiguration(error.cause);
   }
   if (error instanceof AggregateError) return error.errors.every(isMisconfiguration);
   if (error instanceof pg.DatabaseError) return refusalClasses.has(code.slice(0, 2));
-  return certificateFaults.test(code) || messageOf(error).includes('does not support SSL');
-}
-
-/** SQLSTATE or system error code, where there is one. */
-export function codeOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
-}
-
-/** What an error says. Errors of Node's own may come from another realm, where `instanceof Error` does not hold. */
-export function messageOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return String(error);
-  // A connect over several addresses fails with an AggregateError whose own message is empty.
-  const message = 'message' in error && typeof error.message === 'string' ? error.message : 'unknown error';
-  if (message === '' && 'errors' in error && Array.isArray(error.errors)) {
-    return error.errors.map(messageOf).join(', ');
-  }
-  return message;
+  return certificateFaults.test(code) || errorText(error).includes('does not support SSL');
 }

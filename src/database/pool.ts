@@ -4,7 +4,8 @@ import type { DatabaseHost } from '../config/database-url.js';
 import { parseDatabaseUrl, type ConnectionSettings, type SessionAttrs } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
-import { DatabaseConnectionError, DatabaseTimeoutError, messageOf } from './errors.js';
+import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
+import { errorText } from '../util/errors.js';
 import { DatabaseSocket } from './socket.js';
 import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
 import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
@@ -241,7 +242,7 @@ export class ConnectionPool {
     if (others.length === 0) {
       throw new DatabaseConnectionError(caller.database, failure?.address ?? 'nowhere', failure?.error);
     }
-    const texts = failures.map(({ address, error }) => `${address}: ${messageOf(error)}`);
+    const texts = failures.map(({ address, error }) => `${address}: ${errorText(error)}`);
     const errors = failures.map(({ error }) => error);
     throw new DatabaseConnectionError(
       caller.database,

@@ -3,7 +3,8 @@ import pg from 'pg';
 import type { PemSource } from '../config/config.js';
 import { describePem, readCaCertificates, readPem } from '../tls/pem.js';
 import type { ConnectionSettings } from './connection.js';
-import { codeOf, DatabaseConfigError, messageOf } from './errors.js';
+import { DatabaseConfigError } from './errors.js';
+import { errorCode, errorText } from '../util/errors.js';
 
 /** PEM texts of one moment; files may change later. */
 export interface PemTexts {
@@ -71,7 +72,7 @@ export function suggestsOtherAttempt(error: unknown, failed: TlsAttempt): boolea
   if (error instanceof pg.DatabaseError) return error.code === '28000';
   if (failed === false) return false;
   // The first text is the driver's for a server that answered "no TLS here".
-  return messageOf(error).includes('does not support SSL') || /^(ERR_SSL_|EPROTO)/.test(codeOf(error) ?? '');
+  return errorText(error).includes('does not support SSL') || /^(ERR_SSL_|EPROTO)/.test(errorCode(error));
 }
 
 /** Reads certificate, key and root; rejects with a DatabaseConfigError that names the one that cannot be used. */
@@ -89,7 +90,7 @@ export async function readPems(key: string, settings: ConnectionSettings): Promi
       ...(settings.sslPassword !== undefined && { passphrase: settings.sslPassword }),
     });
   } catch (cause) {
-    throw new DatabaseConfigError(`${key}: sslcert or sslkey cannot be used: ${messageOf(cause)}`, { cause });
+    throw new DatabaseConfigError(`${key}: sslcert or sslkey cannot be used: ${errorText(cause)}`, { cause });
   }
   return pems;
 }
@@ -99,7 +100,7 @@ async function readRoots(key: string, source: ConnectionSettings['sslRootCert'])
   try {
     return (await readCaCertificates(source)).join('\n');
   } catch (cause) {
-    throw new DatabaseConfigError(`${key}: sslrootcert: ${messageOf(cause)}`, { cause });
+    throw new DatabaseConfigError(`${key}: sslrootcert: ${errorText(cause)}`, { cause });
   }
 }
 
@@ -108,7 +109,7 @@ async function readPart(key: string, name: string, source: PemSource | null): Pr
   try {
     return await readPem(source);
   } catch (cause) {
-    const reason = codeOf(cause) ?? messageOf(cause);
+    const reason = errorCode(cause) || errorText(cause);
     throw new DatabaseConfigError(`${key}: ${name} cannot be read from ${describePem(source)}: ${reason}`, {
       cause,
     });

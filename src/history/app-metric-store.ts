@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Database } from '../database/database.js';
+import { isInt64 } from '../util/int64.js';
 import type { AppMetric } from './app-metric.js';
 import type { HistoryQuery } from './history-reader.js';
 
@@ -148,8 +149,6 @@ function appMetric(
   return { appId, metricType, value, unit: value === null ? '' : unit, timestampNs: BigInt(timestampNs) };
 }
 
-const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
-
 /**
  * null for *no data*: NULL, '', and whatever another program may have written that is no int64 (Go cannot evaluate
  * that either). No data keeps a rule from firing, which is the harmless error.
@@ -157,5 +156,5 @@ const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 function valueOf(text: string | null): bigint | null {
   if (text === null || !/^[+-]?\d{1,40}$/.test(text)) return null;
   const value = BigInt(text.replace('+', ''));
-  return value < int64.min || value > int64.max ? null : value;
+  return isInt64(value) ? value : null;
 }

@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import { endsWithin, sleep, type Clock, type Timer } from '../util/clock.js';
 import { databaseFailureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
@@ -253,11 +254,9 @@ export class AppMetricWriter {
     });
   }
 
-  /** The save interval, doubled with each failure, of which up to half is left out at random. */
   #retryDelayMs(): number {
     const { saveIntervalMs } = this.#options;
-    const doubled = saveIntervalMs * 2 ** Math.min(this.#failures, 30);
-    const delayMs = Math.min(doubled, Math.max(maxRetryMs, saveIntervalMs));
-    return delayMs * (1 - this.#random() / 2);
+    const longestMs = Math.max(maxRetryMs, saveIntervalMs);
+    return backOff(2 * saveIntervalMs, longestMs, this.#failures, this.#random);
   }
 }

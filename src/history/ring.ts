@@ -1,3 +1,4 @@
+import { isInt64 } from '../util/int64.js';
 import type { AppMetric } from './app-metric.js';
 import { blockSize, cellsPerPoint, noSlab, type BlockSlab, type PointMemory } from './point-memory.js';
 
@@ -187,10 +188,6 @@ export class Ring implements Series {
 
 function canHold(timestampNs: bigint, value: bigint | null): boolean {
   return timestampNs >= 0n && isInt64(timestampNs) && (value === null || isInt64(value));
-}
-
-function isInt64(number: bigint): boolean {
-  return BigInt.asIntN(64, number) === number;
 }
 
 function atLeastOne(capacity: number): number {

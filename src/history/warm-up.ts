@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import { msToNs, secsToNs, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -52,7 +53,7 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
       } catch (error) {
         failures++;
         if (failures === 1) repeated.error('failed', error, { apps: pending.size });
-        await sleep(clock, Math.min(maxRetryMs, firstRetryMs * 2 ** (failures - 1)), stopping.signal);
+        await sleep(clock, backOff(firstRetryMs, maxRetryMs, failures), stopping.signal);
         for (const appId of pending.keys()) if (!isWanted(appId)) pending.delete(appId);
       }
     }

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { RepeatedEvents } from '../observability/repeated-events.js';
-import { errorCode } from '../tls/connection-error.js';
+import { errorCode } from '../util/errors.js';
 
 export interface HandshakeReports {
   readonly logger: Logger;

@@ -1,3 +1,4 @@
+import { isInt64 } from '../util/int64.js';
 import type { HistoryQuery } from '../history/history-reader.js';
 
 /** A query parameter as it was parsed: absent, given once, or given several times. */
@@ -11,9 +12,6 @@ export interface HistoryParameters {
 }
 
 type Range = Pick<HistoryQuery, 'startNs' | 'endNs' | 'order'>;
-
-const minInt64 = -(2n ** 63n);
-const maxInt64 = 2n ** 63n - 1n;
 
 /** The range asked for, or the message of the refusal. Texts and order of the checks are the Go eventgenerator's. */
 export function parseHistoryRange(parameters: HistoryParameters, nowNs: bigint): Range | { refusal: string } {
@@ -43,5 +41,5 @@ function isRepeated(parameter: Parameter): parameter is readonly string[] {
 function parseInt64(text: string): bigint | null {
   if (!/^[+-]?\d+$/.test(text)) return null;
   const value = BigInt(text.replace(/^\+/, ''));
-  return value >= minInt64 && value <= maxInt64 ? value : null;
+  return isInt64(value) ? value : null;
 }

@@ -6,6 +6,7 @@ import type { SecureContextOptions } from 'node:tls';
 import { fastify, type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
+import { errorCode, errorText } from '../util/errors.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { boundConnections } from './connections.js';
@@ -151,7 +152,7 @@ export function createListener(options: ListenerOptions): Listener {
           : listenOn(host));
       } catch (cause) {
         throw new Error(
-          `The ${name} cannot listen on port ${options.port} (${codeOf(cause)}): ` +
+          `The ${name} cannot listen on port ${options.port} (${errorCode(cause) || errorText(cause)}): ` +
             `free the port, or configure another one as ${options.portKey}`,
           { cause },
         );
@@ -238,11 +239,7 @@ function ignoreBodies(app: FastifyInstance): void {
 
 function onlyIfNoIpv6(retry: () => Promise<void>): (error: unknown) => Promise<void> {
   return (error) => {
-    if (['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(codeOf(error))) return retry();
+    if (['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(errorCode(error))) return retry();
     throw error;
   };
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }

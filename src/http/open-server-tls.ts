@@ -3,7 +3,7 @@ import type { ServerTls } from './server-tls.js';
 import type { ServerName, ServersConfig } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
-import { errorMessage } from '../tls/connection-error.js';
+import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import type { ProcessContext } from '../process-context.js';
 
@@ -60,6 +60,6 @@ export async function openIssuers(
     releasers.add(name, () => issuers.close());
     return issuers;
   } catch (cause) {
-    throw new Error(`${name}: ${errorMessage(cause)}`, { cause });
+    throw new Error(`${name}: ${errorText(cause)}`, { cause });
   }
 }

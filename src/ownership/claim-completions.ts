@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import { endsWithin, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -64,10 +65,9 @@ export function createClaimCompletions(options: ClaimCompletionsOptions): ClaimC
   }
 
   async function recordLater(): Promise<void> {
-    for (let failures = 0; waiting.size > 0 && !stopping.signal.aborted;) {
-      const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** failures);
-      await sleep(clock, delayMs * (1 - random() / 2), stopping.signal);
-      failures = (await recordWaiting()) ? 0 : failures + 1;
+    for (let attempts = 1; waiting.size > 0 && !stopping.signal.aborted;) {
+      await sleep(clock, backOff(firstRetryMs, maxRetryMs, attempts, random), stopping.signal);
+      attempts = (await recordWaiting()) ? 1 : attempts + 1;
     }
   }
 

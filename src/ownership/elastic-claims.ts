@@ -1,3 +1,4 @@
+import { errorCode } from '../util/errors.js';
 import type { Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -168,6 +169,5 @@ export function createElasticClaims(options: ElasticClaimsOptions): ElasticClaim
 
 /** SQLSTATE class 42: the statement itself is refused, and was not executed. */
 function isRefusal(error: unknown): boolean {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && code.startsWith('42');
+  return errorCode(error).startsWith('42');
 }

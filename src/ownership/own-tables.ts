@@ -1,6 +1,8 @@
+import { backOff } from '../util/back-off.js';
 import { sleep } from '../util/clock.js';
 import type { Database } from '../database/database.js';
-import { codeOf, databaseFailureKind } from '../database/errors.js';
+import { databaseFailureKind } from '../database/errors.js';
+import { errorCode } from '../util/errors.js';
 import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Statements } from './member-store.js';
@@ -41,7 +43,7 @@ export async function prepareOwnTables(
   const repeated = new RepeatedEvents({ clock, logger, metrics });
   const stopping = new AbortController();
   let repairing: Promise<void> | undefined;
-  let retryMs = firstRetryMs;
+  let attempts = 0;
   let repairedMs = -Infinity;
 
   async function create(remedy: string): Promise<OwnTables['atStart']> {
@@ -66,12 +68,14 @@ export async function prepareOwnTables(
 
   /** Waits after a success, too: what helped once and not for long is not tried at every statement. */
   async function createUntilReady(): Promise<void> {
-    if (clock.monotonic() - repairedMs > repairedAfterMs) retryMs = firstRetryMs;
+    if (clock.monotonic() - repairedMs > repairedAfterMs) attempts = 0;
     let result: OwnTables['atStart'] = 'later';
     while (result !== 'ready' && !stopping.signal.aborted) {
       result = await create('; no restart is needed');
-      await sleep(clock, result === 'later' ? awayRetryMs : retryMs, stopping.signal);
-      if (result !== 'later') retryMs = Math.min(maxRetryMs, retryMs * 2);
+      const isAway = result === 'later';
+      if (!isAway) attempts++;
+      const delayMs = isAway ? awayRetryMs : backOff(firstRetryMs, maxRetryMs, attempts);
+      await sleep(clock, delayMs, stopping.signal);
     }
     repairedMs = clock.monotonic();
   }
@@ -94,7 +98,7 @@ export async function prepareOwnTables(
         try {
           return await database.query(sql, params, options);
         } catch (error) {
-          if (goneStates.has(codeOf(error) ?? '')) repair();
+          if (goneStates.has(errorCode(error))) repair();
           throw error;
         }
       },

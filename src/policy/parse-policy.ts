@@ -1,4 +1,5 @@
 import { isLosslessNumber, parse } from 'lossless-json';
+import { isInt64 } from '../util/int64.js';
 import { operators, type ScalingRule } from './policy.js';
 
 export type ParsedPolicy =
@@ -13,7 +14,6 @@ const maxRules = 1_000;
 const maxMetricTypeLength = 100;
 /** A day; the policy schema allows an hour. A history must be held in memory for twice as long. */
 const maxBreachDurationSecs = 86_400;
-const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
 /** Texts that most policies have in common: kept once, and not once for each of a hundred thousand rules. */
 const commonTexts: ReadonlyMap<string, string> = new Map(
@@ -80,7 +80,7 @@ function readRule(rule: Record<string, unknown>, path: string): ScalingRule {
     );
   }
   const threshold = integer(rule['threshold'], `${path}threshold`);
-  if (threshold < int64.min || threshold > int64.max) {
+  if (!isInt64(threshold)) {
     throw new PolicyProblem(`${path}threshold is beyond 64 bits`);
   }
   return {

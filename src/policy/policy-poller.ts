@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import { endsUnlessAborted, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -191,10 +192,8 @@ export class PolicyPoller {
     return `${event} ${this.#named++ % maxNamedPolicies}`;
   }
 
-  /** Doubling with each failure, of which up to half is left out at random, so that members do not come back as one. */
   #retryDelayMs(): number {
-    const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(this.#failures - 1, 30));
-    return delayMs * (1 - this.#random() / 2);
+    return backOff(firstRetryMs, maxRetryMs, this.#failures, this.#random);
   }
 
   async #wait(delayMs: number): Promise<void> {

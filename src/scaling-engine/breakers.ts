@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
@@ -25,17 +26,16 @@ export type SharedState = 'closed' | 'half-open' | 'open';
 interface AppBreaker {
   /** Since the last success. */
   readonly failures: number;
-  /** Length of the last opening without jitter; 0 if it never opened. */
-  readonly backOffMs: number;
   readonly openUntilMs: number;
 }
 
-const closedBreaker: AppBreaker = { failures: 0, backOffMs: 0, openUntilMs: -Infinity };
+const closedBreaker: AppBreaker = { failures: 0, openUntilMs: -Infinity };
 
 interface SharedBreaker {
   /** What opened it, or kept it open last. */
   readonly cause: 'no-connection' | 'outage';
-  readonly openMs: number;
+  /** In a row. */
+  readonly openings: number;
   readonly untilMs: number;
   /** The app whose probe failed last: others are given the next one first. */
   readonly failedProbe: string | null;
@@ -143,18 +143,16 @@ export class Breakers {
 
   #countFailure(appId: string): void {
     const { consecutiveFailureCount, backOffInitialIntervalMs, backOffMaxIntervalMs } = this.#settings;
-    const { failures, backOffMs, openUntilMs } = this.#apps.get(appId) ?? closedBreaker;
-    if (failures + 1 < consecutiveFailureCount) {
-      this.#apps.set(appId, { failures: failures + 1, backOffMs, openUntilMs });
+    const before = this.#apps.get(appId) ?? closedBreaker;
+    const failures = before.failures + 1;
+    if (failures < consecutiveFailureCount) {
+      this.#apps.set(appId, { ...before, failures });
       return;
     }
-    const nextMs = backOffMs > 0 ? Math.min(backOffMs * 2, backOffMaxIntervalMs) : backOffInitialIntervalMs;
-    const lengthMs = nextMs * (1 + JITTER * this.#random());
-    this.#apps.set(appId, {
-      failures: failures + 1,
-      backOffMs: nextMs,
-      openUntilMs: this.#clock.monotonic() + lengthMs,
-    });
+    const openings = failures - Math.max(1, consecutiveFailureCount) + 1;
+    const lengthMs = backOff(backOffInitialIntervalMs, backOffMaxIntervalMs, openings);
+    const openUntilMs = this.#clock.monotonic() + lengthMs * (1 + JITTER * this.#random());
+    this.#apps.set(appId, { failures, openUntilMs });
   }
 
   #openShared(cause: SharedBreaker['cause']): void {
@@ -164,14 +162,14 @@ export class Breakers {
     }
     this.#row.clear();
     const untilMs = this.#clock.monotonic() + SHARED_INITIAL_MS;
-    this.#shared = { cause, openMs: SHARED_INITIAL_MS, untilMs, failedProbe: null };
+    this.#shared = { cause, openings: 1, untilMs, failedProbe: null };
   }
 
   #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFailure): void {
-    const openMs = Math.min(shared.openMs * 2, SHARED_MAX_MS);
+    const openings = shared.openings + 1;
     const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
-    const untilMs = this.#clock.monotonic() + openMs;
-    this.#shared = { cause, openMs, untilMs, failedProbe: appId };
+    const untilMs = this.#clock.monotonic() + backOff(SHARED_INITIAL_MS, SHARED_MAX_MS, openings);
+    this.#shared = { cause, openings, untilMs, failedProbe: appId };
   }
 
   #closeShared(): void {

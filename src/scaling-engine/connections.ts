@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { errorMessage } from '../tls/connection-error.js';
+import { errorText } from '../util/errors.js';
 import type { KeyPair } from '../tls/key-pair.js';
 
 /** Triggers are rare and evaluators few: more sockets than this would only hide that the engine hangs. */
@@ -85,7 +85,7 @@ export class Connections {
       return createSecureContext(pair ? { ca, key: pair.key, cert: pair.cert } : { ca });
     } catch (cause) {
       throw new Error(
-        `The client certificate for the scaling engine cannot be used for TLS: ${errorMessage(cause)}`,
+        `The client certificate for the scaling engine cannot be used for TLS: ${errorText(cause)}`,
         { cause },
       );
     }

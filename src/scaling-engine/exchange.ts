@@ -3,7 +3,7 @@ import type { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { got } from 'got';
-import { errorCode } from '../tls/connection-error.js';
+import { errorCode } from '../util/errors.js';
 
 /** The scaling engine's answers have some 200 bytes, the Cloud Controller's errors in them a few thousand. */
 const MAX_ANSWER_BYTES = 64 * 1024;

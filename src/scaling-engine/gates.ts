@@ -1,3 +1,4 @@
+import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
 import { directionOf, type Direction, type ScalingRule } from '../policy/policy.js';
 
@@ -92,7 +93,7 @@ export class Gates {
     const direction = directionOf(rule);
     const { backOffs } = this.#state(appId);
     const timesIgnored = (backOffs.get(direction)?.timesIgnored ?? 0) + 1;
-    const lengthMs = Math.min(maxBackOffMs[direction], this.#evaluationIntervalMs * 2 ** (timesIgnored - 1));
+    const lengthMs = backOff(this.#evaluationIntervalMs, maxBackOffMs[direction], timesIgnored);
     backOffs.set(direction, { rule, endMs: this.#clock.monotonic() + lengthMs, timesIgnored });
     return this.#clock.now() + lengthMs;
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../util/clock.js';
+import { Semaphore } from '../util/semaphore.js';
 import type { ClaimPauses, ClaimResult, Claims } from '../ownership/claims.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -10,7 +11,6 @@ import type { TriggerResult } from './trigger-result.js';
 import { heldBy } from '../evaluation/decide.js';
 import type { Decision, HeldReason } from '../evaluation/decision.js';
 import type { Gates } from './gates.js';
-import { PostSlots } from './post-slots.js';
 
 /**
  * Posts in flight. The scaling engine handles one app's triggers one by one and asks the Cloud Controller several
@@ -35,13 +35,13 @@ export interface PosterOptions {
 /** Posts triggers: claims them, limits how many are in flight, and tells everyone concerned what came of it. */
 export class Poster {
   readonly #options: PosterOptions;
-  readonly #slots: PostSlots;
+  readonly #permits: Semaphore;
   readonly #repeated: RepeatedEvents;
   readonly #inFlight = new Set<string>();
 
   constructor(options: PosterOptions) {
     this.#options = options;
-    this.#slots = new PostSlots(options.clock, MAX_POSTS_IN_FLIGHT);
+    this.#permits = new Semaphore(options.clock, () => MAX_POSTS_IN_FLIGHT);
     this.#repeated = new RepeatedEvents(options);
   }
 
@@ -56,14 +56,15 @@ export class Poster {
     if (this.#inFlight.has(appId)) return this.#held(fired, 'posted-recently');
     this.#inFlight.add(appId);
     try {
-      const direction = directionOf(fired.rule);
-      if (!(await this.#slots.acquire(direction, this.#options.evaluationIntervalMs))) {
+      // An app that gets its instances late is an outage, one that keeps them too long only costs money.
+      const urgent = directionOf(fired.rule) === 'out';
+      if (!(await this.#permits.acquire({ timeoutMs: this.#options.evaluationIntervalMs, urgent }))) {
         return this.#held(fired, 'engine-busy');
       }
       try {
         return await this.#postInTurn(fired);
       } finally {
-        this.#slots.release();
+        this.#permits.release();
       }
     } finally {
       this.#inFlight.delete(appId);

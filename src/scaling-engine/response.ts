@@ -1,12 +1,12 @@
 import { parse, parseNumberAndBigInt } from 'lossless-json';
 import { nsToMs } from '../util/clock.js';
+import { isInt64 } from '../util/int64.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
 /** How the scaling engine calls its results in a 200; `failed` (1) never comes with one. */
 const SUCCEEDED = 0n;
 const IGNORED = 2n;
 
-const INT64_MAX = 2n ** 63n - 1n;
 const MAX_QUOTED_CHARS = 300;
 
 /** What an answer of the scaling engine means; `engine` names it in messages. */
@@ -60,7 +60,7 @@ function ceilToMs(ns: bigint): number {
 
 /** An int64, or null for anything else. */
 function integer(value: unknown): bigint | null {
-  return typeof value === 'bigint' && value <= INT64_MAX && value >= -INT64_MAX ? value : null;
+  return typeof value === 'bigint' && isInt64(value) ? value : null;
 }
 
 /** `{"code","message"}` of the engine, or the beginning of what came instead; empty for an empty body. */

@@ -1,7 +1,8 @@
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { describeConnectionError, errorCode, errorMessage } from '../tls/connection-error.js';
+import { describeConnectionError } from '../tls/connection-error.js';
+import { errorCode, errorText } from '../util/errors.js';
 import type { KeyPair } from '../tls/key-pair.js';
 import { failed, readResponse } from './response.js';
 import { Connections, type Agents } from './connections.js';
@@ -55,7 +56,7 @@ export function createScalingEngineClient(options: ScalingEngineClientOptions): 
       return resultOf(exchange, late);
     } catch (error) {
       // Whatever it is, it is about this answer: it must not keep other apps from being scaled.
-      return failed('bad-answer', `${engine} answered what cannot be understood: ${errorMessage(error)}`);
+      return failed('bad-answer', `${engine} answered what cannot be understood: ${errorText(error)}`);
     } finally {
       deadline.cancel();
     }

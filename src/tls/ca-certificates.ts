@@ -3,7 +3,7 @@ import type { PemSource } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import { errorMessage } from './connection-error.js';
+import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
 import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
@@ -104,7 +104,7 @@ class FollowedAuthorities extends WatchedFiles implements CaCertificates {
       this.#failed = this.#lastCa.length > 0;
       if (this.#failed) this.#events.error('authorities-not-reloaded', error, { authorities: name });
       else if (!besidesSystem) throw error;
-      else this.#events.info('log-cache-authority-not-used', { key: name, cause: errorMessage(error) });
+      else this.#events.info('log-cache-authority-not-used', { key: name, cause: errorText(error) });
     }
     return [...system, ...this.#lastCa];
   }

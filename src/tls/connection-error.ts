@@ -1,3 +1,5 @@
+import { errorCode, errorText } from '../util/errors.js';
+
 /** What the system and OpenSSL call a fault, and what the operator can do about it. */
 const remedies: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
@@ -20,25 +22,9 @@ function untrusted(fault: string): string {
   return `the server's certificate ${fault}: give its authority as ca_file, or add it to the system's certificates`;
 }
 
-/** The code of a system or OpenSSL error, empty where there is none. */
-export function errorCode(error: unknown): string {
-  const code = property(error, 'code');
-  return typeof code === 'string' ? code : '';
-}
-
-export function errorMessage(error: unknown): string {
-  const message = property(error, 'message');
-  return typeof message === 'string' && message !== '' ? message : errorCode(error) || String(error);
-}
-
 /** One readable clause about a failed connection: the cause and, where there is one, the remedy. */
 export function describeConnectionError(error: unknown): string {
   const code = errorCode(error);
   const remedy = remedies[code];
-  return remedy ? `${remedy} (${code})` : errorMessage(error);
-}
-
-// Errors of Node's own modules are not `instanceof Error` in every realm (test runners have several).
-function property(error: unknown, name: string): unknown {
-  return typeof error === 'object' && error !== null ? (error as Record<string, unknown>)[name] : undefined;
+  return remedy ? `${remedy} (${code})` : errorText(error);
 }

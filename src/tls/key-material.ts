@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import type { PemSource } from '../config/config.js';
-import { errorMessage } from './connection-error.js';
+import { errorText } from '../util/errors.js';
 import { certificatesIn, describePem, readPem } from './pem.js';
 
 export interface KeyPairSources {
@@ -66,7 +66,7 @@ async function readPart(source: PemSource, what: string): Promise<string> {
   } catch (cause) {
     throw new KeyMaterialError(
       'unreadable',
-      `Cannot read the ${what} from ${describePem(source)}: ${errorMessage(cause)}`,
+      `Cannot read the ${what} from ${describePem(source)}: ${errorText(cause)}`,
       { cause },
     );
   }
@@ -78,7 +78,7 @@ function parseKey(pem: string, source: PemSource): KeyObject {
   } catch (cause) {
     throw new KeyMaterialError(
       'unreadable',
-      `${describePem(source)} holds no usable PEM private key (encrypted keys cannot be used): ${errorMessage(cause)}`,
+      `${describePem(source)} holds no usable PEM private key (encrypted keys cannot be used): ${errorText(cause)}`,
     );
   }
 }

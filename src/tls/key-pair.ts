@@ -1,7 +1,8 @@
+import { backOff } from '../util/back-off.js';
 import { sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
-import { errorMessage } from './connection-error.js';
+import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { KeyMaterialError, readKeyMaterial, type KeyMaterial, type KeyPairSources } from './key-material.js';
 
@@ -49,7 +50,7 @@ export async function openKeyPair(options: KeyPairOptions): Promise<KeyPair> {
     } catch (error) {
       const rotating = error instanceof KeyMaterialError && error.fault === 'mismatched';
       if (!rotating || attempt === MISMATCH_RETRIES || filesOf(options).length === 0) throw error;
-      await sleep(options.clock, MISMATCH_RETRY_MS * 2 ** attempt);
+      await sleep(options.clock, backOff(MISMATCH_RETRY_MS, POLL_MS, attempt + 1));
     }
   }
 }
@@ -110,7 +111,7 @@ class WatchedKeyPair extends WatchedFiles implements KeyPair {
   }
 
   #reportFault(error: unknown): void {
-    const fault = errorMessage(error);
+    const fault = errorText(error);
     if (this.closed || fault === this.#lastFault) return;
     this.#lastFault = fault;
     this.#options.logger.error('certificate-not-reloaded', error, {
@@ -122,9 +123,7 @@ class WatchedKeyPair extends WatchedFiles implements KeyPair {
   protected nextLookMs(): number {
     const leftMs = this.#material.expiresMs - this.#options.clock.now();
     const pollMs = leftMs < NEAR_EXPIRY_MS ? POLL_NEAR_EXPIRY_MS : POLL_MS;
-    return this.#mismatches === 0
-      ? pollMs
-      : Math.min(pollMs, MISMATCH_RETRY_MS * 2 ** (this.#mismatches - 1));
+    return this.#mismatches === 0 ? pollMs : backOff(MISMATCH_RETRY_MS, pollMs, this.#mismatches);
   }
 
   #exportExpiry(): void {

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { PemSource } from '../config/config.js';
-import { errorMessage } from './connection-error.js';
+import { errorText } from '../util/errors.js';
 
 /** The largest system bundles have some 250 kB; anything far beyond is no certificate file. Bytes. */
 const MAX_PEM_FILE_BYTES = 4 * 1024 * 1024;
@@ -48,7 +48,7 @@ export async function readCaCertificates(source: PemSource): Promise<string[]> {
   try {
     text = await readPem(source);
   } catch (cause) {
-    throw new Error(`Cannot read the trusted certificates in ${origin}: ${errorMessage(cause)}`, { cause });
+    throw new Error(`Cannot read the trusted certificates in ${origin}: ${errorText(cause)}`, { cause });
   }
   const { certificates, broken } = certificatesIn(text);
   if (broken > 0) {

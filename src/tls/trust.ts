@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import type { Logger } from '../observability/logger.js';
-import { errorCode } from './connection-error.js';
+import { errorCode } from '../util/errors.js';
 import { certificatesIn, readPemFile } from './pem.js';
 
 export interface TrustOptions {

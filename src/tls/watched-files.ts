@@ -2,7 +2,7 @@ import { watch, type FSWatcher } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Clock, Timer } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
-import { errorMessage } from './connection-error.js';
+import { errorText } from '../util/errors.js';
 
 interface FollowedPaths {
   readonly files: readonly string[];
@@ -79,7 +79,7 @@ export abstract class WatchedFiles {
 
   #watch(folder: string, concerns: (name: string) => boolean): void {
     const lost = (event: string, error: unknown) =>
-      this.#logger.debug(event, { folder, cause: errorMessage(error) });
+      this.#logger.debug(event, { folder, cause: errorText(error) });
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {
         if (name === null || concerns(name)) void this.#lookNow();

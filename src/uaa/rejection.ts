@@ -1,6 +1,6 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import type { UaaConfig } from '../config/config.js';
-import { errorMessage } from '../tls/connection-error.js';
+import { errorText } from '../util/errors.js';
 import { FetchError } from './bounded-fetch.js';
 import { TokenError, type TokenErrorKind } from './token-error.js';
 
@@ -28,7 +28,7 @@ export function tokenError(error: unknown, config: UaaConfig, endpoint: URL, now
   const response = responseOf(error);
   if (!response || response.status === 200) {
     const cause =
-      error instanceof ClientError ? `${error.message} (${error.code ?? 'no code'})` : errorMessage(error);
+      error instanceof ClientError ? `${error.message} (${error.code ?? 'no code'})` : errorText(error);
     return new TokenError(
       'bad-answer',
       `${client}: the answer is not UAA's: ${cause}; check metricCollector.uaa.url`,

@@ -4,7 +4,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { errorMessage } from '../tls/connection-error.js';
+import { errorText } from '../util/errors.js';
 import { TokenBackOff } from './back-off.js';
 import { RejectionPause } from './rejection-pause.js';
 import { TokenError } from './token-error.js';
@@ -142,9 +142,7 @@ class UaaTokenSource implements TokenSource {
       const token = await this.#request();
       return this.#accept(token, requestedMs);
     } catch (error) {
-      throw this.#fail(
-        error instanceof TokenError ? error : new TokenError('bad-answer', errorMessage(error)),
-      );
+      throw this.#fail(error instanceof TokenError ? error : new TokenError('bad-answer', errorText(error)));
     }
   }
 

@@ -1,3 +1,4 @@
+import { backOff } from '../../util/back-off.js';
 import type { Clock } from '../../util/clock.js';
 
 /** So many queries in a row without an answer: it is not the apps. Queries for busy apps end in an answer, if a bad one. */
@@ -11,7 +12,7 @@ type BreakerState = 'closed' | 'half-open' | 'open';
 /** Keeps queries back while none is answered, but for one at a time that finds out whether that is over. */
 export class QueryBreaker {
   #timeouts = 0;
-  #pauseMs = firstPauseMs;
+  #pauses = 0;
   /** Monotonic ms; null while closed. */
   #openUntilMs: number | null = null;
   #probing = false;
@@ -34,7 +35,7 @@ export class QueryBreaker {
   /** A query was answered, whatever the answer. */
   answered(): void {
     this.#timeouts = 0;
-    this.#pauseMs = firstPauseMs;
+    this.#pauses = 0;
     this.#openUntilMs = null;
     this.#probing = false;
   }
@@ -51,7 +52,6 @@ export class QueryBreaker {
   }
 
   #pause(): void {
-    this.#openUntilMs = this.clock.monotonic() + this.#pauseMs;
-    this.#pauseMs = Math.min(2 * this.#pauseMs, longestPauseMs);
+    this.#openUntilMs = this.clock.monotonic() + backOff(firstPauseMs, longestPauseMs, ++this.#pauses);
   }
 }

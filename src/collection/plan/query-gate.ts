@@ -1,4 +1,5 @@
 import type { Clock } from '../../util/clock.js';
+import { Semaphore } from '../../util/semaphore.js';
 import type { Metrics } from '../../observability/metrics.js';
 import type { RepeatedEvents } from '../../observability/repeated-events.js';
 import type { Collector, UnauthorizedJob } from './authorized-collector.js';
@@ -6,7 +7,6 @@ import type { ConcurrencyLimit } from '../../schedule/concurrency-limit.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
 import type { CollectionResult, JobFailed, MetricOutcome } from '../pool/job.js';
 import { QueryBreaker } from './query-breaker.js';
-import { QueryPlaces } from './query-places.js';
 
 export interface QueryGateOptions {
   readonly clock: Clock;
@@ -27,6 +27,9 @@ type QueryJob = Extract<UnauthorizedJob, { kind: 'query' }>;
 /** `unclear`: it did not get as far as to log-cache. */
 type Verdict = 'answered' | 'timeout' | 'unclear';
 
+/** A query that waits longer is close to the app's next cycle, which asks for newer values. */
+const longestWaitMs = 20_000;
+
 const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
 
 /** Lets reads pass, and queries while they are answered and while there is a place for them. */
@@ -35,13 +38,17 @@ export function gateQueries(
   { clock, limit, events, metrics, likelyCause }: QueryGateOptions,
 ): { collector: Collector; queries: QueryHealth } {
   const breaker = new QueryBreaker(clock);
-  const places = new QueryPlaces(clock, limit);
+  // Apart from the permits of reads: only queries pass through the Cloud Controller, and what makes them hang must not
+  // hold up the reads.
+  const permits = new Semaphore(clock, () => limit.current);
 
   async function query(job: QueryJob): Promise<CollectionResult> {
     const permitted = breaker.permit();
     if (permitted === 'probe') return probe(job);
-    if (permitted === 'nothing' || !(await places.take())) return notAsked();
-    metrics.queriesInFlight.set(places.inFlight);
+    if (permitted === 'nothing') return notAsked();
+    if (permits.isFull) limit.waited();
+    if (!(await permits.acquire({ timeoutMs: longestWaitMs }))) return notAsked();
+    metrics.queriesInFlight.set(permits.taken);
     const startedMs = clock.monotonic();
     const result = await collector.run(job);
     const verdict = verdictOn(result);
@@ -51,8 +58,9 @@ export function gateQueries(
       reportIfHanging();
     }
     // Afterwards, so that a query that opens the breaker makes way for no other.
-    places.release(clock.monotonic() - startedMs, verdict === 'answered');
-    metrics.queriesInFlight.set(places.inFlight);
+    limit.finished(clock.monotonic() - startedMs, verdict === 'answered');
+    permits.release();
+    metrics.queriesInFlight.set(permits.taken);
     return result;
   }
 
@@ -87,7 +95,7 @@ export function gateQueries(
   function reportIfHanging(): void {
     noteState();
     if (breaker.state === 'closed') return;
-    places.turnAway();
+    permits.turnAway();
     const error = new Error(
       `PromQL queries have no answer; rules on throughput and responsetime see no new values. ${likelyCause}`,
     );

@@ -7,7 +7,7 @@ import type { Logger } from '../../observability/logger.js';
 import { CollectorThread, threadFailure } from './collector-thread.js';
 import type { CollectionJob, CollectionResult, CollectorWorkerData } from './job.js';
 import type { Service } from './job-port.js';
-import { Slots } from './slots.js';
+import { Semaphore } from '../../util/semaphore.js';
 
 /** The threads that read log-cache. */
 export interface CollectorPool {
@@ -77,22 +77,22 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
 
   // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
-  // Queries have slots of their own: they may hang while reads do not.
-  const reads = new Slots(options.mostJobs);
-  const queries = new Slots(options.mostJobs);
+  // Queries have permits of their own: they may hang while reads do not.
+  const reads = new Semaphore(clock, () => options.mostJobs);
+  const queries = new Semaphore(clock, () => options.mostJobs);
   const waiting = () => reads.waiting + queries.waiting;
   const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 
   return {
     async run(job) {
-      const slots = job.kind === 'query' ? queries : reads;
+      const permits = job.kind === 'query' ? queries : reads;
       if (waiting() >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
-      await slots.acquire();
+      await permits.acquire();
       try {
         return closing ? threadFailure('the collector pool is closed') : await leastBusy(threads).run(job);
       } finally {
-        slots.release();
+        permits.release();
       }
     },
 
