@@ -9,6 +9,5 @@ export async function wholeCycle({ gauges, http }: CollectionParts): Promise<App
   return {
     outcomes: new Map([...first.outcomes, ...second.outcomes]),
     cost: sumOfCosts([first.cost, second.cost]),
-    instances: first.instances,
   };
 }

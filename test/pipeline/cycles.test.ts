@@ -47,7 +47,7 @@ const failed = (failure: 'timeout' | 'unauthorized'): MetricOutcome => ({
 });
 
 function collectionOf(outcomes: Record<string, MetricOutcome>): AppCollection {
-  return { outcomes: new Map(Object.entries(outcomes)), cost: noCost(), instances: 1 };
+  return { outcomes: new Map(Object.entries(outcomes)), cost: noCost() };
 }
 
 function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {

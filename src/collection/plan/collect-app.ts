@@ -21,8 +21,6 @@ export interface AppCollection {
   readonly outcomes: ReadonlyMap<string, MetricOutcome>;
   /** Of queries that several apps share, one app has the whole cost. */
   readonly cost: CollectionCost;
-  /** Instances whose gauges were read in this cycle; 0 where no gauges were needed. For information only. */
-  readonly instances: number;
 }
 
 /** The two parts of a cycle's collection. Neither rejects. */
@@ -83,7 +81,7 @@ function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: Ol
     outcomes.set(metricType, outcome ?? failureOf(read));
   }
   const cost = sumOfCosts([...(read ? [read.cost] : []), probe.takeCost()]);
-  return { outcomes, cost, instances: read?.kind === 'read' ? read.instances : 0 };
+  return { outcomes, cost };
 }
 
 async function collectHttp(
@@ -122,7 +120,7 @@ async function collectHttp(
     hasTraffic: responses.some(({ outcome }) => outcome.kind === 'value'),
   };
   const outcomes = await verifyHttp(new Map(resolved), facts, { ...tools, probe: cycle.probe });
-  return { outcomes, cost: sumOfCosts([...costs, cycle.probe.takeCost()]), instances: 0 };
+  return { outcomes, cost: sumOfCosts([...costs, cycle.probe.takeCost()]) };
 }
 
 /**

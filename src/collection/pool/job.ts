@@ -117,8 +117,6 @@ export interface ReadResult {
   readonly outcomes: Readonly<Record<string, MetricOutcome>>;
   /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
   readonly containerMetricSeen: boolean | null;
-  /** Instances whose samples were read and counted in this cycle: those that live, not those of the settled part. */
-  readonly instances: number;
   /** Where the read began; with all of the window, at its start. ns since the epoch. */
   readonly fromNs: bigint;
   /** Time of the oldest envelope that was read, ns since the epoch; null where there was none. */

@@ -39,8 +39,6 @@ export class GaugeAggregation {
   readonly #otherGauges = new Map<string, Gauge>();
   readonly #samples: WindowSamples;
   readonly #streams = new Streams();
-  readonly #containers = new Set<string>();
-  readonly #customInstances = new Set<string>();
   #gaugeCount = 0;
   #dropped = 0;
 
@@ -97,7 +95,6 @@ export class GaugeAggregation {
             : this.#percentage(type, name, value, timestamp, instance);
         if (sample === null) continue;
         this.#samples.add(type.index, timestamp, sample, unit);
-        (type.is.unit === null ? this.#customInstances : this.#containers).add(instance);
       }
     }
   }
@@ -157,11 +154,6 @@ export class GaugeAggregation {
     const untilNs = this.#streams.settledUntil(fromNs, this.window.endNs);
     const samples = this.#samples.settle(untilNs);
     return samples && { untilNs, ...samples, streams: this.#streams.fingerprint(untilNs) };
-  }
-
-  /** Instances with container metrics; where none were asked for, those with custom metrics. Settled ones are not known. */
-  get instances(): number {
-    return this.#containers.size || this.#customInstances.size;
   }
 
   /** Samples and quotas that were not finite, beyond int64 or (quotas) not positive. */

@@ -124,7 +124,6 @@ test('who refuses or serves which apps with which token is told', async () => {
     containerMetricSeen: false,
     fromNs: 0n,
     oldestNs: null,
-    instances: 0,
     settled: null,
     cost,
   };

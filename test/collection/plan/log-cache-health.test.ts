@@ -18,7 +18,6 @@ const served: CollectionResult = {
   kind: 'read',
   outcomes: { cpu: { kind: 'no-data' } },
   containerMetricSeen: false,
-  instances: 0,
   fromNs: 0n,
   oldestNs: null,
   settled: null,

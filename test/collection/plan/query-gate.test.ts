@@ -56,7 +56,6 @@ async function run(job: UnauthorizedJob): Promise<CollectionResult> {
       kind: 'read',
       outcomes: {},
       containerMetricSeen: true,
-      instances: 1,
       settled: null,
       fromNs: 0n,
       oldestNs: null,

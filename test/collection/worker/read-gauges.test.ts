@@ -66,7 +66,6 @@ describe('paging', () => {
       cpu: referenceOutcome('cpu', envelopes),
       memoryutil: referenceOutcome('memoryutil', envelopes),
     });
-    expect(result.instances).toBe(120);
     expect(cost).toMatchObject({ requests: 3, pages: 3, envelopes: 120 * 8 * 3, droppedSamples: 0 });
   });
 
@@ -217,7 +216,6 @@ describe('what a read tells about presence', () => {
       fromNs: start,
       oldestNs: expect.any(BigInt),
       containerMetricSeen: true,
-      instances: 0,
       settled: null,
     });
     expect(store.reads).toMatchObject([{ nameFilter: '^(cpu)$', limit: 100 }]);
