@@ -94,6 +94,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
 
 function systemContext(logger: Logger): ProcessContext {
   const metrics = createMetrics();
+  metrics.buildInfo.set({ version: version(), mode: 'act' }, 1);
   collectDefaultMetrics({ register: metrics.registry });
   return { clock: systemClock, logger, metrics, trust: systemTrust() };
 }

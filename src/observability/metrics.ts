@@ -5,6 +5,29 @@ const prefix = 'autoscaler_eventgenerator_';
 /** Delays that matter range from a timer's jitter to a missed interval. Seconds. */
 const lagBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80];
 
+const notFiredReasons = ['not-breached', 'no-data', 'not-enough-samples', 'unknown-operator', 'no-rules'];
+
+const heldReasons = [
+  'cooling-down',
+  'posted-recently',
+  'breaker-open',
+  'at-limit-backoff',
+  'lease-lost',
+  'engine-busy',
+];
+
+const collectionResults = [
+  ...['value', 'no_data', 'not_covered', 'no_http_timers'],
+  ...['timeout', 'gave-up', 'connection', 'unauthorized', 'client-error', 'server-error', 'bad-answer'],
+  ...['no-token', 'not-asked', 'thread'],
+];
+
+const triggerResults = [
+  ...['scaled', 'cooling-down', 'ignored'],
+  ...['no-connection', 'timeout', 'unavailable', 'rejected', 'bad-answer'],
+  ...heldReasons.map((reason) => `held-${reason}`),
+];
+
 /**
  * Every domain metric, in one place. Labels are few and closed sets; an app's id is never one of them.
  * Components take the metrics they write as `Pick<Metrics, …>`.
@@ -13,27 +36,50 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(registry: Registry = new Registry()) {
   const registers = [registry];
-  const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter<L>({ name: prefix + name, help, labelNames, registers });
+  const counter = (name: string, help: string) => new Counter({ name: prefix + name, help, registers });
+  /** Every series exists from the start: an alert on the first increase of one that appears with it would never fire. */
+  const counterBy = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
+    const created = new Counter<L>({ name: prefix + name, help, labelNames: [label], registers });
+    for (const value of values) created.inc({ [label]: value } as Record<L, string>, 0);
+    return created;
+  };
   const gauge = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge<L>({ name: prefix + name, help, labelNames, registers });
+  const gaugeBy = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
+    const created = gauge(name, help, [label]);
+    for (const value of values) created.set({ [label]: value } as Record<L, string>, 0);
+    return created;
+  };
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: prefix + name, help, buckets, registers });
 
   return {
     registry,
 
+    buildInfo: gauge('build_info', 'Always 1; version of the program, and whether it acts', [
+      'version',
+      'mode',
+    ]),
+
     policies: gauge('policies', 'Policies in force'),
+    policiesWithRules: gauge(
+      'policies_with_rules',
+      'Policies in force that have scaling rules, whoever owns the apps',
+    ),
     policiesBroken: gauge('policies_broken', 'Policies that could not be parsed; their apps are not scaled'),
     policiesAgeSeconds: gauge('policies_age_seconds', 'Time since the policies were last read completely'),
-    policyPolls: counter('policy_polls_total', 'Reads of policy_db by result', ['result']),
+    policyPolls: counterBy('policy_polls_total', 'Reads of policy_db by result', 'result', [
+      'success',
+      'failure',
+    ]),
 
     appsOwned: gauge('apps_owned', 'Apps with scaling rules that this instance collects and evaluates'),
 
-    collections: counter(
+    collections: counterBy(
       'collections_total',
       'App metrics collected by result: value, no_data, not_covered, no_http_timers or the failure',
-      ['result'],
+      'result',
+      collectionResults,
     ),
     appsWithoutValues: gauge('apps_without_values', 'Apps that had values and have none any more'),
     httpTimersMissing: gauge(
@@ -63,10 +109,11 @@ export function createMetrics(registry: Registry = new Registry()) {
       'log_cache_query_breaker_state',
       'Breaker of PromQL queries: 0 closed, 1 half open, 2 open',
     ),
-    timerReads: counter(
+    timerReads: counterBy(
       'log_cache_timer_reads_total',
       'Reads of http timers, instead of queries that take too long, by result',
-      ['result'],
+      'result',
+      ['read', 'too-many', 'failed'],
     ),
     logCachePages: counter('log_cache_pages_total', 'Pages of envelopes read from log-cache'),
     logCacheEnvelopes: counter('log_cache_envelopes_total', 'Envelopes read from log-cache'),
@@ -83,15 +130,33 @@ export function createMetrics(registry: Registry = new Registry()) {
     workerQueue: gauge('worker_pool_queue_size', 'Jobs waiting for a worker thread'),
 
     tokenAgeSeconds: gauge('uaa_token_age_seconds', 'Age of the UAA token in use; -1 without one'),
-    tokenRequests: counter('uaa_token_requests_total', 'Token requests by result', ['result']),
+    tokenRequests: counterBy('uaa_token_requests_total', 'Token requests by result', 'result', [
+      'ok',
+      'credentials',
+      'unavailable',
+      'bad-answer',
+    ]),
 
     historyRings: gauge('history_rings', 'Histories held in memory, one per app and metric type'),
     writerBuffered: gauge('app_metric_writer_buffered_rows', 'App metrics waiting to be written'),
     rowsWritten: counter('app_metric_rows_written_total', 'App metrics written to appmetrics_db'),
-    rowsLost: counter('app_metric_rows_lost_total', 'App metrics given up, by reason', ['reason']),
+    rowsLost: counterBy('app_metric_rows_lost_total', 'App metrics given up, by reason', 'reason', [
+      'buffer_full',
+      'rejected',
+      'shutdown',
+    ]),
 
-    evaluations: counter('evaluations_total', 'Evaluations of an app by outcome', ['outcome']),
-    triggers: counter('triggers_total', 'Triggers posted to the scaling engine by result', ['result']),
+    evaluations: counterBy('evaluations_total', 'Evaluations of an app by outcome', 'outcome', [
+      'fired',
+      ...notFiredReasons,
+      ...heldReasons,
+    ]),
+    triggers: counterBy(
+      'triggers_total',
+      'Triggers posted to the scaling engine by result',
+      'result',
+      triggerResults,
+    ),
     breakersOpen: gauge('app_breakers_open', 'Apps whose breaker is open'),
     sharedBreakerState: gauge(
       'scaling_engine_breaker_state',
@@ -108,10 +173,11 @@ export function createMetrics(registry: Registry = new Registry()) {
       'http_connections_turned_away_total',
       'Connections of HTTP clients ended because there were as many as a server may have',
     ),
-    tlsHandshakesRefused: counter(
+    tlsHandshakesRefused: counterBy(
       'tls_handshakes_refused_total',
       'TLS handshakes of HTTP clients that failed, by reason',
-      ['reason'],
+      'reason',
+      ['client-certificate', 'protocol', 'plain-http', 'timeout', 'closed'],
     ),
     certificateExpirySeconds: gauge(
       'certificate_expiry_timestamp_seconds',
@@ -121,17 +187,32 @@ export function createMetrics(registry: Registry = new Registry()) {
     logLinesSuppressed: counter('log_lines_suppressed_total', 'Repeated log lines left out'),
 
     members: gauge('members', 'Members that share the apps, as this instance sees them; 0 while unknown'),
-    memberState: gauge('member_state', 'Own state as a member: 1 for the state it is in, else 0', ['state']),
+    memberState: gaugeBy('member_state', 'Own state as a member: 1 for the state it is in, else 0', 'state', [
+      'joining',
+      'member',
+      'lost',
+      'leaving',
+      'left',
+    ]),
     leaseAgeSeconds: gauge(
       'lease_age_seconds',
       'Time since the start of the last answered renewal of the own lease; -1 without a lease',
     ),
-    leaseRenewals: counter('lease_renewals_total', 'Attempts to join or renew by result', ['result']),
-    appsMoved: counter('apps_moved_total', 'Apps gained from and lost to other members', ['direction']),
-    claims: counter(
+    leaseRenewals: counterBy('lease_renewals_total', 'Attempts to join or renew by result', 'result', [
+      'answered',
+      'late',
+      'refused',
+      'failed',
+    ]),
+    appsMoved: counterBy('apps_moved_total', 'Apps gained from and lost to other members', 'direction', [
+      'gained',
+      'lost',
+    ]),
+    claims: counterBy(
       'claims_total',
       'Claims before posting a trigger: won, lost, skipped (posted without one) or undecided (not posted)',
-      ['result'],
+      'result',
+      ['won', 'lost', 'skipped', 'undecided'],
     ),
     claimAnswersLost: counter(
       'claim_answers_lost_total',

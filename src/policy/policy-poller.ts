@@ -22,7 +22,12 @@ export interface PolicyPollerOptions {
   readonly logger: Logger;
   readonly metrics: Pick<
     Metrics,
-    'policies' | 'policiesBroken' | 'policiesAgeSeconds' | 'policyPolls' | 'logLinesSuppressed'
+    | 'policies'
+    | 'policiesBroken'
+    | 'policiesWithRules'
+    | 'policiesAgeSeconds'
+    | 'policyPolls'
+    | 'logLinesSuppressed'
   >;
   /** From the end of one read to the start of the next. */
   readonly intervalMs: number;
@@ -133,11 +138,17 @@ export class PolicyPoller {
     if (stored === this.#stored) return;
     const { metrics } = this.#options;
     const snapshot = new Map<string, AppPolicy>();
-    for (const [appId, entry] of stored) if (entry.kind === 'usable') snapshot.set(appId, entry.policy);
+    let withRules = 0;
+    for (const [appId, entry] of stored) {
+      if (entry.kind !== 'usable') continue;
+      snapshot.set(appId, entry.policy);
+      if (entry.policy.rules.length > 0) withRules++;
+    }
     this.#reportBroken(stored);
     this.#reportRawGauges(stored);
     this.#stored = stored;
     metrics.policies.set(snapshot.size);
+    metrics.policiesWithRules.set(withRules);
     metrics.policiesBroken.set(stored.size - snapshot.size);
 
     const changes = difference(this.#snapshot, snapshot);
