@@ -68,7 +68,9 @@ const value = async (name: string): Promise<unknown> => {
   const metric = await metrics.registry.getSingleMetric(`autoscaler_eventgenerator_${name}`)?.get();
   const values = metric?.values ?? [];
   return name.includes('lost')
-    ? Object.fromEntries(values.map((entry) => [entry.labels['reason'], entry.value]))
+    ? Object.fromEntries(
+        values.filter((entry) => entry.value > 0).map((entry) => [entry.labels['reason'], entry.value]),
+      )
     : values[0]?.value;
 };
 const counts = async () => ({

@@ -16,6 +16,7 @@ import { eventually } from '../support/eventually.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { recordingLogger, type Recording } from '../support/recording-logger.js';
 import { ask, historyOf, testListener } from './support.js';
+import { counted } from '../support/counted.js';
 
 let authority: CertificateAuthority;
 let server: IssuedCertificate;
@@ -96,11 +97,6 @@ async function ended(socket: Socket): Promise<void> {
   if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
 }
 
-async function counted({ metrics }: Scene): Promise<Record<string, number>> {
-  const { values } = await metrics.tlsHandshakesRefused.get();
-  return Object.fromEntries(values.map(({ labels, value }) => [String(labels.reason), value]));
-}
-
 /** The first bytes of a handshake of TLS 1.2 that announce more to come. */
 const beginOfHandshake = Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
 
@@ -113,7 +109,7 @@ describe.each(['https', 'mutual TLS'] as const)('a listener with %s', (protocol)
     const silent = await Promise.all(Array.from({ length: 20 }, () => say(scene.port, text)));
     await Promise.all(silent.map(ended));
     await eventually('no connection left', async () => (await scene.connections()) === 0);
-    expect(await counted(scene)).toEqual({ timeout: 20 });
+    expect(await counted(scene.metrics.tlsHandshakesRefused)).toEqual({ timeout: 20 });
     const lines = scene.recording.lines.filter(({ event }) => event === 'handshake-refused');
     expect(lines).toMatchObject([
       { level: 'error', data: { reason: 'timeout', code: 'ERR_TLS_HANDSHAKE_TIMEOUT' } },
@@ -126,7 +122,7 @@ describe.each(['https', 'mutual TLS'] as const)('a listener with %s', (protocol)
   ])('ends a connection that speaks %s at once', async (_name, text, reason) => {
     const scene = await start(protocol);
     await ended(await say(scene.port, text));
-    expect(await counted(scene)).toEqual({ [reason]: 1 });
+    expect(await counted(scene.metrics.tlsHandshakesRefused)).toEqual({ [reason]: 1 });
     await scene.recording.until('handshake-refused', ({ data }) => data['reason'] === reason);
   });
 
@@ -134,7 +130,7 @@ describe.each(['https', 'mutual TLS'] as const)('a listener with %s', (protocol)
     const scene = await start(protocol);
     (await say(scene.port, '')).end();
     await scene.recording.until('handshake-broken-off');
-    expect(await counted(scene)).toEqual({ closed: 1 });
+    expect(await counted(scene.metrics.tlsHandshakesRefused)).toEqual({ closed: 1 });
     expect(scene.recording.lines.map(({ level }) => level)).toEqual(['debug']);
   });
 });
@@ -157,7 +153,7 @@ describe('client certificates that are refused', () => {
         await connectWith(scene, { maxVersion, key, cert });
         await connectWith(scene, { maxVersion, key, cert });
       }
-      expect(await counted(scene)).toEqual({ 'client-certificate': 6 });
+      expect(await counted(scene.metrics.tlsHandshakesRefused)).toEqual({ 'client-certificate': 6 });
       const lines = scene.recording.lines.filter(({ event }) => event === 'handshake-refused');
       expect(lines.map(({ data }) => data['code'])).toEqual([
         'UNABLE_TO_VERIFY_LEAF_SIGNATURE',

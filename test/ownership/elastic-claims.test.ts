@@ -10,6 +10,7 @@ import type {
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { counted } from '../support/counted.js';
 
 const noBlocks = { coolDownMs: 0, ignoredOutMs: 0, ignoredInMs: 0 };
 const granted: ClaimOutcome = { granted: true };
@@ -208,7 +209,4 @@ test('old rows are removed once an hour by whoever claims', async () => {
   expect(prunes).toBe(2);
 });
 
-async function counts(): Promise<Record<string, number>> {
-  const { values } = await metrics.claims.get();
-  return Object.fromEntries(values.map(({ labels, value }) => [String(labels['result']), value] as const));
-}
+const counts = () => counted(metrics.claims);

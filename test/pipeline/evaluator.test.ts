@@ -15,6 +15,7 @@ import type { TriggerFailure, TriggerResult } from '../../src/scaling-engine/tri
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 import { atNs, inRule, outRule, policyOf, seriesOf, settings, steady } from '../evaluation/examples.js';
+import { counted as countedBy } from '../support/counted.js';
 
 const evaluationIntervalMs = 40_000;
 const scaled: TriggerResult = { kind: 'scaled', adjustment: 1, coolDownUntilMs: null };
@@ -85,10 +86,7 @@ function setUp(claims: Claims = grantedClaims) {
     history: { series: () => series },
   });
   /** Counts by label. */
-  const counted = async (metric: 'evaluations' | 'triggers'): Promise<Record<string, number>> => {
-    const { values } = await metrics[metric].get();
-    return Object.fromEntries(values.map(({ labels, value }) => [Object.values(labels).join(), value]));
-  };
+  const counted = (metric: 'evaluations' | 'triggers') => countedBy(metrics[metric]);
   return {
     ...{ clock, metrics, lines, engine, breakers, gates, evaluator, counted },
     /** What every app's cpu was at all times. */
