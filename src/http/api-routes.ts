@@ -30,7 +30,7 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteMo
   async function answerHistory(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { params, query } = request as FastifyRequest<HistoryRequest>;
     const range = parseHistoryRange(query, msToNs(clock.now()));
-    if ('refusal' in range) return sendError(reply, 400, range.refusal);
+    if ('rejection' in range) return sendError(reply, 400, range.rejection);
     // No stored name holds a NUL byte, and PostgreSQL refuses to compare with one.
     if (`${params.appid}${params.metrictype}`.includes('\0')) {
       return reply.type('application/json; charset=utf-8').send('[]');

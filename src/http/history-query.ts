@@ -13,22 +13,25 @@ export interface HistoryParameters {
 
 type Range = Pick<HistoryQuery, 'startNs' | 'endNs' | 'order'>;
 
-/** The range asked for, or the message of the refusal. Texts and order of the checks are the Go eventgenerator's. */
-export function parseHistoryRange(parameters: HistoryParameters, nowNs: bigint): Range | { refusal: string } {
+/** The range asked for, or the message of the rejection. Texts and order of the checks are the Go eventgenerator's. */
+export function parseHistoryRange(
+  parameters: HistoryParameters,
+  nowNs: bigint,
+): Range | { rejection: string } {
   const { start, end, order } = parameters;
 
-  if (isRepeated(start)) return { refusal: 'Incorrect start parameter in query string' };
+  if (isRepeated(start)) return { rejection: 'Incorrect start parameter in query string' };
   const startNs = start === undefined ? 0n : parseInt64(start);
-  if (startNs === null) return { refusal: 'Error parsing start time' };
+  if (startNs === null) return { rejection: 'Error parsing start time' };
 
-  if (isRepeated(end)) return { refusal: 'Incorrect end parameter in query string' };
+  if (isRepeated(end)) return { rejection: 'Incorrect end parameter in query string' };
   const endNs = end === undefined ? -1n : parseInt64(end);
-  if (endNs === null) return { refusal: 'Error parsing end time' };
+  if (endNs === null) return { rejection: 'Error parsing end time' };
 
-  if (isRepeated(order)) return { refusal: 'Incorrect order parameter in query string' };
+  if (isRepeated(order)) return { rejection: 'Incorrect order parameter in query string' };
   const direction = (order ?? 'ASC').toUpperCase();
   if (direction !== 'ASC' && direction !== 'DESC') {
-    return { refusal: 'Incorrect order parameter in query string, the value can only be ASC or DESC' };
+    return { rejection: 'Incorrect order parameter in query string, the value can only be ASC or DESC' };
   }
   return { startNs, endNs: endNs === -1n ? nowNs : endNs, order: direction };
 }

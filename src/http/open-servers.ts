@@ -20,7 +20,7 @@ export async function openServers(
     logger,
     metrics,
     tls: await openServerTls(config, context, releasers),
-    ...(issuers === null ? {} : { xfccIssuersPem: () => issuers.current().join('\n') }),
+    ...(issuers && { xfccIssuers: issuers }),
     ...parts,
   });
   releasers.add('servers', () => servers.close());

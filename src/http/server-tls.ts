@@ -1,24 +1,21 @@
 import type { SecureContextOptions } from 'node:tls';
 
-/** PEM text that is renewed while the server runs. */
-interface Renewable<T> {
+/** TLS material that may change while the server runs. */
+export interface Renewable<T> {
   current(): T;
-  /** Calls back after `current` has changed; the function it returns ends that. */
+  /** Calls back after `current` has changed. Returns how to stop that. */
   onChange(listener: () => void): () => void;
 }
 
 /** TLS material of one server. */
 export interface ServerTls {
-  /** Always a pair that belongs together; `cert` is followed by its intermediates. */
+  /** As PEM; `cert` is followed by its intermediates. */
   readonly keyPair: Renewable<{ readonly key: string; readonly cert: string }>;
-  /** Those who may issue client certificates; null: clients are not asked for one. */
+  /** CA certificates that may issue client certificates, as PEM; null: clients are not asked for a certificate. */
   readonly clientCa: Renewable<readonly string[]> | null;
 }
 
-/**
- * Suites of TLS 1.2 that authenticate what they encrypt (AEAD) under a key of this connection only (ECDHE); those with
- * CBC have a history of padding attacks. Every client of the autoscaler has them.
- */
+/** AEAD with ECDHE only: suites with CBC have a history of padding attacks. Every client of the autoscaler has these. */
 const ciphers = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_CHACHA20_POLY1305_SHA256',

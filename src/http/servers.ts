@@ -19,7 +19,7 @@ import {
   type ServerLimits,
 } from './listener.js';
 import { createReadiness, type ReadinessCheck } from './readiness.js';
-import type { ServerTls } from './server-tls.js';
+import type { Renewable, ServerTls } from './server-tls.js';
 import { requireXfcc } from './xfcc-guard.js';
 
 export type ServerName = 'api' | 'cf' | 'health';
@@ -38,8 +38,8 @@ export interface ServersOptions {
   readonly readinessChecks: readonly ReadinessCheck[];
   /** Required for each server whose configuration has key and certificate. */
   readonly tls: Readonly<Partial<Record<ServerName, ServerTls>>>;
-  /** PEM of `cfServer.xfcc.ca` as it is now, asked for with every request; required where that is configured. */
-  readonly xfccIssuersPem?: () => string;
+  /** PEM of the CA certificates in `cfServer.xfcc.ca`; required where that is configured. */
+  readonly xfccIssuers?: Renewable<readonly string[]>;
   /** Routes beside the API's own, behind the same authentication. */
   readonly apiModules?: readonly RouteModule[];
   readonly limits?: Partial<ServerLimits>;
@@ -102,15 +102,10 @@ export function createServers(config: ServersConfig, options: ServersOptions): S
   if (config.apiServer) addApi(add('api', config.apiServer, 'server.port'));
 
   const cf = add('cf', config.cfServer, config.onCloudFoundry ? 'PORT (environment)' : 'cf_server.port');
-  const issuersPem = config.cfServer.xfcc.ca ? required(options.xfccIssuersPem, 'xfccIssuersPem') : null;
+  const rules = config.cfServer.xfcc;
+  const issuers = rules.ca ? required(options.xfccIssuers, 'xfccIssuers') : null;
   void cf.register(async (guarded) => {
-    requireXfcc(guarded, {
-      rules: config.cfServer.xfcc,
-      issuersPem,
-      clock,
-      metrics,
-      logger: logger.child('cf'),
-    });
+    requireXfcc(guarded, { rules, issuers, clock, metrics, logger: logger.child('cf') });
     addApi(guarded);
   });
   if (config.onCloudFoundry) addHealth(cf, ['/health', '/health/*', '/metrics']);

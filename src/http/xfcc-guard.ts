@@ -1,80 +1,74 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import { checkXfcc, isValidAt, parseIssuers, type XfccRules } from './xfcc.js';
+import type { Renewable } from './server-tls.js';
+import { checkXfcc, isValidAt, type XfccRules } from './xfcc.js';
 
 /** Callers are the instances of a few components, each with a new certificate a day. */
 const maxRemembered = 100;
 
 export interface XfccGuardOptions {
   readonly rules: Omit<XfccRules, 'issuers'>;
-  /** PEM of the CAs as it is now; null: issuer and validity are not checked. */
-  readonly issuersPem: (() => string) | null;
+  /** PEM of the CA certificates; null: issuer and validity are not checked. */
+  readonly issuers: Renewable<readonly string[]> | null;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
 }
 
-/** Refuses every request of the instance, known path or not, whose client certificate is not as the rules say. */
+/** Rejects every request of the instance, known path or not, whose client certificate is not as the rules say. */
 export function requireXfcc(app: FastifyInstance, options: XfccGuardOptions): void {
-  const isAccepted = createXfccCheck(options);
+  const { rules, issuers, clock, logger } = options;
   const repeated = new RepeatedEvents(options);
+  const createCheck = () => {
+    const certificates = issuers?.current().map((pem) => new X509Certificate(pem)) ?? null;
+    return createXfccCheck({ ...rules, issuers: certificates }, clock);
+  };
+  let check = createCheck();
+  const stop = issuers?.onChange(() => (check = createCheck()));
+  app.addHook('onClose', (_app, done) => {
+    stop?.();
+    done();
+  });
   app.addHook('onRequest', (request, reply, done) => {
-    const { accepted, refusal, issuer } = isAccepted(headerValues(request.raw, 'x-forwarded-client-cert'));
-    if (accepted) return done();
-    options.logger.debug('xfcc-refused', { refusal });
+    const verdict = check(headerValues(request.raw, 'x-forwarded-client-cert'));
+    if (verdict.accepted) return done();
+    const { rejection, issuer } = verdict;
+    logger.debug('xfcc-refused', { refusal: rejection });
     if (issuer !== undefined) repeated.error('xfcc-issuer-unknown', new Error(issuerUnknown), { issuer });
     void reply.code(401).type('text/plain; charset=utf-8').send('Unauthorized\n');
   });
 }
 
 const issuerUnknown =
-  "a caller's certificate names the right organization, but none of the certificates in cf_server.xfcc.ca_file issued it: gorouter hands on the leaf only, so the file must hold the authority that issues it, such as the instance identity's intermediate, and not only its root";
+  "a caller's certificate names the right organization, but none of the certificates in cf_server.xfcc.ca_file issued it: gorouter hands on the leaf only, so the file must hold the CA certificate that issues it, such as the instance identity's intermediate, and not only its root";
 
-/** Remembers headers that were accepted: parsing a certificate and checking a signature take longer than the answer. */
-export function createXfccCheck({
-  rules,
-  issuersPem,
-  clock,
-  logger,
-}: Pick<XfccGuardOptions, 'rules' | 'issuersPem' | 'logger'> & { readonly clock: Pick<Clock, 'now'> }) {
-  const remembered = new Map<string, { validFromMs: number; validUntilMs: number }>();
-  let issuers: readonly X509Certificate[] | null = null;
-  let knownPem: string | null = null;
+type XfccCheck = (
+  values: readonly string[],
+) => { readonly accepted: true } | Extract<ReturnType<typeof checkXfcc>, { readonly accepted: false }>;
 
-  const renewIssuers = () => {
-    const pem = issuersPem?.() ?? null;
-    if (pem === null || pem === knownPem) return;
-    knownPem = pem;
-    remembered.clear();
-    try {
-      issuers = parseIssuers(pem);
-    } catch (error) {
-      issuers = [];
-      logger.error('xfcc-ca-unreadable', error, { consequence: 'every request is refused' });
-    }
-  };
-
-  return (values: readonly string[]): { accepted: boolean; refusal?: string; issuer?: string } => {
-    renewIssuers();
+/** Remembers accepted headers: to parse a certificate and check a signature takes longer than the response. */
+export function createXfccCheck(rules: XfccRules, clock: Pick<Clock, 'now'>): XfccCheck {
+  const remembered = new Map<string, { readonly validFromMs: number; readonly validUntilMs: number }>();
+  return (values) => {
     const nowMs = clock.now();
     const known = values.length === 1 ? remembered.get(values[0] ?? '') : undefined;
-    if (known && (!issuers || isValidAt(known, nowMs))) return { accepted: true };
+    if (known && (!rules.issuers || isValidAt(known, nowMs))) return { accepted: true };
 
-    const verdict = checkXfcc(values, { ...rules, issuers }, nowMs);
+    const verdict = checkXfcc(values, rules, nowMs);
     if (!verdict.accepted) return verdict;
     const [oldest] = remembered.keys();
     if (oldest !== undefined && remembered.size >= maxRemembered) remembered.delete(oldest);
     remembered.set(values[0] ?? '', verdict);
-    return { accepted: true };
+    return verdict;
   };
 }
 
-/** Each occurrence by itself: node joins them with commas in `headers`. */
+/** Each occurrence by itself: `headers` of Node.js joins them with commas. */
 function headerValues(request: IncomingMessage, name: string): string[] {
   const { rawHeaders } = request;
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name);

@@ -76,6 +76,13 @@ test('a header of any length is denied quickly', async () => {
   expect(await auth.check(`Basic ${'A'.repeat(30_000)}`)).toBe('denied');
 });
 
+test('a header is looked at up to 2,048 characters', async () => {
+  const auth = createBasicAuth({ username: plainUser, password: plainPassword }, pool);
+  const { authorization } = basic('prometheus', 's3cret:ü');
+  expect(await auth.check(authorization.padEnd(2048))).toBe('granted');
+  expect(await auth.check(authorization.padEnd(2049))).toBe('denied');
+});
+
 test('the scheme is written in any case', async () => {
   const auth = createBasicAuth({ username: plainUser, password: plainPassword }, pool);
   expect(await auth.check(basic('prometheus', 's3cret:ü').authorization.replace('Basic', 'bAsIc'))).toBe(
@@ -96,6 +103,18 @@ describe('hashed credentials', () => {
     };
   }
   const config = { username: hashedUser, password: hashedPassword };
+
+  test('are remembered in 16 spellings, and those beyond are compared each time', async () => {
+    const bcrypt = fakePool(Array.from({ length: 19 }, () => true));
+    const auth = createBasicAuth(config, bcrypt);
+    const isCompared = async (spelling: number) => {
+      const before = bcrypt.jobs.length;
+      expect(await auth.check(basic(`user-${spelling}`, 'b').authorization)).toBe('granted');
+      return bcrypt.jobs.length > before;
+    };
+    for (let i = 0; i < 17; i++) expect(await isCompared(i)).toBe(true);
+    expect([await isCompared(0), await isCompared(15), await isCompared(16)]).toEqual([false, false, true]);
+  });
 
   test('are compared once while they stay right', async () => {
     const bcrypt = fakePool([true]);

@@ -30,7 +30,7 @@ test.each(['asc', 'Desc', 'DESC', 'ASC'])('order=%s is valid', (order) => {
   expect(parseHistoryRange({ order }, now)).toMatchObject({ order: order.toUpperCase() });
 });
 
-describe('refusals', () => {
+describe('rejections', () => {
   const badTimes = [
     '',
     'abc',
@@ -46,26 +46,26 @@ describe('refusals', () => {
     '１',
   ];
   test.each(badTimes)('start=%p', (start) => {
-    expect(parseHistoryRange({ start }, now)).toEqual({ refusal: 'Error parsing start time' });
+    expect(parseHistoryRange({ start }, now)).toEqual({ rejection: 'Error parsing start time' });
   });
   test.each(badTimes)('end=%p', (end) => {
-    expect(parseHistoryRange({ end }, now)).toEqual({ refusal: 'Error parsing end time' });
+    expect(parseHistoryRange({ end }, now)).toEqual({ rejection: 'Error parsing end time' });
   });
   test.each(['', 'up', 'ASC ', 'ASC,DESC'])('order=%p', (order) => {
     expect(parseHistoryRange({ order }, now)).toEqual({
-      refusal: 'Incorrect order parameter in query string, the value can only be ASC or DESC',
+      rejection: 'Incorrect order parameter in query string, the value can only be ASC or DESC',
     });
   });
   test.each(['start', 'end', 'order'])('%s given twice', (name) => {
     expect(parseHistoryRange({ [name]: ['1', '1'] }, now)).toEqual({
-      refusal: `Incorrect ${name} parameter in query string`,
+      rejection: `Incorrect ${name} parameter in query string`,
     });
   });
   test('the first fault is named, as in Go: start, end, order', () => {
     const bad = { start: 'x', end: ['1', '2'], order: 'up' };
-    expect(parseHistoryRange(bad, now)).toEqual({ refusal: 'Error parsing start time' });
+    expect(parseHistoryRange(bad, now)).toEqual({ rejection: 'Error parsing start time' });
     expect(parseHistoryRange({ ...bad, start: '1' }, now)).toEqual({
-      refusal: 'Incorrect end parameter in query string',
+      rejection: 'Incorrect end parameter in query string',
     });
   });
 });

@@ -61,20 +61,21 @@ async function start(config: ServersConfig, overrides: Partial<ServersOptions> =
   return { servers, port };
 }
 
-/** A key pair that a test can replace. */
-function replaceable(pair: { key: string; cert: string }) {
+/** TLS material that a test can replace. */
+function replaceable<T>(first: T) {
+  let current = first;
   const listeners = new Set<() => void>();
   return {
     listeners,
-    keyPair: {
-      current: () => pair,
+    renewable: {
+      current: () => current,
       onChange: (listener: () => void) => {
         listeners.add(listener);
         return () => void listeners.delete(listener);
       },
     },
-    replace(next: { key: string; cert: string }) {
-      pair = next;
+    replace(next: T) {
+      current = next;
       for (const listener of listeners) listener();
     },
   };
@@ -82,7 +83,7 @@ function replaceable(pair: { key: string; cert: string }) {
 
 function serverTls(clientCa: string | null): ServerTls {
   return {
-    keyPair: replaceable(server).keyPair,
+    keyPair: replaceable(server).renewable,
     clientCa: clientCa === null ? null : fixedAuthorities([clientCa]),
   };
 }
@@ -180,8 +181,12 @@ describe('on Cloud Foundry', () => {
     const config = cloudFoundryConfig();
     const xfccConfig = { ...config.cfServer.xfcc, ca: { file: 'x' } };
     const logger = recordingLogger();
-    const deps = { xfccIssuersPem: () => authority.cert, logger };
-    const { port } = await start({ ...config, cfServer: { ...config.cfServer, xfcc: xfccConfig } }, deps);
+    const issuers = replaceable([authority.cert]);
+    const deps = { xfccIssuers: issuers.renewable, logger };
+    const { servers, port } = await start(
+      { ...config, cfServer: { ...config.cfServer, xfcc: xfccConfig } },
+      deps,
+    );
     const impostor = await (
       await createCertificateAuthority('Instance identity')
     ).issue({
@@ -193,6 +198,12 @@ describe('on Cloud Foundry', () => {
     for (let i = 0; i < 3; i++) expect((await ask(url, { headers: xfcc(impostor) })).status).toBe(401);
     const lines = logger.lines.filter(({ event }) => event === 'http.cf.xfcc-issuer-unknown');
     expect(lines).toMatchObject([{ level: 'error', data: { issuer: 'CN=Instance identity' } }]);
+    issuers.replace([(await createCertificateAuthority()).cert]);
+    expect((await ask(url, { headers: xfcc(client) })).status).toBe(401);
+    issuers.replace([authority.cert]);
+    expect((await ask(url, { headers: xfcc(client) })).status).toBe(200);
+    await servers.close();
+    expect(issuers.listeners.size).toBe(0);
   });
 
   test('further routes stand behind the same authentication', async () => {
@@ -278,9 +289,9 @@ describe('on a VM', () => {
 
   test('a renewed certificate is used for new connections; a broken one is not', async () => {
     const logger = recordingLogger();
-    const source = replaceable(server);
+    const source = replaceable<{ key: string; cert: string }>(server);
     const { servers, port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls } }), {
-      tls: { api: { keyPair: source.keyPair, clientCa: fixedAuthorities([authority.cert]) } },
+      tls: { api: { keyPair: source.renewable, clientCa: fixedAuthorities([authority.cert]) } },
       logger,
     });
     const serial = async () => {

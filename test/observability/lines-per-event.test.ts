@@ -140,7 +140,7 @@ const rareErrors = new Set([
   ...['release-failed', 'rows-lost', 'stop-took-too-long', 'uncaught-exception'],
   // Once for each version of a file that is looked at every few seconds at most, or that gets a new fault.
   ...['certificates-not-reloaded', 'certificate-not-reloaded', 'certificate-listener-failed'],
-  ...['certificate-unusable', 'xfcc-ca-unreadable'],
+  'certificate-unusable',
   // Through a logger that is a RepeatedEvents: whoever opens log-cache gives it to them.
   ...['collector-thread-failed', 'log-cache-serves-no-app', 'log-cache-refuses-every-app'],
   // The same: the composition root's, for the watch over values; the listener's and the servers'.

@@ -28,7 +28,7 @@ export interface CertificateAuthority {
   readonly cert: string;
   issue(subject: CertificateSubject): Promise<IssuedCertificate>;
   /** A subordinate authority; certificates that it issues carry its own certificate in their chain. */
-  intermediate(commonName: string): Promise<CertificateAuthority>;
+  intermediate(commonName: string, options?: { readonly isCa: boolean }): Promise<CertificateAuthority>;
 }
 
 const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -94,9 +94,10 @@ function authority(
         chain: [certPem, ...intermediates].join('\n'),
       };
     },
-    async intermediate(commonName) {
+    async intermediate(commonName, { isCa } = { isCa: true }) {
       const subKeys = await generateKeys();
-      const subCert = await sign({ commonName }, subKeys.publicKey, authorityExtensions());
+      const extensions = isCa ? authorityExtensions() : [new x509.BasicConstraintsExtension(false)];
+      const subCert = await sign({ commonName }, subKeys.publicKey, extensions);
       return authority(subCert, subKeys, [subCert.toString('pem'), ...intermediates]);
     },
   };
