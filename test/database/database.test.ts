@@ -266,12 +266,18 @@ describe('transactions', () => {
 describe('when the network or the server fails', () => {
   test('a silent network costs one deadline, not one for every pooled connection', async () => {
     const { database, proxy } = await openThroughProxy({ maxOpenConnections: 5 });
-    await Promise.all(Array.from({ length: 5 }, () => database.query('select pg_sleep(0.02)', [], second)));
+    const backends = async () => {
+      const results = Array.from({ length: 5 }, () =>
+        database.query<{ pid: number }>('select pg_backend_pid() as pid, pg_sleep(0.02)', [], second),
+      );
+      return (await Promise.all(results)).map(({ rows }) => rows[0]?.pid);
+    };
+    const before = await backends();
     expect(proxy.connections).toBe(5);
     proxy.goSilent();
     await failure(database.query('select 1', [], { timeoutMs: 100 }));
     proxy.resume();
-    await Promise.all(Array.from({ length: 5 }, () => database.query('select 1', [], second)));
+    expect((await backends()).filter((pid) => before.includes(pid))).toEqual([]);
     expect(database.stats()).toMatchObject({ inUse: 0 });
   });
 

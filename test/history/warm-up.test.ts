@@ -135,6 +135,24 @@ test('what is wanted while a query runs is asked for in the next one', async () 
   expect(queries[1]?.map((query) => query.appId)).toEqual(['b']);
 });
 
+test('an app whose histories are wanted anew while they are read is read again', async () => {
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { clock, queries, warmUp } = harness(async function* (call) {
+    if (call === 1) await held;
+    yield [];
+  });
+  warmUp.want(new Map([['a', [cpu]]]));
+  await clock.advance(0);
+  warmUp.want(new Map([['a', [cpu, disk]]]));
+  release();
+  await clock.advance(0);
+  expect(queries.map((wanted) => wanted.map(({ metricType }) => metricType))).toEqual([
+    ['cpu'],
+    ['cpu', 'disk'],
+  ]);
+});
+
 test('stop ends the waiting between tries', async () => {
   const { clock, warmUp } = harness(() => broken());
   warmUp.want(new Map([['a', [cpu]]]));

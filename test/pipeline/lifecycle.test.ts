@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Gauge } from 'prom-client';
 import type { Config } from '../../src/config/config.js';
 import { startEventgenerator } from '../../src/eventgenerator.js';
 import { createMetrics } from '../../src/observability/metrics.js';
@@ -42,10 +43,14 @@ afterEach(async () => {
   await database.drop();
 });
 
-function start() {
+function start(metrics = createMetrics()) {
   const { logger } = recordingLogger();
   const trust = { systemBundle: '/nowhere' };
-  return startEventgenerator(config, { clock, logger, metrics: createMetrics(), trust });
+  return startEventgenerator(config, { clock, logger, metrics, trust });
+}
+
+async function valueOf(gauge: Gauge): Promise<number> {
+  return (await gauge.get()).values[0]?.value ?? 0;
 }
 
 async function statusOf(path: string): Promise<number | undefined> {
@@ -90,5 +95,31 @@ test('it lives, but is not ready, while it finishes what it has begun before it 
   await stopped;
   expect(await statusOf('liveness')).toBeUndefined();
   const { rowCount } = await database.pool.query('select 1 from app_metric');
+  expect(rowCount).toBe(1);
+});
+
+test('a member has written what it collected before others learn that it leaves', async () => {
+  config = {
+    ...config,
+    pool: { mode: 'elastic', static: null },
+    aggregator: { ...config.aggregator, saveIntervalMs: 3_600_000 },
+  };
+  const metrics = createMetrics();
+  const eventgenerator = await start(metrics);
+  await eventgenerator.ready;
+  await clock.advance(config.aggregator.collectionIntervalMs);
+  await eventually('a row to be written', async () => (await valueOf(metrics.writerBuffered)) > 0);
+  const stopped = eventgenerator.stop();
+  await eventually('the member to leave', async () => {
+    const { rows } = await database.pool.query('select 1 from eventgenerator_member where leaves_at is null');
+    return rows.length === 0;
+  });
+  const { rowCount } = await database.pool.query('select 1 from app_metric');
+  let isOver = false;
+  void stopped.then(() => (isOver = true));
+  await eventually('the end', async () => {
+    await clock.advance(1_000);
+    return isOver;
+  });
   expect(rowCount).toBe(1);
 });
