@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import { Client, type Dispatcher, errors } from 'undici';
 import type { Clock } from '../util/clock.js';
@@ -7,6 +8,8 @@ import { LogCacheError } from './log-cache.js';
 /** A response to a GET request. */
 export interface HttpResponse {
   readonly status: number;
+  /** By the server's clock, cut to whole seconds since the epoch; null where it does not say. */
+  readonly dateSecs: number | null;
   readonly body: string;
   /** Of the body. */
   readonly bytes: number;
@@ -145,6 +148,7 @@ interface Connection {
 /** Gathers one response within the bounds of its size. */
 class ResponseReader implements Dispatcher.DispatchHandler {
   #status = 0;
+  #dateSecs: number | null = null;
   #bytes = 0;
   #done = false;
   readonly #parts: Buffer[] = [];
@@ -156,8 +160,14 @@ class ResponseReader implements Dispatcher.DispatchHandler {
 
   onRequestStart(): void {}
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    { date }: IncomingHttpHeaders,
+  ): void {
     this.#status = status;
+    const dateMs = Date.parse(String(date));
+    this.#dateSecs = Number.isNaN(dateMs) ? null : Math.floor(dateMs / 1000);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
@@ -175,7 +185,7 @@ class ResponseReader implements Dispatcher.DispatchHandler {
     if (this.#done) return;
     this.#done = true;
     const body = Buffer.concat(this.#parts).toString();
-    this.outcome.responded({ status: this.#status, body, bytes: this.#bytes });
+    this.outcome.responded({ status: this.#status, dateSecs: this.#dateSecs, body, bytes: this.#bytes });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

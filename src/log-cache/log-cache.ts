@@ -107,6 +107,7 @@ export interface QueryResponse {
  * - `unauthorized`: 401, 403 or the auth proxy's 404: perhaps a stale token, perhaps a forbidden app
  * - `client-error`: any other 4xx; `server-error`: any 5xx
  * - `bad-answer`: 200 with a body that is not what log-cache documents, or larger than we accept
+ * - `clock-ahead`: the window of http timers that was asked for is not over yet by log-cache's clock
  * - `no-token`: UAA gave no token, so nothing was asked
  * - `not-asked`: a query that was kept back, because none is answered at the moment or too many are under way
  * - `thread`: the worker thread died or did not answer
@@ -119,6 +120,7 @@ export type LogCacheFailureKind =
   | 'client-error'
   | 'server-error'
   | 'bad-answer'
+  | 'clock-ahead'
   | 'no-token'
   | 'not-asked'
   | 'thread';

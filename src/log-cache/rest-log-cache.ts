@@ -69,9 +69,10 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
       const filter = encode(nameFilter([httpTimer]));
       const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=TIMER&descending=true&limit=${limit}&name_filter=${filter}`;
       const path = `/api/v1/read/${encode(sourceId)}`;
-      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
-        take({ envelopes: parseTimers(body), bytes }),
-      );
+      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes, dateSecs }) => {
+        checkIsOver(Number(endNs / 1_000_000_000n), dateSecs);
+        return take({ envelopes: parseTimers(body), bytes });
+      });
     },
 
     async oldest({ sourceId, startNs, endNs, authorization }, take) {
@@ -84,13 +85,28 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
 
     async instantQuery({ query, timeSecs, authorization }, take) {
       const parameters = `query=${encode(query)}&time=${timeSecs}`;
-      return get('/api/v1/query', parameters, authorization, options.queryTimeoutMs, ({ body, bytes }) =>
-        take({ samples: parseQueryResponse(body), bytes }),
-      );
+      const { queryTimeoutMs } = options;
+      return get('/api/v1/query', parameters, authorization, queryTimeoutMs, ({ body, bytes, dateSecs }) => {
+        checkIsOver(timeSecs, dateSecs);
+        return take({ samples: parseQueryResponse(body), bytes });
+      });
     },
 
     close: () => getter.close(),
   };
+}
+
+/** Clocks of machines differ by less, and a window that lacks so little still says what an app does. */
+const longestAheadSecs = 2;
+
+/** What is missing at the end of a window counts as no requests: an app would be scaled in because of a wrong clock. */
+function checkIsOver(endSecs: number, dateSecs: number | null): void {
+  const aheadSecs = dateSecs === null ? 0 : endSecs - dateSecs;
+  if (aheadSecs <= longestAheadSecs) return;
+  throw new LogCacheError(
+    'clock-ahead',
+    `the window asked for is not over: the clock here is ${aheadSecs} s ahead of log-cache's`,
+  );
 }
 
 /** The headers of a request, put together once for each token. */

@@ -63,7 +63,7 @@ function read(text: string, maxBodyBytes?: number): Promise<HttpResponse> {
   return get();
 }
 
-const hello = { status: 200, body: 'hello', bytes: 5 };
+const hello = { status: 200, dateSecs: null, body: 'hello', bytes: 5 };
 
 test.each([
   ['a length', ok('Content-Length: 5', 'hello')],
@@ -91,7 +91,7 @@ test('a response that arrives byte by byte is read, also where a character of UT
       void (at < bytes.length && socket.write(bytes.subarray(at, at + 1), () => next(at + 1)));
     next(0);
   };
-  expect(await get()).toEqual({ status: 200, body, bytes: Buffer.byteLength(body) });
+  expect(await get()).toEqual({ status: 200, dateSecs: null, body, bytes: Buffer.byteLength(body) });
 });
 
 test.each([

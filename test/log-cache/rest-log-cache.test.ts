@@ -276,3 +276,30 @@ test('an app id or a token that HTTP cannot carry fails its request and nothing 
   expect((await logCache.read({ ...request, sourceId: '\ud800\u0000' }, whole)).envelopes).toEqual([]);
   expect(clock.pendingTimers).toBe(0);
 });
+
+test('http timers of a window that is not over by the date of the answer are a failure, a little ahead is not', async () => {
+  const answer = restHandler(store);
+  let date = '';
+  server.handler = (incoming, response) => {
+    if (date === '') response.sendDate = false;
+    else response.setHeader('date', date);
+    answer(incoming, response);
+  };
+  const logCache = open();
+  const secs = 1_700_000_000;
+  const asked = () => [
+    logCache.instantQuery({ ...query, timeSecs: secs }, whole),
+    logCache.readTimers(
+      { ...request, startNs: 0n, endNs: BigInt(secs) * 1_000_000_000n, limit: 1000 },
+      whole,
+    ),
+  ];
+  for (const enough of ['', 'soon', new Date((secs - 2) * 1000).toUTCString()]) {
+    date = enough;
+    await Promise.all(asked());
+  }
+  date = new Date((secs - 3) * 1000).toUTCString();
+  for (const failed of await Promise.all(asked().map(errorOf))) {
+    expect(failed).toMatchObject({ kind: 'clock-ahead', message: expect.stringContaining('3 s ahead') });
+  }
+});
