@@ -19,7 +19,7 @@ export const controlHelp = `  GET    /books                 what was served, and
                                  servers uaa, logCache, scalingEngine, and cloudController behind log-cache's queries;
                                  operations token, info, read, query, scale, apps;
                                  kinds delay (with ms), status (with status, body), hang, stall, reset, cut,
-                                 garbage, empty, unauthorized, nan
+                                 garbage, compressed, empty, unauthorized, nan
   DELETE /faults, /faults/ID    lifts all faults, or one
   POST   /tokens/revoke         every token issued so far is refused
   POST   /servers/NAME/down     refuses connections until /servers/NAME/up

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import type { Clock } from '../../src/util/clock.js';
 import { waitForFault, type ActiveFault, type Fault } from './faults.js';
 import { suffer } from './suffer.js';
@@ -63,7 +64,7 @@ export class Exchange {
       clock: this.clock,
       gone: this.gone,
       breakConnection: () => this.request.socket.destroy(),
-      answerStatus: (status, body) => this.answer({ status, body }),
+      answerStatus: (status, body, headers) => this.answer({ status, body, headers }),
       spoil: (fault) => (this.#spoil = fault),
     });
   }
@@ -71,21 +72,24 @@ export class Exchange {
   answer({ status, body = '', headers = {} }: Answer): void {
     const spoiled = this.#spoil?.fault.kind;
     const text = spoiled === 'garbage' ? '<html>maintenance</html>' : body;
-    const length = Buffer.byteLength(text);
+    const content = spoiled === 'compressed' ? gzipSync(text) : Buffer.from(text);
+    const encoding = spoiled === 'compressed' ? { 'content-encoding': 'gzip' } : {};
     this.status = status;
-    this.bytes = length;
-    this.response.writeHead(status, { ...headers, 'content-length': length });
+    this.bytes = content.length;
+    const date = new Date(this.clock.now()).toUTCString();
+    this.response.writeHead(status, { date, ...headers, ...encoding, 'content-length': content.length });
     if (spoiled !== 'cut' && spoiled !== 'stall') {
-      this.response.end(text);
+      this.response.end(content);
       return;
     }
-    this.response.write(text.slice(0, Math.floor(text.length / 2)), () => {
+    const half = Math.floor(content.length / 2);
+    this.response.write(content.subarray(0, half), () => {
       if (spoiled === 'cut') this.request.socket.destroy();
     });
     const lifted = this.#spoil?.lifted;
     if (spoiled === 'stall' && lifted) {
       void waitForFault(this.clock, null, [lifted, this.#gone.signal]).then(() => {
-        if (!this.#gone.signal.aborted) this.response.end(text.slice(Math.floor(text.length / 2)));
+        if (!this.#gone.signal.aborted) this.response.end(content.subarray(half));
       });
     }
   }

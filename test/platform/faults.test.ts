@@ -1,3 +1,5 @@
+import { request } from 'node:https';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { ManualClock } from '../support/manual-clock.js';
 import { adminAuthorization, ask, askForToken, type ClientAnswer } from './client.js';
@@ -111,4 +113,52 @@ test('a server that is down refuses connections, and comes back on the same port
   await expect(get(path)).rejects.toThrow('ECONNREFUSED');
   await platform.bringUp('logCache');
   expect((await get(path)).status).toBe(200);
+});
+
+test('an answer that nobody wanted compressed is what was asked for, in gzip', async () => {
+  const plain = await get('/api/v1/info');
+  const fault = platform.faults.set({ server: 'logCache', fault: { kind: 'compressed' } });
+  const url = new URL('/api/v1/info', platform.urls.logCache);
+  const compressed = await new Promise<{ encoding: string | undefined; body: Buffer }>((resolve, reject) => {
+    request(url, { ca: platform.ca }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('end', () =>
+        resolve({ encoding: response.headers['content-encoding'], body: Buffer.concat(parts) }),
+      );
+    })
+      .on('error', reject)
+      .end();
+  });
+  fault.lift();
+  expect(compressed.encoding).toBe('gzip');
+  expect(gunzipSync(compressed.body).toString()).toBe(plain.body);
+});
+
+test('while the forwarder of http timers is dead they are lost for reads and queries, and nothing else is', async () => {
+  const { httpForwarder } = platform;
+  const inLastSecs = async (secs: number) => {
+    const start = (clock.now() - secs * 1000) * 1e6;
+    const read = (type: string) =>
+      get(`/api/v1/read/shop?envelope_types=${type}&limit=1000&start_time=${start}`).then(
+        ({ body }) => (JSON.parse(body) as { envelopes: { batch: unknown[] } }).envelopes.batch.length,
+      );
+    const { body } = await query(`sum(count_over_time(http{source_id="shop",peer_type="Client"}[${secs}s]))`);
+    const [sample] = (JSON.parse(body) as { data: { result: { value: [number, string] }[] } }).data.result;
+    return {
+      timers: await read('TIMER'),
+      counted: Number(sample?.value[1] ?? 0),
+      gauges: await read('GAUGE'),
+    };
+  };
+  await clock.advance(20_000);
+  const before = await inLastSecs(4);
+  expect(before).toMatchObject({ timers: 400, counted: 200 });
+  httpForwarder.takeDown();
+  await clock.advance(20_000);
+  expect(await inLastSecs(15)).toMatchObject({ timers: 0, counted: 0 });
+  expect((await inLastSecs(15)).gauges).toBeGreaterThan(0);
+  httpForwarder.bringUp();
+  await clock.advance(2_000);
+  expect(await inLastSecs(4)).toMatchObject({ timers: 200, counted: 100 });
 });

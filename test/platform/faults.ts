@@ -19,17 +19,23 @@ export type Operation = (typeof operations)[number];
  * What goes wrong.
  * - `delay`: answers after `ms` milliseconds
  * - `hang`: does not answer until the fault is lifted; `stall`: sends headers and half the body, then no more
- * - `status`: answers with this status and body and does nothing else; over gRPC with the code that its gateway turns
- *   into this status, and the body as its text
+ * - `status`: answers with this status, headers and body and does nothing else; over gRPC with the code that its gateway
+ *   turns into this status, and the body as its text
  * - `reset`: breaks the connection without an answer; `cut`: in the middle of the body
  * - `garbage`: answers 200 with a body that is no JSON, or no protobuf message
+ * - `compressed`: does what was asked, and answers in gzip though nobody said that it may; over gRPC nothing
  * - `empty`: log-cache answers 200 and nothing in it, as it does while a node is down
  * - `unauthorized`: log-cache answers its 404 (over gRPC PERMISSION_DENIED), UAA and the scaling engine 401
  * - `nan`: every gauge value of a read is NaN
  */
 export type Fault =
   | { readonly kind: 'delay'; readonly ms: number }
-  | { readonly kind: 'status'; readonly status: number; readonly body?: string }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
   | { readonly kind: (typeof simpleFaults)[number] };
 
 export const simpleFaults = [
@@ -38,6 +44,7 @@ export const simpleFaults = [
   'reset',
   'cut',
   'garbage',
+  'compressed',
   'empty',
   'unauthorized',
   'nan',

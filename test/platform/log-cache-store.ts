@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/util/clock.js';
 import type { Apps } from './apps.js';
 import type { Envelope, EnvelopeType, StoredEnvelope } from './envelope.js';
+import { HttpForwarder } from './http-forwarder.js';
 import { LogCacheNodes } from './log-cache-nodes.js';
 import { modelEnvelopes, wants, type Wanted } from './model-envelopes.js';
 import { compileNameFilter } from './name-filter.js';
@@ -54,11 +55,13 @@ export interface StoreOptions {
    * How much later than that the gauges and counters of one stream appear: those of a slow cell, or of one metric. A
    * fraction of a second is usual, seconds under load, tens of seconds from single cells. Default: no later.
    */
-  readonly lateMs?: (stream: StreamOfApp) => number;
+  readonly lateMs?: (stream: StreamOfApp, timestampUs: number) => number;
   /** log-cache's MAX_PER_SOURCE: so many envelopes of all types are kept of a source, the oldest go. */
   readonly maxPerSource?: number;
   /** Default: one that never fails. */
   readonly nodes?: LogCacheNodes;
+  /** Likewise. */
+  readonly httpForwarder?: HttpForwarder;
 }
 
 interface InjectedEnvelope extends StoredEnvelope {
@@ -82,6 +85,7 @@ const maxGaugeSliceUs = 300e6;
 export class LogCacheStore {
   readonly #injected = new Map<string, InjectedEnvelope[]>();
   readonly #nodes: LogCacheNodes;
+  readonly httpForwarder: HttpForwarder;
   readonly #maxPerSource: number;
 
   constructor(
@@ -90,6 +94,7 @@ export class LogCacheStore {
     private readonly options: StoreOptions,
   ) {
     this.#nodes = options.nodes ?? new LogCacheNodes(clock);
+    this.httpForwarder = options.httpForwarder ?? new HttpForwarder(clock);
     this.#maxPerSource = options.maxPerSource ?? defaultMaxPerSource;
   }
 
@@ -175,19 +180,20 @@ export class LogCacheStore {
     return this.#injectedBetween(sourceId, wanted, this.heldSinceUs(sourceId, fromUs), toUs, keptUs);
   }
 
-  /** All that were put in, whatever became of them. */
-  /** Without those of late streams that are still on their way. */
+  /** Without lost timers, and without those of late streams that are still on their way. */
   #arrived(envelopes: StoredEnvelope[]): StoredEnvelope[] {
     const { lateMs } = this.options;
-    if (!lateMs) return envelopes;
     return envelopes.filter(({ sourceId: appId, instanceId, tags, body, timestampUs }) => {
-      if (body.type !== 'GAUGE' && body.type !== 'COUNTER') return true;
+      if (body.type === 'TIMER') return this.httpForwarder.carries(timestampUs);
+      if (!lateMs || (body.type !== 'GAUGE' && body.type !== 'COUNTER')) return true;
       const name = body.type === 'COUNTER' ? body.name : (Object.keys(body.metrics)[0] ?? '');
       const cellId = tags['index'] ?? null;
-      return timestampUs + lateMs({ appId, instanceId, cellId, name }) * 1000 < this.visibleUntilUs;
+      const waysMs = lateMs({ appId, instanceId, cellId, name }, timestampUs);
+      return timestampUs + waysMs * 1000 < this.visibleUntilUs;
     });
   }
 
+  /** All that were put in, whatever became of them. */
   injectedEnvelopes(sourceId: string, wanted: Wanted, fromUs: number, toUs: number): StoredEnvelope[] {
     return this.#injectedBetween(sourceId, wanted, fromUs, toUs, -Infinity);
   }

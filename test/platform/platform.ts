@@ -8,6 +8,7 @@ import { Books } from './books.js';
 import { CloudController } from './cloud-controller.js';
 import { FaultSwitch, serverNames, type ServerName } from './faults.js';
 import { GrpcService } from './grpc-service.js';
+import { HttpForwarder } from './http-forwarder.js';
 import { HttpsService, type HttpsServiceOptions } from './https-service.js';
 import { logCacheGrpcHandler } from './log-cache-grpc.js';
 import { logCacheHandler } from './log-cache-server.js';
@@ -62,6 +63,8 @@ export interface Platform {
   readonly logCacheNodes: LogCacheNodes;
   /** Its processes, each of which can be away. */
   readonly logCacheRoute: LogCacheRoute;
+  /** Carries gorouter's http timers. */
+  readonly httpForwarder: HttpForwarder;
   readonly truth: Truth;
   readonly books: Books;
   readonly faults: FaultSwitch;
@@ -115,10 +118,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   for (const app of options.apps) apps.add(app);
   const nodes = new LogCacheNodes(clock, options.logCacheNodes);
   const route = new LogCacheRoute(clock, nodes);
+  const httpForwarder = new HttpForwarder(clock);
   const store = new LogCacheStore(apps, clock, {
     retentionMs,
     ingestLagMs: options.ingestLagMs ?? 0,
     nodes,
+    httpForwarder,
     ...(options.lateMs ? { lateMs: options.lateMs } : {}),
     ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
   });
@@ -193,6 +198,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     logCache: store,
     logCacheNodes: nodes,
     logCacheRoute: route,
+    httpForwarder,
     truth: new Truth(apps, store),
     books,
     faults,

@@ -7,7 +7,7 @@ export interface Sufferer {
   /** Aborted when nobody waits for the answer any more. */
   readonly gone: AbortSignal;
   breakConnection(): void;
-  answerStatus(status: number, body: string): void;
+  answerStatus(status: number, body: string, headers: Readonly<Record<string, string>>): void;
   /** Notes what is to happen to the answer that follows. */
   spoil(fault: ActiveFault): void;
 }
@@ -31,11 +31,12 @@ export async function suffer(faults: readonly ActiveFault[], sufferer: Sufferer)
         sufferer.breakConnection();
         return true;
       case 'status':
-        sufferer.answerStatus(fault.status, fault.body ?? '');
+        sufferer.answerStatus(fault.status, fault.body ?? '', fault.headers ?? {});
         return true;
       case 'stall':
       case 'cut':
       case 'garbage':
+      case 'compressed':
         sufferer.spoil(active);
         break;
       case 'empty':

@@ -79,11 +79,12 @@ export class Truth {
     metricType: string,
     fromUs: number,
     toUs: number,
+    hasArrived: (sample: TrueSample) => boolean = () => true,
   ): ExpectedAppMetric | null {
     const standard = gaugesOf[metricType];
     const samples = this.samples(appId, standard?.gauge ?? metricType, fromUs, toUs).filter(
       // Container gauges count under the names of the standard metric types only.
-      ({ fromContainer }) => standard !== undefined || !fromContainer,
+      (sample) => (standard !== undefined || !sample.fromContainer) && hasArrived(sample),
     );
     const quotas = new Map(
       (standard?.quota ? this.samples(appId, standard.quota, fromUs, toUs) : []).map((quota) => [

@@ -88,7 +88,7 @@ export class SeriesReader {
     return [...found.values()];
   }
 
-  /** The computed requests of a selector that does not look at request_id, one entry per instance and peer. */
+  /** The computed requests of a selector that does not look at request_id, by instance, peer and unbroken stretch. */
   requests(selector: Selector, fromUs: number, toUs: number): RequestSeries[] {
     if (selector.name !== 'http') return [];
     const found: RequestSeries[] = [];
@@ -112,7 +112,7 @@ export class SeriesReader {
     return found;
   }
 
-  /** The instances whose requests a selector may see, once for either peer type. */
+  /** The instances whose requests a selector may see, once for either peer type and each stretch without a gap. */
   *#emitters(selector: Selector, fromUs: number, toUs: number): Generator<Emitter> {
     const peers = peerTypes.filter((peer) =>
       selector.matchers.every(({ label, value }) => label !== 'peer_type' || value === peer),
@@ -120,21 +120,16 @@ export class SeriesReader {
     for (const sourceId of requiredSourceIds(selector)) {
       const app = this.apps.get(sourceId);
       if (!app || app.silent) continue;
-      const visible = this.#visible(app, fromUs, toUs);
+      const carried = this.store.httpForwarder.carried(this.#visible(app, fromUs, toUs));
       for (const container of app.containers) {
         if (container.processType !== 'web') continue;
         // Requests belong to the second at whose beginning an instance runs.
         if (container.stoppedUs < fromUs - 1e6 || container.startedUs >= toUs) continue;
         for (const peer of peers) {
           const client = peer === 'Client';
-          yield {
-            app,
-            container,
-            peer,
-            tags: client ? container.clientTags() : container.serverTags(),
-            instanceId: client ? container.instanceId : '0',
-            visible,
-          };
+          const tags = client ? container.clientTags() : container.serverTags();
+          const instanceId = client ? container.instanceId : '0';
+          for (const visible of carried) yield { app, container, peer, tags, instanceId, visible };
         }
       }
     }
