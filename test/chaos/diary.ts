@@ -11,6 +11,8 @@ export interface FaultEntry extends Span {
   readonly detail: string;
   /** What it may do to what is stored and posted beyond holding things up. */
   readonly effects: ReadonlySet<FaultEffect>;
+  /** How much the wall clocks of some members went ahead; negative: behind. */
+  readonly aheadMs?: number;
 }
 
 /**
@@ -18,9 +20,11 @@ export interface FaultEntry extends Span {
  * - `hides`: log-cache answers and does not have, or does not show, all envelopes: *no data* is right where it knows
  *   that it does not know
  * - `partial`: a part of a window's samples is lost, so that a gauge's value is that of the others
+ * - `late`: some streams of gauges arrive late, so that a value is that of the samples which had arrived
+ * - `timers`: http timers are lost, so that http values are *no data*, or too low where a window lost a part
  * - `unclaimed`: claims of triggers are forgotten or cannot be made
  */
-export type FaultEffect = 'hides' | 'partial' | 'unclaimed';
+export type FaultEffect = 'hides' | 'partial' | 'late' | 'timers' | 'unclaimed';
 
 /** When which fault was in force. */
 export class Diary {
@@ -35,6 +39,16 @@ export class Diary {
     return this.entries.filter(
       (entry) =>
         entry.fromMs <= toMs && entry.toMs >= fromMs && (effect === undefined || entry.effects.has(effect)),
+    );
+  }
+
+  /** Whether rows with times of the span may carry wrong ones, or others were written in it. */
+  hasWrongTimes({ fromMs, toMs }: Span): boolean {
+    return this.entries.some(
+      ({ aheadMs, ...fault }) =>
+        aheadMs !== undefined &&
+        fault.fromMs + Math.min(0, aheadMs) <= toMs &&
+        fault.toMs + Math.max(0, aheadMs) >= fromMs,
     );
   }
 

@@ -36,6 +36,9 @@ export interface Generation {
   end: 'running' | 'killed' | 'terminated' | 'crashed';
 }
 
+/** Module that sets the clock of the process that loads it. */
+const clockPreload = new URL('clock-preload.js', import.meta.url);
+
 /** The shortest that a configuration may have. */
 export const statWindowSecs = 60;
 
@@ -55,6 +58,7 @@ export class Member {
     readonly policyDb: TcpProxy,
     readonly appMetricsDb: TcpProxy,
     private readonly namesFile: string,
+    private readonly clockFile: string,
   ) {}
 
   static async create(options: MemberOptions): Promise<Member> {
@@ -81,7 +85,8 @@ export class Member {
       statWindowSecs,
       instanceIndex: index,
     });
-    return new Member(index, config, policyDb, appMetricsDb, options.namesFile);
+    const clockFile = join(folder, `clock-${index}`);
+    return new Member(index, config, policyDb, appMetricsDb, options.namesFile, clockFile);
   }
 
   /** The newest of its processes. */
@@ -97,9 +102,10 @@ export class Member {
 
   /** Resolves when it has started; the platform may be in a bad state, so that this is not a condition. */
   async start(): Promise<void> {
-    const process = startEventgeneratorProcess(this.config, [namesPreload], {
+    const process = startEventgeneratorProcess(this.config, [namesPreload, clockPreload], {
       EVENTGENERATOR_POOL_MODE: 'elastic',
       CHAOS_NAMES_FILE: this.namesFile,
+      CHAOS_CLOCK_FILE: this.clockFile,
     });
     const generation: Generation = { process, counts: noCounts, end: 'running' };
     this.generations.push(generation);
@@ -150,6 +156,11 @@ export class Member {
     if (!this.isFrozen) return;
     this.isFrozen = false;
     if (this.isRunning) process.kill(this.now.process.pid, 'SIGCONT');
+  }
+
+  /** Sets the wall clock of its processes, from now on and until it is set again; 0: right. */
+  setClock(aheadMs: number): Promise<void> {
+    return writeFile(this.clockFile, String(aheadMs));
   }
 
   /** Puts other files in the place of its certificate and key. */

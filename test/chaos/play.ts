@@ -1,4 +1,4 @@
-import type { FaultKind, RunningFault } from './faults/fault.js';
+import { usualRecoverySecs, type FaultKind, type RunningFault } from './faults/fault.js';
 import type { ChaosOptions } from './options.js';
 import type { Random } from './random.js';
 import { secondsUntilSeen } from './recovery.js';
@@ -69,8 +69,9 @@ async function playFault(
       name: kind.name,
       detail: running?.detail ?? '',
       fromMs,
-      toMs: Date.now(),
+      toMs: Date.now() + ((kind.recoverySecs ?? usualRecoverySecs) - usualRecoverySecs) * 1000,
       effects: new Set(kind.effects),
+      ...(running?.aheadMs === undefined ? {} : { aheadMs: running.aheadMs }),
     });
   }
 }
@@ -88,11 +89,12 @@ export interface Recovery {
 export async function recover(
   stage: Stage,
   wave: readonly PlannedFault[],
-  withinMs: number,
   ended: AbortSignal,
 ): Promise<Recovery> {
   const liftedMs = Date.now();
   await restartCrashed(stage);
+  const recoverySecs = Math.max(...wave.map(({ kind }) => kind.recoverySecs ?? usualRecoverySecs));
+  const withinMs = (stage.options.intervalSecs + recoverySecs) * 1000;
   const { secs, missing } = await secondsUntilSeen(stage, liftedMs, withinMs, ended);
   return { faults: wave.map(({ kind }) => kind.name), secs, missing };
 }

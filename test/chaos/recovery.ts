@@ -27,8 +27,10 @@ export async function secondsUntilSeen(
 
 async function notSeenSince({ appMetricsDb, policies, options }: Stage, fromMs: number): Promise<string[]> {
   const { rows } = await appMetricsDb.pool.query<{ app_id: string; metric_type: string }>(
-    'select distinct app_id, metric_type from app_metric where timestamp >= $1',
-    [BigInt(fromMs) * 1_000_000n],
+    // A clock that was ahead has left rows with times to come.
+    `select distinct app_id, metric_type from app_metric
+     where timestamp between $1 and $2 and pg_xact_commit_timestamp(xmin) >= to_timestamp($3::double precision / 1000)`,
+    [BigInt(fromMs) * 1_000_000n, BigInt(Date.now()) * 1_000_000n, fromMs],
   );
   const seen = new Set(rows.map(({ app_id: app, metric_type: metric }) => `${app} ${metric}`));
   // A policy has to be polled first, and a new one may come a cycle late.

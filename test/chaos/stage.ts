@@ -11,8 +11,8 @@ import {
   type TestDatabase,
 } from '../support/postgres.js';
 import { appOptions, guidOfApp, Policies } from './apps.js';
-
 import { Diary } from './diary.js';
+import { LateStreams } from './late-streams.js';
 import { nodes } from './faults/platform.js';
 import { Member, type StopOutcome } from './member.js';
 import { writeNameFaults } from './names.js';
@@ -27,6 +27,7 @@ export interface Stage {
   readonly policyDb: TestDatabase;
   readonly appMetricsDb: TestDatabase;
   readonly platform: Platform;
+  readonly lateStreams: LateStreams;
   readonly members: readonly Member[];
   readonly policies: Policies;
   readonly diary: Diary;
@@ -36,6 +37,12 @@ export interface Stage {
   readonly progress: (text: string) => void;
 }
 
+const databaseSettings = {
+  synchronous_commit: 'on',
+  max_connections: '300',
+  // Tells when rows were written whatever time they carry.
+  track_commit_timestamp: 'on',
+};
 /** What of the platform's past is needed at the end beyond the run itself. */
 const spareSecs = 1_800;
 
@@ -48,7 +55,7 @@ export async function setStage(
   const { apps, seed, intervalSecs } = options;
   const folder = await mkdtemp(join(tmpdir(), 'eventgenerator-chaos-'));
   releasers.add('folder', () => rm(folder, { recursive: true, force: true }));
-  const postgres = await startPostgres({ settings: { synchronous_commit: 'on', max_connections: '300' } });
+  const postgres = await startPostgres({ settings: databaseSettings });
   releasers.add('postgres', () => postgres.stop());
   const [policyDb, appMetricsDb] = [await createDatabase(postgres.url), await createDatabase(postgres.url)];
   for (const { pool } of [policyDb, appMetricsDb]) {
@@ -56,10 +63,12 @@ export async function setStage(
     await createAutoscalerTables(pool);
   }
   const guids = Array.from({ length: apps }, (_, app) => guidOfApp(app, seed));
+  const lateStreams = new LateStreams();
   const platform = await startPlatform({
     apps: guids.map((_, app) => appOptions(app, options)),
     seed,
     logCacheNodes: nodes,
+    lateMs: (stream, timestampUs) => lateStreams.lateMs(stream, stream.cellId === null, timestampUs),
     retentionSecs: options.minutes * 60 + spareSecs,
   });
   releasers.add('platform', () => platform.stop());
@@ -89,6 +98,7 @@ export async function setStage(
     policyDb,
     appMetricsDb,
     platform,
+    lateStreams,
     members,
     policies,
     diary: new Diary(),

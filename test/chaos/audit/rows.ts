@@ -1,9 +1,8 @@
-import { storedRows, trueRow, type StoredRow } from '../../pipeline/audit.js';
-import { promqlWindowSecs } from '../../../src/log-cache/promql.js';
-import type { Span } from '../diary.js';
-import { statWindowSecs } from '../member.js';
+import { storedRows, trueRow, type StoredRow, type Windows } from '../../pipeline/audit.js';
 import type { Stage } from '../stage.js';
+import { isExcused } from './excuses.js';
 import { finding, measured, timeOf, type Finding } from './finding.js';
+import { mayHaveTwoOwners, membershipChanges } from './owners.js';
 
 /** A stored app metric as the rest of the audit needs it. */
 export interface Point {
@@ -36,13 +35,12 @@ export class Histories {
 }
 
 /** Holds every stored row against what was really so. */
-export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; rows: StoredRow[] }> {
+export async function auditRows(
+  stage: Stage,
+  windows: Windows,
+): Promise<{ findings: Finding[]; rows: StoredRow[] }> {
   const rows = await storedRows(stage.appMetricsDb);
   const { intervalSecs } = stage.options;
-  const windows = {
-    statWindowSecs,
-    httpWindowSecs: promqlWindowSecs(intervalSecs * 1000),
-  };
   const wrong: string[] = [];
   const withoutReason: string[] = [];
   for (const [i, row] of rows.entries()) {
@@ -51,7 +49,7 @@ export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; ro
     if (row.value === truth.value && row.unit === truth.unit) continue;
     const atMs = Number(row.timestampNs / 1_000_000n);
     const span = { fromMs: atMs - windows.statWindowSecs * 1000, toMs: atMs + intervalSecs * 1000 };
-    if (isExcused(row, stage, span, windows.statWindowSecs)) continue;
+    if (isExcused(row, span, stage, windows)) continue;
     const told = `${timeOf(atMs)} ${row.appId} ${row.metricType}: stored "${row.value}${row.unit}", true "${truth.value}${truth.unit}"`;
     (row.value === '' ? withoutReason : wrong).push(told);
   }
@@ -61,7 +59,7 @@ export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; ro
     findings: [
       finding('false values', wrong),
       finding('no data without a reason', withoutReason),
-      finding('rows stored twice', repeated(rows)),
+      finding('rows stored twice', repeated(rows, membershipChanges(stage.members))),
       measured('rows lost', Math.max(0, promised(stage) - distinct), 0, [
         `${promised(stage)} collected and not reported as lost, ${distinct} stored`,
       ]),
@@ -69,30 +67,15 @@ export async function auditRows(stage: Stage): Promise<{ findings: Finding[]; ro
   };
 }
 
-/**
- * *No data* is right where log-cache does not show what it has. A value is right without exception, but for gauges of
- * which samples were lost: these lie between the others.
- */
-function isExcused(row: StoredRow, { diary, platform }: Stage, span: Span, windowSecs: number): boolean {
-  if (row.value === '') return diary.within(span, 'hides').length > 0;
-  if (diary.within(span, 'partial').length === 0) return false;
-  const endUs = Number(row.timestampNs / 1_000n);
-  const values: bigint[] = [];
-  for (let sec = 1; sec <= windowSecs; sec++) {
-    const fromUs = endUs - sec * 1e6;
-    const metric = platform.truth.expectedGaugeMetric(row.appId, row.metricType, fromUs, fromUs + 1e6);
-    if (metric) values.push(metric.value);
-  }
-  const value = BigInt(row.value);
-  return values.some((other) => other <= value) && values.some((other) => other >= value);
-}
-
-function repeated(rows: readonly StoredRow[]): string[] {
+/** Two members that collect one app in the same millisecond store a row each; one member never stores one twice. */
+function repeated(rows: readonly StoredRow[], changesMs: readonly number[]): string[] {
   const seen = new Set<string>();
   const twice: string[] = [];
   for (const { appId, metricType, timestampNs } of rows) {
     const key = `${appId} ${metricType} ${timestampNs}`;
-    if (seen.has(key)) twice.push(`${timeOf(Number(timestampNs / 1_000_000n))} ${appId} ${metricType}`);
+    const atMs = Number(timestampNs / 1_000_000n);
+    if (seen.has(key) && !mayHaveTwoOwners(atMs, changesMs))
+      twice.push(`${timeOf(atMs)} ${appId} ${metricType}`);
     seen.add(key);
   }
   return twice;

@@ -42,7 +42,11 @@ function historyOf(...values: readonly (number | null)[]): Histories {
 function badIn(
   histories: Histories,
   triggers: readonly TriggerRecord[],
-  { diary = new Diary(), lastSecs = 200 }: { diary?: Diary; lastSecs?: number } = {},
+  {
+    diary = new Diary(),
+    lastSecs = 200,
+    membersChangedSecs = [],
+  }: { diary?: Diary; lastSecs?: number; membersChangedSecs?: readonly number[] } = {},
 ): string[] {
   const book = new PolicyBook();
   book.note('app', startMs - 600_000, [rule]);
@@ -52,6 +56,14 @@ function badIn(
     policies: { book },
     options: { intervalSecs },
     diary,
+    members: [
+      {
+        lines: membersChangedSecs.map((secs) => ({
+          message: 'eventgenerator.ownership.members-changed',
+          readAtMs: startMs + secs * 1000,
+        })),
+      },
+    ],
   };
   const span = { fromMs: startMs, toMs: startMs + lastSecs * 1000 };
   return auditTriggers(books, histories, span)
@@ -72,6 +84,16 @@ test('a trigger without a breach all through its duration is found, also where a
   expect(badIn(historyOf(...early), [trigger(70.5)])).toEqual(['triggers without a breach']);
   const hole = [...quiet.slice(0, 6), 90, null, ...quiet.slice(8)];
   expect(badIn(historyOf(...hole), [trigger(80.5)])).toEqual(['triggers without a breach']);
+});
+
+test('what an old owner found last need not be known to the new one, but what was before and after', () => {
+  const lastOfOldOwner = historyOf(...busyFrom(5).map((value, i) => (i === 6 ? 50 : value)));
+  expect(badIn(lastOfOldOwner, [trigger(70.5)], { lastSecs: 75, membersChangedSecs: [62] })).toEqual([]);
+  for (const elsewhere of [20, 90]) {
+    expect(badIn(lastOfOldOwner, [trigger(70.5)], { lastSecs: 75, membersChangedSecs: [elsewhere] })).toEqual(
+      ['triggers without a breach'],
+    );
+  }
 });
 
 test('a trigger is right also where the last collection failed and the breach had lasted long enough', () => {

@@ -4,6 +4,7 @@ import type { Diary, Span } from '../diary.js';
 import type { ChaosOptions } from '../options.js';
 import type { PolicyBook } from '../policy-book.js';
 import { finding, timeOf, type Finding } from './finding.js';
+import { mayBeUnknown, membershipChanges, type Logged } from './owners.js';
 import type { Histories, Point } from './rows.js';
 
 /** What of a stage this audit reads. */
@@ -13,10 +14,11 @@ export interface TriggerBooks {
   readonly policies: { readonly book: PolicyBook };
   readonly options: Pick<ChaosOptions, 'intervalSecs'>;
   readonly diary: Diary;
+  readonly members: readonly Logged[];
 }
 
 /** From an evaluation to the scaling engine's books: claim, post, a slow engine. */
-const postMs = 30_000;
+export const postMs = 30_000;
 
 /** Holds the scaling engine's books against what is stored, and the other way round. */
 export function auditTriggers(stage: TriggerBooks, histories: Histories, spanMs: Span): Finding[] {
@@ -28,18 +30,21 @@ export function auditTriggers(stage: TriggerBooks, histories: Histories, spanMs:
   ];
 }
 
-function* triggersOf({ guids, platform }: TriggerBooks): Generator<{ app: string; trigger: TriggerRecord }> {
+export function* triggersOf({
+  guids,
+  platform,
+}: Pick<TriggerBooks, 'guids' | 'platform'>): Generator<{ app: string; trigger: TriggerRecord }> {
   for (const app of guids) for (const trigger of platform.books.triggersOf(app)) yield { app, trigger };
 }
 
-function told(
+export function told(
   app: string,
   { atMs, metricType, operator, threshold, breachDurationSecs, result }: TriggerRecord,
 ): string {
   return `${timeOf(atMs)} ${app} ${metricType} ${operator} ${threshold} for ${breachDurationSecs} s: ${result}`;
 }
 
-function breaches(value: bigint | undefined, operator: string, threshold: bigint): boolean {
+export function breaches(value: bigint | undefined, operator: string, threshold: bigint): boolean {
   if (value === undefined) return false;
   switch (operator) {
     case '>':
@@ -53,24 +58,39 @@ function breaches(value: bigint | undefined, operator: string, threshold: bigint
 
 function withoutBreach(stage: TriggerBooks, histories: Histories): string[] {
   const found: string[] = [];
+  const changesMs = membershipChanges(stage.members);
   for (const { app, trigger } of triggersOf(stage)) {
-    const { atMs, metricType, operator, breachDurationSecs } = trigger;
+    const { atMs, metricType, breachDurationSecs } = trigger;
     const durationMs = Number(breachDurationSecs) * 1000;
+    if (stage.diary.hasWrongTimes({ fromMs: atMs - postMs - 2 * durationMs, toMs: atMs })) continue;
     const points = histories.within(app, metricType, atMs - postMs - durationMs, atMs);
-    // An app whose collection failed is evaluated all the same: not only at the times of rows.
-    const ends = points
-      .flatMap((point) => [point.atMs, point.atMs + durationMs + 1])
-      .filter((endMs) => endMs >= atMs - postMs && endMs <= atMs);
-    const threshold = BigInt(trigger.threshold);
-    const holds = ends.some((endMs) => {
-      const inside = points.filter((point) => point.atMs >= endMs - durationMs && point.atMs <= endMs);
-      return inside.length > 0 && inside.every(({ value }) => breaches(value, operator, threshold));
-    });
-    // Rows of a process that was killed may be missing; those that are there must not say otherwise.
-    const nothingAgainst = points.every(({ value }) => breaches(value, operator, threshold));
-    if (!holds && !nothingAgainst) found.push(told(app, trigger));
+    const known = points.filter((point) => breachesRule(point, trigger) || !mayBeUnknown(point, changesMs));
+    if (!isJustified(trigger, known)) found.push(`${told(app, trigger)}; ${points.map(shown).join(' ')}`);
   }
   return found;
+}
+
+function isJustified(trigger: TriggerRecord, points: readonly Point[]): boolean {
+  const { atMs } = trigger;
+  const durationMs = Number(trigger.breachDurationSecs) * 1000;
+  // An app whose collection failed is evaluated all the same: not only at the times of rows.
+  const ends = points
+    .flatMap((point) => [point.atMs, point.atMs + durationMs + 1])
+    .filter((endMs) => endMs >= atMs - postMs && endMs <= atMs);
+  const holds = ends.some((endMs) => {
+    const inside = points.filter((point) => point.atMs >= endMs - durationMs && point.atMs <= endMs);
+    return inside.length > 0 && inside.every((point) => breachesRule(point, trigger));
+  });
+  // Rows of a process that was killed may be missing; those that are there must not say otherwise.
+  return holds || points.every((point) => breachesRule(point, trigger));
+}
+
+function breachesRule({ value }: Point, { operator, threshold }: TriggerRecord): boolean {
+  return breaches(value, operator, BigInt(threshold));
+}
+
+function shown({ atMs, value }: Point): string {
+  return `${timeOf(atMs).slice(3)}=${value ?? 'no data'}`;
 }
 
 /** The rule must have been in force not longer ago than a poll takes, and a policy_db that is away. */

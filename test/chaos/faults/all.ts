@@ -1,3 +1,4 @@
+import { clockFaults } from './clock.js';
 import { databaseFaults } from './database.js';
 import type { FaultKind } from './fault.js';
 import { networkFaults } from './network.js';
@@ -6,6 +7,7 @@ import { processFaults } from './process.js';
 
 export const allFaults: readonly FaultKind[] = [
   ...processFaults,
+  ...clockFaults,
   ...databaseFaults,
   ...platformFaults,
   ...networkFaults,

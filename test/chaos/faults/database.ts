@@ -28,6 +28,18 @@ async function lockTable(url: string, table: string): Promise<() => Promise<void
   return () => client.end();
 }
 
+/** For all sessions, new and present ones. */
+async function setReadOnly(url: string, on: boolean): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(`alter system set default_transaction_read_only = ${on ? 'on' : 'off'}`);
+    await client.query('select pg_reload_conf()');
+  } finally {
+    await client.end();
+  }
+}
+
 export const databaseFaults: readonly FaultKind[] = [
   {
     name: 'database.restart',
@@ -71,6 +83,16 @@ export const databaseFaults: readonly FaultKind[] = [
     async begin({ appMetricsDb }) {
       await appMetricsDb.pool.query('drop table if exists eventgenerator_member, eventgenerator_trigger');
       return { detail: 'eventgenerator_member, eventgenerator_trigger', end: () => undefined };
+    },
+  },
+  {
+    // As after a failover to a standby, until that is promoted.
+    name: 'database.read-only',
+    longestSecs: 40,
+    effects: ['unclaimed'],
+    async begin({ postgres }) {
+      await setReadOnly(postgres.url, true);
+      return { detail: 'both databases', end: () => setReadOnly(postgres.url, false) };
     },
   },
   {

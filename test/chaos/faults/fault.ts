@@ -3,11 +3,16 @@ import type { Member } from '../member.js';
 import type { Random } from '../random.js';
 import type { Stage } from '../stage.js';
 
+/** How long after the last fault of a wave every app must have been collected again, beyond one interval. */
+export const usualRecoverySecs = 30;
+
 /** Something that can go wrong. */
 export interface FaultKind {
   /** `area.what`: of one area one fault at most is in force at a time. */
   readonly name: string;
   readonly effects?: readonly FaultEffect[];
+  /** How long after its end apps may not be collected yet, beyond one interval; default: as usual. */
+  readonly recoverySecs?: number;
   /** Longest time in force, in seconds; the shortest is a quarter of it. */
   readonly longestSecs: number;
   /** Lets it happen. Resolves to what exactly, and how to end it. */
@@ -16,6 +21,8 @@ export interface FaultKind {
 
 export interface RunningFault {
   readonly detail: string;
+  /** How much the wall clocks of members go ahead; negative: behind. */
+  readonly aheadMs?: number;
   end(): unknown;
 }
 

@@ -9,7 +9,7 @@ import type { Platform } from '../../platform/platform.js';
 import type { FaultEffect } from '../diary.js';
 import type { Random } from '../random.js';
 import { pause } from '../play.js';
-import { repeat, type FaultKind } from './fault.js';
+import { repeat, usualRecoverySecs, type FaultKind } from './fault.js';
 
 /** One of several faults that meets every request of an operation. */
 function answers(
@@ -32,6 +32,24 @@ function answers(
   };
 }
 
+/** What happens to one app alone. */
+function oneApp(
+  name: string,
+  server: FaultRule['server'],
+  operation: Operation | undefined,
+  choose: (random: Random) => Fault,
+): FaultKind {
+  return {
+    name,
+    longestSecs: 60,
+    begin({ platform, guids }, random) {
+      const [app, fault] = [random.pick(guids), choose(random)];
+      const rule = platform.faults.set({ server, app, fault, ...(operation ? { operation } : {}) });
+      return { detail: `${app} ${JSON.stringify(fault)}`, end: () => rule.lift() };
+    },
+  };
+}
+
 function down(server: ServerName, name: string): FaultKind {
   return {
     name,
@@ -48,6 +66,8 @@ const statuses =
   (random: Random): Fault => ({
     kind: 'status',
     status: random.pick(all),
+    // To where nobody listens, and no token may be sent.
+    headers: { location: 'https://127.0.0.1:1/' },
     body: random.pick(['', 'upstream connect error\n', '{"code":"Internal-server-error","message":"no"}']),
   });
 const kinds =
@@ -70,15 +90,21 @@ async function bringBack({ logCacheRoute }: Platform): Promise<void> {
   while (!logCacheRoute.gatewayIsConnected) await pause(200);
 }
 
+/** What a header Retry-After may say: too short, usual, far too long, and nonsense. */
+const waits = [
+  ...['0', '5', '3600', '99999999999999999999', '-1', 'soon'],
+  ...['Wed, 21 Oct 2099 07:28:00 GMT', 'Wed, 21 Oct 2015 07:28:00 GMT'],
+];
+
 const uaaFaults: readonly FaultKind[] = [
   down('uaa', 'uaa.down'),
-  answers('uaa.errors', 'uaa', 'token', 40, statuses(500, 502, 503, 429)),
+  answers('uaa.errors', 'uaa', 'token', 40, statuses(500, 502, 503, 429, 302)),
   answers(
     'uaa.bad-answers',
     'uaa',
     'token',
     40,
-    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+    kinds('garbage', 'compressed', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
   ),
   {
     name: 'uaa.revocations',
@@ -89,6 +115,23 @@ const uaaFaults: readonly FaultKind[] = [
         detail: `every ${everyMs} ms`,
         end: repeat(everyMs, () => platform.tokens.revokeAll()),
       };
+    },
+  },
+  {
+    name: 'uaa.retry-after',
+    longestSecs: 40,
+    // However long UAA asks to be left alone, a minute is believed.
+    recoverySecs: 60 + usualRecoverySecs,
+    begin({ platform }, random) {
+      const retryAfter = random.pick(waits);
+      const fault: Fault = {
+        kind: 'status',
+        status: random.pick([429, 503]),
+        headers: { 'retry-after': retryAfter },
+      };
+      const rule = platform.faults.set({ server: 'uaa', operation: 'token', fault });
+      platform.tokens.revokeAll();
+      return { detail: `${fault.status}, ${JSON.stringify(retryAfter)}`, end: () => rule.lift() };
     },
   },
   {
@@ -104,13 +147,13 @@ const uaaFaults: readonly FaultKind[] = [
 const logCacheFaults: readonly FaultKind[] = [
   down('logCache', 'log-cache.down'),
   answers('log-cache.slow', 'logCache', undefined, 40, delay(200, 3_000)),
-  answers('log-cache.errors', 'logCache', undefined, 40, statuses(500, 502, 503, 429)),
+  answers('log-cache.errors', 'logCache', undefined, 40, statuses(500, 502, 503, 429, 307)),
   answers(
     'log-cache.bad-answers',
     'logCache',
     undefined,
     40,
-    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+    kinds('garbage', 'compressed', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
   ),
   answers('log-cache.node-dead', 'logCache', undefined, 40, kinds('empty'), ['hides', 'partial']),
   answers('log-cache.nan', 'logCache', 'read', 40, kinds('nan'), ['hides', 'partial']),
@@ -138,6 +181,32 @@ const logCacheFaults: readonly FaultKind[] = [
     },
   },
   {
+    name: 'log-cache.late',
+    longestSecs: 60,
+    effects: ['late'],
+    begin({ lateStreams }, random) {
+      const lateMs = random.pick([300, 5_000, 20_000, 45_000]);
+      lateStreams.begin(lateMs, random.whole(0, 1_000_000));
+      return {
+        detail: `a third of the streams by ${lateMs / 1000} s`,
+        end: async () => {
+          lateStreams.end();
+          await pause(lateMs);
+        },
+      };
+    },
+  },
+  {
+    name: 'log-cache.no-http-timers',
+    longestSecs: 60,
+    effects: ['timers'],
+    begin({ platform: { httpForwarder } }) {
+      httpForwarder.takeDown();
+      return { detail: 'of all apps', end: () => httpForwarder.bringUp() };
+    },
+  },
+  oneApp('log-cache.one-app', 'logCache', undefined, statuses(403, 404, 500, 504)),
+  {
     name: 'log-cache.process-away',
     longestSecs: 30,
     begin({ platform: { logCacheRoute } }, random) {
@@ -150,6 +219,7 @@ const logCacheFaults: readonly FaultKind[] = [
 ];
 
 const engineFaults: readonly FaultKind[] = [
+  oneApp('engine.one-app', 'scalingEngine', 'scale', statuses(404, 422, 500, 401)),
   down('scalingEngine', 'engine.down'),
   answers('engine.slow', 'scalingEngine', 'scale', 40, delay(500, 15_000)),
   answers(
@@ -157,14 +227,14 @@ const engineFaults: readonly FaultKind[] = [
     'scalingEngine',
     'scale',
     40,
-    statuses(400, 404, 409, 422, 500, 502, 503, 401, 403),
+    statuses(400, 404, 409, 422, 500, 502, 503, 401, 403, 429, 308),
   ),
   answers(
     'engine.bad-answers',
     'scalingEngine',
     'scale',
     40,
-    kinds('garbage', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
+    kinds('garbage', 'compressed', 'hang', 'cut', 'stall', 'reset', 'unauthorized'),
   ),
 ];
 

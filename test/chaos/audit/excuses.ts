@@ -1,0 +1,85 @@
+import { trueRow, type StoredRow, type Windows } from '../../pipeline/audit.js';
+import type { FaultEntry, Span } from '../diary.js';
+import { statWindowSecs } from '../member.js';
+import type { Stage } from '../stage.js';
+
+/** Envelopes that arrive while a round reads may be in it or not. */
+const longestRoundSecs = 20;
+/** A clock so little ahead is taken for right, and what has not happened yet for nothing. */
+const toleratedAheadMs = 3_000;
+/** Between a fault's times and those at which processes notice. */
+const noticedMs = 2_000;
+
+/**
+ * Why a row may say something else than what was so, if it may.
+ *
+ * *No data* is right where log-cache does not show what it has. A value is right without exception, but for gauges of
+ * which samples were lost or are still on their way, and for http windows that lost a part without anybody's knowing.
+ */
+export function isExcused(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
+  const { diary } = stage;
+  const isHttp = row.metricType === 'throughput' || row.metricType === 'responsetime';
+  if (row.value === '' && diary.within(span, 'hides').length > 0) return true;
+  if (isHttp) return isPartOfRequests(row, span, stage, windows);
+  const isLate = diary.within(span, 'late').length > 0;
+  if (isLate && isOfArrivedSamples(row, stage)) return true;
+  const isPartial = diary.within(span, 'partial').length > 0 || wronglyAhead(row, stage).length > 0;
+  return isPartial && (row.value === '' || isBetweenSamples(row, stage));
+}
+
+/** Faults because of which the row may carry a time that had not come yet. */
+function wronglyAhead(row: StoredRow, { diary }: Stage): FaultEntry[] {
+  const atMs = Number(row.timestampNs / 1_000_000n);
+  return diary.entries.filter(
+    ({ fromMs, toMs, aheadMs = 0 }) =>
+      aheadMs > 0 && atMs >= fromMs + aheadMs - noticedMs && atMs <= toMs + aheadMs + noticedMs,
+  );
+}
+
+/** A part of a window has no more requests than the whole, unless an instance came or went meanwhile. */
+function isPartOfRequests(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
+  const lost = stage.diary.within(span, 'timers');
+  if (row.value === '') return lost.length > 0 || stage.diary.within(span, 'late').length > 0;
+  const atMs = Number(row.timestampNs / 1_000_000n);
+  const windowMs = windows.httpWindowSecs * 1000;
+  const isCut = lost.some(({ fromMs, toMs }) =>
+    [fromMs, toMs].some((edgeMs) => edgeMs > atMs - windowMs - noticedMs && edgeMs < atMs + noticedMs),
+  );
+  const isOfFuture = wronglyAhead(row, stage).some(({ aheadMs = 0 }) => aheadMs < toleratedAheadMs);
+  if (!isCut && !isOfFuture) return false;
+  if (row.metricType === 'responsetime') return true;
+  const trueBefore = (ms: number) => {
+    const timestampNs = row.timestampNs - BigInt(ms) * 1_000_000n;
+    return BigInt(trueRow({ ...row, timestampNs }, stage.platform, windows).value || '0');
+  };
+  return [0, windowMs / 2, windowMs].some((ms) => BigInt(row.value) <= trueBefore(ms));
+}
+
+/** A gauge's value is the mean of all samples that had arrived when it was read, of punctual and of late streams. */
+function isOfArrivedSamples(row: StoredRow, { platform: { truth }, lateStreams }: Stage): boolean {
+  const endUs = Number(row.timestampNs / 1_000n);
+  const fromUs = endUs - statWindowSecs * 1e6;
+  for (let readSecs = 0; readSecs <= longestRoundSecs; readSecs += 0.5) {
+    const readUs = endUs + readSecs * 1e6;
+    const metric = truth.expectedGaugeMetric(row.appId, row.metricType, fromUs, endUs, (sample) => {
+      const stream = { appId: row.appId, instanceId: sample.instanceId };
+      const lateMs = lateStreams.lateMs(stream, !sample.fromContainer, sample.timestampUs);
+      return sample.timestampUs + lateMs * 1000 < readUs;
+    });
+    if (row.value === (metric?.value.toString() ?? '')) return true;
+  }
+  return false;
+}
+
+/** A mean of some of the samples lies between the others. */
+function isBetweenSamples(row: StoredRow, { platform: { truth } }: Stage): boolean {
+  const endUs = Number(row.timestampNs / 1_000n);
+  const values: bigint[] = [];
+  for (let sec = 1; sec <= statWindowSecs; sec++) {
+    const fromUs = endUs - sec * 1e6;
+    const metric = truth.expectedGaugeMetric(row.appId, row.metricType, fromUs, fromUs + 1e6);
+    if (metric) values.push(metric.value);
+  }
+  const value = BigInt(row.value);
+  return values.some((other) => other <= value) && values.some((other) => other >= value);
+}

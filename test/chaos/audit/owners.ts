@@ -1,0 +1,32 @@
+import type { LogLine } from '../../bench/processes/eventgenerator-process.js';
+
+/** A member by its log. */
+export interface Logged {
+  readonly lines: readonly Pick<LogLine, 'message' | 'readAtMs'>[];
+}
+
+/** When members saw others come or go, so that apps moved. */
+export function membershipChanges(members: readonly Logged[]): number[] {
+  return members.flatMap(({ lines }) =>
+    lines
+      .filter(({ message }) => message === 'eventgenerator.ownership.members-changed')
+      .map(({ readAtMs }) => readAtMs),
+  );
+}
+
+/** A lease and a renewal after its last round a dead owner is missed. */
+const missedAfterMs = 15_000;
+/** A round under way when its app moved to another member. */
+const longestLastRoundMs = 3_000;
+
+/** Whether a new owner of the app may not have known the old one's point: it was written after the new one had read. */
+export function mayBeUnknown({ atMs }: { readonly atMs: number }, changesMs: readonly number[]): boolean {
+  return changesMs.some(
+    (changeMs) => atMs >= changeMs - missedAfterMs && atMs <= changeMs + longestLastRoundMs,
+  );
+}
+
+/** Whether two members may have taken the app for theirs: their views differ for a moment when members come and go. */
+export function mayHaveTwoOwners(atMs: number, changesMs: readonly number[]): boolean {
+  return changesMs.some((changeMs) => Math.abs(atMs - changeMs) <= longestLastRoundMs);
+}
