@@ -2,7 +2,7 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from './plan/authorized-collector.js';
 import { createCollectorPool, threadsFor, type CollectorPool } from './pool/collector-pool.js';
-import { createConcurrencyLimit, mostInFlight } from '../schedule/concurrency-limit.js';
+import { ConcurrencyLimit, mostInFlight } from '../schedule/concurrency-limit.js';
 import type { CollectorWorkerData } from './pool/job.js';
 import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
 import { gateQueries, type QueryHealth } from './plan/query-gate.js';
@@ -93,7 +93,7 @@ export async function openLogCacheCollector(
     clock,
     events: logger,
     metrics: context.metrics,
-    limit: createConcurrencyLimit(clock, config.aggregator.metricPollerCount),
+    limit: new ConcurrencyLimit(clock, config.aggregator.metricPollerCount),
     likelyCause: uaa ? cloudControllerMayHang : 'log-cache itself may be overloaded.',
   });
   return { collector, pool, health: watched.health, queries, tokens };

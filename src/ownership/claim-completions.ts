@@ -18,94 +18,97 @@ export interface ClaimCompletionsOptions {
   readonly random?: () => number;
 }
 
-export interface ClaimCompletions {
-  /** Resolves when the answer is recorded, or the first attempt has failed. Never rejects. */
-  complete(appId: string, direction: Direction, answer: ClaimPauses): Promise<void>;
-  /** Records what still waits, if that takes no longer than a second. Idempotent; never rejects. */
-  stop(): Promise<void>;
-}
-
 interface Waiting {
   readonly direction: Direction;
-  readonly answer: ClaimPauses;
+  readonly pauses: ClaimPauses;
 }
 
 const firstRetryMs = 1_000;
 const maxRetryMs = 15_000;
-/** More apps are hardly scaled in one outage of the database. */
+/** One outage of the database hardly sees more apps scaled. */
 const waitingLimit = 10_000;
 
 /**
- * Tells other members what the scaling engine answered. Where the database is just away the answer waits until it is
- * back: without it the next owner of the app would scale it once more during its cool-down.
+ * Tells other members what the scaling engine responded. While the database is away, a response waits until it is back:
+ * without it the next owner of the app would scale it once more during its cool-down.
  */
-export function createClaimCompletions(options: ClaimCompletionsOptions): ClaimCompletions {
-  const { clock, store, nextClaimId, logger, metrics } = options;
-  const random = options.random ?? Math.random;
-  /** App id to its last answer that is not recorded. */
-  const waiting = new Map<string, Waiting>();
-  const stopping = new AbortController();
-  let recording: Promise<void> | undefined;
+export class ClaimCompletions {
+  readonly #options: ClaimCompletionsOptions;
+  /** App id to its last response that is not recorded. */
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #stopping = new AbortController();
+  #recording: Promise<void> | undefined;
 
-  async function record(appId: string, { direction, answer }: Waiting, isLate: boolean): Promise<void> {
+  constructor(options: ClaimCompletionsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the response is recorded, or the first attempt has failed. Never rejects. */
+  async complete(appId: string, direction: Direction, pauses: ClaimPauses): Promise<void> {
+    this.#waiting.delete(appId);
+    try {
+      await this.#record(appId, { direction, pauses }, false);
+    } catch (error) {
+      this.#options.logger.debug('settle-failed', { appId, error: String(error) });
+      if (this.#matters(pauses)) this.#keep(appId, { direction, pauses });
+    }
+  }
+
+  /** Records what still waits, if that takes no longer than a second. Idempotent; never rejects. */
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    const { clock, metrics } = this.#options;
+    const recorded = Promise.resolve(this.#recording).then(() => this.#recordWaiting());
+    await endsWithin(clock, claimDeadlineMs, recorded);
+    if (this.#waiting.size > 0) metrics.claimAnswersLost.inc(this.#waiting.size);
+    this.#waiting.clear();
+  }
+
+  async #record(appId: string, { direction, pauses }: Waiting, isLate: boolean): Promise<void> {
+    const { clock, store, nextClaimId } = this.#options;
     const claimId = nextClaimId();
     if (claimId === null) return;
-    const { coolDownUntilMs, ignoredUntilMs } = answer;
+    const { coolDownUntilMs, ignoredUntilMs } = pauses;
     const ignoredForMs = ignoredUntilMs === null ? null : Math.max(0, ignoredUntilMs - clock.now());
     await store.complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate });
   }
 
-  function keep(appId: string, late: Waiting): void {
-    if (stopping.signal.aborted || waiting.size >= waitingLimit) {
-      metrics.claimAnswersLost.inc();
+  #keep(appId: string, late: Waiting): void {
+    if (this.#stopping.signal.aborted || this.#waiting.size >= waitingLimit) {
+      this.#options.metrics.claimAnswersLost.inc();
       return;
     }
-    waiting.set(appId, late);
-    recording ??= recordLater().finally(() => (recording = undefined));
+    this.#waiting.set(appId, late);
+    this.#recording ??= this.#recordLater().finally(() => (this.#recording = undefined));
   }
 
-  async function recordLater(): Promise<void> {
-    for (let attempts = 1; waiting.size > 0 && !stopping.signal.aborted;) {
-      await sleep(clock, backOff(firstRetryMs, maxRetryMs, attempts, random), stopping.signal);
-      attempts = (await recordWaiting()) ? 1 : attempts + 1;
+  async #recordLater(): Promise<void> {
+    const { clock, random } = this.#options;
+    const { signal } = this.#stopping;
+    for (let attempts = 1; this.#waiting.size > 0 && !signal.aborted;) {
+      await sleep(clock, backOff(firstRetryMs, maxRetryMs, attempts, random ?? Math.random), signal);
+      attempts = (await this.#recordWaiting()) ? 1 : attempts + 1;
     }
   }
 
-  /** Returns whether the database answered. */
-  async function recordWaiting(): Promise<boolean> {
-    for (const [appId, late] of waiting) {
+  /** Returns whether the database responded. */
+  async #recordWaiting(): Promise<boolean> {
+    for (const [appId, late] of this.#waiting) {
       try {
-        if (holdsBack(late.answer, clock.now())) await record(appId, late, true);
+        if (this.#matters(late.pauses)) await this.#record(appId, late, true);
       } catch {
         return false;
       }
-      // A newer answer may have taken its place meanwhile.
-      if (waiting.get(appId) === late) waiting.delete(appId);
+      // A newer response may have taken its place meanwhile.
+      if (this.#waiting.get(appId) === late) this.#waiting.delete(appId);
     }
     return true;
   }
 
-  return {
-    async complete(appId, direction, answer) {
-      waiting.delete(appId);
-      try {
-        await record(appId, { direction, answer }, false);
-      } catch (error) {
-        logger.debug('settle-failed', { appId, error: String(error) });
-        if (holdsBack(answer, clock.now())) keep(appId, { direction, answer });
-      }
-    },
-    async stop() {
-      if (stopping.signal.aborted) return;
-      stopping.abort();
-      await endsWithin(clock, claimDeadlineMs, Promise.resolve(recording).then(recordWaiting));
-      if (waiting.size > 0) metrics.claimAnswersLost.inc(waiting.size);
-      waiting.clear();
-    },
-  };
-}
-
-/** Whether the next owner would do something that it should not if it did not know. */
-function holdsBack({ coolDownUntilMs, ignoredUntilMs }: ClaimPauses, nowMs: number): boolean {
-  return (coolDownUntilMs ?? 0) > nowMs || (ignoredUntilMs ?? 0) > nowMs;
+  /** Whether the next owner would do something wrong if it did not know. */
+  #matters({ coolDownUntilMs, ignoredUntilMs }: ClaimPauses): boolean {
+    const nowMs = this.#options.clock.now();
+    return (coolDownUntilMs ?? 0) > nowMs || (ignoredUntilMs ?? 0) > nowMs;
+  }
 }

@@ -5,10 +5,10 @@ import type { Direction } from '../policy/policy.js';
  * under static sharding every claim is granted.
  */
 export interface Claims {
-  /** Never rejects: where the claim cannot be decided, the implementation decides what that means. */
+  /** Never rejects: the implementation decides what an undecided claim means. */
   claim(appId: string, direction: Direction): Promise<ClaimResult>;
-  /** Tells other members what the scaling engine answered. Never rejects; losing it costs an extra post, nothing else. */
-  complete(appId: string, direction: Direction, answer: ClaimPauses): Promise<void>;
+  /** Tells other members what the scaling engine responded. Never rejects; a lost record costs an extra post. */
+  complete(appId: string, direction: Direction, pauses: ClaimPauses): Promise<void>;
 }
 
 export type ClaimResult =
@@ -28,7 +28,7 @@ export interface ClaimPauses {
   readonly ignoredUntilMs: number | null;
 }
 
-/** Static sharding: one owner per app, so nothing to agree on. */
+/** For static ownership: an app has one owner, so that there is nothing to agree on. */
 export const grantedClaims: Claims = {
   claim: () => Promise.resolve({ granted: true }),
   complete: () => Promise.resolve(),

@@ -15,9 +15,9 @@ export interface LeaseIds {
 
 /**
  * A lease id is a UUID of version 8: its first half is the process's own random number, its second half counts the
- * attempts. So a lease is never reused, while all leases of a process rank apps alike (`memberOf`): a member that
- * rejoins gets back the apps whose history it holds, and a lease of its own that it knows nothing of, because the
- * statement was executed after its deadline, competes with nobody.
+ * attempts. So a lease is never reused, but all leases of a process stand for one member (`memberOf`). A member that
+ * rejoins gets back the apps whose history it has. A lease that it does not know of, because the statement was executed
+ * after its deadline, does not compete with it.
  */
 export function createLeaseIds(random: Buffer = randomBytes(8)): LeaseIds {
   const hex = random.toString('hex', 0, 8);

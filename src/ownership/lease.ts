@@ -24,7 +24,7 @@ import {
 /**
  * Where a member stands.
  * - `joining`: never had a lease; owns nothing
- * - `member`: its lease holds; owns its share, from its turn on, and may post
+ * - `member`: its lease holds; owns its share, from its switch on, and may post
  * - `lost`: its lease has run out; goes on owning what it last owned, so that its histories have no hole, but posts nothing
  * - `leaving`: gives its lease back; owns its share until the others take over, and may post by a claim
  * - `left`: owns nothing, for good
@@ -34,25 +34,25 @@ export type MemberState = (typeof memberStates)[number];
 
 /** What one member knows of itself. All times are its own monotonic milliseconds; changed by the functions below only. */
 export interface Lease {
-  /** As of the last event; what the clock makes of it since says `stateAt`. */
+  /** As of the last event. `stateAt` takes the time since then into account. */
   readonly state: MemberState;
   /** The lease held now or last; null before the first. */
   readonly leaseId: string | null;
-  /** Who counts when, by the last answer. */
+  /** Who counts when, by the last response. */
   readonly roster: Roster;
   /** The view in force; null before the first. */
   readonly view: View | null;
-  /** Since when it should have been in force, however late a busy process came to it. */
+  /** Since when it should have been in force; a busy process may have switched later. */
   readonly viewSinceMs: number;
-  /** The view before: what it says is ours is only let go of when this time has come. */
+  /** The view before. Apps that were ours by it stay ours until this time. */
   readonly outgoing: { readonly view: View; readonly untilMs: number } | null;
-  /** Start of the last attempt whose answer counted. */
+  /** Start of the last attempt whose response counted. */
   readonly renewedMs: number;
   /** Nothing may be posted from this moment on. */
   readonly postUntilMs: number;
-  /** Until then a view in which members of the old one are missing does not replace it. */
+  /** Until then the view is not replaced by one that lacks some of its members. */
   readonly viewHeldUntilMs: number;
-  /** End of the last attempt, whatever became of it. Attempts end every few seconds in a process that is not frozen. */
+  /** End of the last attempt, also of a failed one. Attempts end every few seconds unless the process is frozen. */
   readonly attemptedMs: number;
 }
 
@@ -76,7 +76,7 @@ export const noLease: Lease = {
   attemptedMs: -Infinity,
 };
 
-/** The database answered: the lease holds, and these are all living ones, in the order of a roster. */
+/** The database responded: the lease holds, and these are all living leases, in the order of a roster. */
 export function leaseRenewed(lease: Lease, attempt: Attempt, living: readonly LivingLease[]): Lease {
   const { leaseId, startedMs, endedMs } = attempt;
   if (lease.state === 'left') return lease;
@@ -84,7 +84,7 @@ export function leaseRenewed(lease: Lease, attempt: Attempt, living: readonly Li
   const roster = createRoster(living, (startedMs + endedMs) / 2);
   if (lease.state === 'leaving') return leaseSwitched({ ...lease, roster, attemptedMs: endedMs }, endedMs);
   const hasRejoined = lease.view !== null && leaseId !== lease.leaseId;
-  const answered: Lease = {
+  const renewed: Lease = {
     ...lease,
     state: 'member',
     leaseId,
@@ -94,12 +94,12 @@ export function leaseRenewed(lease: Lease, attempt: Attempt, living: readonly Li
     viewHeldUntilMs: hasRejoined ? startedMs + rejoinDeadlineMs : lease.viewHeldUntilMs,
     attemptedMs: endedMs,
   };
-  const turned = leaseSwitched(answered, endedMs);
-  // Whose apps others have taken over has nothing to let go of slowly.
-  return hasRejoined ? { ...turned, outgoing: null } : turned;
+  const switched = leaseSwitched(renewed, endedMs);
+  // Others have taken over its apps already: there is nothing left to release late.
+  return hasRejoined ? { ...switched, outgoing: null } : switched;
 }
 
-/** Puts in force who counts at this moment. To be called when `nextChangeMs` has come. */
+/** Switches to the members that count at this moment. To be called when `nextChangeMs` has come. */
 export function leaseSwitched(lease: Lease, nowMs: number): Lease {
   if (lease.state === 'left') return lease;
   const outgoing = lease.outgoing && nowMs < lease.outgoing.untilMs ? lease.outgoing : null;
@@ -114,19 +114,19 @@ export function leaseSwitched(lease: Lease, nowMs: number): Lease {
   };
 }
 
-/** When `leaseTurned` is due; Infinity where nothing is known to come. */
+/** When `leaseSwitched` is due; Infinity where no change is known. */
 export function nextChangeMs({ state, roster, outgoing }: Lease, nowMs: number): number {
   if (state === 'left') return Infinity;
   return Math.min(nextSwitchMs(roster, nowMs), outgoing?.untilMs ?? Infinity);
 }
 
-/** The database answered: there is no such lease any more. */
+/** The database responded: there is no such lease any more. */
 export function leaseRejected(lease: Lease, endedMs: number): Lease {
   if (isOver(lease)) return lease;
   return { ...lease, state: 'lost', postUntilMs: -Infinity, attemptedMs: endedMs };
 }
 
-/** No answer, or none in time: nothing is known but that time has passed, perhaps in a frozen process. */
+/** No response in time: all that is known is that time has passed, perhaps in a frozen process. */
 export function leaseFailed(lease: Lease, { startedMs, endedMs }: Omit<Attempt, 'leaseId'>): Lease {
   if (lease.state === 'left') return lease;
   const wasFrozen = endedMs - startedMs > leaseMs;
@@ -137,7 +137,7 @@ export function leaseFailed(lease: Lease, { startedMs, endedMs }: Omit<Attempt, 
   };
 }
 
-/** Called before the others are told, so that the right to post ends even if this process is frozen meanwhile. */
+/** Called before the others are notified, so that the right to post ends even if this process is frozen meanwhile. */
 export function leaseGivenBack(lease: Lease, nowMs: number): Lease {
   if (isOver(lease)) return lease;
   const latestMs = nowMs + leaveAttempts * leaveDeadlineMs + switchAfterMs + switchGridMs + lateReleaseMs;
@@ -148,7 +148,7 @@ export function leaseLeft(lease: Lease): Lease {
   return { ...lease, state: 'left', outgoing: null, postUntilMs: -Infinity };
 }
 
-/** The state that counts: a lease runs out by the clock, whether or not anyone was awake to notice. */
+/** The state at this moment: a lease also runs out while the process is frozen. */
 export function stateAt(lease: Lease, nowMs: number): MemberState {
   return lease.state === 'member' && nowMs >= lease.postUntilMs ? 'lost' : lease.state;
 }
@@ -159,8 +159,8 @@ export function mayPost(lease: Lease, nowMs: number): boolean {
 }
 
 /**
- * Where no attempt has ended for as long as a lease lasts, this process was frozen: others own its apps by now, and
- * until it has asked the database once, it owns nothing. (One that asks in vain goes on: perhaps nobody can take over.)
+ * A process in which no attempt has ended for as long as a lease lasts was frozen. Others own its apps by now, so it
+ * owns nothing until it has asked the database once. After a failed attempt it goes on: the others may fail as well.
  */
 export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
   if (lease.view === null || lease.leaseId === null || lease.state === 'left') return false;
@@ -172,9 +172,10 @@ export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
 }
 
 /**
- * Where the database was away for longer than a lease, all members rejoin, one after the other, and the first would
- * own everything for a moment. So who rejoins and misses others keeps its old view for as long as they may take to
- * return. Where only this member was cut off or frozen, nobody is missing and the new view counts at once.
+ * After an outage of the database that was longer than a lease, all members rejoin one after the other, and the first
+ * would own everything for a moment. So a member that rejoins and finds others missing keeps its old view for as long
+ * as they may take to return. If only this member was cut off or frozen, no other is missing, and the new view counts
+ * at once.
  */
 function isMissingOthers({ view, leaseId }: Lease, seen: View): boolean {
   if (view === null || leaseId === null) return false;

@@ -43,43 +43,43 @@ interface MemberRow {
   readonly appsOwned: number;
 }
 
-/** The table of leases. Every method rejects when the database did not answer in time. */
+/** The table of leases. Every method rejects when the database did not respond in time. */
 export interface MemberStore {
   /**
-   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them,
-   * those first whose members count longest.
+   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them: the
+   * members that have counted longest come first.
    */
   join(candidate: Candidate): Promise<readonly LivingLease[]>;
   /**
-   * The same, or null where this lease is not living any more: it cannot be renewed then. One that is leaving is not
-   * extended, but told who else there is.
+   * Extends a lease, unless its member is leaving. Returns the same, or null where the lease is not living any more: it
+   * cannot be renewed then.
    */
   renew(leaseId: string, appsOwned: number): Promise<readonly LivingLease[] | null>;
-  /** Lets the leases of one process end at a turn: all ids from the lowest to the highest. Returns the ms until then. */
+  /** Ends the leases of one process, all ids from the lowest to the highest, at a switch. Returns the ms until then. */
   leave(lowestLeaseId: string, highestLeaseId: string): Promise<number>;
   /** Removes them at once. */
   remove(lowestLeaseId: string, highestLeaseId: string): Promise<void>;
-  /** Living members, oldest first. */
+  /** The living members, oldest first. */
   readMembers(): Promise<readonly MemberRow[]>;
 }
 
 /*
- * Each method is one statement, so that a pooler in transaction mode is no obstacle and no transaction can be left
- * open by a member that is frozen in the middle of it. Whether a lease is living is decided by the database's clock in
- * that statement. statement_timestamp() is when the statement arrived, also where it then waited for a lock: a renewal
- * that was held up extends the lease from when it was sent, as the member's own reckoning does.
+ * Each method is one statement: a connection pooler in transaction mode is no obstacle, and a member that is frozen
+ * leaves no transaction open. Whether a lease is living is decided by the database's clock in that statement.
+ * statement_timestamp() is when the statement arrived, also where it then waited for a lock: a renewal that was held up
+ * extends the lease from when it was sent, as the member itself counts.
  *
- * The client's deadline is what bounds a member's wait. For the server's side of it lock_timeout is set for this
- * statement alone (it is read when a lock is waited for). statement_timeout cannot be set that way, because it is armed
- * before the statement runs, and it could not end a stalled commit either.
+ * The client's deadline bounds the wait of a member. lock_timeout bounds that of the server; it is set for this
+ * statement alone, because it is read when the wait for a lock begins. statement_timeout cannot be set that way: it is
+ * armed before the statement runs, and it could not end a stalled commit either.
  */
 const limits = `limits as materialized (select set_config('lock_timeout', '${renewLockTimeoutMs}ms', true))`;
 const lease = `interval '${leaseMs} milliseconds'`;
 const now = 'statement_timestamp()';
 const seconds = (ms: number) => ms / 1000;
 
-/** The first turn that everyone hears of who has renewed by now: on a grid, which is why all agree on it. */
-const nextTurn = `to_timestamp(
+/** The first switch that all members hear of in time, on a grid so that all agree on it. */
+const nextSwitch = `to_timestamp(
   ceil((extract(epoch from ${now}) + ${seconds(switchAfterMs - switchOffsetMs)}) / ${seconds(switchGridMs)})
     * ${seconds(switchGridMs)} + ${seconds(switchOffsetMs)})`;
 
@@ -87,24 +87,24 @@ const nextTurn = `to_timestamp(
 const msUntil = (time: string) => `(extract(epoch from ${time} - ${now}) * 1000)::float8`;
 
 /**
- * Members that others should count on. Not one that has joined and not renewed yet (apps_owned = -1): it may never have
- * learned that it has a lease. And not a row that expires later than any lease could, for it was written before the
+ * The members that others should count on. A member that has joined and not renewed yet (apps_owned = -1) is none: it may
+ * not know that it has a lease. Nor is a row that expires later than any lease could: it was written before the
  * database's clock was set back.
  */
 const living = `apps_owned >= 0 and coalesce(leaves_at > ${now}, true)
   and expires_at > ${now} and expires_at < ${now} + 2 * ${lease}`;
 
-/** A turn further ahead than any can be comes from a clock that was set back since. */
+/** A switch that is further ahead than possible comes from before the database's clock was set back. */
 const livingColumns = `lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
   case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms`;
 const rosterOrder = 'order by counts_from, joined_at, lease_id';
 
 /**
- * Who rejoins counts at once unless somebody has taken over: a member that was there before the previous lease ended
- * and has renewed since. Everybody else waits for a turn. The row of the previous lease stays to tell this, for the
- * answer to this statement may be lost and another attempt made.
+ * A member that rejoins counts at once, unless another member has taken over its apps: one that was there before the
+ * previous lease ended and has renewed since. In all other cases a member waits for a switch. The row of the previous
+ * lease is kept for this, because the response to this statement may be lost and another attempt made.
  *
- * Locked rows are skipped: what another statement is about to remove or renew is not worth waiting for.
+ * Locked rows are skipped: there is no need to wait for what another statement is about to remove or renew.
  */
 const joinSql = `
 with ${limits},
@@ -134,7 +134,7 @@ joined as (
     case when ended_at is not null and not exists (
       select from eventgenerator_member
       where ${living} and joined_at <= ended_at and expires_at - ${lease} > ended_at
-    ) then ${now} else ${nextTurn} end,
+    ) then ${now} else ${nextSwitch} end,
     ${now} + ${lease}, -1
   from limits left join previous on true
   returning *
@@ -147,7 +147,7 @@ roster as (
 )
 select ${livingColumns} from roster ${rosterOrder}`;
 
-/** The living are read as they were before the update, the own row among them. */
+/** Reads the living leases as they were before the update, the own row among them. */
 const renewSql = `
 with ${limits},
 renewed as (
@@ -163,7 +163,7 @@ from eventgenerator_member where (${living}) or lease_id = $1::uuid ${rosterOrde
 const leaveSql = `
 with ${limits},
 leaving as (
-  update eventgenerator_member set leaves_at = ${nextTurn} from limits where lease_id between $1::uuid and $2::uuid
+  update eventgenerator_member set leaves_at = ${nextSwitch} from limits where lease_id between $1::uuid and $2::uuid
   returning ${msUntil('leaves_at')} as leaves_in_ms
 )
 select coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
@@ -179,7 +179,7 @@ select lease_id::text, instance_guid, instance_index, apps_owned,
 from eventgenerator_member where ${living}
 order by joined_at, lease_id`;
 
-/** Width of the column; a longer name is cut, for it is only shown. */
+/** Width of the column. A longer name is cut: it is for display only. */
 const guidLength = 255;
 
 type LivingRow = { lease_id: string; counts_in_ms: number; leaves_in_ms: number | null };

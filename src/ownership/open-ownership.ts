@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
 import { grantedClaims, type Claims } from './claims.js';
-import { createElasticClaims, type ElasticClaims } from './elastic-claims.js';
-import { createElasticOwnership } from './elastic-ownership.js';
+import { ElasticClaims } from './elastic-claims.js';
+import { ElasticOwnership } from './elastic-ownership.js';
 import { createMemberStore } from './member-store.js';
 import { membersView, type MemberView } from './members-view.js';
 import type { Ownership } from './ownership.js';
@@ -10,16 +10,16 @@ import { createStaticOwnership } from './static-ownership.js';
 import { createTriggerStore } from './trigger-store.js';
 import type { Releasers } from '../util/releasers.js';
 import { databaseOptions } from '../database/database-options.js';
-import { prepareOwnTables } from './own-tables.js';
+import { OwnTables } from './own-tables.js';
 import type { ProcessContext } from '../process-context.js';
 
-/** Who works on an app, and who may post for it. */
+/** What decides who works on an app and who may post for it. */
 export interface OwnershipParts {
   readonly ownership: Ownership;
   readonly claims: Claims;
   /** Begins to take part. */
   start(): void;
-  /** Hands all apps over; until it resolves they are still ours. Never rejects. */
+  /** Hands all apps over; they are ours until it resolves. Never rejects. */
   leave(): Promise<void>;
   /** How long a new owner should wait until what the old one collected is in the database; ms. */
   readonly handoverMs: number;
@@ -30,11 +30,11 @@ export interface OwnershipParts {
 }
 
 /**
- * Leases and claims must not wait for a connection behind long history queries: a renewal that does costs the lease.
- * One for the renewal, the others for claims.
+ * Leases and claims have connections of their own: a renewal that waits behind long history queries costs the lease.
+ * One is for the renewal, the others are for claims.
  */
 const ownConnections = 3;
-/** An old owner that is alive lets go a moment after the turn and writes what it has. One that is dead costs no more. */
+/** An old owner that is alive releases its apps right after the switch and writes what it has. One that is dead costs no more. */
 const handoverMs = 1_500;
 
 /** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
@@ -47,40 +47,32 @@ export async function openOwnership(
   const { pool } = config;
   if (pool.mode === 'static') return staticParts(config);
 
-  const { clock, logger, metrics } = context;
+  const { logger } = context;
   const database = await openDatabase(
     'appmetrics_db',
     { ...config.appMetricsDb, maxOpenConnections: ownConnections, maxIdleConnections: ownConnections },
     databaseOptions(context, 'ownership'),
   );
   releasers.add('ownership database', () => database.close());
-  const { atStart, statements } = await prepareOwnTables(database, context, releasers);
-  if (atStart === 'refused' && pool.static) {
-    logger.info('ownership.static-instead', { ...pool.static });
-    return staticParts(config);
-  }
-  if (atStart === 'refused') {
+  const tables = new OwnTables(database, context);
+  releasers.add('table creation', () => tables.stop());
+  if ((await tables.prepare()) === 'refused') {
+    if (pool.static) {
+      logger.info('ownership.static-instead', { ...pool.static });
+      return staticParts(config);
+    }
     throw new Error(
       'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
     );
   }
 
-  const store = createMemberStore(statements);
-  const ownership = createElasticOwnership({
-    clock,
-    logger,
-    metrics,
-    store,
-    appsOwned,
-    instance: config.instance,
-  });
+  const store = createMemberStore(tables);
+  const ownership = new ElasticOwnership({ ...context, store, appsOwned, instance: config.instance });
   releasers.add('ownership', () => ownership.close());
-  const claims = createElasticClaims({
-    clock,
-    logger,
-    metrics,
+  const claims = new ElasticClaims({
+    ...context,
     ownership,
-    store: createTriggerStore(statements),
+    store: createTriggerStore(tables),
     intervalMs: config.evaluator.evaluationIntervalMs,
   });
   releasers.add('claims', () => claims.stop());

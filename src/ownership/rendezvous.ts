@@ -1,8 +1,8 @@
 import { fnv1a32, mix32 } from '../util/hash.js';
 
 /**
- * Who shares the apps, and who of them owns which. Two views of the same members name the same owner for every app;
- * a member more or less moves only the apps that it gains or had.
+ * The members that share the apps, and which of them owns which app. Two views of the same members name the same owner
+ * for every app. A member that comes or goes moves only the apps that it gains or had.
  */
 export interface View {
   /** Sorted, without repetition. */
@@ -12,9 +12,9 @@ export interface View {
 }
 
 /**
- * Rendezvous hashing: an app belongs to the member with the highest score for it. A score is two cycles of
- * murmur3's finaliser over FNV-1a of member and app. One round is not enough: raw FNV hashes of similar names
- * differ in few bits, and the member that leads for one app would lead for its neighbours.
+ * Rendezvous hashing: an app belongs to the member with the highest score for it. The score applies murmur3's finaliser
+ * to the FNV-1a hashes of member and app, and again to both together. Once is not enough: raw FNV hashes of similar
+ * names differ in few bits, and the member that leads for one app would lead for its neighbours.
  */
 export function createView(memberIds: Iterable<string>): View {
   const members = [...new Set(memberIds)].sort();
@@ -25,8 +25,8 @@ export function createView(memberIds: Iterable<string>): View {
       const appHash = mix32(fnv1a32(appId));
       let owner = 0;
       let highest = -1;
-      // Asked for every app at every change of membership, hence a plain loop. Equal scores go to the member that
-      // sorts first, for everyone alike.
+      // Called for every app at every membership change, hence a plain loop. Of equal scores the first member's wins, so
+      // that all members agree.
       for (let index = 0; index < memberHashes.length; index++) {
         const score = mix32((memberHashes[index] ?? 0) ^ appHash);
         if (score > highest) {

@@ -1,19 +1,19 @@
 import { memberOf } from './lease-id.js';
 
-/** One living lease, as the database answered. Times are ms from its answer on. */
+/** One living lease in a response of the database. Times are ms from the response on. */
 export interface LivingLease {
   readonly leaseId: string;
   /** When its member begins to count; 0 or less: it does. */
   readonly countsInMs: number;
-  /** When its member ceases to count; null where it does not leave. */
+  /** When its member ceases to count; null if it does not leave. */
   readonly leavesInMs: number | null;
 }
 
-/** Who counts when, as far as one answer tells. Times are own monotonic ms. */
+/** Who counts when, by one response. Times are own monotonic ms. */
 export interface Roster {
-  /** When the database answered. */
-  readonly answeredMs: number;
-  /** Those who count longest come first. */
+  /** When the database responded. */
+  readonly receivedMs: number;
+  /** The members that have counted longest come first. */
   readonly leases: readonly {
     readonly member: string;
     readonly fromMs: number;
@@ -21,23 +21,23 @@ export interface Roster {
   }[];
 }
 
-export const emptyRoster: Roster = { answeredMs: -Infinity, leases: [] };
+export const emptyRoster: Roster = { receivedMs: -Infinity, leases: [] };
 
-/** The leases come in the database's order, those first whose members count longest. */
-export function createRoster(leases: readonly LivingLease[], answeredMs: number): Roster {
+/** The leases come in the database's order: the members that have counted longest come first. */
+export function createRoster(leases: readonly LivingLease[], receivedMs: number): Roster {
   return {
-    answeredMs,
+    receivedMs,
     leases: leases.map(({ leaseId, countsInMs, leavesInMs }) => ({
       member: memberOf(leaseId),
-      fromMs: countsInMs <= 0 ? -Infinity : answeredMs + countsInMs,
-      untilMs: leavesInMs === null ? Infinity : answeredMs + leavesInMs,
+      fromMs: countsInMs <= 0 ? -Infinity : receivedMs + countsInMs,
+      untilMs: leavesInMs === null ? Infinity : receivedMs + leavesInMs,
     })),
   };
 }
 
 /**
- * The members that share the apps at this moment. Where nobody counts, as at the start of a fleet, the first of those
- * that wait for their turn does not have to.
+ * The members that share the apps at this moment. Where none counts yet, as at the start of a fleet, the first counts
+ * at once.
  */
 export function membersAt({ leases }: Roster, nowMs: number): readonly string[] {
   const present = leases.filter(({ untilMs }) => nowMs < untilMs);
@@ -45,16 +45,16 @@ export function membersAt({ leases }: Roster, nowMs: number): readonly string[] 
   return (counting.length > 0 ? counting : present.slice(0, 1)).map(({ member }) => member);
 }
 
-/** Since when `membersAt` gives this result: the last turn of somebody, or when the database told it. */
-export function lastSwitchMs({ answeredMs, leases }: Roster, nowMs: number): number {
-  return Math.max(answeredMs, ...turnsOf(leases).filter((turnMs) => turnMs <= nowMs));
+/** Since when `membersAt` returns this result: the last switch, or the response that told of it. */
+export function lastSwitchMs({ receivedMs, leases }: Roster, nowMs: number): number {
+  return Math.max(receivedMs, ...switchesOf(leases).filter((switchMs) => switchMs <= nowMs));
 }
 
-/** The next moment at which somebody begins or ceases to count; Infinity where none is known. */
+/** The next moment at which a member begins or ceases to count; Infinity where none is known. */
 export function nextSwitchMs({ leases }: Roster, nowMs: number): number {
-  return Math.min(Infinity, ...turnsOf(leases).filter((turnMs) => turnMs > nowMs));
+  return Math.min(Infinity, ...switchesOf(leases).filter((switchMs) => switchMs > nowMs));
 }
 
-function turnsOf(seats: Roster['leases']): number[] {
-  return seats.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs]);
+function switchesOf(leases: Roster['leases']): number[] {
+  return leases.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs]);
 }

@@ -13,8 +13,8 @@ export interface ClaimRequest {
   readonly appId: string;
   readonly direction: Direction;
   /**
-   * One for every post (`claimIdOf`), and the same in each attempt to claim it: where the row has it already, an
-   * earlier attempt was executed without its answer getting through, and the post has not been made.
+   * One for every post (`claimIdOf`), and the same in each attempt to claim it. If the row has it already, an earlier
+   * attempt was executed but its response was lost, and the post has not been made.
    */
   readonly claimId: string;
   /** At most one post per app in this time. */
@@ -46,23 +46,23 @@ export interface ClaimCompletion {
   readonly coolDownUntilMs: number | null;
   /** From now; null without a back-off. */
   readonly ignoredForMs: number | null;
-  /** The first attempt to record it has failed: what another member has posted since counts more. */
+  /** The first attempt to record it has failed: a later post of another member counts more. */
   readonly isLate?: boolean;
 }
 
-/** The table of posts, one row per app. Every method rejects when the database did not answer in time. */
+/** The table of posts, one row per app. Every method rejects when the database did not respond in time. */
 export interface TriggerStore {
   claim(request: ClaimRequest): Promise<ClaimOutcome>;
-  complete(settlement: ClaimCompletion): Promise<void>;
-  /** The apps that are held back now. */
+  complete(completion: ClaimCompletion): Promise<void>;
+  /** Those of the apps that are held back now. */
   readBlocks(appIds: readonly string[]): Promise<ReadonlyMap<string, Blocks>>;
-  /** Removes rows that have held nothing back for long, some at a time. */
+  /** Removes rows that have held nothing back for a day, some at a time. */
   prune(): Promise<void>;
 }
 
 /*
- * All times are compared with the database's clock, which all members share. A stored time further ahead than it may
- * be comes from a clock that was set back since, and does not count: it would silence an app for as long.
+ * All times are compared with the database's clock, which all members share. A stored time that is further ahead than
+ * allowed comes from before a clock was set back. It does not count: it would stop scaling of the app for as long.
  */
 const now = 'statement_timestamp()';
 const ms = (value: string) => `${value} * interval '1 millisecond'`;
@@ -82,9 +82,9 @@ const blockColumns = `
 
 /**
  * All claims of a process have their first half in common (lease-id.ts). A back-off binds other processes only: the
- * one that wrote it also knows when to forget it (the rule stopped breaching, the policy changed), which the row
- * does not. What a refused claim reads is the row as it was when the statement began: it may not be there yet,
- * because another member is inserting it now.
+ * process that wrote it knows when to forget it (the rule stopped breaching, the policy changed), the row does not.
+ * A rejected claim reads the row as it was when the statement began. It may not be there yet, because another member
+ * is inserting it now.
  */
 const isOwn = `left(t.posted_by::text, ${memberLength}) = left($2::uuid::text, ${memberLength})`;
 const claimSql = `
@@ -108,11 +108,12 @@ select exists (select from claimed) as granted,
 from (select) as one_row left join eventgenerator_trigger t on t.app_id = $1::varchar`;
 
 /**
- * The row is there unless the trigger was posted without a claim: then this records the post. What the scaling engine
- * answered last is true: a cool-down replaces an older one and ends both back-offs, for who scales is at no limit.
+ * The row is there unless the trigger was posted without a claim: then this records the post. The last response of the
+ * scaling engine counts: a cool-down replaces an older one and ends both back-offs, because an app that was scaled is
+ * not at its limit.
  */
 const ignoredUntil = `least(${now} + ${ms('$5::float8')}, ${longest})`;
-const settleSql = `
+const completeSql = `
 with ${limits}
 insert into eventgenerator_trigger as t
   (app_id, posted_by, posted_at, cool_down_until, ignored_out_until, ignored_in_until)
@@ -157,9 +158,13 @@ export function createTriggerStore(statements: Statements): TriggerStore {
     },
 
     async complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
-      await statements.query(settleSql, [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate], {
-        timeoutMs: claimDeadlineMs,
-      });
+      await statements.query(
+        completeSql,
+        [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate],
+        {
+          timeoutMs: claimDeadlineMs,
+        },
+      );
     },
 
     async readBlocks(appIds) {

@@ -21,8 +21,8 @@ import type { ProcessContext } from '../process-context.js';
 import { Breakers } from '../scaling-engine/breakers.js';
 import { Gates } from '../scaling-engine/gates.js';
 import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
-import { createConcurrencyLimit } from '../schedule/concurrency-limit.js';
-import { createSchedule } from '../schedule/schedule.js';
+import { ConcurrencyLimit } from '../schedule/concurrency-limit.js';
+import { Schedule } from '../schedule/schedule.js';
 import { endsWithin, msToNs } from '../util/clock.js';
 import type { Releasers } from '../util/releasers.js';
 import { createCycles } from './cycles.js';
@@ -115,10 +115,10 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
     statWindowSecs: config.defaultStatWindowSecs,
   });
-  const schedule = createSchedule({
+  const schedule = new Schedule({
     ...common,
     run: (appId, isLast) => cycles.run(appId, isLast),
-    limit: createConcurrencyLimit(context.clock, aggregator.metricPollerCount),
+    limit: new ConcurrencyLimit(context.clock, aggregator.metricPollerCount),
     intervalMs: aggregator.collectionIntervalMs,
   });
   const warmUp = createWarmUp({

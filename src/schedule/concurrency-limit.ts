@@ -1,22 +1,13 @@
 import type { Clock } from '../util/clock.js';
 
-/** More in flight than this gained nothing against a healthy log-cache, and hurts a sick one. */
+/** More collections in flight than this gained nothing with a healthy log-cache, and harm a sick one. */
 const ceiling = 200;
-/** The limit is looked at again after this time: long enough to see the effect of the last change. */
+/** How often the limit changes: long enough to see the effect of the last change. */
 const periodMs = 1000;
-/** A collection slower than this on average means that log-cache is queueing what we send. */
+/** If collections take longer than this on average, log-cache is queueing what we send. */
 const slowMs = 2000;
-/** A larger share of failed collections than this counts as trouble; single broken apps do not. */
+/** A larger share of failed collections than this is trouble; single broken apps are not. */
 const badShare = 0.1;
-
-/** How many collections may be in flight. */
-export interface ConcurrencyLimit {
-  readonly current: number;
-  /** Reports a finished collection. `ok` is false if log-cache failed it. */
-  finished(durationMs: number, ok: boolean): void;
-  /** Reports that a due collection had to wait for the limit. */
-  waited(): void;
-}
 
 /** The most collections that are ever in flight. */
 export function mostInFlight(floor: number): number {
@@ -24,43 +15,58 @@ export function mostInFlight(floor: number): number {
 }
 
 /**
- * Grows while the limit is what holds collections up and log-cache answers well, and halves as soon as it does not; never
- * below `floor`, and never above 200 unless `floor` is. Until the first trouble it doubles: a process that starts with
- * tens of thousands of apps should not have to catch up for minutes. After that it grows by a quarter.
+ * How many collections may be in flight. Grows while collections wait for the limit and log-cache serves them well, and
+ * halves as soon as it does not; never below `floor`, and never above 200 unless `floor` is. Until the first trouble it
+ * doubles: a process that starts with tens of thousands of apps should not have to catch up for minutes. After that it
+ * grows by a quarter.
  */
-export function createConcurrencyLimit(clock: Pick<Clock, 'monotonic'>, floor: number): ConcurrencyLimit {
-  const top = mostInFlight(floor);
-  let current = floor;
-  let periodStart = clock.monotonic();
-  let count = 0;
-  let failed = 0;
-  let totalMs = 0;
-  let demand = false;
-  let hadTrouble = false;
+export class ConcurrencyLimit {
+  #current: number;
+  #periodStartMs: number;
+  #count = 0;
+  #failed = 0;
+  #totalMs = 0;
+  #isWanted = false;
+  #hadTrouble = false;
 
-  function adapt(now: number): void {
-    const troubled = failed > count * badShare || totalMs > count * slowMs;
-    hadTrouble ||= troubled;
-    if (troubled) current = Math.max(floor, Math.floor(current / 2));
-    else if (demand) current = Math.min(top, current + (hadTrouble ? Math.ceil(current / 4) : current));
-    periodStart = now;
-    count = failed = totalMs = 0;
-    demand = false;
+  constructor(
+    private readonly clock: Pick<Clock, 'monotonic'>,
+    private readonly floor: number,
+  ) {
+    this.#current = floor;
+    this.#periodStartMs = clock.monotonic();
   }
 
-  return {
-    get current() {
-      return current;
-    },
-    finished(durationMs, ok) {
-      count++;
-      totalMs += durationMs;
-      if (!ok) failed++;
-      const now = clock.monotonic();
-      if (now - periodStart >= periodMs) adapt(now);
-    },
-    waited() {
-      demand = true;
-    },
-  };
+  get current(): number {
+    return this.#current;
+  }
+
+  /** Reports a finished collection. `isServed` is false if log-cache failed it. */
+  finished(durationMs: number, isServed: boolean): void {
+    this.#count++;
+    this.#totalMs += durationMs;
+    if (!isServed) this.#failed++;
+    const nowMs = this.clock.monotonic();
+    if (nowMs - this.#periodStartMs < periodMs) return;
+    this.#adapt();
+    this.#periodStartMs = nowMs;
+    this.#count = this.#failed = this.#totalMs = 0;
+    this.#isWanted = false;
+  }
+
+  /** Reports that a due collection had to wait for the limit. */
+  waited(): void {
+    this.#isWanted = true;
+  }
+
+  #adapt(): void {
+    const hasTrouble = this.#failed > this.#count * badShare || this.#totalMs > this.#count * slowMs;
+    this.#hadTrouble ||= hasTrouble;
+    if (hasTrouble) {
+      this.#current = Math.max(this.floor, Math.floor(this.#current / 2));
+    } else if (this.#isWanted) {
+      const step = this.#hadTrouble ? Math.ceil(this.#current / 4) : this.#current;
+      this.#current = Math.min(mostInFlight(this.floor), this.#current + step);
+    }
+  }
 }

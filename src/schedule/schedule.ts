@@ -1,28 +1,15 @@
 import TinyQueue from 'tinyqueue';
 import type { Clock, Timer } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
-import { fnv1a32, mix32 } from '../util/hash.js';
 import type { ConcurrencyLimit } from './concurrency-limit.js';
-
-/** Apps share a slot of this length, so that those in it can share a query. Short against every delay that matters. */
-const slotMs = 500;
-
-/**
- * Those of a slot begin in groups, spread over it: hundreds of cycles at once would keep the processors for so long that
- * everything else has to wait. A group has so many apps at least, and so many of them share queries.
- */
-const appsPerGroup = 10;
-/** A group every 16 ms. Where still more begin at once, the process is busy all the time anyway. */
-const mostGroups = 32;
+import { delayInSlot, groupsFor, phaseOf } from './phases.js';
 
 export interface ScheduleOptions {
   readonly clock: Clock;
   /** The collection interval. */
   readonly intervalMs: number;
   readonly limit: ConcurrencyLimit;
-  /**
-   * One cycle of one app; `isLast`: of one that is gone. Resolves to whether log-cache answered; must not reject.
-   */
+  /** One cycle of one app; `isLast`: of an app that is gone. Resolves to whether log-cache served it; must not reject. */
   readonly run: (appId: string, isLast: boolean) => Promise<boolean>;
   readonly metrics: Pick<
     Metrics,
@@ -34,209 +21,174 @@ export interface ScheduleOptions {
   >;
 }
 
-export interface Schedule {
-  /**
-   * Replaces the set of apps to run. New ones start at their first turn after `sinceMs`, by default now; those gone are
-   * not started again, but for turns that were due by `untilMs`, by default none. Monotonic ms.
-   */
-  setApps(appIds: ReadonlySet<string>, change?: { readonly sinceMs: number; readonly untilMs: number }): void;
-  /** Runs the app after delayMs in addition to its regular turns, unless it runs earlier anyway. */
-  runWithin(appId: string, delayMs: number): void;
-  /** Starts no more cycles but the last of apps that are gone; resolves when all have ended. Idempotent. */
-  stop(): Promise<void>;
-}
-
+/** All times are monotonic ms. */
 interface Entry {
   readonly appId: string;
-  /** When its turn or an additional run begins to be due. Of a turn it is the same for every member. Monotonic ms. */
-  turnMs: number;
-  /** When it is to start: then, or up to a slot later. Monotonic ms. */
+  /** The slot of its next regular run, or the time of an additional run before that. The same for all members. */
+  slotMs: number;
+  /** When it is to start: then, or up to a slot's length later. */
   dueMs: number;
   running: boolean;
-  /** Gone; but for a last turn, if `hasLastTurn`. */
+  /** Gone, but for a last run if `hasLastRun`. */
   removed: boolean;
-  hasLastTurn: boolean;
-  /** An additional run asked for while the app was running; monotonic ms. */
+  hasLastRun: boolean;
+  /** An additional run that was asked for while the app was running. */
   extraMs: number | undefined;
 }
 
-interface Turn {
+interface QueuedRun {
   readonly entry: Entry;
   readonly dueMs: number;
 }
 
 /**
- * Gives every app its own phase within the collection interval and runs the most overdue app first, never one app
- * twice at once, as many at a time as the limit allows. What cannot be kept up with is skipped and counted.
+ * Gives every app a phase of its own within the collection interval. Runs the most overdue app first, never one app
+ * twice at once, and as many at a time as the limit allows. Runs that come too late are skipped and counted.
  *
- * The phases hang on the wall clock (as it was when the schedule was made): a new owner of an app goes on in the
+ * The phases follow the wall clock (as it was when the schedule was made), so that a new owner of an app keeps the
  * rhythm of the old one.
  */
-export function createSchedule(options: ScheduleOptions): Schedule {
-  const { clock, intervalMs, limit, run, metrics } = options;
-  const entries = new Map<string, Entry>();
-  const queue = new TinyQueue<Turn>([], (a, b) => a.dueMs - b.dueMs);
-  const wallOffsetMs = clock.now() - clock.monotonic();
-  let groups = 1;
-  let timer: Timer | undefined;
-  let inFlight = 0;
-  let stopped = false;
-  let drained: () => void = () => {};
+export class Schedule {
+  readonly #options: ScheduleOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #queue = new TinyQueue<QueuedRun>([], (a, b) => a.dueMs - b.dueMs);
+  readonly #wallOffsetMs: number;
+  #groups = 1;
+  #timer: Timer | undefined;
+  #inFlight = 0;
+  #isStopped = false;
+  #drained: (() => void)[] = [];
 
-  /** Has the app run at its turn, or already at extraMs. */
-  function enqueue(entry: Entry, turnMs: number, extraMs = Infinity): void {
-    const dueMs = Math.min(turnMs + delayInSlot(entry.appId, intervalMs, groups), extraMs);
-    entry.turnMs = Math.min(turnMs, dueMs);
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+    this.#wallOffsetMs = options.clock.now() - options.clock.monotonic();
+  }
+
+  /**
+   * Replaces the set of apps to run. New ones start at their first slot after `sinceMs`, by default now. Those that are
+   * gone are not started again, except for a run that was due by `untilMs`, by default none. Monotonic ms.
+   */
+  setApps(
+    appIds: ReadonlySet<string>,
+    change?: { readonly sinceMs: number; readonly untilMs: number },
+  ): void {
+    const { clock, intervalMs } = this.#options;
+    const nowMs = clock.monotonic();
+    this.#removeOthers(appIds, change?.untilMs ?? -Infinity);
+    this.#groups = groupsFor(appIds.size, intervalMs);
+    // Of the slots that were missed only the last is made up for.
+    const fromMs = Math.max(change?.sinceMs ?? nowMs, nowMs - intervalMs);
+    for (const appId of appIds) {
+      const known = this.#entries.get(appId);
+      if (known) Object.assign(known, { removed: false, hasLastRun: false });
+      else this.#add(appId, fromMs);
+    }
+    this.#startDue();
+  }
+
+  /** Runs the app after delayMs in addition to its regular runs, unless it runs earlier anyway. */
+  runWithin(appId: string, delayMs: number): void {
+    const entry = this.#entries.get(appId);
+    if (!entry || entry.removed) return;
+    const dueMs = this.#options.clock.monotonic() + Math.max(0, delayMs);
+    if (entry.running) {
+      entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
+    } else if (dueMs < entry.dueMs) {
+      this.#enqueue(entry, entry.slotMs, dueMs);
+      this.#startDue();
+    }
+  }
+
+  /** Starts only the last cycles of apps that are gone; resolves when all have ended. Idempotent. */
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#startDue();
+    return this.#inFlight === 0
+      ? Promise.resolve()
+      : new Promise((resolve) => void this.#drained.push(resolve));
+  }
+
+  #add(appId: string, fromMs: number): void {
+    const flags = { running: false, removed: false, hasLastRun: false };
+    const entry: Entry = { appId, slotMs: 0, dueMs: 0, extraMs: undefined, ...flags };
+    this.#entries.set(appId, entry);
+    this.#enqueue(entry, this.#slotAfter(appId, fromMs));
+  }
+
+  #removeOthers(appIds: ReadonlySet<string>, untilMs: number): void {
+    for (const [appId, entry] of this.#entries) {
+      if (appIds.has(appId) || entry.removed) continue;
+      entry.removed = true;
+      entry.hasLastRun = !entry.running && entry.slotMs <= untilMs;
+      // A running app is forgotten when it ends: if it comes back meanwhile it must not run twice at once.
+      if (!entry.running && !entry.hasLastRun) this.#entries.delete(appId);
+    }
+  }
+
+  /** Lets the app run in its slot, or already at extraMs. */
+  #enqueue(entry: Entry, slotMs: number, extraMs = Infinity): void {
+    const delayMs = delayInSlot(entry.appId, this.#options.intervalMs, this.#groups);
+    const dueMs = Math.min(slotMs + delayMs, extraMs);
+    entry.slotMs = Math.min(slotMs, dueMs);
     entry.dueMs = dueMs;
-    queue.push({ entry, dueMs });
+    this.#queue.push({ entry, dueMs });
   }
 
-  /** The app's first regular turn after the given monotonic time. */
-  function turnAfter(appId: string, monotonicMs: number): number {
+  /** The app's first slot after this time; both monotonic ms. */
+  #slotAfter(appId: string, timeMs: number): number {
+    const { intervalMs } = this.#options;
     const phaseMs = phaseOf(appId, intervalMs);
-    const cycles = Math.floor((monotonicMs + wallOffsetMs - phaseMs) / intervalMs) + 1;
-    return cycles * intervalMs + phaseMs - wallOffsetMs;
+    const intervals = Math.floor((timeMs + this.#wallOffsetMs - phaseMs) / intervalMs) + 1;
+    return intervals * intervalMs + phaseMs - this.#wallOffsetMs;
   }
 
-  function pump(): void {
-    timer?.cancel();
-    timer = undefined;
-    const now = clock.monotonic();
-    for (let turn = queue.peek(); turn; turn = queue.peek()) {
-      const { entry } = turn;
-      const isOver = (entry.removed || stopped) && !entry.hasLastTurn;
-      if (isOver || entry.running || turn.dueMs !== entry.dueMs) {
-        queue.pop();
+  #startDue(): void {
+    const { clock, limit } = this.#options;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const nowMs = clock.monotonic();
+    for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
+      const { entry, dueMs } = next;
+      const isOver = (entry.removed || this.#isStopped) && !entry.hasLastRun;
+      if (isOver || entry.running || dueMs !== entry.dueMs) {
+        this.#queue.pop();
         continue;
       }
-      if (turn.dueMs > now) {
-        timer = clock.setTimer(turn.dueMs - now, pump);
+      if (dueMs > nowMs) {
+        this.#timer = clock.setTimer(dueMs - nowMs, () => this.#startDue());
         return;
       }
-      if (inFlight >= limit.current) {
-        limit.waited();
-        return;
-      }
-      queue.pop();
-      void start(entry, now);
+      if (this.#inFlight >= limit.current) return limit.waited();
+      this.#queue.pop();
+      void this.#run(entry, nowMs);
     }
   }
 
-  async function start(entry: Entry, now: number): Promise<void> {
+  async #run(entry: Entry, startedMs: number): Promise<void> {
+    const { clock, limit, metrics, run } = this.#options;
     entry.running = true;
-    metrics.collectionLagSeconds.observe((now - entry.dueMs) / 1000);
-    metrics.collectionsInFlight.set(++inFlight);
-    const answered = await run(entry.appId, entry.hasLastTurn);
-    finish(entry, now, answered);
-  }
-
-  function finish(entry: Entry, startedMs: number, answered: boolean): void {
-    const now = clock.monotonic();
-    metrics.collectionsInFlight.set(--inFlight);
-    metrics.collectionDurationSeconds.observe((now - startedMs) / 1000);
-    limit.finished(now - startedMs, answered);
+    metrics.collectionLagSeconds.observe((startedMs - entry.dueMs) / 1000);
+    metrics.collectionsInFlight.set(++this.#inFlight);
+    const isServed = await run(entry.appId, entry.hasLastRun);
+    const nowMs = clock.monotonic();
+    metrics.collectionsInFlight.set(--this.#inFlight);
+    metrics.collectionDurationSeconds.observe((nowMs - startedMs) / 1000);
+    limit.finished(nowMs - startedMs, isServed);
     metrics.collectionsInFlightLimit.set(limit.current);
     entry.running = false;
-    entry.hasLastTurn = false;
-    if (entry.removed) {
-      entries.delete(entry.appId);
-    } else {
-      const next = turnAfter(entry.appId, now);
-      const skipped = Math.round((next - turnAfter(entry.appId, entry.turnMs)) / intervalMs);
-      if (skipped > 0) metrics.collectionsSkipped.inc(skipped);
-      enqueue(entry, next, entry.extraMs);
-      entry.extraMs = undefined;
-    }
-    pump();
-    if (stopped && inFlight === 0) drained();
+    entry.hasLastRun = false;
+    if (entry.removed) this.#entries.delete(entry.appId);
+    else this.#enqueueNext(entry, nowMs);
+    this.#startDue();
+    if (this.#isStopped && this.#inFlight === 0) this.#drained.splice(0).forEach((resolve) => resolve());
   }
 
-  return {
-    setApps(appIds, { sinceMs, untilMs } = { sinceMs: clock.monotonic(), untilMs: -Infinity }) {
-      for (const [appId, entry] of entries) {
-        if (appIds.has(appId) || entry.removed) continue;
-        entry.removed = true;
-        entry.hasLastTurn = !entry.running && entry.turnMs <= untilMs;
-        // One that runs is forgotten when it ends: an app that comes back meanwhile must not run twice at once.
-        if (!entry.running && !entry.hasLastTurn) entries.delete(appId);
-      }
-      groups = groupsFor((appIds.size * slotMs) / intervalMs);
-      const fromMs = Math.max(sinceMs, clock.monotonic() - intervalMs);
-      for (const appId of appIds) {
-        const known = entries.get(appId);
-        if (known) {
-          known.removed = false;
-          known.hasLastTurn = false;
-          continue;
-        }
-        const entry: Entry = {
-          appId,
-          turnMs: 0,
-          dueMs: 0,
-          running: false,
-          removed: false,
-          hasLastTurn: false,
-          extraMs: undefined,
-        };
-        entries.set(appId, entry);
-        enqueue(entry, turnAfter(appId, fromMs));
-      }
-      pump();
-    },
-
-    runWithin(appId, delayMs) {
-      const entry = entries.get(appId);
-      if (!entry || entry.removed) return;
-      const dueMs = clock.monotonic() + Math.max(0, delayMs);
-      if (entry.running) {
-        entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
-      } else if (dueMs < entry.dueMs) {
-        enqueue(entry, entry.turnMs, dueMs);
-        pump();
-      }
-    },
-
-    stop() {
-      stopped = true;
-      pump();
-      if (inFlight === 0) return Promise.resolve();
-      return new Promise((resolve) => {
-        const earlier = drained;
-        drained = () => {
-          earlier();
-          resolve();
-        };
-      });
-    },
-  };
-}
-
-/** 0 ≤ phase < intervalMs, a multiple of the slot's length where the interval holds several slots. */
-export function phaseOf(appId: string, intervalMs: number): number {
-  const share = shareOf(appId);
-  const slots = slotsOf(intervalMs);
-  return slots > 1 ? (Math.floor(share * slots) * intervalMs) / slots : share * intervalMs;
-}
-
-/** How long after its turn an app of one of so many groups begins: 0 ≤ delay < length of a slot. */
-function delayInSlot(appId: string, intervalMs: number, groups: number): number {
-  const slots = slotsOf(intervalMs);
-  if (slots <= 1) return 0;
-  const group = Math.floor(((shareOf(appId) * slots) % 1) * groups);
-  return (group * intervalMs) / slots / groups;
-}
-
-/** A power of two: few apps more or less move nobody, and twice as many halve each group. */
-function groupsFor(appsPerSlot: number): number {
-  const doublings = Math.floor(Math.log2(appsPerSlot / appsPerGroup));
-  return Math.min(mostGroups, 2 ** Math.max(0, doublings));
-}
-
-/** 0 ≤ share < 1, evenly distributed over apps. */
-function shareOf(appId: string): number {
-  return mix32(fnv1a32(appId)) / 2 ** 32;
-}
-
-function slotsOf(intervalMs: number): number {
-  return Math.floor(intervalMs / slotMs);
+  #enqueueNext(entry: Entry, nowMs: number): void {
+    const { intervalMs, metrics } = this.#options;
+    const nextMs = this.#slotAfter(entry.appId, nowMs);
+    const skipped = Math.round((nextMs - this.#slotAfter(entry.appId, entry.slotMs)) / intervalMs);
+    if (skipped > 0) metrics.collectionsSkipped.inc(skipped);
+    this.#enqueue(entry, nextMs, entry.extraMs);
+    entry.extraMs = undefined;
+  }
 }

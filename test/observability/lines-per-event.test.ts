@@ -7,7 +7,7 @@ import { AppMetricWriter } from '../../src/history/app-metric-writer.js';
 import { getRoute } from '../../src/http/get-route.js';
 import { createServers } from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { createElasticClaims } from '../../src/ownership/elastic-claims.js';
+import { ElasticClaims } from '../../src/ownership/elastic-claims.js';
 import { PolicyPoller } from '../../src/policy/policy-poller.js';
 import type { StoredPolicies } from '../../src/policy/policy-store.js';
 import { ask, fakeHistory, serversDeps, virtualMachineConfig } from '../http/support.js';
@@ -33,7 +33,7 @@ test('claims that fail, whether others succeed meanwhile or not', async () => {
   const { lines, ...deps } = setUp();
   const refusal = Object.assign(new Error('permission denied'), { code: '42501' });
   let attempts = 0;
-  const claims = createElasticClaims({
+  const claims = new ElasticClaims({
     ...deps,
     store: {
       // Of three attempts one succeeds: the two of the apps that fail, and the one of the next app.

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
-import { createClaimCompletions, type ClaimCompletions } from '../../src/ownership/claim-completions.js';
+import { ClaimCompletions } from '../../src/ownership/claim-completions.js';
 import type { ClaimCompletion } from '../../src/ownership/trigger-store.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -10,7 +10,7 @@ let metrics: Metrics;
 let attempts: ClaimCompletion[];
 let recorded: ClaimCompletion[];
 let isAway: boolean;
-let settlements: ClaimCompletions;
+let completions: ClaimCompletions;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -18,7 +18,7 @@ beforeEach(() => {
   attempts = [];
   recorded = [];
   isAway = false;
-  settlements = createClaimCompletions({
+  completions = new ClaimCompletions({
     clock,
     metrics,
     logger: silentLogger,
@@ -37,15 +37,15 @@ beforeEach(() => {
 const coolDown = (forMs = 300_000) => ({ coolDownUntilMs: clock.now() + forMs, ignoredUntilMs: null });
 
 test('an answer is recorded at once where the database is there', async () => {
-  await settlements.complete('app', 'out', coolDown());
+  await completions.complete('app', 'out', coolDown());
   expect(recorded).toMatchObject([{ appId: 'app', direction: 'out', isLate: false }]);
   expect(clock.pendingTimers).toBe(0);
 });
 
 test('while the database is away answers wait, ever longer between attempts, and are recorded after its return', async () => {
   isAway = true;
-  await settlements.complete('one', 'out', coolDown());
-  await settlements.complete('two', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 100_000 });
+  await completions.complete('one', 'out', coolDown());
+  await completions.complete('two', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 100_000 });
   attempts = [];
   await clock.advance(60_000);
   expect(attempts.length).toBeGreaterThan(4);
@@ -63,18 +63,18 @@ test('while the database is away answers wait, ever longer between attempts, and
 
 test('a newer answer for the app replaces the one that waits', async () => {
   isAway = true;
-  await settlements.complete('app', 'out', coolDown(300_000));
+  await completions.complete('app', 'out', coolDown(300_000));
   isAway = false;
-  await settlements.complete('app', 'out', coolDown(600_000));
+  await completions.complete('app', 'out', coolDown(600_000));
   await clock.advance(30_000);
   expect(recorded).toHaveLength(1);
 });
 
 test('what holds nobody back, or not any more, is not worth an attempt', async () => {
   isAway = true;
-  await settlements.complete('failed', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });
+  await completions.complete('failed', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });
   expect(clock.pendingTimers).toBe(0);
-  await settlements.complete('short', 'out', coolDown(500));
+  await completions.complete('short', 'out', coolDown(500));
   isAway = false;
   await clock.advance(30_000);
   expect(recorded).toEqual([]);
@@ -83,22 +83,22 @@ test('what holds nobody back, or not any more, is not worth an attempt', async (
 
 test('stopping tries once more, for a second, and counts what is lost', async () => {
   isAway = true;
-  await settlements.complete('app', 'out', coolDown());
+  await completions.complete('app', 'out', coolDown());
   isAway = false;
-  await settlements.stop();
+  await completions.stop();
   expect(recorded).toHaveLength(1);
   expect(await lost()).toBe(0);
   isAway = true;
-  await settlements.complete('late', 'out', coolDown());
+  await completions.complete('late', 'out', coolDown());
   expect(await lost()).toBe(1);
   expect(clock.pendingTimers).toBe(0);
 });
 
 test('stopping while the database is away loses what waits, and says so', async () => {
   isAway = true;
-  await settlements.complete('one', 'out', coolDown());
-  await settlements.complete('two', 'out', coolDown());
-  await settlements.stop();
+  await completions.complete('one', 'out', coolDown());
+  await completions.complete('two', 'out', coolDown());
+  await completions.stop();
   expect(await lost()).toBe(2);
   expect(clock.pendingTimers).toBe(0);
 });

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { createElasticClaims, type ElasticClaims } from '../../src/ownership/elastic-claims.js';
+import { ElasticClaims } from '../../src/ownership/elastic-claims.js';
 import { claimIdOf, createLeaseIds } from '../../src/ownership/lease-id.js';
 import type {
   ClaimOutcome,
@@ -48,7 +48,7 @@ beforeEach(() => {
       return Promise.reject<void>(new Error('away'));
     },
   };
-  claims = createElasticClaims({
+  claims = new ElasticClaims({
     clock,
     store,
     ownership: {

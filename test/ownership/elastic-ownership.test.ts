@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Clock } from '../../src/util/clock.js';
-import { createElasticOwnership, type ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
+import { ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
@@ -66,7 +66,7 @@ beforeEach(() => {
     error: (event) => void logged.push(`error ${event}`),
     child: () => logger,
   };
-  ownership = createElasticOwnership({
+  ownership = new ElasticOwnership({
     clock,
     store,
     instance: { guid: 'guid', index: 3 },
@@ -270,7 +270,7 @@ test('a turn is not missed by a timer that fires a little early while time goes 
       monotonic: () => steady.monotonic() + (drifted += 0.25),
       setTimer: (delayMs, callback) => steady.setTimer(Math.max(0, Math.trunc(delayMs) - 1), callback),
     };
-    const joins = createElasticOwnership({
+    const joins = new ElasticOwnership({
       clock: restless,
       store,
       instance: { guid: 'guid', index: 3 },

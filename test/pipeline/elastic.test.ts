@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { phaseOf } from '../../src/schedule/schedule.js';
+import { phaseOf } from '../../src/schedule/phases.js';
 import { ask } from '../platform/client.js';
 import { writeEventgeneratorConfig, type WrittenConfig } from '../platform/eventgenerator-config.js';
 import { constantLoad } from '../platform/load-script.js';

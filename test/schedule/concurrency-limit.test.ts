@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { createConcurrencyLimit, type ConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
+import { ConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 let clock: ManualClock;
@@ -7,7 +7,7 @@ let limit: ConcurrencyLimit;
 
 beforeEach(() => {
   clock = new ManualClock();
-  limit = createConcurrencyLimit(clock, 20);
+  limit = new ConcurrencyLimit(clock, 20);
 });
 
 /** One period, with what happens in it; the limit after it. */
@@ -59,7 +59,32 @@ test('single failures are no trouble', async () => {
 });
 
 test('a floor above 200 is the limit', async () => {
-  limit = createConcurrencyLimit(clock, 500);
+  limit = new ConcurrencyLimit(clock, 500);
   expect(await period(collectionsWait)).toBe(500);
   expect(await period(failing)).toBe(500);
+});
+
+test('a tenth of failures, and two seconds on average, are no trouble yet', async () => {
+  for (let i = 0; i < 8; i++) limit.finished(2_000, true);
+  collectionsWait();
+  limit.finished(2_000, false);
+  await clock.advance(1000);
+  limit.finished(2_000, true);
+  expect(limit.current).toBe(40);
+});
+
+test('half of an odd limit is rounded down', async () => {
+  await period(failing);
+  for (const grown of [25, 32, 40, 50, 63]) expect(await period(collectionsWait)).toBe(grown);
+  expect(await period(failing)).toBe(31);
+});
+
+test('a period lasts a second', async () => {
+  collectionsWait();
+  await clock.advance(999);
+  limit.finished(10, true);
+  expect(limit.current).toBe(20);
+  await clock.advance(1);
+  limit.finished(10, true);
+  expect(limit.current).toBe(40);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { createConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
-import { createSchedule, phaseOf, type Schedule } from '../../src/schedule/schedule.js';
+import { ConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
+import { phaseOf } from '../../src/schedule/phases.js';
+import { Schedule } from '../../src/schedule/schedule.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -19,10 +20,10 @@ function harness({ limit = 20, takesMs = 0 }: { limit?: number; takesMs?: number
   const runs: Run[] = [];
   const active = new Map<string, number>();
   let mostAtOnce = 0;
-  const schedule: Schedule = createSchedule({
+  const schedule: Schedule = new Schedule({
     clock,
     intervalMs,
-    limit: createConcurrencyLimit(clock, limit),
+    limit: new ConcurrencyLimit(clock, limit),
     metrics,
     run: async (appId, isLast) => {
       active.set(appId, (active.get(appId) ?? 0) + 1);
@@ -107,10 +108,10 @@ test('a second schedule made later gives an app the same phase, so that a new ow
   schedule.setApps(new Set(['app']));
   await clock.advance(intervalMs);
   const later: number[] = [];
-  const second = createSchedule({
+  const second = new Schedule({
     clock,
     intervalMs,
-    limit: createConcurrencyLimit(clock, 1),
+    limit: new ConcurrencyLimit(clock, 1),
     metrics: createMetrics(),
     run: async () => {
       later.push(clock.monotonic());

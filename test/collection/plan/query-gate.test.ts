@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
-import { createConcurrencyLimit } from '../../../src/schedule/concurrency-limit.js';
+import { ConcurrencyLimit } from '../../../src/schedule/concurrency-limit.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult } from '../../../src/collection/pool/job.js';
 import { gateQueries } from '../../../src/collection/plan/query-gate.js';
@@ -36,7 +36,7 @@ beforeEach(() => {
       clock,
       metrics,
       events: new RepeatedEvents({ clock, metrics, logger: recording.logger }),
-      limit: createConcurrencyLimit(clock, places),
+      limit: new ConcurrencyLimit(clock, places),
       likelyCause: 'It may be the Cloud Controller.',
     },
   );

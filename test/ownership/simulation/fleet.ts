@@ -1,6 +1,6 @@
 import { grantedClaims, type Claims } from '../../../src/ownership/claims.js';
-import { createElasticClaims } from '../../../src/ownership/elastic-claims.js';
-import { createElasticOwnership, type ElasticOwnership } from '../../../src/ownership/elastic-ownership.js';
+import { ElasticClaims } from '../../../src/ownership/elastic-claims.js';
+import { ElasticOwnership } from '../../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../../src/ownership/lease-id.js';
 import { createView } from '../../../src/ownership/rendezvous.js';
 import { silentLogger } from '../../../src/observability/logger.js';
@@ -79,7 +79,7 @@ export class Fleet {
     const link = new Link(world, this.database, process, faults, this);
     const metrics = createMetrics();
     const common = { clock: process, logger: silentLogger, metrics };
-    const ownership = createElasticOwnership({
+    const ownership = new ElasticOwnership({
       ...common,
       store: link.memberStore,
       instance: { guid: 'guid', index: 0 },
@@ -93,7 +93,7 @@ export class Fleet {
     const claims =
       this.#options.withClaims === false
         ? grantedClaims
-        : createElasticClaims({
+        : new ElasticClaims({
             ...common,
             store: remembering(link.triggerStore, decided),
             ownership,
