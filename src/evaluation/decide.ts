@@ -26,13 +26,13 @@ export interface Hold {
 export interface Gate {
   /** Wall-clock ms while a cool-down runs, else null. */
   readonly coolDownUntilMs: number | null;
-  /** All that holds a trigger of this direction back, the most telling first; empty lets it pass. */
+  /** All that holds a trigger of this direction back, the most important first; empty lets it pass. */
   holds(direction: Direction): readonly Hold[];
 }
 
 /**
- * Evaluates one app at atNs. Rules are judged in policy order, and the first that fires ends the cycle, also when it
- * is then held back: otherwise a scale-out that has to wait would make way for a scale-in that contradicts it.
+ * Evaluates one app at atNs. Rules are judged in policy order, and the first that fires ends the cycle, even if it is
+ * then held back: otherwise a scale-out that has to wait would give way to a scale-in that contradicts it.
  */
 export function decide(
   policy: AppPolicy,
@@ -56,8 +56,7 @@ export function decide(
     if (hold) return heldBy([hold, ...more], rule);
     return { outcome: 'fired', rule, trigger: triggerOf(policy.appId, rule, series?.unit ?? '', settings) };
   }
-  // A copy has no room to grow: it is kept for every app.
-  return { outcome: 'not-fired', verdicts: [...verdicts] };
+  return { outcome: 'not-fired', verdicts };
 }
 
 /** Held for the first reason, until the last of all known times. */

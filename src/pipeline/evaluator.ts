@@ -33,12 +33,13 @@ const namedPerMinute = 20;
 
 interface AppRecord {
   version: string;
-  lastDecision: Decision | null;
+  /** The newest decision; null where no rule fired, which is what most apps have. */
+  lastDecision: Exclude<Decision, { outcome: 'not-fired' }> | null;
 }
 
 /**
- * Decides, then acts, for one app at a time. Remembers an app from its first evaluation until it is forgotten, so
- * whoever evaluates apps must forget those it no longer owns or that have no policy any more.
+ * Decides, then acts, for one app at a time. Remembers an app from its first evaluation until it is forgotten: the
+ * caller must forget apps that it no longer owns and apps without a policy.
  */
 export class Evaluator {
   readonly #options: EvaluatorOptions;
@@ -53,48 +54,41 @@ export class Evaluator {
     this.#repeated = new RepeatedEvents(options);
   }
 
-  /** Evaluates an app at atNs, the time of its newest app metrics, and posts what fires. Never rejects. */
-  runCycle(app: AppPolicy, atNs: bigint): Promise<Decision> {
-    return this.act(this.evaluate(app, atNs));
-  }
-
-  /** What should be done for the app; nothing is posted. */
+  /** What should be done for the app at atNs, the time of its newest app metrics; nothing is posted. */
   evaluate(app: AppPolicy, atNs: bigint): Decision {
     const { history, settings } = this.#options;
     this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
-    return this.#noted(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
+    return this.#record(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
   }
 
   /**
-   * What the first so many rules alone decide, if one of them fires: those after it do not matter then. Else null, and
-   * nothing is noted: the app is to be evaluated as a whole.
+   * What the first `count` rules alone decide, if one of them fires: the rules after it do not matter then. Else null,
+   * and nothing is recorded: the app is to be evaluated as a whole.
    */
-  firesAmongFirst(app: AppPolicy, rules: number, atNs: bigint): Decision | null {
+  firesAmongFirst(app: AppPolicy, count: number, atNs: bigint): Decision | null {
     const { history, settings } = this.#options;
-    const first = { ...app, rules: app.rules.slice(0, rules) };
+    const first = { ...app, rules: app.rules.slice(0, count) };
     const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
-    return decision.outcome === 'fired' ? this.#noted(app, decision) : null;
+    return decision.outcome === 'fired' ? this.#record(app, decision) : null;
   }
 
-  #noted(app: AppPolicy, decision: Decision): Decision {
+  #record(app: AppPolicy, decision: Decision): Decision {
     const { logger, metrics } = this.#options;
-    const record = this.#recordOf(app);
-    // Most apps stand as they stood: what is kept for tens of thousands should not be renewed with every cycle.
-    if (!isSame(record.lastDecision, decision)) record.lastDecision = decision;
+    this.#recordOf(app).lastDecision = decision.outcome === 'not-fired' ? null : decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
     logger.debug('evaluated', { appId: app.appId, ...factsOf(decision) });
     return decision;
   }
 
-  /** Posts what fired. Returns the decision, or why it was held back on the last metres. Never rejects. */
+  /** Posts what fired. Returns the decision, or why the trigger was held back just before the post. Never rejects. */
   async act(decision: Decision): Promise<Decision> {
     if (decision.outcome !== 'fired') return decision;
     const appId = decision.trigger.app_id;
     const done = await this.#poster.post(decision);
     const record = this.#apps.get(appId);
     if (!record) this.#forgetState(appId);
-    else if (record.lastDecision === decision) record.lastDecision = done;
+    else if (record.lastDecision === decision && done.outcome !== 'not-fired') record.lastDecision = done;
     return done;
   }
 
@@ -105,33 +99,28 @@ export class Evaluator {
       .map(([appId]) => appId);
   }
 
-  /** The newest decision about an app, for display; null before its first evaluation. */
-  lastDecision(appId: string): Decision | null {
-    return this.#apps.get(appId)?.lastDecision ?? null;
-  }
-
   /**
-   * A new version of a policy: what the app was refused for may be mended. Also noticed by the next evaluation;
-   * telling it at once only makes the state that others see right at once.
+   * A new version of a policy may have mended what triggers were rejected for. The next evaluation would notice it as
+   * well; calling this corrects at once the state that others see.
    */
   policyChanged(app: AppPolicy): void {
     this.#recordOf(app);
   }
 
-  /** Takes over what other members were told of the app, for who comes to own it. Wall-clock ms; null: not at all. */
+  /** For an app that was gained: what other members know of it. Wall-clock ms; null: nothing. */
   restore(app: AppPolicy, known: KnownCoolDown): void {
     const { gates } = this.#options;
     if (known.coolDownUntilMs !== null) gates.coolDown(app.appId, known.coolDownUntilMs);
     const untilMs = { out: known.ignoredOutUntilMs, in: known.ignoredInUntilMs };
     for (const direction of ['out', 'in'] as const) {
-      // Which rule was ignored is not known to others: the first of its direction is the likeliest.
+      // Others do not know which rule was ignored: the first of its direction is the likeliest.
       const rule = app.rules.find((each) => directionOf(each) === direction);
       const ignoredUntilMs = untilMs[direction];
       if (rule && ignoredUntilMs !== null) gates.ignoredElsewhere(app.appId, rule, ignoredUntilMs);
     }
   }
 
-  /** The app is no longer owned, or has no policy. What a post in flight still brings for it is dropped, too. */
+  /** The app is no longer owned, or has no policy. The result of a post in flight is dropped as well. */
   forget(appId: string): void {
     this.#apps.delete(appId);
     this.#forgetState(appId);
@@ -191,7 +180,7 @@ export class Evaluator {
   #forgetIgnored(appId: string, direction: Direction): void {
     const { claims, gates } = this.#options;
     if (!gates.forgetIgnored(appId, direction)) return;
-    // The shared record would go on holding this direction back. No one waits for it: losing it costs a short delay.
+    // The shared record would go on holding this direction back. Losing the update costs a short delay, so nobody waits.
     void claims.complete(appId, direction, {
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       ignoredUntilMs: null,
@@ -213,17 +202,6 @@ export class Evaluator {
       this.#repeated.error('unknown-operator', error, { appId: app.appId, metricType }, key);
     }
   }
-}
-
-function isSame(before: Decision | null, now: Decision): boolean {
-  if (before?.outcome !== 'not-fired' || now.outcome !== 'not-fired') return false;
-  return (
-    before.verdicts.length === now.verdicts.length &&
-    before.verdicts.every(({ rule, reason }, i) => {
-      const other = now.verdicts[i];
-      return other?.rule === rule && other.reason === reason;
-    })
-  );
 }
 
 function holdUntil(reason: HeldReason, untilMs: number | null): readonly Hold[] {

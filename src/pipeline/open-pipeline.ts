@@ -25,7 +25,7 @@ import { ConcurrencyLimit } from '../schedule/concurrency-limit.js';
 import { Schedule } from '../schedule/schedule.js';
 import { endsWithin, msToNs } from '../util/clock.js';
 import type { Releasers } from '../util/releasers.js';
-import { createCycles } from './cycles.js';
+import { Cycles } from './cycles.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
 import { createOwnedApps } from './owned-apps.js';
 import { createTakeover } from './takeover.js';
@@ -107,7 +107,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     policyInForce: (appId: string) => ownedApps.policyInForce(appId),
   };
   const evaluator = createEvaluator(config, { ...common, ...ends, claims: ownership.claims });
-  const cycles = createCycles({
+  const cycles = new Cycles({
     ...common,
     ...collection,
     evaluator,

@@ -7,7 +7,7 @@ import type { AppMetric } from '../../src/history/app-metric.js';
 import { History } from '../../src/history/history.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createCycles } from '../../src/pipeline/cycles.js';
+import { Cycles } from '../../src/pipeline/cycles.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
 import { counted } from '../support/counted.js';
@@ -73,7 +73,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     posts: 0,
     soon: [] as number[],
   };
-  const cycles = createCycles({
+  const cycles = new Cycles({
     clock,
     logger,
     metrics,

@@ -1,0 +1,97 @@
+import type { AppCollection } from '../collection/plan/collect-app.js';
+import type { MetricOutcome } from '../collection/pool/job.js';
+import type { LogCacheFailureKind } from '../log-cache/log-cache.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import type { Clock } from '../util/clock.js';
+
+export interface CollectionReportOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<
+    Metrics,
+    | 'collections'
+    | 'logCacheRequests'
+    | 'logCachePages'
+    | 'logCacheEnvelopes'
+    | 'logCacheBytes'
+    | 'samplesDropped'
+    | 'logLinesSuppressed'
+  >;
+}
+
+/** Failures that say something about log-cache as a whole, not about one app's envelopes or permissions. */
+const logCacheTrouble: ReadonlySet<LogCacheFailureKind> = new Set([
+  'timeout',
+  'gave-up',
+  'connection',
+  'server-error',
+]);
+
+/** Whether log-cache served the app well. */
+export function isServed({ outcomes }: AppCollection): boolean {
+  return ![...outcomes.values()].some(
+    (outcome) => outcome.kind === 'failed' && logCacheTrouble.has(outcome.failure),
+  );
+}
+
+/** Counts and logs what collections found. */
+export class CollectionReport {
+  readonly #metrics: CollectionReportOptions['metrics'];
+  /** One line a minute for each kind: an outage fails all apps, and the metrics count them. */
+  readonly #failures: RepeatedEvents;
+  /** One line an hour for each of ten apps: after a restart of log-cache every app lacks a part of its window. */
+  readonly #uncovered: RepeatedEvents;
+
+  constructor(options: CollectionReportOptions) {
+    this.#metrics = options.metrics;
+    const { clock, logger, metrics } = options;
+    this.#failures = new RepeatedEvents({ clock, logger, metrics });
+    this.#uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 10 });
+  }
+
+  collected(appId: string, { outcomes, cost }: AppCollection): void {
+    const metrics = this.#metrics;
+    for (const [metricType, outcome] of outcomes) {
+      metrics.collections.inc({ result: resultOf(outcome) });
+      if (outcome.kind !== 'value') this.#log(appId, metricType, outcome);
+    }
+    metrics.logCacheRequests.inc(cost.requests);
+    metrics.logCachePages.inc(cost.pages);
+    metrics.logCacheEnvelopes.inc(cost.envelopes);
+    metrics.logCacheBytes.inc(cost.bytes);
+    metrics.samplesDropped.inc(cost.droppedSamples);
+  }
+
+  /** Metric types that were left out, because an earlier query for them is still under way. */
+  notAsked(metricTypes: number): void {
+    if (metricTypes > 0) this.#metrics.collections.inc({ result: 'not-asked' }, metricTypes);
+  }
+
+  cycleFailed(appId: string, error: unknown): void {
+    this.#failures.error('round-failed', error, { appId });
+  }
+
+  #log(appId: string, metricType: string, outcome: Exclude<MetricOutcome, { kind: 'value' }>): void {
+    if (outcome.kind === 'failed') {
+      const { failure, message } = outcome;
+      const facts = { appId, metricType, failure };
+      this.#failures.error('collection-failed', new Error(message), facts, `collection-failed ${failure}`);
+    } else if (outcome.reason === 'not-covered') {
+      this.#uncovered.info('window-not-covered', { appId, metricType }, appId);
+    }
+  }
+}
+
+/** Label of the metric of collections. */
+function resultOf(outcome: MetricOutcome): string {
+  switch (outcome.kind) {
+    case 'failed':
+      return outcome.failure;
+    case 'value':
+      return 'value';
+    case 'no-data':
+      return (outcome.reason ?? 'no-data').replaceAll('-', '_');
+  }
+}
