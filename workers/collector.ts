@@ -6,9 +6,7 @@ import { createGrpcLogCache } from '../src/log-cache/grpc-log-cache.js';
 import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
 import { createRestLogCache } from '../src/log-cache/rest-log-cache.js';
 
-/*
- * The entry of a collector thread: jobs in, results out. It runs many jobs at once, as they mostly wait.
- */
+/* The entry of a collector thread: jobs in, results out. Many jobs run at once, as they mostly wait. */
 
 const logCache = connect(workerData as CollectorWorkerData);
 
@@ -17,22 +15,22 @@ export default function collect(service: Service): Promise<never> {
   return serveJobs(service, (job) => runJob(job, logCache));
 }
 
-/** A thread that ended over unusable certificates would say so to nobody; this way every job says it. */
+/** Unusable certificates make every job fail with the reason: a thread that ends could not tell it. */
 function connect({ logCache: settings, ...timeouts }: CollectorWorkerData): LogCache {
   try {
     return settings.transport === 'rest'
       ? createRestLogCache({ ...settings, ...timeouts })
       : createGrpcLogCache({ ...settings, ...timeouts });
   } catch (cause) {
-    const refuse = () =>
+    const fail = () =>
       Promise.reject(
         new LogCacheError('connection', `log-cache cannot be used: ${(cause as Error).message}`, { cause }),
       );
     return {
-      read: refuse,
-      readTimers: refuse,
-      oldest: refuse,
-      instantQuery: refuse,
+      read: fail,
+      readTimers: fail,
+      oldest: fail,
+      instantQuery: fail,
       close: () => {},
     };
   }

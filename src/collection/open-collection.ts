@@ -7,7 +7,7 @@ import type { CollectorWorkerData } from './pool/job.js';
 import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
 import { gateQueries, type QueryHealth } from './plan/query-gate.js';
 import { createRenewablePool } from './pool/renewable-pool.js';
-import type { Config, UaaConfig } from '../config/config.js';
+import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
 import { errorText } from '../util/errors.js';
@@ -16,13 +16,13 @@ import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
 import type { ProcessContext } from '../process-context.js';
 
-/** Reads of log-cache and PromQL queries: one that hangs must not hold a place for long. */
+/** Deadlines of reads and of PromQL queries: one that hangs must not hold a permit for long. */
 const readTimeoutMs = 5_000;
 const queryTimeoutMs = 10_000;
 
 type LogCacheAccess = CollectorWorkerData['logCache'];
 
-/** What threads reach log-cache with, and what that is made of. */
+/** How threads reach log-cache: that changes when a source of it changes. */
 interface FollowedAccess {
   /** Throws where it cannot be used for TLS. */
   current(): LogCacheAccess;
@@ -34,7 +34,7 @@ export interface LogCacheCollector {
   readonly pool: CollectorPool;
   readonly health: LogCacheHealth;
   readonly queries: QueryHealth;
-  /** null over gRPC, where a client certificate is all it takes. */
+  /** null over gRPC, which needs a client certificate only. */
   readonly tokens: TokenSource | null;
 }
 
@@ -43,7 +43,7 @@ export interface LogCacheCollectorConfig {
   readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
 }
 
-/** A read of gauges, and one that looks for a container metric or reads timers. */
+/** A read of gauges, and one for presence or timers. */
 const readsPerCycle = 2;
 
 /** Threads that read log-cache over REST with a UAA token, or over gRPC with a client certificate where there is no UAA. */
@@ -69,10 +69,12 @@ export async function openLogCacheCollector(
   let access: FollowedAccess;
   if (uaa) {
     const { skipSslValidation } = uaa;
-    // Many deployments name the authority of log-cache's gRPC certificate as ca_file, which has nothing to do with the
-    // routes of UAA and log-cache: it is trusted besides the system's where it can be used.
+    // Many deployments name the CA certificate of log-cache's gRPC server as ca_file. It has nothing to do with the
+    // routes of UAA and log-cache, so it is trusted in addition to the system's, if it can be used.
     const roots = await openRoots(tls, true, context, releasers);
-    tokens = openTokens(uaa, roots, context, releasers);
+    const source = createTokenSource(uaa, { ...context, roots, logger: context.logger.child('uaa') });
+    releasers.add('token source', () => source.close());
+    tokens = source;
     access = {
       current: () => ({ transport: 'rest', url, ca: roots.current(), skipSslValidation }),
       sources: [roots],
@@ -81,13 +83,13 @@ export async function openLogCacheCollector(
     access = await openGrpcAccess(config.logCache, context, releasers);
   }
   const pool = createRenewablePool(openPool(access.current()));
-  // New material gets new threads; the old ones finish their jobs.
+  // Changed certificates get new threads; the old ones finish their jobs.
   for (const source of access.sources) source.onChange(() => pool.replace(openPool(access.current())));
   releasers.add('collector pool', () => pool.close());
 
   const watched = watchLogCache(createAuthorizedCollector(pool, tokens), {
     logger,
-    explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRefused),
+    explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRejected),
   });
   const { collector, queries } = gateQueries(watched.collector, {
     clock,
@@ -102,19 +104,8 @@ export async function openLogCacheCollector(
 const cloudControllerMayHang =
   "log-cache's auth proxy asks the Cloud Controller before each query and never for a read: if gauges are collected, it is probably the Cloud Controller that hangs.";
 
-const certificateRefused =
+const certificateRejected =
   'log-cache refuses every app to the client certificate in metricCollector.tls: use one that log-cache accepts';
-
-function openTokens(
-  uaa: UaaConfig,
-  roots: CaCertificates,
-  { clock, metrics, logger }: ProcessContext,
-  releasers: Releasers,
-): TokenSource {
-  const tokens = createTokenSource(uaa, { clock, metrics, roots, logger: logger.child('uaa') });
-  releasers.add('token source', () => tokens.close());
-  return tokens;
-}
 
 async function openRoots(
   { ca }: Config['logCache']['tls'],
@@ -141,22 +132,17 @@ async function openGrpcAccess(
     );
   }
   try {
-    const pair = await openKeyPair({
-      key: tls.key,
-      cert: tls.cert,
-      name: 'log_cache',
-      clock,
-      logger: context.logger.child('collection'),
-      metrics,
-    });
+    const { key, cert } = tls;
+    const logger = context.logger.child('collection');
+    const pair = await openKeyPair({ key, cert, name: 'log_cache', clock, logger, metrics });
     releasers.add('log-cache certificate', () => pair.close());
     const roots = await openRoots(tls, false, context, releasers);
     const current = (): LogCacheAccess => {
-      const { key, cert } = pair.current();
       const ca = roots.current();
+      const access = { transport: 'grpc', address, ca, ...pair.current() } as const;
       // Throws here, before anything has changed, instead of in every thread.
-      createSecureContext({ key, cert, ca: [...ca] });
-      return { transport: 'grpc', address, ca, key, cert };
+      createSecureContext({ ...access, ca: [...ca] });
+      return access;
     };
     current();
     return { current, sources: [pair, roots] };

@@ -8,10 +8,10 @@ import { getRoute } from './get-route.js';
 import { parseHistoryRange, type HistoryParameters } from './history-query.js';
 import { openHistoryStream } from './history-stream.js';
 
-/** Longest answer, from the request to the last byte: a client that hardly reads must not keep a cursor. */
-const answerDeadlineMs = 60_000;
+/** From the request to the last byte of the response: a client that hardly reads must not keep a cursor. */
+const responseDeadlineMs = 60_000;
 
-/** Adds routes to the instance it is given; authentication and error answers are the instance's. */
+/** Adds routes to an instance, which has authentication and error responses of its own. */
 export type RouteModule = (app: FastifyInstance) => void;
 
 export interface ApiRoutesOptions {
@@ -27,11 +27,11 @@ interface HistoryRequest {
 
 /** The API that the autoscaler's API server calls. Any member answers for any app. */
 export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteModule {
-  async function answerHistory(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function respondHistory(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { params, query } = request as FastifyRequest<HistoryRequest>;
     const range = parseHistoryRange(query, msToNs(clock.now()));
     if ('rejection' in range) return sendError(reply, 400, range.rejection);
-    // No stored name holds a NUL byte, and PostgreSQL refuses to compare with one.
+    // No stored name has a NUL byte, and PostgreSQL rejects a comparison with one.
     if (`${params.appid}${params.metrictype}`.includes('\0')) {
       return reply.type('application/json; charset=utf-8').send('[]');
     }
@@ -41,9 +41,9 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteMo
   async function streamHistory(query: HistoryQuery, reply: FastifyReply): Promise<FastifyReply> {
     const giveUp = new AbortController();
     const tooLate = () =>
-      giveUp.abort(new Error(`the answer was not sent within ${answerDeadlineMs / 1000} s`));
+      giveUp.abort(new Error(`the answer was not sent within ${responseDeadlineMs / 1000} s`));
     const clientGone = () => giveUp.abort(new Error('the client closed the connection'));
-    const deadline = clock.setTimer(answerDeadlineMs, tooLate);
+    const deadline = clock.setTimer(responseDeadlineMs, tooLate);
     reply.raw.once('close', () => deadline.cancel()).once('close', clientGone);
     let stream: Readable;
     try {
@@ -52,13 +52,13 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteMo
       if (!reply.raw.destroyed) logger.error('history-failed', error, describe(query));
       return sendError(reply, 500, 'Error getting aggregated metric histories');
     }
-    reply.raw.off('close', clientGone); // from here on the stream ends with its response
+    reply.raw.off('close', clientGone); // from here on fastify ends the stream with its response
     stream.once('error', (error) => logger.error('history-broken-off', error, describe(query)));
     return reply.type('application/json; charset=utf-8').send(stream);
   }
 
   return (app) => {
-    getRoute(app, '/v1/apps/:appid/aggregated_metric_histories/:metrictype', answerHistory);
+    getRoute(app, '/v1/apps/:appid/aggregated_metric_histories/:metrictype', respondHistory);
     getRoute(app, '/v1/liveness', async () => ({}));
   };
 }

@@ -4,23 +4,23 @@ import type { BasicAuthConfig } from '../config/config.js';
 import { sendError } from './error-responses.js';
 import type { BcryptJob, BcryptPool } from './bcrypt-pool.js';
 
-/** Different spellings of the one pair of credentials that is right. */
+/** Spellings of the right credentials: bcrypt compares only 72 bytes of a password. */
 const maxRemembered = 16;
 
-/** Characters of an Authorization header. bcrypt looks at 72 bytes of a password. */
+/** Characters of an Authorization header. */
 const maxHeaderLength = 2048;
 
-type BasicAuthAnswer = 'granted' | 'denied' | 'busy';
+type BasicAuthVerdict = 'granted' | 'denied' | 'busy';
 
 export interface BasicAuth {
-  /** Whether credentials are asked for at all. */
+  /** Whether credentials are required. */
   readonly configured: boolean;
-  check(authorization: string | undefined): Promise<BasicAuthAnswer>;
+  check(authorization: string | undefined): Promise<BasicAuthVerdict>;
 }
 
 /**
- * Checks basic credentials, plain or hashed. Of a pair of which only one half is configured the other one must be
- * empty, as in Go. Hashed ones are verified in another thread and, once right, remembered as a keyed digest.
+ * Checks basic credentials, plain or hashed. Where only one half is configured the other must be empty, as in Go. Hashed
+ * ones are verified in another thread; the right ones are remembered as a keyed digest.
  */
 export function createBasicAuth(
   { username, password }: BasicAuthConfig,
@@ -31,7 +31,7 @@ export function createBasicAuth(
   const digest = (text: string) => createHmac('sha256', key).update(text).digest();
   const remembered = new Set<string>();
 
-  async function verify(given: Credentials): Promise<BasicAuthAnswer> {
+  async function verify(given: Credentials): Promise<BasicAuthVerdict> {
     const halves = [
       { text: given.username, expected: username ?? { plain: '' } },
       { text: given.password, expected: password ?? { plain: '' } },
@@ -58,19 +58,19 @@ export function createBasicAuth(
       if (!given) return 'denied';
       const id = digest(JSON.stringify([given.username, given.password])).toString('base64');
       if (remembered.has(id)) return 'granted';
-      const answer = await verify(given);
-      if (answer === 'granted' && remembered.size < maxRemembered) remembered.add(id);
-      return answer;
+      const verdict = await verify(given);
+      if (verdict === 'granted' && remembered.size < maxRemembered) remembered.add(id);
+      return verdict;
     },
   };
 }
 
-/** Refuses every request of the instance that has no right credentials. */
+/** Rejects every request of the instance without the right credentials. */
 export function requireBasicAuth(app: FastifyInstance, auth: BasicAuth): void {
   app.addHook('onRequest', async (request, reply) => {
-    const answer = await auth.check(request.headers.authorization);
-    if (answer === 'granted') return;
-    if (answer === 'busy') {
+    const verdict = await auth.check(request.headers.authorization);
+    if (verdict === 'granted') return;
+    if (verdict === 'busy') {
       return sendError(reply.header('retry-after', '1'), 503, 'Too many credentials are being checked');
     }
     const challenge = 'Basic realm="eventgenerator", charset="UTF-8"';

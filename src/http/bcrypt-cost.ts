@@ -2,15 +2,12 @@ import { hash } from 'bcryptjs';
 import type { Clock } from '../util/clock.js';
 import type { BasicAuthConfig } from '../config/config.js';
 
-/** Some 1.5 s a comparison on a usual processor; each step more doubles it. */
+/** About 1.5 s a comparison on a usual processor; each step more doubles it. */
 const maxCost = 14;
-/** Some 20 ms. */
+/** About 20 ms. */
 const measuredCost = 8;
 
-/**
- * Rejects where a hash costs so much that credentials could never be checked within their deadline, with the time that
- * one check would take here.
- */
+/** Rejects hashes that cannot be checked within the deadline, with the time that one check would take here. */
 export async function rejectSlowHashes(
   config: BasicAuthConfig,
   clock: Pick<Clock, 'monotonic'>,

@@ -1,24 +1,24 @@
 import { Piscina } from 'piscina';
 import type { Clock } from '../util/clock.js';
 
-/** Texts and the bcrypt hashes they are said to belong to. */
+/** Texts, each with the bcrypt hash that it is compared with. */
 export type BcryptJob = readonly { readonly text: string; readonly hash: string }[];
 
-/** One comparison of cost 10 takes some 80 ms: more of them waiting are a flood, and answered as one. */
+/** One comparison of cost 10 takes about 80 ms. More that wait are a flood. */
 const maxWaiting = 8;
 
-/** Covers a hash of cost 14 behind a full queue of the usual ones. */
+/** Long enough for a hash of cost 14 behind a full queue of usual ones. */
 const comparisonDeadlineMs = 10_000;
 
 const idleTimeoutMs = 30_000;
 
 export interface BcryptPool {
-  /** Whether all belong together; `busy` where that cannot be found out soon. Never rejects. */
+  /** Whether all texts match; `busy` where that cannot be found out soon. Never rejects. */
   compare(job: BcryptJob): Promise<boolean | 'busy'>;
   close(): Promise<void>;
 }
 
-/** Compares in a thread of its own that starts at the first use: bcrypt is made to be slow. */
+/** Compares in a thread of its own, because bcrypt is slow by design. The thread starts at the first use. */
 export function createBcryptPool(clock: Pick<Clock, 'setTimer'>): BcryptPool {
   let pool: Piscina<BcryptJob, boolean> | undefined;
   let closed = false;
@@ -33,7 +33,7 @@ export function createBcryptPool(clock: Pick<Clock, 'setTimer'>): BcryptPool {
         maxThreads: 1,
         idleTimeout: idleTimeoutMs,
       });
-      const tooLate = new AbortController(); // ends the thread as well, if it was at this job
+      const tooLate = new AbortController(); // also ends the thread, if it runs this job
       const deadline = clock.setTimer(comparisonDeadlineMs, () => tooLate.abort());
       waiting++;
       try {

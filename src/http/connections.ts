@@ -7,13 +7,13 @@ export interface Connections {
 }
 
 /**
- * Bounds the number of a server's connections. Where one too many arrives, the oldest that has not asked anything yet
- * ends for it: a port scan, or clients that never finish their handshake, must not keep others out. Where all have
- * asked, the new one is turned away. Either is told to `onFull`.
+ * Bounds the number of a server's connections. When one too many arrives, the oldest without a request is closed for
+ * it: a port scan, or clients that never finish their handshake, must not keep others out. If all have sent a request,
+ * the new one is closed. `onFull` is called in both cases.
  */
 export function boundConnections(server: Server, most: number, onFull: () => void): Connections {
   const open = new Set<Socket>();
-  /** Those that have not asked anything yet, oldest first. */
+  /** Connections without a request, oldest first. */
   const strangers = new Map<string, Socket>();
 
   const forget = (socket: Socket, address: string) => {

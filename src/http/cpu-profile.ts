@@ -4,11 +4,11 @@ import { sleep, type Clock } from '../util/clock.js';
 export interface CpuProfiler {
   /** Whether a profile is being taken; only one can be at a time. */
   readonly busy: boolean;
-  /** What the main thread did for that long, or until the signal aborts. Throws while busy. */
+  /** Profiles the main thread for that long, or until the signal aborts. Throws while busy. */
   take(durationMs: number, signal: AbortSignal): Promise<Profiler.Profile>;
 }
 
-/** CPU profiles hold names of functions and files and times, never values. */
+/** CPU profiles have names of functions and files, and times; never values. */
 export function createCpuProfiler(clock: Clock): CpuProfiler {
   let busy = false;
   return {

@@ -2,13 +2,13 @@ import type { FastifyInstance, RouteHandlerMethod } from 'fastify';
 import { sendError } from './error-responses.js';
 
 export interface GetRouteOptions {
-  /** Load balancers and monitors probe with HEAD; the API is GET only, as in Go. */
+  /** Load balancers and monitors use HEAD; the API allows only GET, as in Go. */
   readonly allowHead?: boolean;
 }
 
 /**
- * Registers a GET route and refuses every other method of its path with 405, before a body is read.
- * Authentication comes first where the instance has a hook for it.
+ * Registers a GET route, and rejects every other method of its path with 405 before a body is read. The instance's hook
+ * for authentication runs first.
  */
 export function getRoute(
   app: FastifyInstance,

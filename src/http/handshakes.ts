@@ -13,16 +13,16 @@ export interface HandshakeReports {
 
 /** Ends connections whose handshake fails or takes too long, logs why and counts it. */
 export function endFailedHandshakes(server: Server, { logger, repeated, metrics }: HandshakeReports): void {
-  // Before Node.js' own listener, which lets an HTTP error be written: without a session it would wait for ever.
+  // Before the listener of Node.js, which writes an HTTP error: without a TLS session that would wait for ever.
   server.prependListener('tlsClientError', (error: Error, socket: TLSSocket) => {
     const { remoteAddress } = socket;
     socket.destroy();
-    // Whatever its type says: a code where the client's certificate was looked at and refused, else null.
-    const refusal = socket.authorizationError as unknown as string | null;
-    const code = refusal ?? errorCode(error);
-    const reason = refusal === null ? (reasons[code] ?? 'protocol') : 'client-certificate';
+    // Unlike its type: a code if the client's certificate was rejected, else null.
+    const rejection = socket.authorizationError as unknown as string | null;
+    const code = rejection ?? errorCode(error);
+    const reason = rejection === null ? (reasons[code] ?? 'protocol') : 'client-certificate';
     metrics.tlsHandshakesRefused.inc({ reason });
-    // Load balancers look whether a port is open by connecting and leaving.
+    // Load balancers connect and close to check that a port is open.
     if (reason === 'closed') return logger.debug('handshake-broken-off', { remoteAddress });
     const data = { reason, code, ...(remoteAddress !== undefined && { remoteAddress }) };
     repeated.error('handshake-refused', new Error(texts[reason]), data, `handshake-refused ${code}`);
@@ -40,7 +40,7 @@ const reasons: Readonly<Record<string, Reason>> = {
 
 const texts: Readonly<Record<Exclude<Reason, 'closed'>, string>> = {
   'client-certificate':
-    "a client gave no certificate, or one that is not valid or not issued by an authority in this server's ca_file",
+    "a client gave no certificate, or one that is not valid or not issued by a CA certificate in this server's ca_file",
   timeout: 'a client did not finish its TLS handshake in time',
   'plain-http': 'a client spoke plain HTTP to a port that speaks TLS',
   protocol: 'a client and this server found no TLS version and ciphers in common, or it spoke no TLS',

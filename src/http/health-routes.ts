@@ -8,12 +8,12 @@ import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
 import { shared } from './shared.js';
 
-/** `starting` and `draining` take the instance out of the route; faults that a restart cannot heal do not. */
+/** `starting` and `draining` take the instance out of the route. Failures that a restart does not repair do not. */
 export type Lifecycle = 'starting' | 'running' | 'draining';
 
 const maxProfileSecs = 30;
 
-/** Go's `/debug/pprof/profile` takes this long when not told otherwise. */
+/** As Go's `/debug/pprof/profile`. */
 const defaultProfileSecs = 30;
 
 export interface HealthRoutesOptions {
@@ -28,21 +28,21 @@ export interface HealthRoutesOptions {
 }
 
 /**
- * Liveness and readiness for everyone; metrics and profiles behind basic authentication where it is configured.
- * Profiles are not offered at all without it.
+ * Liveness and readiness for everyone; metrics behind basic authentication where it is configured; profiles only where
+ * it is.
  */
 export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstance) => void {
   const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = options;
   const profiler = createCpuProfiler(clock);
   const metricsText = shared(clock, () => metrics.registry.metrics());
 
-  async function answerReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
+  async function respondReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
     const report = await checks.report();
     if (lifecycle() === 'running') return reply.send(report);
     return reply.code(503).send({ ...report, overall_status: 'DOWN' });
   }
 
-  async function answerProfile(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function respondProfile(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (!basicAuth.configured)
       return sendError(reply, 404, 'Profiles need basic authentication to be configured');
     const { seconds } = request.query as { seconds?: unknown };
@@ -60,21 +60,21 @@ export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstanc
       .send(JSON.stringify(profile));
   }
 
-  async function answerMetrics(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function respondMetrics(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     return reply.type(metrics.registry.contentType).send(await metricsText());
   }
 
   return (app) => {
     getRoute(app, '/health/liveness', async () => ({}), { allowHead: true });
     if (readiness) {
-      getRoute(app, '/health/readiness', (_request, reply) => answerReadiness(readiness, reply), {
+      getRoute(app, '/health/readiness', (_request, reply) => respondReadiness(readiness, reply), {
         allowHead: true,
       });
     }
     void app.register(async (guarded) => {
       requireBasicAuth(guarded, basicAuth);
-      getRoute(guarded, '/debug/pprof/profile', answerProfile);
-      for (const path of metricsPaths) getRoute(guarded, path, answerMetrics, { allowHead: true });
+      getRoute(guarded, '/debug/pprof/profile', respondProfile);
+      for (const path of metricsPaths) getRoute(guarded, path, respondMetrics, { allowHead: true });
     });
   };
 }

@@ -4,7 +4,7 @@ import type { HistoryQuery } from '../history/history-reader.js';
 /** A query parameter as it was parsed: absent, given once, or given several times. */
 type Parameter = string | readonly string[] | undefined;
 
-/** Other parameters (`page`, `results-per-page`) are ignored: whoever asks does the paging. */
+/** Other parameters (`page`, `results-per-page`) are ignored: the API server does the paging. */
 export interface HistoryParameters {
   readonly start?: Parameter;
   readonly end?: Parameter;
@@ -13,7 +13,7 @@ export interface HistoryParameters {
 
 type Range = Pick<HistoryQuery, 'startNs' | 'endNs' | 'order'>;
 
-/** The range asked for, or the message of the rejection. Texts and order of the checks are the Go eventgenerator's. */
+/** The range asked for, or the error's message. Texts and order of the checks are those of the Go eventgenerator. */
 export function parseHistoryRange(
   parameters: HistoryParameters,
   nowNs: bigint,

@@ -3,12 +3,13 @@ import type { AppMetric } from '../history/app-metric.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 
 type Batches = AsyncIterator<readonly AppMetric[]>;
+type Batch = IteratorResult<readonly AppMetric[]>;
 
 /**
- * Starts reading and resolves with the answer as a JSON array in text. The first batch is read before that, so that
- * a database which does not answer at all is seen while a status can still be sent. Batches are taken as fast as the
- * client reads; a stream that is destroyed releases its source, and one that fails later never ends the array.
- * An abort rejects, or destroys the stream, with the signal's reason.
+ * Starts reading and resolves with the response as a JSON array in text. The first batch is read before that, so that
+ * a database that does not respond at all is seen while a status can still be sent. Batches are taken as fast as the
+ * client reads. A stream that is destroyed releases its source; one that fails later never ends the array. An abort
+ * rejects, or destroys the stream, with the signal's reason.
  */
 export async function openHistoryStream(
   history: HistoryReader,
@@ -16,67 +17,44 @@ export async function openHistoryStream(
   signal: AbortSignal,
 ): Promise<Readable> {
   const batches = history.read(query)[Symbol.asyncIterator]();
-  let first: IteratorResult<readonly AppMetric[]>;
+  let first: Batch;
   try {
     first = await unlessAborted(batches.next(), signal);
   } catch (error) {
     release(batches);
     throw error;
   }
-  const stream = new HistoryStream(batches, first);
+  const texts = jsonTexts(first, batches);
+  const source = {
+    [Symbol.asyncIterator]: () => source,
+    next: () => texts.next(),
+    // Not the generator's: that would wait for a source that hangs, and the client's connection with it.
+    return: async () => {
+      release(batches);
+      return { done: true as const, value: undefined };
+    },
+  };
+  const stream = Readable.from(source, { objectMode: false, encoding: 'utf8' });
   const destroy = () => stream.destroy(asError(signal.reason));
   signal.addEventListener('abort', destroy, { once: true });
   stream.once('close', () => signal.removeEventListener('abort', destroy));
   return stream;
 }
 
-class HistoryStream extends Readable {
-  readonly #toJson = createToJson();
-  #separator = '[';
-  #exhausted = false;
-
-  constructor(
-    private readonly batches: Batches,
-    private first: IteratorResult<readonly AppMetric[]> | null,
-  ) {
-    super({ encoding: 'utf8' });
+async function* jsonTexts(first: Batch, batches: Batches): AsyncGenerator<string, undefined> {
+  const toJson = createToJson();
+  let separator = '[';
+  for (let batch = first; !batch.done; batch = await batches.next()) {
+    if (batch.value.length === 0) continue;
+    yield separator + batch.value.map(toJson).join(',');
+    separator = ',';
   }
-
-  override _read(): void {
-    this.#nextText().then(
-      (text) => {
-        if (this.destroyed) return;
-        this.push(text);
-        if (this.#exhausted) this.push(null);
-      },
-      (error: unknown) => this.destroy(asError(error)),
-    );
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.#exhausted) release(this.batches);
-    done(error);
-  }
-
-  async #nextText(): Promise<string> {
-    for (;;) {
-      const next = this.first ?? (await this.batches.next());
-      this.first = null;
-      if (next.done) {
-        this.#exhausted = true;
-        return this.#separator === '[' ? '[]' : ']';
-      }
-      if (next.value.length === 0) continue;
-      const text = this.#separator + next.value.map(this.#toJson).join(',');
-      this.#separator = ',';
-      return text;
-    }
-  }
+  yield separator === '[' ? '[]' : ']';
 }
 
 /**
- * By hand, because the timestamp must stay an exact integer beyond 2^53. Names and unit are those of the app metric
- * before, but for rare changes of a unit, so their JSON is kept.
+ * Made by hand, because the timestamp must stay an exact integer beyond 2^53. Names and unit are mostly those of the
+ * app metric before, so their JSON is kept.
  */
 function createToJson(): (appMetric: AppMetric) => string {
   let appId: string | undefined;
@@ -97,12 +75,8 @@ function createToJson(): (appMetric: AppMetric) => string {
   };
 }
 
-/** Not awaited: a source that hangs must not keep the client's connection. */
 function release(batches: Batches): void {
-  batches.return?.().then(
-    () => {},
-    () => {},
-  );
+  batches.return?.().catch(() => {});
 }
 
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

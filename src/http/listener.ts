@@ -21,27 +21,27 @@ import { endFailedHandshakes } from './handshakes.js';
 import { respondOneAtATime } from './one-at-a-time.js';
 import { secureContext, type ServerTls } from './server-tls.js';
 
-/** What a client may take, in milliseconds and bytes. */
+/** What a client may use. */
 export interface ServerLimits {
-  /** From the connection, or the end of the previous request, to the end of the headers. */
+  /** From the start of the connection, or the end of the previous request, to the end of the headers. */
   readonly headersTimeoutMs: number;
   /** To the end of the body. */
   readonly requestTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
-  /** Without a byte in either direction; longer than a profile takes. */
+  /** Without a byte in either direction. Longer than a CPU profile takes. */
   readonly idleTimeoutMs: number;
-  /** Gorouter closes connections idle for 90 s: closing them earlier here would race with its requests. */
+  /** Longer than the 90 s after which gorouter closes idle connections: else its next request could fail. */
   readonly keepAliveTimeoutMs: number;
-  /** Without a byte from the peer; asked every second from then on, it must answer within ten. */
+  /** Without a byte from the peer; then TCP probes it every second, ten times. */
   readonly tcpKeepAliveMs: number;
-  /** How often the timeouts are looked at. */
+  /** How often timeouts are checked. */
   readonly checkIntervalMs: number;
-  /** Request line and headers; several times a client certificate in a header. */
+  /** Of request line and headers. Several times the size of a client certificate in a header. */
   readonly maxHeaderBytes: number;
-  /** No request has a body that means anything. */
+  /** No route uses a body. */
   readonly maxBodyBytes: number;
   readonly maxConnections: number;
-  /** From `close` to the end of connections that are still answering. */
+  /** From `close` until connections with an unfinished response are ended. */
   readonly closeDeadlineMs: number;
 }
 
@@ -59,11 +59,11 @@ export const defaultLimits: ServerLimits = {
   closeDeadlineMs: 1_000,
 };
 
-/** Columns of the autoscaler's tables end there, so nothing longer can exist. Characters, after decoding. */
+/** The longest names in the autoscaler's tables. Characters, after decoding. */
 const maxParamLength = 255;
 
 export interface ListenerOptions {
-  /** As in messages: `API server`. */
+  /** For messages: `API server`. */
   readonly name: string;
   readonly port: number;
   /** The configuration key of the port, for the message when it is taken. */
@@ -88,7 +88,7 @@ export interface Listener {
   address(): AddressInfo | null;
   /** On every interface unless a host is given. */
   listen(host?: string): Promise<void>;
-  /** Accepts nothing new, lets answers end within the deadline, ends everything else. Idempotent. */
+  /** Accepts nothing new, lets responses end within the deadline, then ends every connection. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -101,7 +101,7 @@ export function createListener(options: ListenerOptions): Listener {
   let stopWatching = () => {};
 
   installErrorResponses(app, repeated);
-  answerEveryMethod(app);
+  acceptEveryMethod(app);
   ignoreBodies(app);
   respondOneAtATime(app, metrics);
   app.addHook('onRequest', (request, reply, done) => {
@@ -178,8 +178,8 @@ function createApp(tls: ServerTls | null, limits: ServerLimits): FastifyInstance
     headersTimeout: limits.headersTimeoutMs,
     connectionsCheckingInterval: limits.checkIntervalMs,
     maxHeaderSize: limits.maxHeaderBytes,
-    requireHostHeader: false, // or Node.js answers itself, without a body
-    // Finds peers that vanished without a word.
+    requireHostHeader: false, // else Node.js itself responds, without a body
+    // Finds peers that are gone.
     keepAlive: true,
     keepAliveInitialDelay: limits.tcpKeepAliveMs,
   };
@@ -198,7 +198,7 @@ interface ContextHolder {
   setSecureContext(context: SecureContextOptions): void;
 }
 
-/** New connections get the new certificate and authorities; what cannot be used leaves the old ones in force. */
+/** New connections use the new certificates; if those cannot be used, the old ones stay in force. */
 function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): () => void {
   const renew = () => {
     try {
@@ -213,12 +213,12 @@ function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): (
 }
 
 /**
- * Lets routes be registered for every method that can be parsed, so that all are answered alike. Node.js itself would
- * close the connection on CONNECT, and refuse what it does not know in an Expect header without a body.
+ * Allows routes for every method that can be parsed, so that all errors look alike. Node.js itself would close the
+ * connection on CONNECT, and reject an unknown Expect header without a body.
  */
-function answerEveryMethod(app: FastifyInstance): void {
+function acceptEveryMethod(app: FastifyInstance): void {
   const known = new Set(app.supportedMethods);
-  known.delete('QUERY'); // which fastify refuses without a body
+  known.delete('QUERY'); // which fastify rejects without a body
   for (const method of METHODS) {
     if (!known.has(method)) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
@@ -226,12 +226,12 @@ function answerEveryMethod(app: FastifyInstance): void {
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
 }
 
-/** A plus sign stands for itself: no parameter can hold a space, but times may have a sign. */
+/** A plus sign stands for itself: times may have a sign, and no parameter has a space. */
 function parseQueryString(text: string): Record<string, unknown> {
   return parseQuery(text.replaceAll('+', '%2B'));
 }
 
-/** Bodies are read up to the limit, so that connections can be used again, and mean nothing. */
+/** Bodies are read up to the limit, so that connections can be used again, and ignored. */
 function ignoreBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));

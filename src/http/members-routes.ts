@@ -5,7 +5,7 @@ import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import { shared } from './shared.js';
 
-/** `GET /v1/members`: who shares the apps. `readMembers` is null under static sharding, where members know nothing of each other. */
+/** `GET /v1/members`: which members share the apps. `readMembers` is null with static ownership, without members. */
 export function membersRoutes(
   readMembers: (() => Promise<readonly MemberView[]>) | null,
   clock: Pick<Clock, 'monotonic'>,
@@ -17,7 +17,7 @@ export function membersRoutes(
       try {
         return { mode: 'elastic', members: (await members()).map(toJson) };
       } catch {
-        // The renewals' own log lines tell why.
+        // The renewal of the own lease logs the cause.
         return sendError(reply, 503, 'appmetrics_db does not answer, and only it knows the members');
       }
     });

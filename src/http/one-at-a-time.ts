@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../observability/metrics.js';
 
-/** Requests that wait for another one of their connection, of all connections together. Each takes some 5 kB. */
+/** Requests of all connections that wait for an earlier one of their connection. Each takes about 5 kB. */
 const mostWaiting = 10_000;
 
 /** The requests of one connection, in the order in which they came. */
@@ -12,9 +12,9 @@ interface Line {
 }
 
 /**
- * Answers the requests of a connection one after another, and counts those in work. A client may send thousands
- * without waiting for an answer (pipelining): worked on together they would keep everyone else waiting, and those
- * behind the first do not learn when their client has gone. While one waits, the connection is read no further.
+ * Handles the requests of a connection one after another, and counts those in work. A client may send thousands without
+ * waiting for responses (pipelining): handled at once they would keep all others waiting, and all but the first are not
+ * told when their client has gone. While one waits, nothing more is read from the connection.
  */
 export function respondOneAtATime(
   app: FastifyInstance,
@@ -53,7 +53,7 @@ export function respondOneAtATime(
     const begin = () => {
       line.busy = true;
       metrics.concurrentHttpRequests.inc();
-      // Others get their turn between two requests of this connection.
+      // Requests of other connections run between two of this one.
       reply.raw.once('close', () => setImmediate(ended, line, socket));
       done();
     };

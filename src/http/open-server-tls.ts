@@ -7,7 +7,7 @@ import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import type { ProcessContext } from '../process-context.js';
 
-/** The TLS material of all servers that have some; it follows its files. */
+/** The TLS material of all servers that have some. It is read again when its files change. */
 export async function openServerTls(
   config: ServersConfig,
   context: ProcessContext,
@@ -20,14 +20,7 @@ export async function openServerTls(
   for (const [name, listener] of Object.entries(listeners) as [ServerName, ListenerConfig | null][]) {
     const { key, cert, ca } = listener?.tls ?? { key: null, cert: null, ca: null };
     if (!key || !cert) continue;
-    const pair = await openKeyPair({
-      key,
-      cert,
-      name: `${name}_server`,
-      clock,
-      logger,
-      metrics,
-    });
+    const pair = await openKeyPair({ key, cert, name: `${name}_server`, clock, logger, metrics });
     releasers.add(`${name} server certificate`, () => pair.close());
     const clientCa = ca && (await openIssuers(ca, `${sections[name]}.tls.ca_file`, context, releasers));
     tls[name] = { keyPair: pair, clientCa };
@@ -41,22 +34,16 @@ const sections: Readonly<Record<ServerName, string>> = {
   health: 'health.server_config',
 };
 
-/** Those who may issue clients' certificates. Rejects with the key of the configuration, the file and the cause. */
+/** The CA certificates that may issue clients' certificates. Rejects with the configuration key, the file and the cause. */
 export async function openIssuers(
   ca: PemSource,
   name: string,
-  { clock, logger, metrics, trust }: ProcessContext,
+  context: ProcessContext,
   releasers: Releasers,
 ): Promise<CaCertificates> {
   try {
-    const issuers = await openCaCertificates({
-      name,
-      ca,
-      trust,
-      clock,
-      logger: logger.child('http'),
-      metrics,
-    });
+    const logger = context.logger.child('http');
+    const issuers = await openCaCertificates({ ...context, name, ca, logger });
     releasers.add(name, () => issuers.close());
     return issuers;
   } catch (cause) {

@@ -4,7 +4,7 @@ import type { Releasers } from '../util/releasers.js';
 import { openIssuers, openServerTls } from './open-server-tls.js';
 import type { ProcessContext } from '../process-context.js';
 
-/** Builds the HTTP servers and lets them listen: they answer health probes while the rest starts. */
+/** Opens the HTTP servers. They respond to health checks while the other parts start. */
 export async function openServers(
   config: ServersConfig,
   context: ProcessContext,

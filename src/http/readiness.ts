@@ -22,20 +22,20 @@ export interface Readiness {
   report(): Promise<ReadinessReport>;
 }
 
-/** The endpoint asks for no credentials: without a cache it would be a way to load the databases. */
+/** The endpoint needs no credentials: without a cache anyone could load the databases. */
 const cacheMs = 30_000;
 
-/** A component that needs longer is as good as down. */
+/** A component that needs longer counts as down. */
 const checkDeadlineMs = 5_000;
 
-/** Runs all checks at once, at most every 30 s however often and by how many it is asked. */
+/** Runs all checks at once, and at most every 30 s. */
 export function createReadiness(
   checks: readonly ReadinessCheck[],
   clock: Pick<Clock, 'monotonic' | 'setTimer'>,
 ): Readiness {
   let cached: { report: ReadinessReport; atMs: number } | undefined;
   let running: Promise<ReadinessReport> | undefined;
-  /** Checks that have not come back: asking a component that hangs once more would only pile up. */
+  /** Checks that have not ended. Those of a component that hangs must not pile up. */
   const hanging = new Set<ReadinessCheck>();
 
   async function run(): Promise<ReadinessReport> {
@@ -54,14 +54,14 @@ export function createReadiness(
     hanging.add(check);
     return new Promise((resolve) => {
       const timer = clock.setTimer(checkDeadlineMs, () => resolve('DOWN'));
-      const settle = (up: boolean) => {
+      const end = (up: boolean) => {
         hanging.delete(check);
         timer.cancel();
         resolve(up ? 'UP' : 'DOWN');
       };
       Promise.resolve()
         .then(() => check.check())
-        .then(settle, () => settle(false));
+        .then(end, () => end(false));
     });
   }
 

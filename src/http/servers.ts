@@ -40,7 +40,7 @@ export interface ServersOptions {
   readonly tls: Readonly<Partial<Record<ServerName, ServerTls>>>;
   /** PEM of the CA certificates in `cfServer.xfcc.ca`; required where that is configured. */
   readonly xfccIssuers?: Renewable<readonly string[]>;
-  /** Routes beside the API's own, behind the same authentication. */
+  /** Further routes with the authentication of the API. */
   readonly apiModules?: readonly RouteModule[];
   readonly limits?: Partial<ServerLimits>;
 }
@@ -48,13 +48,13 @@ export interface ServersOptions {
 export interface Servers {
   /** Starts all or none; rejects with the server, the port and the key that configures it. */
   listen(host?: string): Promise<void>;
-  /** Where each server listens; servers that do not are absent. */
+  /** Addresses of the servers that listen. */
   addresses(): Partial<Record<ServerName, AddressInfo>>;
-  /** Ends all servers within their deadline, whether they listen or not. Idempotent. */
+  /** Ends all servers within their deadline. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Builds the servers that the configuration asks for; none listens yet. */
+/** Makes the configured servers. None listens yet. */
 export function createServers(config: ServersConfig, options: ServersOptions): Servers {
   const { clock, metrics } = options;
   const logger = options.logger.child('http');
@@ -78,12 +78,8 @@ export function createServers(config: ServersConfig, options: ServersOptions): S
   };
 
   const addApi = (app: FastifyInstance) => {
-    for (const routes of [
-      apiRoutes({ history: options.history, clock, logger: repeated }),
-      ...(options.apiModules ?? []),
-    ]) {
-      routes(app);
-    }
+    const history = apiRoutes({ history: options.history, clock, logger: repeated });
+    for (const addRoutes of [history, ...(options.apiModules ?? [])]) addRoutes(app);
     app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'There is nothing at this path'));
   };
 
@@ -147,7 +143,7 @@ function required<T>(value: T | undefined, name: string): T {
   return value;
 }
 
-/** Settings that work, as in Go, and that an operator should not have by accident. */
+/** Settings that work, as in Go, but that an operator should choose deliberately. */
 function warnAboutRisks(config: ServersConfig, logger: Logger): void {
   const { apiServer, cfServer, healthServer, health, onCloudFoundry } = config;
   const warn = (server: ServerName, risk: string) => logger.info('insecure-setting', { server, risk });

@@ -1,12 +1,9 @@
 import type { Clock } from '../util/clock.js';
 
-/** As often as anyone has a use for it, and so seldom that its cost does not count. */
+/** Results are new enough for every caller, and seldom enough to cost little. */
 const sharedForMs = 1_000;
 
-/**
- * Work that costs more than a millisecond, done at most once at a time and once a second however many ask: what one
- * gets, the others of that second get too, also where it fails.
- */
+/** Does work at most once a second and never twice at the same time: all callers of a second share its result or failure. */
 export function shared<T>(clock: Pick<Clock, 'monotonic'>, work: () => Promise<T>): () => Promise<T> {
   let last: { readonly result: Promise<T>; readonly startedMs: number; ended: boolean } | undefined;
   return () => {

@@ -8,10 +8,10 @@ export interface GaugeSources {
   readonly pool: { utilization(): number; readonly queueSize: number };
 }
 
-/** Short against any scrape interval, long against what it costs. */
+/** Shorter than any scrape interval. */
 const periodMs = 5_000;
 
-/** Brings gauges up to date that nothing else sets. Returns how to end that. */
+/** Updates the gauges that no event sets. Returns how to end that. */
 export function keepGaugesFresh({ clock, metrics, evaluator, pool }: GaugeSources): () => void {
   let timer = clock.setTimer(periodMs, refresh);
 

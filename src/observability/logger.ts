@@ -1,6 +1,6 @@
 /**
- * Structured logging as Cloud Foundry's Go components do it: one JSON object a line, an event name instead of a
- * sentence, facts in `data`. Info is for changes of state; whatever can repeat goes through `RepeatedEvents`.
+ * Logs as Cloud Foundry's Go components do: one JSON object a line, with the name of an event and its data. Info is for
+ * changes of state. What can repeat goes through `RepeatedEvents`.
  */
 export interface Logger {
   debug(event: string, data?: LogData): void;

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const prefix = 'autoscaler_eventgenerator_';
 
-/** Delays that matter range from a timer's jitter to a missed interval. Seconds. */
+/** From the jitter of a timer to a missed interval. Seconds. */
 const lagBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80];
 
 const notFiredReasons = ['not-breached', 'no-data', 'not-enough-samples', 'unknown-operator', 'no-rules'];
@@ -28,10 +28,7 @@ const triggerResults = [
   ...heldReasons.map((reason) => `held-${reason}`),
 ];
 
-/**
- * Every domain metric, in one place. Labels are few and closed sets; an app's id is never one of them.
- * Components take the metrics they write as `Pick<Metrics, …>`.
- */
+/** Every metric of ours. Labels have few values; an app's id is never one. Parts take what they write as `Pick<Metrics, …>`. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(registry: Registry = new Registry()) {

@@ -7,21 +7,18 @@ import { describeError, redact } from './redact.js';
 
 const source = 'eventgenerator';
 
-/** Bytes waiting for a standard output that nobody reads; what comes on top is dropped rather than kept in memory. */
+/** Bytes that wait where nobody reads standard output. Further lines are dropped. */
 const maxBufferedBytes = 4 * 1024 * 1024;
 
 export interface LoggerOptions {
   readonly level: LogLevel;
-  /** Receives whole lines. Default: standard output. */
+  /** Gets whole lines. Default: standard output. */
   readonly destination?: DestinationStream;
   readonly clock?: Pick<Clock, 'now'>;
 }
 
 export interface RootLogger extends Logger {
-  /**
-   * Logs nothing more, and resolves when the lines logged so far have left, which is never where nobody reads them.
-   * Does not reject.
-   */
+  /** Logs nothing more. Resolves when all lines are written, which is never if nobody reads them. Does not reject. */
   close(): Promise<void>;
 }
 
@@ -43,7 +40,7 @@ export function createLogger({ level, destination, clock = systemClock }: Logger
     try {
       if (sink.isLevelEnabled(severity)) sink[severity]({ source, message, data: redact(data()) });
     } catch {
-      // Neither a failing destination nor unreadable data may stop what was to be logged about.
+      // Neither a failing destination nor unreadable data may stop the caller.
     }
   };
   const withError = (error: unknown, data: LogData): LogData => {
@@ -60,13 +57,10 @@ export function createLogger({ level, destination, clock = systemClock }: Logger
   return { ...at(source), close: () => output.close() };
 }
 
-/**
- * Written from a thread of its own, so that a reader which stalls stops nothing here, and flushed when the process
- * exits. Nothing is left to do when standard output fails: whatever would tell is gone.
- */
+/** Written asynchronously, so that a stalled reader stops nothing here, and flushed when the process exits. */
 function standardOutput(): { stream: DestinationStream; close: () => Promise<void> } {
   const stream = pino.destination({ fd: 1, sync: false, maxLength: maxBufferedBytes });
-  stream.on('error', () => {});
+  stream.on('error', () => {}); // There is no other place to report it.
   const close = () =>
     new Promise<void>((resolve) => {
       stream.once('close', () => resolve());
@@ -75,12 +69,12 @@ function standardOutput(): { stream: DestinationStream; close: () => Promise<voi
   return { stream, close };
 }
 
-/** RFC 3339 with nanoseconds, as wide as Go's. */
+/** RFC 3339 with nanoseconds, as Go's loggers write it. */
 function timestamp(nowMs: number): string {
   return new Date(nowMs).toISOString().replace('Z', '000000Z');
 }
 
-/** Readers of raw lines sort and cut by their beginning. */
+/** Puts the timestamp before the level: raw lines can be sorted then. */
 function timestampFirst(line: string): string {
   return line.replace(/^\{("level":"\w+"),("timestamp":"[^"]+")/, '{$2,$1');
 }

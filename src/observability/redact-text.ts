@@ -1,17 +1,17 @@
 /*
- * Finds secrets inside text: error messages of libraries quote URLs, headers and bodies. Where a pattern cannot be
- * exact it takes too much: a lost word in a log line costs less than a leaked password.
+ * Finds secrets in text: error messages of libraries quote URLs, headers and bodies. A pattern that cannot be exact
+ * removes too much: a lost word costs less than a leaked password.
  */
 
 const redacted = '[redacted]';
 
-/** Characters of one text that a log line keeps. */
+/** Characters of a text in a log line. */
 const maxLength = 2048;
 
-/** Looked at beyond the kept part, so that a secret which straddles the cut is recognised whole. */
+/** Searched beyond that, so that a secret across the cut is found. */
 const lookAhead = 2048;
 
-/** Names whose values are secrets; they match at the end of longer names too (`client_secret`, `sslpassword`). */
+/** Names whose values are secrets, also as the end of longer names (`client_secret`, `sslpassword`). */
 const secretWords = String.raw`passw(?:or)?d|passphrase|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key|credentials?|assertion`;
 const tokenWords = String.raw`(?:access|refresh|id|auth|session|uaa)[_-]?token|token|passcode|authorization_code`;
 const headerWords = String.raw`(?:proxy-)?authorization|(?:set-)?cookie|x-forwarded-client-cert`;
@@ -30,16 +30,16 @@ const replacements: readonly Replacement[] = [
     /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g,
     `[private key redacted]`,
   ],
-  // JSON Web Tokens start with the base64 of `{"`; one cut off before its first dot is still one.
+  // JSON Web Tokens start with the base64 of `{"`; they may be cut off before the first dot.
   [/eyJ[\w-]{10,}(?:\.[\w-]*)*/g, redacted],
-  // User information of a URL, up to the last @ of the word: passwords are often not percent-encoded.
+  // User and password of a URL, up to the last @ of the word: passwords are often not percent-encoded.
   [/(:\/\/)[^\s"'<>]*@/g, `$1${redacted}@`],
   [/(%3A%2F%2F)[^\s"'&<>]*%40/gi, `$1${redacted}%40`],
   [
     new RegExp(`(${headerWords})(\\\\*["']?\\s*[:=,]\\s*)(?:${quoted}|[^\\r\\n"']+)`, 'gi'),
     `$1$2${redacted}`,
   ],
-  // `Basic authentication` is prose: credentials have a digit, padding or a capital inside the word.
+  // Credentials have a digit, padding or a capital inside the word; `Basic authentication` has not.
   [
     /\b([Bb]earer|BEARER|[Bb]asic|BASIC|[Dd]igest|[Nn]egotiate)(\s+|%20|\+)(?=\S*(?:[0-9=]|[a-z][A-Z]))[\w.~+/=:-]{6,}/g,
     `$1$2${redacted}`,
@@ -53,7 +53,7 @@ const replacements: readonly Replacement[] = [
   [new RegExp(`((?:${tokenWords})\\s*[:=]\\s*)(?:${quoted}|[\\w.~+/=-]{16,})`, 'gi'), `$1${redacted}`],
 ];
 
-/** The text without secrets and not longer than a log line bears. */
+/** The text without secrets, cut to the length for a log line. */
 export function redactText(text: string): string {
   let result = text.slice(0, maxLength + lookAhead);
   for (const [pattern, by] of replacements) result = result.replace(pattern, by);

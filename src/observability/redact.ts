@@ -2,20 +2,20 @@ import { types } from 'node:util';
 import { redactText, truncate } from './redact-text.js';
 
 /*
- * Makes any value fit for a log line: plain JSON data without secrets, bounded in depth and size. It never throws,
- * whatever getters, proxies or cycles it meets, because a log call must not be what stops the process.
+ * Turns any value into plain JSON data without secrets, bounded in depth and size. Never throws, whatever getters,
+ * proxies or cycles there are: a log call must not stop the process.
  */
 
 const redacted = '[redacted]';
 
-/** Bounds of one log line's data; what lies beyond is replaced by a remark. */
+/** Bounds of one log line's data. The rest is replaced by a remark. */
 const maxDepth = 8;
 const maxEntries = 50;
 const maxValues = 500;
 const maxKeyLength = 100;
 const maxCauses = 8;
 
-/** Names (lower case, without separators) whose values are secrets whatever they look like. */
+/** Names, in lower case and without separators, whose values are secrets. */
 const secretName =
   /passw(?:or)?d|passphrase|secret|authorization|cookie|credential|privatekey|apikey|accesskey|clientkey|assertion|forwardedclientcert|bearer|jwt|(?:^|access|refresh|id|auth|uaa|session|oauth)tokens?$|^(?:pwd|pass|auth)$/;
 
@@ -105,7 +105,7 @@ function describeKey(key: unknown): string {
   return typeof key === 'number' || typeof key === 'bigint' ? String(key) : `[${typeof key}]`;
 }
 
-/** Absence and flags tell an operator something and an attacker nothing. */
+/** That a secret is absent, or a flag, is no secret. */
 function isSecret(name: string, value: unknown): boolean {
   if (value === null || value === undefined || typeof value === 'boolean') return false;
   return secretName.test(name.toLowerCase().replaceAll(/[^a-z0-9]/g, ''));
@@ -119,7 +119,7 @@ function readProperty(owner: object, key: string): unknown {
   }
 }
 
-/** What `JSON.parse(JSON.stringify(buffer))` yields: key material in disguise. */
+/** The form of `JSON.parse(JSON.stringify(buffer))`, which may be a key. */
 function isSerializedBuffer(value: object): value is { data: unknown[] } {
   return readProperty(value, 'type') === 'Buffer' && Array.isArray(readProperty(value, 'data'));
 }

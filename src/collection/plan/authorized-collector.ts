@@ -1,39 +1,30 @@
+import { errorText } from '../../util/errors.js';
 import type { CollectorPool } from '../pool/collector-pool.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type {
-  CollectionJob,
-  CollectionResult,
-  OldestJob,
-  QueryJob,
-  ReadJob,
-  TimersJob,
-} from '../pool/job.js';
+import type { CollectionJob, CollectionResult } from '../pool/job.js';
 
 /** Where the Authorization header for log-cache comes from. */
 export interface LogCacheTokens {
   /** The header's value; rejects when UAA gives no token. */
   authorization(): Promise<string>;
-  /** A newer header value after log-cache refused this one for these apps; null when there is none to be had now. */
+  /** A newer value after log-cache rejected this one for these apps; null where there is none now. */
   refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null>;
-  /** log-cache served these apps with this header value: their refusals before were no refusals of the apps. */
+  /** log-cache served these apps with this value: earlier rejections were not the apps' own. */
   accepted(authorization: string, appIds: readonly string[]): void;
 }
 
-export type UnauthorizedJob =
-  | Omit<ReadJob, 'authorization'>
-  | Omit<QueryJob, 'authorization'>
-  | Omit<OldestJob, 'authorization'>
-  | Omit<TimersJob, 'authorization'>;
+type Unauthorized<J> = J extends CollectionJob ? Omit<J, 'authorization'> : never;
+export type UnauthorizedJob = Unauthorized<CollectionJob>;
 
-/** Runs jobs for those who know nothing of tokens. */
+/** Runs jobs for callers that know nothing of tokens. */
 export interface Collector {
   /** Never rejects. */
   run(job: UnauthorizedJob): Promise<CollectionResult>;
 }
 
 /**
- * Fills in the token, and when log-cache refuses it asks once for a newer one and runs the job once more. What the
- * new token is refused too is the job's own failure. `tokens: null` is for gRPC, where a certificate is all it takes.
+ * Fills in the token. If log-cache rejects it, the collector asks once for a newer one and runs the job once more; a
+ * second rejection is the job's own failure. `tokens: null` is for gRPC, which needs a client certificate only.
  */
 export function createAuthorizedCollector(
   pool: Pick<CollectorPool, 'run'>,
@@ -43,7 +34,7 @@ export function createAuthorizedCollector(
 
   const attempt = async (job: UnauthorizedJob, authorization: string) => {
     const result = await pool.run({ ...job, authorization } satisfies CollectionJob);
-    const served = appsServed(job, result);
+    const served = appsWith(job, result, (failure) => failure === null);
     if (served.length > 0) tokens.accepted(authorization, served);
     return result;
   };
@@ -54,12 +45,12 @@ export function createAuthorizedCollector(
       try {
         authorization = await tokens.authorization();
       } catch (error) {
-        return { kind: 'failed', failure: 'no-token', message: (error as Error).message, cost: noCost() };
+        return { kind: 'failed', failure: 'no-token', message: errorText(error), cost: noCost() };
       }
       const first = await attempt(job, authorization);
-      const refused = appsRefused(job, first);
-      if (refused.length === 0) return first;
-      const newer = await tokens.refreshAfterRejection(authorization, refused).catch(() => null);
+      const rejected = appsWith(job, first, (failure) => failure === 'unauthorized');
+      if (rejected.length === 0) return first;
+      const newer = await tokens.refreshAfterRejection(authorization, rejected).catch(() => null);
       if (newer === null) return first;
       const second = await attempt(job, newer);
       return { ...second, cost: sumOfCosts([first.cost, second.cost]) };
@@ -67,25 +58,17 @@ export function createAuthorizedCollector(
   };
 }
 
-function appsServed(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
-  if (result.kind === 'failed') return [];
-  if (job.kind !== 'query') return [job.appId];
-  if (result.kind !== 'query') return [];
-  return job.appIds.filter((appId) => (result.outcomes[appId]?.kind ?? 'failed') !== 'failed');
-}
-
-function appsRefused(job: UnauthorizedJob, result: CollectionResult): readonly string[] {
-  switch (result.kind) {
-    case 'failed':
-      if (result.failure !== 'unauthorized') return [];
-      return job.kind === 'query' ? job.appIds : [job.appId];
-    case 'query':
-      return Object.entries(result.outcomes)
-        .filter(([, outcome]) => outcome.kind === 'failed' && outcome.failure === 'unauthorized')
-        .map(([appId]) => appId);
-    case 'read':
-    case 'oldest':
-    case 'timers':
-      return [];
-  }
+/** The apps of a job whose failure, or null where they were served, is of a kind. */
+function appsWith(
+  job: UnauthorizedJob,
+  result: CollectionResult,
+  isWanted: (failure: string | null) => boolean,
+): readonly string[] {
+  const appIds = job.kind === 'query' ? job.appIds : [job.appId];
+  if (result.kind !== 'query')
+    return isWanted(result.kind === 'failed' ? result.failure : null) ? appIds : [];
+  return appIds.filter((appId) => {
+    const outcome = result.outcomes[appId];
+    return outcome !== undefined && isWanted(outcome.kind === 'failed' ? outcome.failure : null);
+  });
 }

@@ -1,13 +1,10 @@
 import type { Logger } from '../../observability/logger.js';
 import type { Collector, UnauthorizedJob } from './authorized-collector.js';
-import type { CollectionResult, Failed, MetricOutcome } from '../pool/job.js';
+import type { CollectionResult, Failed, HttpOutcome } from '../pool/job.js';
 
-/** So many jobs in a row without an answer: it is not the apps, it is log-cache, the way to it, or what we may read. */
+/** After as many failed jobs in a row the cause is not the apps, but log-cache, the way to it, or our rights. */
 const failuresThatSpeak = 10;
-/**
- * Before the first answer it is most likely the configuration, and whoever has three apps should not have to wait for
- * minutes to hear of it. Too early costs one line, which is taken back with the first answer.
- */
+/** Before the first success the configuration is the likely cause. An operator with three apps should hear of it soon. */
 const failuresThatSpeakAtFirst = 3;
 
 export interface LogCacheHealth {
@@ -17,57 +14,56 @@ export interface LogCacheHealth {
 
 export interface HealthWatchOptions {
   readonly logger: Pick<Logger, 'error' | 'info'>;
-  /** Says which client lacks which scope, where that can be told. */
+  /** Names the client and the scope that it lacks, where that is known. */
   readonly explain: () => Promise<string | null>;
 }
 
 /**
- * Looks at what comes back from a collector, and says once, readably, when log-cache serves nobody any more. Refusals
- * are told apart from other failures: log-cache's auth proxy answers 404 where others answer 403, so nothing else
- * tells an operator that the client lacks a scope.
+ * Logs once when log-cache serves no app any more. Rejections have an event of their own: log-cache's auth proxy
+ * responds with 404 where others respond with 403, so nothing else tells an operator that the client lacks a scope.
  */
 export function watchLogCache(
   collector: Collector,
   { logger, explain }: HealthWatchOptions,
 ): { collector: Collector; health: LogCacheHealth } {
-  /** In a row, without an answer between them. */
-  let refusals = 0;
+  /** Since the last success. */
+  let rejections = 0;
   let failures = 0;
   let everServed = false;
-  const said = new Set<'refused' | 'failed'>();
+  const said = new Set<'rejected' | 'failed'>();
 
   const areTooMany = (count: number) => count >= (everServed ? failuresThatSpeak : failuresThatSpeakAtFirst);
 
   function watch(job: UnauthorizedJob, result: CollectionResult): void {
     const failed = failureOf(result);
-    // Cloud Controller stands in the way of queries alone; who keeps them back then says so.
+    // The Cloud Controller may be the cause; the query gate reports that.
     if (job.kind === 'query' && failed?.failure === 'timeout') return;
     if (!failed) {
       if (said.size > 0) logger.info('log-cache-serves-again', { failures });
-      refusals = failures = 0;
+      rejections = failures = 0;
       everServed = true;
       said.clear();
       return;
     }
     failures++;
     if (failed.failure === 'unauthorized') {
-      refusals++;
-      if (areTooMany(refusals) && !said.has('refused')) {
-        said.add('refused');
-        void sayWhyRefused();
+      rejections++;
+      if (areTooMany(rejections) && !said.has('rejected')) {
+        said.add('rejected');
+        void sayWhyRejected();
       }
     } else if (areTooMany(failures) && !said.has('failed') && failed.failure !== 'no-token') {
-      // Without a token nothing was asked; why there is none is the token source's to say.
+      // Without a token nothing was asked; the token source reports why there is none.
       said.add('failed');
       const error = new Error(`log-cache served none of the last ${failures} jobs: ${failed.message}`);
       logger.error('log-cache-serves-no-app', error, { failure: failed.failure, failures });
     }
   }
 
-  async function sayWhyRefused(): Promise<void> {
-    const count = refusals;
+  async function sayWhyRejected(): Promise<void> {
+    const count = rejections;
     const cause = await explain().catch(() => null);
-    if (!said.has('refused')) return; // served meanwhile
+    if (!said.has('rejected')) return; // served meanwhile
     const error = new Error(
       cause ??
         'log-cache refuses every app (404). Its auth proxy answers so for tokens it cannot verify and for clients without the scope logs.admin or doppler.firehose',
@@ -91,8 +87,7 @@ export function watchLogCache(
 function failureOf(result: CollectionResult): Failed | null {
   if (result.kind === 'failed') return result;
   if (result.kind === 'oldest' || result.kind === 'timers') return null;
-  const outcomes: (MetricOutcome | { kind: 'empty' })[] = Object.values(result.outcomes);
-  const served = outcomes.find((outcome) => outcome.kind !== 'failed');
-  const [first] = outcomes;
-  return served || first?.kind !== 'failed' ? null : first;
+  const outcomes: readonly HttpOutcome[] = Object.values(result.outcomes);
+  const failures = outcomes.filter((outcome) => outcome.kind === 'failed');
+  return failures.length === outcomes.length ? (failures[0] ?? null) : null;
 }

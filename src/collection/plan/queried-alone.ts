@@ -1,13 +1,13 @@
 import type { Clock } from '../../util/clock.js';
 
-/** An app that is too busy for a query stays so for a while; one that was it by chance must not stay alone for ever. */
+/** An app that is too busy for a shared query mostly stays so for a while, but not for ever. */
 const aloneMs = 10 * 60_000;
-/** Each costs a request a cycle that others share. With more of them it is not the apps that are the trouble. */
+/** Each app costs an own request per cycle. Where more apps fail, log-cache is the cause. */
 const maxApps = 1000;
 
-/** Apps that are asked for alone for a while, so that not every cycle of their neighbours begins with a failing query. */
+/** Apps that have queries of their own for a while, so that they do not make shared queries fail in every cycle. */
 export class AppsQueriedAlone {
-  /** Until when, monotonic ms; oldest first. */
+  /** When that ends, monotonic ms; in the order in which they were added. */
   readonly #until = new Map<string, number>();
 
   constructor(private readonly clock: Pick<Clock, 'monotonic'>) {}

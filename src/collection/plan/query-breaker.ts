@@ -1,15 +1,15 @@
 import { backOff } from '../../util/back-off.js';
 import type { Clock } from '../../util/clock.js';
 
-/** So many queries in a row without an answer: it is not the apps. Queries for busy apps end in an answer, if a bad one. */
+/** After as many timeouts in a row the apps are not the cause: for a busy app log-cache sends an error. */
 const timeoutsThatOpen = 3;
 const firstPauseMs = 2_000;
-/** So long queries may stay away after what made them hang is mended. */
+/** How long queries may be kept back after the cause is gone. */
 const longestPauseMs = 20_000;
 
 type BreakerState = 'closed' | 'half-open' | 'open';
 
-/** Keeps queries back while none is answered, but for one at a time that finds out whether that is over. */
+/** Keeps queries back while none has a response. One probe at a time finds out when that is over. */
 export class QueryBreaker {
   #timeouts = 0;
   #pauses = 0;
@@ -24,7 +24,7 @@ export class QueryBreaker {
     return this.#probing ? 'half-open' : 'open';
   }
 
-  /** What may be asked now. Whoever probes must report what came of it. */
+  /** What may be asked now. The result of a probe must be reported. */
   permit(): 'query' | 'probe' | 'nothing' {
     if (this.#openUntilMs === null) return 'query';
     if (this.#probing || this.clock.monotonic() < this.#openUntilMs) return 'nothing';
@@ -32,8 +32,8 @@ export class QueryBreaker {
     return 'probe';
   }
 
-  /** A query was answered, whatever the answer. */
-  answered(): void {
+  /** A query had a response, of whatever kind. */
+  responded(): void {
     this.#timeouts = 0;
     this.#pauses = 0;
     this.#openUntilMs = null;
@@ -41,11 +41,11 @@ export class QueryBreaker {
   }
 
   timedOut(): void {
-    // Those that were under way when it opened say nothing new.
+    // Queries that were in flight when it opened tell nothing new.
     if (this.#openUntilMs === null && ++this.#timeouts >= timeoutsThatOpen) this.#pause();
   }
 
-  /** The probe was not answered, or did not get as far as log-cache. */
+  /** The probe had no response, or did not reach log-cache. */
   probeFailed(): void {
     this.#probing = false;
     if (this.#openUntilMs !== null) this.#pause();

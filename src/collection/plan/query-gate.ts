@@ -5,41 +5,39 @@ import type { RepeatedEvents } from '../../observability/repeated-events.js';
 import type { Collector, UnauthorizedJob } from './authorized-collector.js';
 import type { ConcurrencyLimit } from '../../schedule/concurrency-limit.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type { CollectionResult, JobFailed, MetricOutcome } from '../pool/job.js';
+import type { CollectionResult, HttpOutcome, JobFailed } from '../pool/job.js';
 import { QueryBreaker } from './query-breaker.js';
 
 export interface QueryGateOptions {
   readonly clock: Clock;
   readonly limit: ConcurrencyLimit;
-  /** Queries may come and go: what repeats is left out. */
   readonly events: Pick<RepeatedEvents, 'error' | 'info'>;
   readonly metrics: Pick<Metrics, 'queriesInFlight' | 'queryBreakerState' | 'timerReads'>;
-  /** What may be the cause where queries hang and reads do not. */
+  /** For the error: what may be the cause where queries hang and reads do not. */
   readonly likelyCause: string;
 }
 
 export interface QueryHealth {
-  /** Whether queries are asked; false while so many had no answer that only one at a time finds out about the others. */
+  /** False while queries hang and only probes are sent. */
   isUp(): boolean;
 }
 
 type QueryJob = Extract<UnauthorizedJob, { kind: 'query' }>;
-/** `unclear`: it did not get as far as to log-cache. */
-type Verdict = 'answered' | 'timeout' | 'unclear';
+/** `unclear`: the query did not reach log-cache. */
+type Verdict = 'response' | 'timeout' | 'unclear';
 
 /** A query that waits longer is close to the app's next cycle, which asks for newer values. */
 const longestWaitMs = 20_000;
 
 const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
 
-/** Lets reads pass, and queries while they are answered and while there is a place for them. */
+/** Lets reads pass, and queries while they have responses and there is a permit. */
 export function gateQueries(
   collector: Collector,
   { clock, limit, events, metrics, likelyCause }: QueryGateOptions,
 ): { collector: Collector; queries: QueryHealth } {
   const breaker = new QueryBreaker(clock);
-  // Apart from the permits of reads: only queries pass through the Cloud Controller, and what makes them hang must not
-  // hold up the reads.
+  // Reads have permits of their own: only queries pass through the Cloud Controller, and may hang while reads do not.
   const permits = new Semaphore(clock, () => limit.current);
 
   async function query(job: QueryJob): Promise<CollectionResult> {
@@ -52,24 +50,24 @@ export function gateQueries(
     const startedMs = clock.monotonic();
     const result = await collector.run(job);
     const verdict = verdictOn(result);
-    if (verdict === 'answered') noteAnswer();
+    if (verdict === 'response') noteResponse();
     else if (verdict === 'timeout' && breaker.state === 'closed') {
       breaker.timedOut();
       reportIfHanging();
     }
-    // Afterwards, so that a query that opens the breaker makes way for no other.
-    limit.finished(clock.monotonic() - startedMs, verdict === 'answered');
+    // After the breaker, so that a query that opens it lets no other start.
+    limit.finished(clock.monotonic() - startedMs, verdict === 'response');
     permits.release();
     metrics.queriesInFlight.set(permits.taken);
     return result;
   }
 
-  /** With one app, whose business it is if it alone is too busy: several could be too much for one query. */
+  /** Asks for one app only: several could be too much for one query. */
   async function probe(job: QueryJob): Promise<CollectionResult> {
     noteState();
     const first = await collector.run({ ...job, appIds: job.appIds.slice(0, 1) });
-    if (verdictOn(first) === 'answered') {
-      noteAnswer();
+    if (verdictOn(first) === 'response') {
+      noteResponse();
     } else {
       breaker.probeFailed();
       reportIfHanging();
@@ -85,9 +83,9 @@ export function gateQueries(
     return result;
   }
 
-  function noteAnswer(): void {
+  function noteResponse(): void {
     const wasHanging = breaker.state !== 'closed';
-    breaker.answered();
+    breaker.responded();
     if (wasHanging) events.info('queries-answered-again');
     noteState();
   }
@@ -125,10 +123,10 @@ function timerResult(result: CollectionResult): 'read' | 'too-many' | 'failed' {
 const unclear = new Set(['connection', 'no-token', 'thread', 'not-asked']);
 
 function verdictOn(result: CollectionResult): Verdict {
-  const outcomes: readonly (MetricOutcome | { kind: 'empty' } | JobFailed)[] =
+  const outcomes: readonly HttpOutcome[] =
     result.kind === 'query' ? Object.values(result.outcomes) : result.kind === 'failed' ? [result] : [];
   const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.failure] : []));
-  if (failures.length < outcomes.length || failures.length === 0) return 'answered';
+  if (failures.length < outcomes.length || failures.length === 0) return 'response';
   if (failures.every((failure) => failure === 'timeout')) return 'timeout';
-  return failures.every((failure) => unclear.has(failure)) ? 'unclear' : 'answered';
+  return failures.every((failure) => unclear.has(failure)) ? 'unclear' : 'response';
 }

@@ -1,17 +1,14 @@
-import { secsToNs } from '../../util/clock.js';
+import { nsToMs } from '../../util/clock.js';
 import { fnv1a32, mix32 } from '../../util/hash.js';
 import type { ReadJob, SettledWindow } from '../pool/job.js';
+import { ForgettingMap } from './forgetting-map.js';
 
-/**
- * Every app reads its whole window once in so many cycles: whatever a settled part might have got wrong cannot stay.
- * At a fifth of the apps' reads the whole saving would be lost, at a thirtieth it costs 3 %.
- */
+/** Every app reads its whole window once in as many cycles, so that no error of a settled part can stay. Costs 3 %. */
 const fullReadEvery = 30;
 /** 50,000 apps of three instances with rules on three gauges take half of it. */
 const defaultMaxBytes = 64 * 1024 * 1024;
 /** What an app takes besides its rows. */
 const bytesPerApp = 350;
-const sweepEveryNs = secsToNs(60);
 
 type WindowOfApp = Pick<ReadJob, 'appId' | 'gaugeTypes' | 'startNs' | 'endNs'>;
 
@@ -24,17 +21,16 @@ interface Kept {
 }
 
 /**
- * Keeps what is settled of each app's stat window from one cycle to the next. Forgets by itself what no cycle can go on
- * from. A cycle that fails leaves it as it is: to read everything again is the last that a log-cache in trouble needs.
+ * Keeps the settled part of each app's stat window from one cycle to the next. A cycle that fails leaves it as it is:
+ * a log-cache in trouble must not get more to do.
  */
 export class SettledWindows {
-  readonly #byApp = new Map<string, Kept>();
+  readonly #byApp = new ForgettingMap<Kept>();
   #bytes = 0;
-  #sweptNs: bigint | null = null;
 
   constructor(private readonly maxBytes = defaultMaxBytes) {}
 
-  /** What the app's read of this window may go on from; null if it has to read all of it. */
+  /** The settled part that the app's read of this window starts from; null if it has to read all of the window. */
   of(window: WindowOfApp): SettledWindow | null {
     const kept = this.#byApp.get(window.appId);
     if (!kept || kept.cyclesToFullRead === 0) return null;
@@ -44,15 +40,19 @@ export class SettledWindows {
     return sameTypes(kept.gaugeTypes, window.gaugeTypes) ? kept.settled : null;
   }
 
-  /** Takes over what a read of this window has settled. Where there is no room the app reads all of its next one. */
+  /** Keeps what a read of this window has settled. Without room for it, the app reads all of its next window. */
   keep({ appId, gaugeTypes, startNs }: WindowOfApp, settled: SettledWindow | null): void {
-    this.#sweep(startNs);
+    this.#byApp.sweep(
+      nsToMs(startNs) / 1000,
+      (app) => app.settled.untilNs <= startNs,
+      (_appId, app) => (this.#bytes -= bytesOf(app.settled)),
+    );
     const kept = this.#byApp.get(appId);
     const free = this.maxBytes - this.#bytes + (kept ? bytesOf(kept.settled) : 0);
     if (!settled || bytesOf(settled) > free) {
       this.#forget(appId);
     } else if (kept) {
-      // In place: taken out and put in again it would leave the Map behind with tables of what it once held.
+      // Changed in place: a Map whose entries come and go leaves outgrown tables behind.
       this.#bytes += bytesOf(settled) - bytesOf(kept.settled);
       kept.settled = settled;
       kept.startNs = startNs;
@@ -67,13 +67,6 @@ export class SettledWindows {
 
   get size(): number {
     return this.#byApp.size;
-  }
-
-  /** Once in a while forgets the apps that had no cycle for so long that nothing of their window is left. */
-  #sweep(startNs: bigint): void {
-    if (this.#sweptNs !== null && startNs >= this.#sweptNs && startNs < this.#sweptNs + sweepEveryNs) return;
-    this.#sweptNs = startNs;
-    for (const [appId, { settled }] of this.#byApp) if (settled.untilNs <= startNs) this.#forget(appId);
   }
 
   #forget(appId: string): void {

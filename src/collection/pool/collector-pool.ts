@@ -27,36 +27,30 @@ export interface CollectorPoolOptions {
   readonly logger: Pick<Logger, 'error'>;
   /** See threadsFor. */
   readonly threads: number;
-  /** Reads that run at once, over all threads, and as many queries; others wait. */
+  /** The most reads that run at once over all threads, and the most queries. Others wait. */
   readonly mostJobs: number;
-  /** Default: longer than any job may take by its own deadlines, so that only a stuck thread runs into it. */
+  /** Default: longer than the deadlines within a job allow, so that only a stuck thread exceeds it. */
   readonly jobTimeoutMs?: number;
   /** Default: the collector. */
   readonly workerFile?: URL;
 }
 
-/**
- * Jobs wait for log-cache most of their time, and a thread that has to can serve several hundred. Where there are
- * processors for it, it should not have to.
- */
+/** Jobs mostly wait for log-cache. A thread could serve several hundred, at the price of latency. */
 const jobsPerThread = 100;
 const maxQueuedJobs = 5_000;
 const defaultJobTimeoutMs = 90_000;
 const collectorFile = new URL('../../../workers/collector.js', import.meta.url);
 
 /**
- * Threads that hold so many jobs at once, within the processors that the main thread leaves. Not one for every
- * processor: a thread takes 20 MB, on a Cloud Foundry cell processors are many and belong to others, and two threads
- * read some hundred apps a second. Too few shows in the utilization, too many ends in a kill for memory.
+ * How many threads hold as many jobs at once, within the processors that the main thread leaves. Not one per processor:
+ * a thread takes 20 MB, a Cloud Foundry cell shares its many processors among apps, and two threads read some hundred
+ * apps a second. Too few threads show in the utilization; too many end in a kill for memory.
  */
 export function threadsFor(jobs: number, processors = availableParallelism()): number {
   return Math.max(1, Math.min(Math.ceil(jobs / jobsPerThread), processors - 1));
 }
 
-/**
- * piscina starts, watches and replaces the threads. Each runs a single task, to serve a port: as a task of its own a job
- * would cost four times as much.
- */
+/** piscina starts, watches and replaces the threads. Each runs one task, which serves a port: that costs less per job. */
 export function createCollectorPool(options: CollectorPoolOptions): CollectorPool {
   const { clock, logger } = options;
   const count = options.threads;
@@ -66,7 +60,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     workerData: options.workerData,
     minThreads: count,
     maxThreads: count,
-    // Otherwise an idle thread sleeps so deeply that it does not see its connections close.
+    // Otherwise an idle thread sleeps without an event loop and does not notice that connections are closed.
     atomics: 'disabled',
     recordTiming: false,
   });
@@ -76,8 +70,8 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     pool.run(service, { signal, transferList: [service.port] });
   const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
 
-  // Jobs wait here and not in a thread: time spent waiting must not look like a thread that is stuck.
-  // Queries have permits of their own: they may hang while reads do not.
+  // Jobs wait here and not in a thread, so that a long wait does not look like a stuck thread. Queries have permits of
+  // their own: they may hang while reads do not.
   const reads = new Semaphore(clock, () => options.mostJobs);
   const queries = new Semaphore(clock, () => options.mostJobs);
   const waiting = () => reads.waiting + queries.waiting;

@@ -16,34 +16,31 @@ interface Running {
   readonly stop: AbortController;
 }
 
-/** The main thread's end of one collector thread, which is started anew when it has ended and there is work for it. */
+/** The main thread's end of one collector thread. A thread that has ended is started again with the next job. */
 export class CollectorThread {
   #running: Running | null = null;
   #outbox: [id: number, job: CollectionJob][] = [];
-  /**
-   * By id. Not a Map: with entries that come and go all the time it leaves a trail of outgrown tables, through which
-   * each result outlives the garbage collections that are quick.
-   */
-  #unanswered: (((result: CollectionResult) => void) | null)[] = [];
+  /** By id. Not a Map: a Map whose entries come and go leaves outgrown tables, which keep results from quick collection. */
+  #pending: (((result: CollectionResult) => void) | null)[] = [];
   readonly #freeIds: number[] = [];
 
   constructor(private readonly options: CollectorThreadOptions) {}
 
-  /** Jobs that it has not answered. */
+  /** Jobs without a result yet. */
   get jobs(): number {
-    return this.#unanswered.length - this.#freeIds.length;
+    return this.#pending.length - this.#freeIds.length;
   }
 
   /** Never rejects. */
   run(job: CollectionJob): Promise<CollectionResult> {
     const { clock, jobTimeoutMs } = this.options;
     return new Promise((resolve) => {
-      // Ending the thread is what a stuck one deserves: its other jobs fail too, and a new one takes over.
+      // A stuck thread is ended: its other jobs fail too, and a new one takes over.
       const watchdog = clock.setTimer(jobTimeoutMs, () =>
         this.end(`the thread did not answer within ${jobTimeoutMs} ms`),
       );
-      const id = this.#freeIds.pop() ?? this.#unanswered.length;
-      this.#unanswered[id] = (result) => {
+      const id = this.#freeIds.pop() ?? this.#pending.length;
+      this.#pending[id] = (result) => {
         watchdog.cancel();
         resolve(result);
       };
@@ -51,17 +48,17 @@ export class CollectorThread {
     });
   }
 
-  /** Ends the thread, and fails the jobs that it has not answered. */
+  /** Ends the thread, and fails the jobs without a result. */
   end(reason: string): void {
     const running = this.#running;
     this.#running = null;
     this.#outbox = [];
     running?.port.close();
     running?.stop.abort();
-    const unanswered = this.#unanswered;
-    this.#unanswered = [];
+    const pending = this.#pending;
+    this.#pending = [];
     this.#freeIds.length = 0;
-    for (const fail of unanswered) fail?.(threadFailure(reason));
+    for (const fail of pending) fail?.(threadFailure(reason));
   }
 
   #post(): void {
@@ -86,10 +83,10 @@ export class CollectorThread {
 
   #take(results: Results): void {
     for (const [id, result] of results) {
-      const answer = this.#unanswered[id];
-      this.#unanswered[id] = null;
+      const resolve = this.#pending[id];
+      this.#pending[id] = null;
       this.#freeIds.push(id);
-      answer?.(result);
+      resolve?.(result);
     }
     // An idle thread must not keep the process from ending.
     if (this.jobs === 0) this.#running?.port.unref();

@@ -2,8 +2,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { CollectionJob, CollectionResult } from './job.js';
 
 /*
- * What goes through the port between the main thread and a collector thread. A message wakes a sleeping thread, which
- * costs more than what is in it: jobs and results that fall into the same moment travel together.
+ * The messages between the main thread and a collector thread. To wake a sleeping thread costs more than a job or a
+ * result, so those of the same moment travel together.
  */
 
 export type Jobs = readonly (readonly [id: number, job: CollectionJob])[];

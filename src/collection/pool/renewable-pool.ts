@@ -1,7 +1,6 @@
 import type { CollectorPool } from './collector-pool.js';
-import type { CollectionJob, CollectionResult } from './job.js';
 
-/** A pool whose threads can be exchanged for others while jobs run: what a thread works with it is told only once. */
+/** A pool whose threads can be replaced while jobs run: a thread is told only once what it works with. */
 export interface RenewablePool extends CollectorPool {
   /** New jobs go to `next`. The old threads finish what they have, then they end. */
   replace(next: CollectorPool): void;
@@ -9,59 +8,46 @@ export interface RenewablePool extends CollectorPool {
 
 /** Owns the pool given to it, and each that replaces it. */
 export function createRenewablePool(first: CollectorPool): RenewablePool {
-  let current = new Generation(first);
-  /** All that still run jobs; the current one too. */
-  const generations = new Set([current]);
+  let current = first;
   let closed = false;
+  /** Jobs of each pool that have not ended. A replaced pool is closed after its last one: each has a deadline. */
+  const running = new Map([[first, 0]]);
+
+  const closeIfDone = (pool: CollectorPool) => {
+    if (pool === current || running.get(pool) !== 0) return;
+    void pool.close().finally(() => running.delete(pool));
+  };
 
   return {
-    run: (job) => current.run(job),
-
-    replace(next) {
-      if (closed) {
-        void next.close();
-        return;
+    async run(job) {
+      const pool = current;
+      const add = (jobs: number) => running.set(pool, (running.get(pool) ?? 0) + jobs);
+      add(1);
+      try {
+        return await pool.run(job);
+      } finally {
+        add(-1);
+        closeIfDone(pool);
       }
-      const old = current;
-      current = new Generation(next);
-      generations.add(current);
-      void old.drained().then(async () => {
-        await old.pool.close();
-        generations.delete(old);
-      });
     },
 
-    utilization: () => current.pool.utilization(),
+    replace(next) {
+      if (closed) return void next.close();
+      const old = current;
+      current = next;
+      running.set(next, 0);
+      closeIfDone(old);
+    },
+
+    utilization: () => current.utilization(),
 
     get queueSize() {
-      return [...generations].reduce((sum, { pool }) => sum + pool.queueSize, 0);
+      return [...running.keys()].reduce((sum, pool) => sum + pool.queueSize, 0);
     },
 
     async close() {
       closed = true;
-      await Promise.all([...generations].map(({ pool }) => pool.close()));
+      await Promise.all([...running.keys()].map((pool) => pool.close()));
     },
   };
-}
-
-/** A pool and its jobs that have not ended. None of them lasts for ever: the pool has a deadline for each. */
-class Generation {
-  readonly #running = new Set<Promise<unknown>>();
-
-  constructor(readonly pool: CollectorPool) {}
-
-  async run(job: CollectionJob): Promise<CollectionResult> {
-    const result = this.pool.run(job);
-    this.#running.add(result);
-    try {
-      return await result;
-    } finally {
-      this.#running.delete(result);
-    }
-  }
-
-  /** Resolves when the jobs of now have ended. */
-  async drained(): Promise<void> {
-    await Promise.all(this.#running);
-  }
 }

@@ -2,22 +2,19 @@ import type { GaugeEnvelope } from '../../log-cache/log-cache.js';
 import { isContainerGauge } from './metric-types.js';
 
 /**
- * Whether an envelope's samples count for the app. Tasks, staging and worker processes report under the app's id
- * too, mostly as "instance 0"; scaling changes only web processes. Custom metrics, and platforms without tags, count.
+ * Whether an envelope's samples count for the app. Tasks, staging and worker processes also report under the app's id,
+ * mostly as "instance 0", but only web processes are scaled. Custom metrics count, and envelopes without tags.
  */
 export function countsForApp(envelope: Pick<GaugeEnvelope, 'tags'>): boolean {
   return !isFromContainer(envelope) || envelope.tags['process_type'] === 'web';
 }
 
-/** Whether Diego's rep reports it of a container. Platforms without tags do not tell. */
+/** Whether Diego's rep reports it about a container. */
 export function isFromContainer({ tags }: Pick<GaugeEnvelope, 'tags'>): boolean {
   return tags['origin'] === 'rep';
 }
 
-/**
- * What tells app instances apart. The index alone does not: during a rolling deployment two containers of one app
- * have the same one.
- */
+/** What tells app instances apart. During a rolling deployment two containers of an app have the same index. */
 export function instanceOf({ tags, instanceId }: Pick<GaugeEnvelope, 'tags' | 'instanceId'>): string {
   return tags['process_instance_id'] || instanceId;
 }

@@ -1,7 +1,7 @@
 import type { LogCache } from '../../log-cache/log-cache.js';
 import type { CollectionCost, OldestJob, OldestResult } from '../pool/job.js';
 
-/** Finds out from when on log-cache holds an app's envelopes. Rejects with a LogCacheError. */
+/** Finds the oldest envelope that log-cache holds of an app. Rejects with a LogCacheError. */
 export async function findOldest(
   { appId, startNs, endNs, authorization }: OldestJob,
   { logCache, cost }: { logCache: Pick<LogCache, 'oldest'>; cost: CollectionCost },

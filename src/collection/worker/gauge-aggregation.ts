@@ -28,13 +28,13 @@ interface Gauge {
 }
 
 /**
- * Turns one app's gauges of one stat window into app metrics: every sample is rounded up, the app metric is the mean
- * over all samples of all instances, rounded up. Envelopes may come in any order, combined or split, page by page;
- * those of the settled part of the window have been summed up by earlier cycles.
+ * Turns the gauges of one app and stat window into app metrics: every sample is rounded up, and the mean over all
+ * samples of all instances is rounded up. Gauges may come in any order, in common or separate envelopes, page by page.
+ * Those of the settled part of the window were summed up in earlier cycles.
  */
 export class GaugeAggregation {
   readonly #types: readonly MetricType[];
-  /** Of containers only: they count for the container metric types and for no custom metric of the same name. */
+  /** Gauges of containers count for container metric types, and not for a custom metric of the same name. */
   readonly #containerGauges = new Map<string, Gauge>();
   readonly #otherGauges = new Map<string, Gauge>();
   readonly #samples: WindowSamples;
@@ -99,7 +99,7 @@ export class GaugeAggregation {
     }
   }
 
-  /** Usage in percent of the quota, once for each pair; null where this is not what completes one. */
+  /** Usage in percent of the quota, when the gauge completes a pair; else null. */
   #percentage(
     { is, pairs }: MetricType,
     gauge: string,
@@ -113,7 +113,7 @@ export class GaugeAggregation {
     if (!atTime) pairs.set(timestamp, (atTime = new Map<string, Pair>()));
     let pair = atTime.get(instance);
     if (!pair) atTime.set(instance, (pair = { usage: null, quota: null }));
-    // More of the same instance and time cannot be told from a repetition.
+    // A second gauge of the same instance and time is taken for a repetition.
     if ((isQuota ? pair.quota : pair.usage) !== null) return null;
     if (isQuota) pair.quota = value;
     else pair.usage = value;
@@ -130,7 +130,7 @@ export class GaugeAggregation {
   }
 
   outcomes(): Record<string, MetricOutcome> {
-    // fromEntries makes an own property even of "__proto__", which is a valid name of a custom metric.
+    // fromEntries makes an own property of "__proto__" too, which is a valid name of a custom metric.
     return Object.fromEntries(this.#types.map(({ name, index }) => [name, this.#outcome(index)]));
   }
 
@@ -139,17 +139,16 @@ export class GaugeAggregation {
     return value === null ? { kind: 'no-data' } : { kind: 'value', value, unit: this.#samples.unit(index) };
   }
 
-  /** Whether what was added goes on where the settled part ends, so that nothing is missing from that. */
+  /** Whether the streams that were added are those of the settled part, so that no envelope is missing between them. */
   goesOnFrom({ streams }: SettledWindow): boolean {
     return this.#streams.fingerprint() === streams;
   }
 
-  /** From here on only what was added counts. */
   forgetSettled(): void {
     this.#samples.forgetSettled();
   }
 
-  /** What the next cycle need not read again, given from where on was read; null if it has to read the whole window. */
+  /** The settled part for the next cycle, where the read began at `fromNs`; null: that has to read the whole window. */
   settle(fromNs: bigint): SettledWindow | null {
     const untilNs = this.#streams.settledUntil(fromNs, this.window.endNs);
     const samples = this.#samples.settle(untilNs);

@@ -1,7 +1,4 @@
-/**
- * The exact mean of integers. Sums stay in a number while that is exact and move to a bigint before it is not.
- * Means of parts of a window can be merged into the mean of the whole.
- */
+/** The exact mean of integers. The sum is a number while that is exact, and moves to a bigint before it is not. */
 export class Mean {
   #count = 0;
   #small = 0;

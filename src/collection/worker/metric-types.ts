@@ -1,8 +1,7 @@
 /*
- * Which gauges the metric types of scaling rules are made of. Whatever is not one of the container metric types below
- * (or an http metric type) is a custom metric: the gauge of that name, unless a container reports it (origin "rep"). A
- * rule on `memory` would count bytes of containers that its author took for MB or percent; the Go eventgenerator has no
- * data for such a rule either.
+ * Which gauges the metric types of rules are made of. A metric type that is neither in the table below nor an http
+ * metric type is a custom metric: the gauge of that name, unless a container reports it (origin "rep"). Otherwise a
+ * rule on `memory` would count bytes that its author took for MB; the Go eventgenerator has no data for it either.
  */
 
 export interface GaugeMetricType {

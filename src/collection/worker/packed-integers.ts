@@ -1,9 +1,7 @@
 /*
- * Integers as a string of bytes. Small ones, which most are, take a byte each. A string, because it is copied from
- * thread to thread and kept by the thousands at less cost than any array.
- *
- * The first byte of an integer holds its sign and six bits, each that follows seven; the highest bit says that one
- * follows.
+ * Integers as a string of bytes: a string costs less than an array to copy between threads and to keep. Small integers
+ * take one byte. The first byte has the sign and six bits, each further byte seven; the highest bit says that another
+ * byte follows.
  */
 
 const more = 0x80;
@@ -16,7 +14,7 @@ export function packIntegers(integers: readonly number[]): string {
   const bytes = Buffer.allocUnsafe(integers.length * mostBytesEach);
   let length = 0;
   for (const integer of integers) {
-    // Most end here, and need no arithmetic of doubles.
+    // Most integers are small and need no floating-point arithmetic.
     if (integer >= 0 && integer < 64) {
       bytes[length++] = integer;
       continue;

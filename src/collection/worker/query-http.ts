@@ -3,10 +3,7 @@ import { canShareQuery, responseTimeQuery, throughputQuery } from '../../log-cac
 import { aggregateVector } from './http-aggregation.js';
 import type { CollectionCost, Failed, HttpOutcome, QueryJob, QueryResult } from '../pool/job.js';
 
-/**
- * Asks for one http metric type of all apps of the job in one query. A failed query is a failure of each of them;
- * asking again with fewer apps is the business of whoever made the batch.
- */
+/** Asks for one http metric type of all apps of the job in one query. If it fails, it fails for each of them. */
 export async function queryHttp(
   job: QueryJob,
   { logCache, cost }: { logCache: Pick<LogCache, 'instantQuery'>; cost: CollectionCost },

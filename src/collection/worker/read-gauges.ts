@@ -9,16 +9,13 @@ import { fullPage, type PageTools, readPages } from './read-pages.js';
 interface ReadTools {
   readonly logCache: Pick<LogCache, 'read'>;
   readonly clock: Clock;
-  /** Grows while reading, so that a failed read has a cost too. */
+  /** Added to while reading, so that a failed read has a cost too. */
   readonly cost: CollectionCost;
 }
 
 type GaugesRead = Omit<ReadResult, 'cost'>;
 
-/**
- * Reads what is not settled of one app's gauges and aggregates all of the window. Rejects with a LogCacheError: then
- * nothing is known.
- */
+/** Reads the unsettled part of one app's gauges and aggregates the whole window. Rejects with a LogCacheError. */
 export async function readGauges(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
   const names = gaugesOf(job.gaugeTypes);
@@ -36,8 +33,8 @@ export async function readGauges(job: ReadJob, tools: ReadTools): Promise<Gauges
 }
 
 /**
- * Takes the pages of a job's reads. The aggregation begins with the first page and is let go at the end: a cycle waits
- * long enough to be old to the garbage collector, and what it pointed to would be found only by walking the whole heap.
+ * Takes the pages of a job's reads. The aggregation is made with the first page and dropped at the end: what a waiting
+ * job points to becomes old to the garbage collector, which then finds it only in its slow collections.
  */
 class Reading {
   /** Time of the oldest envelope read; null where there was none. */
@@ -60,10 +57,7 @@ class Reading {
     return true;
   }
 
-  /**
-   * Without one new envelope it does not: if log-cache has lost the app's envelopes the older ones are gone too, and
-   * there is no data.
-   */
+  /** False without a new envelope: if log-cache has lost the app's envelopes, the settled ones must not count either. */
   goesOnFrom(settled: SettledWindow): boolean {
     return this.#oldestNs !== null && this.#begun().goesOnFrom(settled);
   }
@@ -97,10 +91,10 @@ class Reading {
   }
 }
 
-/** Enough for the newest tick of dozens of instances, even if some of them do not count. */
+/** Enough for the newest container metrics of dozens of instances. */
 const probePage = 100;
 
-/** Looks for one container metric and reads no further than it must. */
+/** Looks for one container metric, and stops reading when it is found. */
 async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   let seen = false;
   let oldest: bigint | null = null;
@@ -109,15 +103,8 @@ async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
     seen = showsPresence(envelopes, job.presenceSinceNs);
     return !seen;
   });
-  const fromNs = job.startNs;
-  return {
-    kind: 'read',
-    outcomes: {},
-    containerMetricSeen: seen,
-    fromNs,
-    oldestNs: oldest,
-    settled: null,
-  };
+  const { startNs: fromNs } = job;
+  return { kind: 'read', outcomes: {}, containerMetricSeen: seen, fromNs, oldestNs: oldest, settled: null };
 }
 
 function pagesOf(

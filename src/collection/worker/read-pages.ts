@@ -2,11 +2,11 @@ import type { Clock } from '../../util/clock.js';
 import { LogCacheError, type Page, type Window } from '../../log-cache/log-cache.js';
 import type { CollectionCost } from '../pool/job.js';
 
-/** The most that log-cache gives at once. */
+/** log-cache's largest limit of a read. */
 export const fullPage = 1000;
-/** log-cache keeps 100,000 envelopes of a source by default: this is twice that, and then something is wrong. */
+/** Twice the 100,000 envelopes that log-cache keeps of a source by default. */
 const maxPages = 200;
-/** All pages of one window together; a read that takes longer would only delay the next cycle. */
+/** For all pages of one window: a longer read would only delay the next cycle. */
 const maxWindowReadMs = 60_000;
 
 export interface PageTools<E> {
@@ -20,10 +20,10 @@ export interface PageTools<E> {
 }
 
 /**
- * Pages of a window, newest first, until it is complete. Reading backwards from the oldest timestamp seen is the one
- * order in which log-cache never splits a group of envelopes that share a timestamp; it may overshoot the limit, so
- * that a page of the limit *or more* says "maybe more". A window that cannot be completed is an error: a part of it
- * would be a wrong value. `take` gets one page after the other with its oldest timestamp, and tells whether it wants more.
+ * Reads the pages of a window, newest first, until it is complete. Only in this order, backwards from the oldest
+ * timestamp seen, log-cache never splits a group of envelopes that share a timestamp. A page may be longer than the
+ * limit; only a shorter one is the last. A window that cannot be completed is an error: a part would give a wrong
+ * value. `take` gets each page with its oldest timestamp, and returns whether it wants more.
  */
 export async function readPages<E extends { readonly timestamp: string }>(
   { startNs, endNs: windowEndNs }: Window,
@@ -55,9 +55,8 @@ export async function readPages<E extends { readonly timestamp: string }>(
 }
 
 /**
- * The oldest timestamp of a page. A page from outside the window would be counted falsely, and if it
- * went past the end the paging would turn in circles; a full page that is not newest first would skip what lies behind
- * it.
+ * The oldest timestamp of a page. Throws for an envelope outside the window, which would give a wrong value or endless
+ * paging, and for a full page that is not newest first, after which envelopes would be skipped.
  */
 function checkPage(
   envelopes: readonly { readonly timestamp: string }[],
@@ -66,7 +65,7 @@ function checkPage(
   let oldestNs = endNs;
   let previous = '';
   for (const { timestamp } of envelopes) {
-    // Most share their timestamp with a neighbour.
+    // Most envelopes share their timestamp with the one before.
     if (timestamp === previous) continue;
     previous = timestamp;
     const timeNs = BigInt(timestamp);

@@ -7,7 +7,7 @@ import { queryHttp } from './query-http.js';
 import { readGauges } from './read-gauges.js';
 import { readTimers } from './read-timers.js';
 
-/** Runs one job in a worker thread. Never rejects: whatever went wrong is a result too. */
+/** Runs one job in a worker thread. Never rejects: a failure is a result too. */
 export async function runJob(
   job: CollectionJob,
   logCache: Pick<LogCache, 'read' | 'instantQuery' | 'oldest' | 'readTimers'>,
@@ -35,7 +35,7 @@ function failureOf(error: unknown): Omit<JobFailed, 'cost'> {
   if (error instanceof LogCacheError) {
     return { kind: 'failed', failure: error.kind, message: error.message };
   }
-  // Not a fault that log-cache's transports know: ours. It costs this job only, and its message says where, in a line.
+  // A defect of ours. It costs this job only, and its message says where, in one line.
   const { name, message, stack } = error as Error;
   const where = /^\s+(at .*)$/m.exec(stack ?? '')?.[1] ?? 'nowhere known';
   return {

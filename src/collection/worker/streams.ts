@@ -2,16 +2,16 @@ import { secsToNs } from '../../util/clock.js';
 import { fnv1a32, mix32 } from '../../util/hash.js';
 
 /*
- * A stream is what one instance reports of one gauge. Its envelopes reach log-cache in the order of their timestamps or
- * within `overlapNs`, but those of one cell or of one metric may be tens of seconds later than all others of the app.
- * So each stream tells for itself up to where it is settled, and the slowest decides for the window: a window that is
- * put together from a settled part and a new one then equals a full read.
+ * A stream is what one instance reports of one gauge. Its envelopes reach log-cache in the order of their timestamps, or
+ * within `overlapNs`. Those of one cell or one metric may be tens of seconds later than all others of the app. So each
+ * stream has its own time up to which it is settled, and the slowest stream decides for the window. Then a settled part
+ * and a new read together equal a full read.
  */
 
-/** Envelopes arrive within a second or so. The rest is for clocks that differ, and covers a tick of container metrics. */
+/** Envelopes arrive within a second or so. The rest is for clocks that differ, and for the 15 s of container metrics. */
 const overlapNs = secsToNs(20);
 
-/** A stream that is silent for so long has ended, like its instance, and is not waited for any more. */
+/** A stream that is silent for longer has ended, as its instance probably has, and is not waited for. */
 const longestSilenceNs = secsToNs(120);
 
 /** The streams that a read has found. */
@@ -23,7 +23,7 @@ export class Streams {
 
   /** `gauge` is a small integer; `timestamp` decimal ns, not negative. */
   saw(instance: string, gauge: number, timestamp: string): void {
-    // Envelopes of one instance mostly follow each other.
+    // Consecutive envelopes are mostly of one instance.
     if (instance !== this.#instance) {
       this.#instance = instance;
       this.#ofInstance = this.#newest.get(instance) ?? [];
@@ -33,7 +33,7 @@ export class Streams {
     if (newest === undefined || isLater(timestamp, newest)) this.#ofInstance[gauge] = timestamp;
   }
 
-  /** Up to where all of them are settled in a window that was read from `fromNs` to `endNs`; not before `fromNs`. */
+  /** The time up to which all are settled in a window read from `fromNs` to `endNs`; not before `fromNs`. */
   settledUntil(fromNs: bigint, endNs: bigint): bigint {
     const ended = String(endNs - longestSilenceNs);
     let slowest: string | null = null;
@@ -49,8 +49,8 @@ export class Streams {
   }
 
   /**
-   * Fingerprint of those that were measured at or after this time, default: of all. A read from there on finds all of
-   * them again; one that has another fingerprint found a stream that was not known, and may lack its older envelopes.
+   * Fingerprint of the streams with an envelope at or after this time. A read from there on finds all of them again. If
+   * its fingerprint differs, it found an unknown stream, of which the settled part may lack envelopes.
    */
   fingerprint(sinceNs = 0n): number {
     const since = String(sinceNs);
@@ -67,8 +67,8 @@ export class Streams {
 }
 
 /**
- * Up to where a stream is settled, given the time of its newest envelope. Where nothing was measured lately its clock
- * may be behind ours, or its way long: then it is its own time that counts.
+ * The time up to which a stream is settled, given its newest envelope. An old newest envelope may be late, or of a clock
+ * behind ours: then the stream's own time counts.
  */
 function settledUntil(endNs: bigint, newestNs: bigint): bigint {
   const lately = endNs - overlapNs;

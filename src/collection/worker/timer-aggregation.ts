@@ -12,15 +12,15 @@ interface Instance {
 }
 
 /**
- * What the queries for throughput and responsetime make of an app's timers. A series is what shares all labels: those are
- * the tags and the envelope's source and instance id.
+ * Computes from an app's timers what the queries for throughput and responsetime compute. A series is the timers that
+ * share all labels: the tags and the envelope's source and instance id.
  */
 export class TimerAggregation {
   readonly #instances = new Map<string, Instance>();
 
   add(timers: readonly TimerEnvelope[]): void {
     for (const { tags, sourceId, instanceId, durationNs } of timers) {
-      // gorouter sends a second one for each request with peer type Server, on instance 0.
+      // gorouter sends a second timer for each request, with peer type Server and instance 0.
       if (tags['peer_type'] !== 'Client') continue;
       const instance = this.#instanceOf(instanceId || (tags['instance_id'] ?? ''));
       const series = seriesOf({ ...tags, source_id: sourceId, instance_id: instance.id });
@@ -60,14 +60,14 @@ export class TimerAggregation {
   }
 }
 
-/** Mean over the series, in ms. The order of the operations is that of the query. */
+/** Mean over the series, in ms, with the operations in the query's order. */
 function meanMs({ longestNs }: Instance): number {
   let sum = 0;
   for (const value of longestNs.values()) sum += value;
   return sum / longestNs.size / (1000 * 1000);
 }
 
-/** Tells series apart. A digest, because the labels of a request are a thousand characters. */
+/** Tells series apart. A digest, because the labels of a request take a thousand characters. */
 function seriesOf(labels: Readonly<Record<string, string>>): string {
   const sorted = Object.keys(labels)
     .sort()

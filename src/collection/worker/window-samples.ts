@@ -25,16 +25,13 @@ interface Slice {
   readonly samples: (Samples | undefined)[];
 }
 
-/** A larger settled part would cost more to hand from thread to thread and to keep than it saves. */
+/** A larger settled part costs more to copy and to keep than it saves. */
 const maxSettledBytes = 128 * 1024;
 
-/**
- * The samples of a stat window by time, so that what is settled of them can be told from the rest. Metric types are
- * known by their index. The layout of settled rows is this file's business alone.
- */
+/** The samples of a stat window by time, so that the settled part can be told from the rest. Metric types are indexes. */
 export class WindowSamples {
   readonly #slices = new Map<string, Slice>();
-  /** Settled rows that are still in the window, one after the other: ns before untilNs, then counts and sums. */
+  /** Settled rows that are still in the window: ns before untilNs, then counts and sums. */
   #settledRows: readonly number[];
   /** Units of the newest settled samples. */
   #settledUnits: readonly string[];
@@ -50,7 +47,7 @@ export class WindowSamples {
     this.#settledUnits = window.settled?.units ?? [];
   }
 
-  /** Leaves only what was added, and will be. */
+  /** From here on only samples that are added count. */
   forgetSettled(): void {
     this.#settledRows = [];
     this.#settledUnits = [];
@@ -98,7 +95,7 @@ export class WindowSamples {
     return this.units[metricType] ?? this.#newestUnit(metricType, -Infinity);
   }
 
-  /** The unit of the newest sample of that age or older: it may change when a new version of the app is rolled out. */
+  /** The unit of the newest sample older than that: a new version of the app may change it. */
   #newestUnit(metricType: number, minAgeNs: number): string {
     let newest: Samples | undefined;
     let newestAgeNs = Infinity;
@@ -112,7 +109,7 @@ export class WindowSamples {
     return newest?.unit ?? this.#settledUnits[metricType] ?? '';
   }
 
-  /** What is older than untilNs; null where that is nothing, or not to be handed on exactly or cheaply. */
+  /** The samples older than untilNs; null where there are none, or too many, or their sum is not exact. */
   settle(untilNs: bigint): Pick<SettledWindow, 'rows' | 'units'> | null {
     const untilAgeNs = Number(this.window.endNs - untilNs);
     const rows = [...this.#settledRows];
