@@ -1,5 +1,5 @@
 import type { PemSource } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 import { systemReason } from './files.js';
 import { describeRaw } from './raw.js';
 import type { Tree } from './read-tree.js';
@@ -10,7 +10,6 @@ import { parseVcapApplication, parseVcapServices, type BoundService } from './vc
 export interface CloudFoundry {
   /** To be laid over the defaults and the file, in this order. */
   readonly trees: readonly Tree[];
-  readonly warnings: readonly string[];
   /** Empty where VCAP_APPLICATION does not say. */
   readonly organizationId: string;
   readonly spaceId: string;
@@ -28,31 +27,30 @@ export function vcapApplicationOf(env: NodeJS.ProcessEnv): string | undefined {
   return env['VCAP_APPLICATION'] || undefined;
 }
 
-/** `hasFile`: the configuration may stand in a file, so a missing configuration service is no fault. */
+/** `hasFile`: the configuration may stand in a file, so a missing configuration service is no error. */
 export function readCloudFoundry(
   vcapApplication: string,
   env: NodeJS.ProcessEnv,
   hasFile: boolean,
   readFile: (path: string) => string,
-  faults: ValidationErrors,
+  report: Report,
 ): CloudFoundry {
-  const application = parseVcapApplication(vcapApplication, faults);
-  const services = readServices(env, readFile, faults);
-  const configured = services && readConfigService(services, hasFile, faults);
-  const policyDb = services && readDatabaseBinding(services, 'policy_db', faults);
-  const appMetricsDb = services && readDatabaseBinding(services, 'appmetrics_db', faults);
+  const application = parseVcapApplication(vcapApplication, report);
+  const services = readServices(env, readFile, report);
+  const configured = services && readConfigService(services, hasFile, report);
+  const policyDb = services && readDatabaseBinding(services, 'policy_db', report);
+  const appMetricsDb = services && readDatabaseBinding(services, 'appmetrics_db', report);
   const platform: Tree = {
-    cf_server: readPort(env['PORT'], faults),
+    cf_server: readPort(env['PORT'], report),
     db: { policy_db: urlOf(policyDb), appmetrics_db: urlOf(appMetricsDb) },
   };
   return {
-    trees: configured ? [configured.tree, platform] : [platform],
-    warnings: configured?.warnings ?? [],
+    trees: configured ? [configured, platform] : [platform],
     organizationId: application.organizationId,
     spaceId: application.spaceId,
     instanceGuid: env['CF_INSTANCE_GUID'] || application.instanceId,
     instanceIndex: indexOf(env['CF_INSTANCE_INDEX']) ?? application.instanceIndex,
-    instanceTls: readInstanceTls(env, faults),
+    instanceTls: readInstanceTls(env, report),
     policyDb,
     appMetricsDb,
   };
@@ -62,32 +60,32 @@ export function readCloudFoundry(
 function readServices(
   env: NodeJS.ProcessEnv,
   readFile: (path: string) => string,
-  faults: ValidationErrors,
+  report: Report,
 ): BoundService[] | null {
   const path = env['VCAP_SERVICES_FILE_PATH'];
   const variable = env['VCAP_SERVICES'];
-  if (variable || !path) return parseVcapServices('VCAP_SERVICES', variable, faults);
+  if (variable || !path) return parseVcapServices('VCAP_SERVICES', variable, report);
   let text: string;
   try {
     text = readFile(path);
   } catch (error) {
-    faults.environment(
+    report.environment(
       `VCAP_SERVICES_FILE_PATH is ${describeRaw(path)}, which cannot be read: ${systemReason(error)}`,
       'all',
     );
     return null;
   }
-  return parseVcapServices(`the file in VCAP_SERVICES_FILE_PATH (${describeRaw(path)})`, text, faults);
+  return parseVcapServices(`the file in VCAP_SERVICES_FILE_PATH (${describeRaw(path)})`, text, report);
 }
 
 function urlOf(binding: DatabaseBinding | null): Tree {
   return binding?.url === undefined ? {} : { url: binding.url };
 }
 
-function readPort(text: string | undefined, faults: ValidationErrors): Tree {
+function readPort(text: string | undefined, report: Report): Tree {
   if (text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65535) return { port: Number(text) };
   const found = text === undefined ? 'PORT is not set' : `PORT is ${describeRaw(text)}`;
-  faults.environment(
+  report.environment(
     `${found}, allowed is a TCP port from 0 to 65535; Cloud Foundry sets it for every process with a route or a port health check`,
   );
   return {};
@@ -97,13 +95,13 @@ function indexOf(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
-function readInstanceTls(env: NodeJS.ProcessEnv, faults: ValidationErrors): CloudFoundry['instanceTls'] {
+function readInstanceTls(env: NodeJS.ProcessEnv, report: Report): CloudFoundry['instanceTls'] {
   const cert = env['CF_INSTANCE_CERT'] || undefined;
   const key = env['CF_INSTANCE_KEY'] || undefined;
   if (cert !== undefined && key !== undefined) return { cert: { file: cert }, key: { file: key } };
   if (cert !== undefined)
-    faults.environment('CF_INSTANCE_CERT is set and CF_INSTANCE_KEY is not: set both or neither');
+    report.environment('CF_INSTANCE_CERT is set and CF_INSTANCE_KEY is not: set both or neither');
   if (key !== undefined)
-    faults.environment('CF_INSTANCE_KEY is set and CF_INSTANCE_CERT is not: set both or neither');
+    report.environment('CF_INSTANCE_KEY is set and CF_INSTANCE_CERT is not: set both or neither');
   return null;
 }

@@ -21,7 +21,7 @@ export interface ListenerConfig {
 }
 
 export interface XfccConfig {
-  /** Empty: everything is refused. */
+  /** Empty: every request is rejected. */
   readonly validOrgGuid: string;
   /** Empty: any space of the org. */
   readonly validSpaceGuid: string;

@@ -1,3 +1,18 @@
+/** In order of strength. Meanings are libpq's; node-postgres reads the same words differently. */
+export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof sslModes)[number];
+
+/** What a server must be to be taken, in libpq's words. */
+export const sessionAttrs = [
+  'any',
+  'read-write',
+  'read-only',
+  'primary',
+  'standby',
+  'prefer-standby',
+] as const;
+export type SessionAttrs = (typeof sessionAttrs)[number];
+
 /** Where a server of a database is; undefined is for the driver to fill in. */
 export interface DatabaseHost {
   /** Host name, address or folder of a Unix socket. */

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { ConfigError } from './validation-errors.js';
+import { ConfigError } from './report.js';
 
 /** Bytes. The largest text that is read is Cloud Foundry's file of service bindings, which may have 1 MB. */
 const maxTextLength = 1024 * 1024;

@@ -1,5 +1,5 @@
 import type { BasicAuthConfig } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 import type { ConfigValues } from './keys.js';
 
 const section = 'health.basic_auth';
@@ -13,30 +13,30 @@ const bcryptHash = /^\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
  */
 export function resolveBasicAuth(
   values: ConfigValues['health']['basic_auth'],
-  faults: ValidationErrors,
+  report: Report,
 ): BasicAuthConfig {
   const { username, username_hash, password, password_hash } = values;
-  const fault = (key: string, text: string) => faults.invalidHealthCheck(`${section}.${key}`, text);
+  const invalid = (key: string, text: string) => report.invalidHealthCheck(`${section}.${key}`, text);
   for (const [key, plain, hash] of [
     ['username', username, username_hash],
     ['password', password, password_hash],
   ] as const) {
-    if (plain && hash) fault(key, `${key} and healthcheck ${key}_hash are both set: keep one of them`);
+    if (plain && hash) invalid(key, `${key} and healthcheck ${key}_hash are both set: keep one of them`);
     if (hash && !bcryptHash.test(hash)) {
-      fault(
+      invalid(
         `${key}_hash`,
         `${key}_hash is not a bcrypt hash: allowed is $2a$, $2b$ or $2y$ with a cost of 04 to 31`,
       );
     }
   }
   if (username && !password) {
-    fault(
+    invalid(
       'password',
       `password is empty: ${section}.username needs ${section}.password (hashes go with hashes)`,
     );
   }
   if (password && !username) {
-    fault(
+    invalid(
       'username',
       `username is empty: ${section}.password needs ${section}.username (hashes go with hashes)`,
     );

@@ -4,15 +4,12 @@ import {
   choice,
   count,
   flag,
-  flagType,
+  integer,
   interval,
   port,
   secondsBetween,
   secret,
-  Setting,
   text,
-  textType,
-  integer,
   type Values,
 } from './setting.js';
 
@@ -27,7 +24,7 @@ const tls = () => ({ key_file: text(), cert_file: text(), ca_file: text() });
 const xfcc = () => ({ valid_org_guid: text(), valid_space_guid: text() });
 
 const database = (tag: string) => ({
-  url: new Setting(textType, '', { secret: true, fault: (value) => databaseUrlError(value, tag) }),
+  url: secret((value) => databaseUrlError(value, tag)),
   max_open_connections: integer(0),
   max_idle_connections: integer(0),
   connection_max_lifetime: age(),
@@ -48,11 +45,11 @@ export const keys = {
   health: {
     server_config: { port: port(8081), tls: tls(), xfcc: xfcc() },
     basic_auth: { username: text(), username_hash: secret(), password: secret(), password_hash: secret() },
-    readiness_enabled: new Setting<boolean | null>(flagType, null),
+    readiness_enabled: flag<boolean | null>(null),
   },
   db: { policy_db: database('policy_db'), appmetrics_db: database('appmetrics_db') },
   pool: {
-    mode: choice(null, ['elastic', 'static'], { env: 'EVENTGENERATOR_POOL_MODE' }),
+    mode: choice(null, ['elastic', 'static'], 'EVENTGENERATOR_POOL_MODE'),
     total_instances: integer(0),
     instance_index: integer(null),
   },
@@ -71,14 +68,14 @@ export const keys = {
     trigger_array_channel_size: count(200),
   },
   scalingEngine: {
-    scaling_engine_url: new Setting(textType, '', { fault: requiredHttpUrlError }),
+    scaling_engine_url: text(requiredHttpUrlError),
     tls: tls(),
   },
   metricCollector: {
     metric_collector_url: text(),
     tls: tls(),
     uaa: {
-      url: new Setting(textType, '', { fault: httpUrlError }),
+      url: text(httpUrlError),
       client_id: text(),
       client_secret: secret(),
       grant_type: choice('', ['', 'client_credentials', 'password']),

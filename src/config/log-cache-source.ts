@@ -1,5 +1,5 @@
 import type { Config, UaaConfig } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 import type { ConfigValues } from './keys.js';
 import { resolveTls } from './tls-files.js';
 import { addressError, httpsUrlError, withoutTrailingSlash } from './urls.js';
@@ -7,48 +7,44 @@ import { addressError, httpsUrlError, withoutTrailingSlash } from './urls.js';
 const section = 'metricCollector';
 
 /** log-cache is asked over HTTPS with a UAA token where a UAA is configured, else over gRPC with mutual TLS. */
-export function resolveLogCache(
-  values: ConfigValues['metricCollector'],
-  faults: ValidationErrors,
-  warnings: string[],
-): Config['logCache'] {
-  const uaa = resolveUaa(values.uaa, faults, warnings);
+export function resolveLogCache(values: ConfigValues['metricCollector'], report: Report): Config['logCache'] {
+  const uaa = resolveUaa(values.uaa, report);
   const url = values.metric_collector_url;
   const key = `${section}.metric_collector_url`;
-  const fault = uaa ? httpsUrlError(url) : url === '' ? 'is empty: allowed is host:port' : addressError(url);
-  if (fault !== undefined) faults.invalid(key, fault, [`${section}.uaa.url`]);
-  const tls = resolveTls(values.tls, `${section}.tls`, faults);
+  const problem = uaa
+    ? httpsUrlError(url)
+    : url === ''
+      ? 'is empty: allowed is host:port'
+      : addressError(url);
+  if (problem !== undefined) report.invalid(key, problem, [`${section}.uaa.url`]);
+  const tls = resolveTls(values.tls, `${section}.tls`, report);
   if (!uaa && !tls.key) {
-    warnings.push(
-      `${section}.tls.key_file and cert_file are empty: log-cache's gRPC port demands a client certificate and will refuse every call; configure them, or ${section}.uaa to ask over HTTPS.`,
+    report.warn(
+      `${section}.tls.key_file and cert_file are empty: log-cache's gRPC port demands a client certificate and will reject every call; configure them, or ${section}.uaa to ask over HTTPS.`,
     );
   }
   return { url: withoutTrailingSlash(url), tls, uaa };
 }
 
-function resolveUaa(
-  values: ConfigValues['metricCollector']['uaa'],
-  faults: ValidationErrors,
-  warnings: string[],
-): UaaConfig | null {
+function resolveUaa(values: ConfigValues['metricCollector']['uaa'], report: Report): UaaConfig | null {
   if (values.url === '') {
     if (Object.values(values).some(Boolean)) {
-      warnings.push(
+      report.warn(
         `${section}.uaa.url is empty: the other keys of ${section}.uaa are ignored, and log-cache is asked over gRPC.`,
       );
     }
     return null;
   }
   if (values.skip_ssl_validation) {
-    warnings.push(
+    report.warn(
       `${section}.uaa.skip_ssl_validation is true: the certificates of UAA and log-cache are not verified, whoever is between can read the client's secret.`,
     );
   }
   const byPassword = values.grant_type.toLowerCase() === 'password';
-  if (byPassword && values.username === '') faults.invalid(`${section}.uaa.username`, passwordGrantNeeds);
-  if (byPassword && values.password === '') faults.invalid(`${section}.uaa.password`, passwordGrantNeeds);
+  if (byPassword && values.username === '') report.invalid(`${section}.uaa.username`, passwordGrantNeeds);
+  if (byPassword && values.password === '') report.invalid(`${section}.uaa.password`, passwordGrantNeeds);
   if (!byPassword && values.client_id === '') {
-    faults.invalid(
+    report.invalid(
       `${section}.uaa.client_id`,
       'is empty: the grant_type client_credentials needs a client_id',
     );

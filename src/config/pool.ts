@@ -1,6 +1,6 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { Config, StaticPool } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 import type { ConfigValues } from './keys.js';
 
 /**
@@ -10,22 +10,21 @@ import type { ConfigValues } from './keys.js';
 export function resolvePool(
   values: ConfigValues['pool'],
   platform: CloudFoundry | null,
-  faults: ValidationErrors,
-  warnings: string[],
+  report: Report,
 ): Config['pool'] {
   const mode = (values.mode?.toLowerCase() ?? (platform ? 'elastic' : 'static')) as Config['pool']['mode'];
   const index = platform?.instanceIndex ?? values.instance_index ?? (platform ? null : 0);
   const total = values.total_instances;
   const numbers = staticPool(total, index);
   if (mode === 'static') {
-    reportStaticFaults(total, index, platform !== null, faults);
+    checkStaticPool(total, index, platform !== null, report);
     if (platform && values.instance_index !== null && values.instance_index !== index) {
-      warnings.push(
+      report.warn(
         `pool.instance_index (${values.instance_index}) is ignored: on Cloud Foundry an instance's index is CF_INSTANCE_INDEX (${index}).`,
       );
     }
   } else if (total > 0) {
-    warnings.push(
+    report.warn(
       `pool.total_instances (${total}) and pool.instance_index are ignored: ownership is elastic. To shard statically set pool.mode or EVENTGENERATOR_POOL_MODE to static.`,
     );
   }
@@ -37,19 +36,14 @@ function staticPool(totalInstances: number, instanceIndex: number | null): Stati
   return { totalInstances, instanceIndex };
 }
 
-function reportStaticFaults(
-  total: number,
-  index: number | null,
-  onCloudFoundry: boolean,
-  faults: ValidationErrors,
-): void {
+function checkStaticPool(total: number, index: number | null, onCloudFoundry: boolean, report: Report): void {
   if (index === null) {
-    faults.environment(
-      'CF_INSTANCE_INDEX is not set or is no whole number: static sharding (pool.mode or EVENTGENERATOR_POOL_MODE) needs it',
+    report.environment(
+      'CF_INSTANCE_INDEX is not set or is no integer: static sharding (pool.mode or EVENTGENERATOR_POOL_MODE) needs it',
     );
   } else if (staticPool(total, index) === null) {
     const from = onCloudFoundry ? ' (from CF_INSTANCE_INDEX)' : '';
-    faults.invalid(
+    report.invalid(
       'pool.instance_index',
       `out of range: it is ${index}${from}, and pool.total_instances is ${total}; static sharding needs 0 <= instance_index < total_instances`,
       ['pool.total_instances'],

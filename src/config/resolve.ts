@@ -1,6 +1,6 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { Config, DatabaseConfig, ListenerConfig, LogLevel, TlsConfig } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 import { goDurationMs } from './go-duration.js';
 import { resolveBasicAuth } from './health-auth.js';
 import type { ConfigValues } from './keys.js';
@@ -15,30 +15,29 @@ const defaultMaxConnections = 10;
 
 /**
  * Makes the typed values, whose ranges were checked one by one, into the configuration, and checks what depends on
- * several keys. The result counts only if no fault was found.
+ * several keys. The result counts only if the report has no validation error.
  */
 export function resolveConfig(
   values: ConfigValues,
   platform: CloudFoundry | null,
   hostname: string,
-  faults: ValidationErrors,
-  warnings: string[],
+  report: Report,
 ): Config {
   const { aggregator, circuitBreaker } = values;
-  const pool = resolvePool(values.pool, platform, faults, warnings);
+  const pool = resolvePool(values.pool, platform, report);
   return {
     onCloudFoundry: platform !== null,
     logging: { level: values.logging.level.toLowerCase() as LogLevel },
-    apiServer: platform ? null : resolveApiServer(values.server, faults, warnings),
+    apiServer: platform ? null : resolveApiServer(values.server, report),
     cfServer: {
-      ...resolveListener(values.cf_server, 'cf_server', faults),
-      xfcc: resolveXfcc(values.cf_server.xfcc, platform, warnings),
+      ...resolveListener(values.cf_server, 'cf_server', report),
+      xfcc: resolveXfcc(values.cf_server.xfcc, platform, report),
     },
     healthServer: platform
       ? null
-      : resolveListener(values.health.server_config, 'health.server_config', faults),
+      : resolveListener(values.health.server_config, 'health.server_config', report),
     health: {
-      basicAuth: resolveBasicAuth(values.health.basic_auth, faults),
+      basicAuth: resolveBasicAuth(values.health.basic_auth, report),
       readinessEnabled: values.health.readiness_enabled ?? platform !== null,
     },
     policyDb: resolveDatabase(values.db.policy_db, platform?.policyDb?.tls),
@@ -56,8 +55,8 @@ export function resolveConfig(
       metricCacheSizePerApp: aggregator.metric_cache_size_per_app,
     },
     evaluator: { evaluationIntervalMs: goDurationMs(values.evaluator.evaluation_manager_execute_interval) },
-    scalingEngine: resolveScalingEngine(values.scalingEngine, platform, faults, warnings),
-    logCache: resolveLogCache(values.metricCollector, faults, warnings),
+    scalingEngine: resolveScalingEngine(values.scalingEngine, platform, report),
+    logCache: resolveLogCache(values.metricCollector, report),
     defaultStatWindowSecs: values.defaultStatWindowSecs ?? 0,
     defaultBreachDurationSecs: values.defaultBreachDurationSecs ?? 0,
     circuitBreaker: {
@@ -73,26 +72,18 @@ export function resolveConfig(
   };
 }
 
-function resolveListener(
-  values: ConfigValues['server'],
-  key: string,
-  faults: ValidationErrors,
-): ListenerConfig {
-  return { port: values.port, tls: resolveTls(values.tls, `${key}.tls`, faults) };
+function resolveListener(values: ConfigValues['server'], key: string, report: Report): ListenerConfig {
+  return { port: values.port, tls: resolveTls(values.tls, `${key}.tls`, report) };
 }
 
-function resolveApiServer(
-  values: ConfigValues['server'],
-  faults: ValidationErrors,
-  warnings: string[],
-): ListenerConfig {
-  const listener = resolveListener(values, 'server', faults);
+function resolveApiServer(values: ConfigValues['server'], report: Report): ListenerConfig {
+  const listener = resolveListener(values, 'server', report);
   if (!listener.tls.key) {
-    warnings.push(
+    report.warn(
       'server.tls.key_file and cert_file are empty: the API server speaks plain HTTP, and whoever reaches its port can read every metric.',
     );
   } else if (!listener.tls.ca) {
-    warnings.push(
+    report.warn(
       'server.tls.ca_file is empty: the API server asks for no client certificate, and whoever reaches its port can read every metric.',
     );
   }
@@ -120,14 +111,13 @@ function resolveDatabase(
 function resolveScalingEngine(
   values: ConfigValues['scalingEngine'],
   platform: CloudFoundry | null,
-  faults: ValidationErrors,
-  warnings: string[],
+  report: Report,
 ): Config['scalingEngine'] {
-  const configured = resolveTls(values.tls, 'scalingEngine.tls', faults);
+  const configured = resolveTls(values.tls, 'scalingEngine.tls', report);
   const tls = { ...configured, ...platform?.instanceTls };
   if (platform && !tls.cert) {
-    warnings.push(
-      'CF_INSTANCE_CERT and CF_INSTANCE_KEY are not set and scalingEngine.tls is empty: calls to the scaling engine carry no client certificate, and it will refuse them.',
+    report.warn(
+      'CF_INSTANCE_CERT and CF_INSTANCE_KEY are not set and scalingEngine.tls is empty: calls to the scaling engine carry no client certificate, and it will reject them.',
     );
   }
   return { url: withoutTrailingSlash(values.scaling_engine_url), tls };

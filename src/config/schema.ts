@@ -1,62 +1,47 @@
 import convict from 'convict';
-import type { ValidationErrors } from './validation-errors.js';
 import { keys, type ConfigValues } from './keys.js';
 import type { Tree } from './read-tree.js';
-import { Setting, type Section } from './setting.js';
+import type { Report } from './report.js';
+import { isSetting, type Section, type Setting } from './setting.js';
 
 /**
  * Lays the sources over the defaults, later ones over earlier ones and the environment over all, and checks every
  * value's range. convict only ever sees values of the right type, so it has nothing to coerce.
  */
-export function applySchema(
-  trees: readonly Tree[],
-  env: NodeJS.ProcessEnv,
-  faults: ValidationErrors,
-): ConfigValues {
-  let found = 0;
-  const report = (key: string, text: string) => {
-    found += 1;
-    faults.invalid(key, text);
-  };
-  const config = convict(definition(keys, '', report) as convict.Schema<Tree>, {
-    env: withoutEmpty(env),
-    args: [],
-  });
+export function applySchema(trees: readonly Tree[], env: NodeJS.ProcessEnv, report: Report): ConfigValues {
+  // An empty variable is one that a manifest left open.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const problems = new Map<string, string>();
+  const schema = definition(keys, '', problems) as convict.Schema<Tree>;
+  const config = convict(schema, { env: given, args: [] });
   for (const tree of trees) config.load(tree);
   try {
     config.validate({ allowed: 'strict' });
   } catch (error) {
-    // convict joins its findings to one text; the rules reported theirs one by one.
-    if (found === 0) throw error;
+    // convict joins what its formats found to one text.
+    if (problems.size === 0) throw error;
   }
+  for (const [key, problem] of problems) report.invalid(key, problem);
   return config.getProperties() as unknown as ConfigValues;
 }
 
-function definition(section: Section, path: string, report: (key: string, text: string) => void): Tree {
-  const result: Tree = {};
-  for (const [name, entry] of Object.entries(section)) {
-    const key = path === '' ? name : `${path}.${name}`;
-    result[name] = entry instanceof Setting ? leaf(entry, key, report) : definition(entry, key, report);
-  }
-  return result;
+function definition(section: Section, path: string, problems: Map<string, string>): Tree {
+  return Object.fromEntries(
+    Object.entries(section).map(([name, entry]) => {
+      const key = path + name;
+      return [name, isSetting(entry) ? leaf(entry, key, problems) : definition(entry, `${key}.`, problems)];
+    }),
+  );
 }
 
-function leaf(setting: Setting<unknown>, key: string, report: (key: string, text: string) => void) {
-  const { secret, env } = setting.options;
+function leaf(setting: Setting<unknown>, key: string, problems: Map<string, string>) {
   return {
-    default: setting.fallback,
-    sensitive: secret === true,
-    ...(env === undefined ? {} : { env }),
+    ...setting,
     format(value: unknown) {
-      const text = setting.options.fault?.(value);
-      if (text === undefined) return;
-      report(key, text);
-      throw new Error(text);
+      const problem = setting.problemOf?.(value);
+      if (problem === undefined) return;
+      problems.set(key, problem);
+      throw new Error(problem);
     },
   };
-}
-
-/** An empty variable is one that a manifest left open. */
-function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }

@@ -11,26 +11,24 @@ export interface ValueType<T> {
   hint?(raw: RawScalar): string | undefined;
 }
 
-export interface SettingOptions<T> {
+/** One key of the configuration, in the form of a convict schema: its type, default and range. */
+export interface Setting<T> {
+  readonly type: ValueType<T>;
+  readonly default: T;
   /** Never shown in a message. */
-  readonly secret?: boolean;
+  readonly sensitive?: boolean;
   /** An environment variable that wins over every other source unless it is empty. */
   readonly env?: string;
   /** What is wrong with the value, as the rest of a sentence that begins with the key. */
-  fault?(value: T): string | undefined;
-}
-
-/** One key of the configuration: its type, default and range. */
-export class Setting<T> {
-  constructor(
-    readonly type: ValueType<T>,
-    readonly fallback: T,
-    readonly options: SettingOptions<T> = {},
-  ) {}
+  problemOf?(value: T): string | undefined;
 }
 
 export interface Section {
   readonly [key: string]: Setting<unknown> | Section;
+}
+
+export function isSetting(entry: Setting<unknown> | Section): entry is Setting<unknown> {
+  return 'default' in entry;
 }
 
 /** The typed values of a section. */
@@ -41,7 +39,7 @@ export const textType: ValueType<string> = {
   read: (raw) => (raw instanceof Literal ? raw.text : raw),
 };
 
-/** The words that YAML 1.1 took for a boolean besides true and false, in lower case. */
+/** Words that are booleans in YAML 1.1, besides true and false; in lower case. */
 const truthWords: Readonly<Record<string, boolean>> = {
   y: true,
   yes: true,
@@ -61,7 +59,7 @@ export const flagType: ValueType<boolean> = {
 };
 
 export const integerType: ValueType<number> = {
-  allowed: 'a whole number',
+  allowed: 'an integer',
   read(raw) {
     const value = Number(integerOf(raw));
     return Number.isSafeInteger(value) ? value : undefined;
@@ -79,7 +77,7 @@ function integerOf(raw: RawScalar): number | string | undefined {
   return sign + (/^0[0-7]+$/.test(plain) ? Number(`0o${plain}`) : plain);
 }
 
-/** Keeps the text, for messages. Go refuses a number without a unit as well, but for 0. */
+/** Keeps the text, for messages. Go rejects a number without a unit as well, but for 0. */
 export const durationType: ValueType<string> = {
   allowed: 'a duration such as "40s", "1m30s" or "2h"',
   read(raw) {
@@ -92,73 +90,85 @@ export const durationType: ValueType<string> = {
   },
 };
 
-export const text = (fallback = '') => new Setting(textType, fallback);
+type Check = (value: string) => string | undefined;
 
-export const secret = () => new Setting(textType, '', { secret: true });
+export const text = (problemOf?: Check): Setting<string> => ({
+  type: textType,
+  default: '',
+  ...(problemOf && { problemOf }),
+});
 
-export const flag = (fallback: boolean) => new Setting(flagType, fallback);
+export const secret = (problemOf?: Check): Setting<string> => ({ ...text(problemOf), sensitive: true });
+
+export const flag = <T extends boolean | null>(fallback: T): Setting<boolean | T> => ({
+  type: flagType,
+  default: fallback,
+});
 
 /** One of a few words, in any case. */
-export function choice<T extends string | null>(
+export const choice = <T extends string | null>(
   fallback: T,
   words: readonly string[],
-  options: { env?: string } = {},
-): Setting<string | T> {
-  return new Setting<string | T>(textType, fallback, {
-    ...options,
-    fault(value) {
-      if (value === null || words.includes(value.toLowerCase())) return undefined;
-      const also = options.env === undefined ? '' : ` (also for ${options.env})`;
-      return `is ${describeRaw(value)}, allowed are ${words.filter((word) => word !== '').join(', ')}${also}`;
-    },
-  });
-}
+  env?: string,
+): Setting<string | T> => ({
+  type: textType,
+  default: fallback,
+  ...(env !== undefined && { env }),
+  problemOf(value) {
+    if (value === null || words.includes(value.toLowerCase())) return undefined;
+    const also = env === undefined ? '' : ` (also for ${env})`;
+    return `is ${describeRaw(value)}, allowed are ${words.filter(Boolean).join(', ')}${also}`;
+  },
+});
 
-export const port = (fallback: number) =>
-  new Setting(integerType, fallback, {
-    fault: (value) =>
-      value >= 0 && value <= 65535 ? undefined : `is out of range: it is ${value}, allowed are 0 to 65535`,
-  });
+/** An integer that Go does not check: 0 and below mean "not limited" or "not set". */
+export const integer = <T extends number | null>(fallback: T): Setting<number | T> => ({
+  type: integerType,
+  default: fallback,
+});
+
+export const port = (fallback: number): Setting<number> => ({
+  ...integer<number>(fallback),
+  problemOf: (value) =>
+    value >= 0 && value <= 65535 ? undefined : `is out of range: it is ${value}, allowed are 0 to 65535`,
+});
 
 /** No count or size means anything beyond 32 bits, and arrays end there. */
 const maxCount = 2 ** 31 - 1;
 
-export const count = (fallback: number) =>
-  new Setting(integerType, fallback, {
-    fault(value) {
-      if (value >= 1 && value <= maxCount) return undefined;
-      const wrong = value < 1 ? 'is less-equal than 0' : 'is too large';
-      return `${wrong}: it is ${value}, allowed are whole numbers from 1 to ${maxCount}`;
-    },
-  });
+export const count = (fallback: number): Setting<number> => ({
+  ...integer<number>(fallback),
+  problemOf(value) {
+    if (value >= 1 && value <= maxCount) return undefined;
+    const wrong = value < 1 ? 'is less-equal than 0' : 'is too large';
+    return `${wrong}: it is ${value}, allowed are integers from 1 to ${maxCount}`;
+  },
+});
 
-/** A whole number that Go does not check: 0 and below mean "not limited" or "not set". */
-export const integer = <T extends number | null>(fallback: T) =>
-  new Setting<number | T>(integerType, fallback);
-
-export const secondsBetween = (least: number, most: number) =>
-  new Setting<number | null>(integerType, null, {
-    fault(value) {
-      if (value !== null && value >= least && value <= most) return undefined;
-      return `should be between ${least} and ${most} seconds: it is ${value ?? 'missing'}`;
-    },
-  });
+export const secondsBetween = (least: number, most: number): Setting<number | null> => ({
+  ...integer(null),
+  problemOf(value) {
+    if (value !== null && value >= least && value <= most) return undefined;
+    return `should be between ${least} and ${most} seconds: it is ${value ?? 'missing'}`;
+  },
+});
 
 const leastInterval = 1_000_000n;
 /** 24 days: timers of 2^31 ms and more would fire at once, again and again. */
 const longestInterval = 24n * 24n * 3_600_000_000_000n;
 
 /** A time to wait. */
-export const interval = (fallback: string) =>
-  new Setting(durationType, fallback, {
-    fault(value) {
-      const nanoseconds = parseGoDuration(value) ?? 0n;
-      const allowed = `it is ${describeRaw(value)}, allowed are durations from 1ms to 576h such as "40s"`;
-      if (nanoseconds <= 0n) return `is less-equal than 0: ${allowed}`;
-      if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed}`;
-      return nanoseconds > longestInterval ? `is more than 576h: ${allowed}` : undefined;
-    },
-  });
+export const interval = (fallback: string): Setting<string> => ({
+  type: durationType,
+  default: fallback,
+  problemOf(value) {
+    const nanoseconds = parseGoDuration(value) ?? 0n;
+    const allowed = `it is ${describeRaw(value)}, allowed are durations from 1ms to 576h such as "40s"`;
+    if (nanoseconds <= 0n) return `is less-equal than 0: ${allowed}`;
+    if (nanoseconds < leastInterval) return `is less than 1ms: ${allowed}`;
+    return nanoseconds > longestInterval ? `is more than 576h: ${allowed}` : undefined;
+  },
+});
 
 /** An age at which something ends; 0 and below: never. */
-export const age = () => new Setting(durationType, '0s');
+export const age = (): Setting<string> => ({ type: durationType, default: '0s' });

@@ -1,5 +1,5 @@
 import type { PemSource, TlsConfig } from './config.js';
-import type { ValidationErrors } from './validation-errors.js';
+import type { Report } from './report.js';
 
 interface TlsFiles {
   readonly key_file: string;
@@ -8,12 +8,12 @@ interface TlsFiles {
 }
 
 /** A key without its certificate, or the other way round, is a mistake; neither is a choice. */
-export function resolveTls(files: TlsFiles, key: string, faults: ValidationErrors): TlsConfig {
+export function resolveTls(files: TlsFiles, key: string, report: Report): TlsConfig {
   if (files.cert_file && !files.key_file) {
-    faults.invalid(`${key}.key_file`, 'is empty although cert_file is set: configure both or neither');
+    report.invalid(`${key}.key_file`, 'is empty although cert_file is set: configure both or neither');
   }
   if (files.key_file && !files.cert_file) {
-    faults.invalid(`${key}.cert_file`, 'is empty although key_file is set: configure both or neither');
+    report.invalid(`${key}.cert_file`, 'is empty although key_file is set: configure both or neither');
   }
   return {
     key: fileSource(files.key_file),

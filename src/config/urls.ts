@@ -1,12 +1,7 @@
-import { readDatabaseUrl } from './database-url.js';
+import { readDatabaseUrl, sessionAttrs, sslModes } from './database-url.js';
 import { describeRaw } from './raw.js';
 
 const postgresForm = 'postgres://user:password@host:port/database?sslmode=…';
-/** Meanings are libpq's; an empty one is as good as none. */
-const postgresWords = {
-  sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
-  target_session_attrs: ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
-};
 
 /**
  * What is wrong with a database URL, as the rest of a sentence that begins with its key. The URL itself is never
@@ -26,9 +21,9 @@ export function databaseUrlError(url: string, tag: string): string | undefined {
     return `is malformed: allowed is ${postgresForm}, with special characters in user and password percent-encoded; several hosts are separated by commas, each with its port or all with one`;
   }
   if (parsed.hosts.some(({ host }) => host === undefined)) return `names no host: allowed is ${postgresForm}`;
-  for (const [name, words] of Object.entries(postgresWords)) {
+  for (const [name, words] of Object.entries({ sslmode: sslModes, target_session_attrs: sessionAttrs })) {
     const word = parsed.url.searchParams.get(name);
-    if (word && !words.includes(word))
+    if (word && !(words as readonly string[]).includes(word))
       return `has the ${name} ${describeRaw(word)}, allowed are ${words.join(', ')}`;
   }
   return undefined;
@@ -56,8 +51,8 @@ export function requiredHttpUrlError(url: string): string | undefined {
 
 /** For a service that is sent a token. */
 export function httpsUrlError(url: string): string | undefined {
-  const fault = requiredHttpUrlError(url);
-  if (fault !== undefined || new URL(url).protocol === 'https:') return fault;
+  const problem = requiredHttpUrlError(url);
+  if (problem !== undefined || new URL(url).protocol === 'https:') return problem;
   return `is ${describeRaw(url)}: a token is sent there, allowed is https://host:port`;
 }
 

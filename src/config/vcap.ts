@@ -1,4 +1,4 @@
-import type { Affected, ValidationErrors } from './validation-errors.js';
+import type { Affected, Report } from './report.js';
 
 /*
  * The JSON that Cloud Foundry puts into the environment. Parse errors are not quoted: the parser's messages hold a
@@ -21,8 +21,8 @@ export interface VcapApplication {
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export function parseVcapApplication(text: string, faults: ValidationErrors): VcapApplication {
-  const root = parseObject('VCAP_APPLICATION', text, faults) ?? {};
+export function parseVcapApplication(text: string, report: Report): VcapApplication {
+  const root = parseObject('VCAP_APPLICATION', text, report) ?? {};
   const index = root['instance_index'];
   return {
     organizationId: textOf(root['organization_id']),
@@ -32,19 +32,19 @@ export function parseVcapApplication(text: string, faults: ValidationErrors): Vc
   };
 }
 
-/** null if the text cannot be read; that nothing is bound then is no second fault. `source` names it in messages. */
+/** null if the text cannot be read; that nothing is bound then is no second error. `source` names it in messages. */
 export function parseVcapServices(
   source: string,
   text: string | undefined,
-  faults: ValidationErrors,
+  report: Report,
 ): BoundService[] | null {
   if (!text) return [];
-  const root = parseObject(source, text, faults);
+  const root = parseObject(source, text, report);
   if (!root) return null;
   const services: BoundService[] = [];
   for (const [label, list] of Object.entries(root)) {
     if (!Array.isArray(list) || !list.every(isObject)) {
-      faults.environment(`${source} is malformed: ${JSON.stringify(label)} is no list of services`, 'all');
+      report.environment(`${source} is malformed: ${JSON.stringify(label)} is no list of services`, 'all');
       return null;
     }
     services.push(...list.map((service) => boundService(service, label)));
@@ -56,12 +56,12 @@ export function parseVcapServices(
 export function serviceWithTag(
   services: readonly BoundService[],
   tag: string,
-  faults: ValidationErrors,
+  report: Report,
 ): BoundService | null {
   const found = services.filter((service) => service.tags.some((each) => each.toLowerCase() === tag));
   if (found.length > 1) {
     const names = found.map((service) => `'${service.name}'`).join(', ');
-    faults.environment(
+    report.environment(
       `${found.length} bound services have the tag '${tag}': ${names}; unbind all but one or change their tags`,
     );
   }
@@ -69,26 +69,26 @@ export function serviceWithTag(
 }
 
 /** A reference that the platform should have replaced by the credentials before it started the app. */
-export function isUnfilled(service: BoundService, affected: Affected, faults: ValidationErrors): boolean {
+export function isUnfilled(service: BoundService, affected: Affected, report: Report): boolean {
   if (service.credentials['credhub-ref'] === undefined) return false;
-  faults.environment(
+  report.environment(
     `the service '${service.name}' holds only a 'credhub-ref': the platform did not replace it by the credentials when it started the app; ask its operators whether CredHub answers and the app may read from it, restage the app, or bind a user-provided service`,
     affected,
   );
   return true;
 }
 
-/** undefined: not there, null or empty. Only text is accepted, and the wrong type is a fault. */
+/** undefined: not there, null or empty. Only text is accepted, and the wrong type is an error. */
 export function textCredential(
   service: BoundService,
   name: string,
   affected: Affected,
-  faults: ValidationErrors,
+  report: Report,
 ): string | undefined {
   const value = service.credentials[name];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string') return value;
-  faults.environment(`the credential '${name}' of the service '${service.name}' is not a text`, affected);
+  report.environment(`the credential '${name}' of the service '${service.name}' is not a text`, affected);
   return undefined;
 }
 
@@ -96,13 +96,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function parseObject(variable: string, text: string, faults: ValidationErrors): JsonObject | undefined {
+function parseObject(variable: string, text: string, report: Report): JsonObject | undefined {
   try {
     const root: unknown = JSON.parse(text);
     if (isObject(root)) return root;
-    faults.environment(`${variable} is malformed: it is no JSON object`, 'all');
+    report.environment(`${variable} is malformed: it is no JSON object`, 'all');
   } catch {
-    faults.environment(`${variable} is malformed: it is not valid JSON (${text.length} characters)`, 'all');
+    report.environment(`${variable} is malformed: it is not valid JSON (${text.length} characters)`, 'all');
   }
   return undefined;
 }

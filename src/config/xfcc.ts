@@ -1,26 +1,27 @@
 import type { CloudFoundry } from './cloud-foundry.js';
 import type { XfccConfig } from './config.js';
 import type { ConfigValues } from './keys.js';
+import type { Report } from './report.js';
 import { fileSource } from './tls-files.js';
 
 const section = 'cf_server.xfcc';
 
 /**
  * Who may call the API behind XFCC: the apps of this app's own organization and space, unless configured. The space
- * stays this app's own where only another organization is configured: refusing too much is the safe error.
+ * stays this app's own where only another organization is configured: to reject too much is the safe error.
  */
 export function resolveXfcc(
   values: ConfigValues['cf_server']['xfcc'],
   platform: CloudFoundry | null,
-  warnings: string[],
+  report: Report,
 ): XfccConfig {
   const ownOrg = platform?.organizationId ?? '';
   const ownSpace = platform?.spaceId ?? '';
   const validOrgGuid = values.valid_org_guid || ownOrg;
   const validSpaceGuid = values.valid_space_guid || ownSpace;
   if (platform && validOrgGuid === '') {
-    warnings.push(
-      `${section}.valid_org_guid is empty and VCAP_APPLICATION names no organization_id: the API refuses every request. Configure ${section}.valid_org_guid.`,
+    report.warn(
+      `${section}.valid_org_guid is empty and VCAP_APPLICATION names no organization_id: the API rejects every request. Configure ${section}.valid_org_guid.`,
     );
   }
   const foreignOrg = ownOrg !== '' && validOrgGuid !== ownOrg;
@@ -30,14 +31,12 @@ export function resolveXfcc(
       ownSpace !== '' && !foreignSpace
         ? ` ${section}.valid_space_guid is still this app's own space (${ownSpace}): configure it too.`
         : '';
-    warnings.push(
+    report.warn(
       `${section}.valid_org_guid (${validOrgGuid}) is not this app's own organization (${ownOrg}).${hint}`,
     );
   }
   if (foreignSpace) {
-    warnings.push(
-      `${section}.valid_space_guid (${validSpaceGuid}) is not this app's own space (${ownSpace}).`,
-    );
+    report.warn(`${section}.valid_space_guid (${validSpaceGuid}) is not this app's own space (${ownSpace}).`);
   }
   return { validOrgGuid, validSpaceGuid, ca: fileSource(values.ca_file) };
 }

@@ -6,15 +6,15 @@ export const maxConfigLength = 256 * 1024;
 
 /** What is wrong with the text as YAML; never quotes the text, which holds passwords. */
 export class YamlError extends Error {
-  override readonly name = 'YamlFault';
+  override readonly name = 'YamlError';
 }
 
-const maxFaults = 10;
+const maxErrors = 10;
 
 /**
  * Reads a YAML (or JSON, which is YAML) text that must hold a map. Merge keys work as in Go; duplicate keys, several
- * documents, unresolved or excessive aliases and absurd nesting are faults.
- * @throws YamlFault
+ * documents, unresolved or excessive aliases and absurd nesting are errors.
+ * @throws YamlError
  */
 export function parseYamlMap(text: string): RawMap {
   if (text.length > maxConfigLength) {
@@ -44,19 +44,19 @@ function parse(text: string): unknown {
     stringKeys: true,
     uniqueKeys: false,
   });
-  const syntaxFaults = document.errors.map(
+  const syntaxErrors = document.errors.map(
     (error) => `${place(lines, error.pos[0])}: ${inWords(error.code)}`,
   );
-  const faults = [...syntaxFaults, ...keepLiterals(document, lines)];
-  if (faults.length > 0) throw new YamlError(summary([...new Set(faults)]));
+  const errors = [...syntaxErrors, ...keepLiterals(document, lines)];
+  if (errors.length > 0) throw new YamlError(summary([...new Set(errors)]));
   return document.toJS({ mapAsMap: true }) as unknown;
 }
 
-/** Replaces numbers and booleans by `Literal`s, and returns the faults of maps that hold a key twice. */
+/** Replaces numbers and booleans by `Literal`s, and returns the errors of maps that hold a key twice. */
 function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
-  const faults: string[] = [];
+  const errors: string[] = [];
   visit(document, {
-    Map: (_key, map) => void reportDuplicateKeys(map, lines, faults),
+    Map: (_key, map) => void reportDuplicateKeys(map, lines, errors),
     Scalar: (key, scalar) => {
       const { value } = scalar;
       if (key === 'key') return;
@@ -65,14 +65,14 @@ function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
       }
     },
   });
-  return faults;
+  return errors;
 }
 
-function reportDuplicateKeys(map: YAMLMap, lines: LineCounter, faults: string[]): void {
+function reportDuplicateKeys(map: YAMLMap, lines: LineCounter, errors: string[]): void {
   const seen = new Set<unknown>();
   for (const { key } of map.items) {
     if (!isScalar(key)) continue;
-    if (seen.has(key.value)) faults.push(`${place(lines, key.range?.[0] ?? 0)}: duplicate key`);
+    if (seen.has(key.value)) errors.push(`${place(lines, key.range?.[0] ?? 0)}: duplicate key`);
     seen.add(key.value);
   }
 }
@@ -90,7 +90,7 @@ function guarded<T>(read: () => T): T {
 
 /**
  * A key with the value null is an absent key, and an absent list item means nothing. What several aliases share stays
- * shared; what holds itself is refused, because whoever walks it would never end.
+ * shared; what holds itself is rejected, because a walk through it would never end.
  */
 function withoutNulls(root: unknown): unknown {
   const done = new Map<object, unknown>();
@@ -124,7 +124,7 @@ function inWords(code: string): string {
   return code.toLowerCase().replaceAll('_', ' ');
 }
 
-function summary(faults: readonly string[]): string {
-  const more = faults.length - maxFaults;
-  return faults.slice(0, maxFaults).join('; ') + (more > 0 ? `; and ${more} more` : '');
+function summary(errors: readonly string[]): string {
+  const more = errors.length - maxErrors;
+  return errors.slice(0, maxErrors).join('; ') + (more > 0 ? `; and ${more} more` : '');
 }

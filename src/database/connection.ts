@@ -1,14 +1,13 @@
 import type { DatabaseConfig, PemSource } from '../config/config.js';
-import { readDatabaseUrl, type DatabaseHost, type DatabaseUrl } from '../config/database-url.js';
+import {
+  readDatabaseUrl,
+  sessionAttrs,
+  sslModes,
+  type DatabaseHost,
+  type SessionAttrs,
+  type SslMode,
+} from '../config/database-url.js';
 import { DatabaseConfigError } from './errors.js';
-
-/** In order of strength. Meanings are libpq's; node-postgres reads the same words differently. */
-const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
-type SslMode = (typeof sslModes)[number];
-
-/** What a server must be to be taken, in libpq's words. */
-const sessionAttrs = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
-export type SessionAttrs = (typeof sessionAttrs)[number];
 
 /** What a database URL says, defaults filled in. Holds the password: never log it. */
 export interface ConnectionSettings {
@@ -62,7 +61,19 @@ export function parseDatabaseUrl(
   config: Pick<DatabaseConfig, 'url' | 'tls'>,
 ): ConnectionSettings {
   const fail = (problem: string) => new DatabaseConfigError(`${key}: ${problem}`);
-  const { url, hosts } = readUrl(config.url, fail);
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(config.url)?.[1];
+  if (!/^postgres(ql)?:\/\//.test(config.url)) {
+    throw fail(
+      `only postgres:// and postgresql:// URLs are supported${scheme ? `, not ${scheme}:` : '; this is none'}`,
+    );
+  }
+  const read = readDatabaseUrl(config.url);
+  if (!read) {
+    throw fail(
+      'the URL cannot be read; in user name and password, characters other than letters and digits must be percent-encoded, and several hosts need one port for all or one each',
+    );
+  }
+  const { url, hosts } = read;
   // In a database URL "+" is a plus, not a blank.
   const parameters = new Map(new URLSearchParams(url.search.replaceAll('+', '%2B')));
   const take = (name: string) => {
@@ -80,7 +91,7 @@ export function parseDatabaseUrl(
   };
   const warnings: string[] = [];
 
-  for (const read of ['host', 'port']) parameters.delete(read);
+  for (const known of ['host', 'port']) parameters.delete(known);
   const targetSessionAttrs = oneOf('target_session_attrs', sessionAttrs) ?? 'any';
   // Policies can be read from any server.
   if (hosts.length > 1 && targetSessionAttrs === 'any' && key.includes('appmetrics_db')) {
@@ -108,7 +119,7 @@ export function parseDatabaseUrl(
     throw fail(`sslnegotiation=direct needs sslmode=require or stronger, not ${sslMode}`);
   }
 
-  const connectTimeoutSecs = wholeNumber('connect_timeout', take('connect_timeout'), fail);
+  const connectTimeoutSecs = integer('connect_timeout', take('connect_timeout'), fail);
   const settings: ConnectionSettings = {
     hosts,
     targetSessionAttrs,
@@ -141,23 +152,9 @@ export function parseDatabaseUrl(
 
 type Fail = (problem: string) => DatabaseConfigError;
 
-function readUrl(text: string, fail: Fail): DatabaseUrl {
-  if (!/^postgres(ql)?:\/\//.test(text)) {
-    const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1];
-    throw fail(
-      `only postgres:// and postgresql:// URLs are supported${scheme ? `, not ${scheme}:` : '; this is none'}`,
-    );
-  }
-  const read = readDatabaseUrl(text);
-  if (read) return read;
-  throw fail(
-    'the URL cannot be read; in user name and password, characters other than letters and digits must be percent-encoded, and several hosts need one port for all or one each',
-  );
-}
-
-function wholeNumber(name: string, text: string | undefined, fail: Fail): number | undefined {
+function integer(name: string, text: string | undefined, fail: Fail): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(text)) throw fail(`${name}=${text} is not a whole number`);
+  if (!/^\d{1,9}$/.test(text)) throw fail(`${name}=${text} is not an integer`);
   return Number(text);
 }
 

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
-import type { DatabaseHost } from '../config/database-url.js';
-import { parseDatabaseUrl, type ConnectionSettings, type SessionAttrs } from './connection.js';
+import type { DatabaseHost, SessionAttrs } from '../config/database-url.js';
+import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
 import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';

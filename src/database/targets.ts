@@ -1,6 +1,6 @@
 import pg from 'pg';
-import type { DatabaseHost } from '../config/database-url.js';
-import type { ConnectionSettings, SessionAttrs } from './connection.js';
+import type { DatabaseHost, SessionAttrs } from '../config/database-url.js';
+import type { ConnectionSettings } from './connection.js';
 import { isMisconfiguration } from './errors.js';
 import type { TlsAttempt } from './tls.js';
 

@@ -5,7 +5,8 @@ import { keys } from '../../src/config/keys.js';
 import {
   durationType,
   flagType,
-  Setting,
+  isSetting,
+  type Setting,
   textType,
   integerType,
   type Section,
@@ -25,7 +26,7 @@ const documented = new Map(
 const kindsOf = new Map<unknown, readonly string[]>([
   [textType, ['text', 'file']],
   [flagType, ['boolean']],
-  [integerType, ['whole number', 'count', 'port']],
+  [integerType, ['integer', 'count', 'port']],
   [durationType, ['duration', 'interval']],
 ]);
 
@@ -39,7 +40,7 @@ const requiredTexts = ['url', 'scaling_engine_url', 'metric_collector_url'];
 
 function settings(section: Section, path = ''): [string, Setting<unknown>][] {
   return Object.entries(section).flatMap(([name, entry]): [string, Setting<unknown>][] =>
-    entry instanceof Setting ? [[path + name, entry]] : settings(entry, `${path}${name}.`),
+    isSetting(entry) ? [[path + name, entry]] : settings(entry, `${path}${name}.`),
   );
 }
 
@@ -48,7 +49,7 @@ const documentedName = (key: string) => key.replace(/^db\.\w+/, 'db.<name>');
 test.each(settings(keys))('%s is documented with its kind and default', (key, setting) => {
   const row = documented.get(documentedName(key));
   expect(kindsOf.get(setting.type)).toContain(row?.kind);
-  expect(row?.fallback).toBe(platformDefaults[key] ?? defaultInWords(key, setting.fallback));
+  expect(row?.fallback).toBe(platformDefaults[key] ?? defaultInWords(key, setting.default));
 });
 
 test('no other key is documented', () => {

@@ -82,8 +82,8 @@ test('every fault is named at once, each once, each with key, value and what is 
   const validate = 'failed to validate configuration : Configuration error: ';
   expect(message.split('\n')).toEqual([
     `${read}db.policy_db is a list, allowed is a map of keys (file 'eg.yml')`,
-    `${read}server.port is "6105", allowed is a whole number (file 'eg.yml')`,
-    `${read}defaultStatWindowSecs is "two minutes", allowed is a whole number (file 'eg.yml')`,
+    `${read}server.port is "6105", allowed is an integer (file 'eg.yml')`,
+    `${read}defaultStatWindowSecs is "two minutes", allowed is an integer (file 'eg.yml')`,
     expect.stringMatching(
       /^failed to read config file: aggregator.save_interval is "10k", allowed is a duration/,
     ),
@@ -93,7 +93,7 @@ test('every fault is named at once, each once, each with key, value and what is 
     ),
     `${validate}defaultBreachDurationSecs should be between 60 and 3600 seconds: it is missing`,
     `${validate}logging.level is "loud", allowed are debug, info, error, fatal`,
-    `${validate}aggregator.metric_poller_count is less-equal than 0: it is -2, allowed are whole numbers from 1 to 2147483647`,
+    `${validate}aggregator.metric_poller_count is less-equal than 0: it is -2, allowed are integers from 1 to 2147483647`,
   ]);
 });
 
@@ -200,15 +200,15 @@ test.each([
   ['+20', 20],
   ['0x1F', 31],
   ['0o20', 16],
-])('%s is the whole number %d, as in Go', (written, value) => {
+])('%s is the integer %d, as in Go', (written, value) => {
   const text = JSON.stringify(minimalWith({ ...base, 'aggregator.metric_poller_count': 'NUMBER' }));
   const { config } = loadFile(text.replace('"NUMBER"', written));
   expect(config.aggregator.metricPollerCount).toBe(value);
 });
 
-test.each(['_', '1__x', '"020"', '089x'])('%s is no whole number', (written) => {
+test.each(['_', '1__x', '"020"', '089x'])('%s is no integer', (written) => {
   const text = JSON.stringify(minimalWith({ ...base, 'aggregator.metric_poller_count': 'NUMBER' }));
-  expect(refusal(() => loadFile(text.replace('"NUMBER"', written)))).toContain('allowed is a whole number');
+  expect(refusal(() => loadFile(text.replace('"NUMBER"', written)))).toContain('allowed is an integer');
 });
 
 test('the API server without key or without CA is warned about', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { keys } from '../../src/config/keys.js';
-import { Setting, type Section } from '../../src/config/setting.js';
+import { isSetting, type Section } from '../../src/config/setting.js';
 import { keyTable } from './key-table.js';
 import { loadFile, minimal, minimalWith, refusal } from './support.js';
 
@@ -10,7 +10,7 @@ const base = { 'pool.total_instances': 1 };
 test('the table holds every key', () => {
   const named = (section: Section, path: string): string[] =>
     Object.entries(section).flatMap(([name, entry]) =>
-      entry instanceof Setting ? [path + name] : named(entry, `${path}${name}.`),
+      isSetting(entry) ? [path + name] : named(entry, `${path}${name}.`),
     );
   expect(keyTable.map((row) => row.key)).toEqual(named(keys, ''));
 });

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { keys } from '../../src/config/keys.js';
 import { loadConfig } from '../../src/config/load-config.js';
-import { Setting, type Section } from '../../src/config/setting.js';
+import { isSetting, type Section } from '../../src/config/setting.js';
 import {
   boundTo,
   cloudFoundryEnv,
@@ -16,8 +16,8 @@ const canary = 'hunter2';
 
 function secretKeys(section: Section, path = ''): string[] {
   return Object.entries(section).flatMap(([name, entry]) => {
-    if (!(entry instanceof Setting)) return secretKeys(entry, `${path}${name}.`);
-    return entry.options.secret ? [path + name] : [];
+    if (!isSetting(entry)) return secretKeys(entry, `${path}${name}.`);
+    return entry.sensitive ? [path + name] : [];
   });
 }
 

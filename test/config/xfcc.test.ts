@@ -38,10 +38,10 @@ test('another org alone leaves the own space, and says so', () => {
   });
 });
 
-test('no org known: everything is refused, with a warning', () => {
+test('no org known: every request is rejected, with a warning', () => {
   expect(load({}, {})).toEqual({
     org: '',
     space: '',
-    warnings: [expect.stringMatching(/names no organization_id: the API refuses every request/)],
+    warnings: [expect.stringMatching(/names no organization_id: the API rejects every request/)],
   });
 });
