@@ -117,7 +117,7 @@ export function earliestFiringTime(series: Series | undefined, terms: BreachTerm
   return newestNs + breachDurationNs;
 }
 
-function breaches(value: bigint, operator: Operator, threshold: bigint): boolean {
+export function breaches(value: bigint, operator: Operator, threshold: bigint): boolean {
   switch (operator) {
     case '>':
       return value > threshold;
@@ -130,10 +130,14 @@ function breaches(value: bigint, operator: Operator, threshold: bigint): boolean
   }
 }
 
-/** max(2, ⌈0.6 · ⌊d/interval⌋⌉) app metrics, in integers, that spread far enough. */
+/** App metrics that must lie in a breach duration: max(2, ⌈0.6 · ⌊d/interval⌋⌉), in integers. */
+export function samplesNeeded({ breachDurationNs, intervalNs }: BreachTerms): bigint {
+  return later((3n * (breachDurationNs / intervalNs) + 4n) / 5n, 2n);
+}
+
+/** Whether there are as many as needed, and far enough apart. */
 function areEnough(samples: bigint, spreadNs: bigint, terms: BreachTerms): boolean {
-  const needed = (3n * (terms.breachDurationNs / terms.intervalNs) + 4n) / 5n;
-  return samples >= later(needed, 2n) && spreadNs >= leastSpread(terms);
+  return samples >= samplesNeeded(terms) && spreadNs >= leastSpread(terms);
 }
 
 /**

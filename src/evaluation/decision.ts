@@ -39,3 +39,28 @@ export type Decision =
       readonly untilMs?: number;
     }
   | { readonly outcome: 'not-fired'; readonly verdicts: readonly RuleVerdict[] };
+
+/** What was decided, or why nothing was, in one word: the label of the evaluations metric. */
+export type OutcomeLabel = 'fired' | HeldReason | NotFiredReason | 'no-rules';
+
+/** Where rules did not fire for several reasons, the first of these counts: what an operator should look at first. */
+export const reasonsByWeight: readonly NotFiredReason[] = [
+  'unknown-operator',
+  'no-data',
+  'not-enough-samples',
+  'not-breached',
+];
+
+export function labelOf(decision: Decision): OutcomeLabel {
+  switch (decision.outcome) {
+    case 'fired':
+      return 'fired';
+    case 'held':
+      return decision.reason;
+    case 'not-fired':
+      return (
+        reasonsByWeight.find((reason) => decision.verdicts.some((verdict) => verdict.reason === reason)) ??
+        'no-rules'
+      );
+  }
+}

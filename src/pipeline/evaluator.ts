@@ -5,7 +5,7 @@ import { directionOf, operators, type AppPolicy, type Direction } from '../polic
 import type { SharedState } from '../scaling-engine/breakers.js';
 import { breachTerms, isOperator, judge, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import { decide, type Gate, type Histories, type Hold } from '../evaluation/decide.js';
-import type { Decision, HeldReason, NotFiredReason } from '../evaluation/decision.js';
+import { labelOf, type Decision, type HeldReason } from '../evaluation/decision.js';
 import { Poster, type PosterOptions } from '../scaling-engine/poster.js';
 
 export interface EvaluatorOptions extends PosterOptions {
@@ -14,17 +14,6 @@ export interface EvaluatorOptions extends PosterOptions {
     Pick<Metrics, 'evaluations' | 'breakersOpen' | 'sharedBreakerState' | 'coolDowns' | 'atLimitBackOffs'>;
   readonly settings: EvaluationSettings;
 }
-
-/** Label of the evaluations metric: what was decided, or why nothing was. */
-type OutcomeLabel = 'fired' | HeldReason | NotFiredReason | 'no-rules';
-
-/** Where rules did not fire for several reasons, the first of these is counted: what an operator should look at first. */
-const reasonsByWeight: readonly NotFiredReason[] = [
-  'unknown-operator',
-  'no-data',
-  'not-enough-samples',
-  'not-breached',
-];
 
 const sharedStateValues: Readonly<Record<SharedState, number>> = { closed: 0, 'half-open': 1, open: 2 };
 
@@ -206,20 +195,6 @@ export class Evaluator {
 
 function holdUntil(reason: HeldReason, untilMs: number | null): readonly Hold[] {
   return untilMs === null ? [] : [{ reason, untilMs }];
-}
-
-function labelOf(decision: Decision): OutcomeLabel {
-  switch (decision.outcome) {
-    case 'fired':
-      return 'fired';
-    case 'held':
-      return decision.reason;
-    case 'not-fired':
-      return (
-        reasonsByWeight.find((reason) => decision.verdicts.some((verdict) => verdict.reason === reason)) ??
-        'no-rules'
-      );
-  }
 }
 
 function factsOf(decision: Decision): Readonly<Record<string, unknown>> {

@@ -1,0 +1,120 @@
+import { nsToMs } from '../util/clock.js';
+import type { Explanation, RuleExplanation } from './explain.js';
+import type { Facts } from './facts.js';
+import type { Point } from './point-series.js';
+import type { Reason } from './reason.js';
+import { sentenceOf } from './sentence.js';
+
+/** The explanation as the API and `explain --json` give it; described in docs/openapi.json. */
+export function explanationJson(explanation: Explanation): Record<string, unknown> {
+  const { facts, verdict, reasons, rules, doubts, evaluatedAtMs } = explanation;
+  const { policy, knowledge } = facts;
+  return {
+    app_id: facts.appId,
+    at: iso(facts.atMs),
+    evaluated_at: isoOrNull(evaluatedAtMs),
+    verdict,
+    text: sentenceOf(explanation),
+    reasons: reasons.map(reasonJson),
+    rules: rules.map(ruleJson),
+    policy:
+      policy.kind === 'usable'
+        ? { version: policy.policy.version, min: policy.minInstances, max: policy.maxInstances }
+        : policy.kind === 'broken'
+          ? { version: policy.version, min: null, max: null }
+          : null,
+    doubts,
+    pauses: facts.pauses && {
+      cool_down_until: isoOrNull(facts.pauses.coolDownUntilMs),
+      out_ignored_until: isoOrNull(facts.pauses.ignoredOutUntilMs),
+      in_ignored_until: isoOrNull(facts.pauses.ignoredInUntilMs),
+    },
+    owner: ownerJson(facts),
+    known_by: facts.knownBy,
+    owner_said: knowledge && {
+      code: knowledge.code,
+      since: iso(knowledge.sinceMs),
+      until: isoOrNull(knowledge.untilMs),
+      updated_at: iso(knowledge.updatedAtMs),
+    },
+    last_trigger: knowledge?.lastTrigger
+      ? {
+          at: iso(knowledge.lastTrigger.atMs),
+          rule: knowledge.lastTrigger.rule,
+          adjustment: knowledge.lastTrigger.adjustment,
+          result: knowledge.lastTrigger.result,
+          message: knowledge.lastTrigger.message,
+        }
+      : null,
+    collection_failures: (knowledge?.failures ?? []).map(({ metricType, failure, message, sinceMs }) => ({
+      metric_type: metricType,
+      failure,
+      message,
+      since: iso(sinceMs),
+    })),
+    missing: facts.missing,
+  };
+}
+
+function ownerJson({ owner, knowledge }: Facts): Record<string, unknown> | null {
+  if (owner === null || owner === 'nobody') return null;
+  const isKnown = knowledge !== null && knowledge.leaseId === owner.leaseId;
+  return {
+    instance_index: owner.instanceIndex,
+    instance_guid: owner.instanceGuid,
+    lease_id: owner.leaseId,
+    since: isKnown ? iso(knowledge.ownedSinceMs) : null,
+    me: owner.isMe,
+  };
+}
+
+function reasonJson({ code, rule, metricType, direction, sinceMs, untilMs, limit, detail }: Reason) {
+  return {
+    code,
+    ...(rule === undefined ? {} : { rule }),
+    ...(metricType === undefined ? {} : { metric_type: metricType }),
+    ...(direction === undefined ? {} : { direction }),
+    ...(sinceMs === undefined ? {} : { since: iso(sinceMs) }),
+    ...(untilMs === undefined ? {} : { until: iso(untilMs) }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(detail === undefined ? {} : { detail }),
+  };
+}
+
+function ruleJson(explained: RuleExplanation): Record<string, unknown> {
+  const { rule, samples, newest, against, unit, unbrokenSinceNs, canFireAtNs } = explained;
+  return {
+    rule: explained.number,
+    metric_type: rule.metricType,
+    operator: rule.operator,
+    threshold: rule.threshold.toString(),
+    breach_duration_secs: explained.breachDurationSecs,
+    cool_down_secs: rule.coolDownSecs,
+    adjustment: rule.adjustment,
+    verdict: explained.verdict,
+    newest: newest && { ...pointJson(newest), unit },
+    samples: {
+      have: samples.have,
+      needed: samples.needed,
+      breaching: samples.breaching,
+      no_data: samples.noData,
+    },
+    against: against && pointJson(against),
+    collected_since: unbrokenSinceNs === null ? null : iso(nsToMs(unbrokenSinceNs)),
+    can_fire_at: canFireAtNs === null ? null : iso(nsToMs(canFireAtNs)),
+    behind_rule: explained.behindRule,
+  };
+}
+
+/** `value` is a decimal int64; empty is *no data*. */
+function pointJson({ timestampNs, value }: Point): { value: string; at: string } {
+  return { value: value?.toString() ?? '', at: iso(nsToMs(timestampNs)) };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}

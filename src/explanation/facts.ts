@@ -1,0 +1,122 @@
+import type { Gate, Histories, Hold } from '../evaluation/decide.js';
+import type { AppPolicy, Direction } from '../policy/policy.js';
+import { fnv1a32 } from '../util/hash.js';
+import { limitCode, type ReasonCode } from './reason.js';
+
+/* What an explanation is made of. Times are wall-clock ms; null where a thing does not exist. */
+
+/** `unknown`: policy_db did not answer. */
+export type PolicyFacts =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'broken'; readonly version: string; readonly problem: string }
+  | {
+      readonly kind: 'usable';
+      readonly policy: AppPolicy;
+      /** Of the policy itself; a schedule may have others. null where the policy has no readable one. */
+      readonly minInstances: number | null;
+      readonly maxInstances: number | null;
+    };
+
+/** What the scaling engine's answers hold back, as members have told each other. */
+export interface Pauses {
+  readonly coolDownUntilMs: number | null;
+  readonly ignoredOutUntilMs: number | null;
+  readonly ignoredInUntilMs: number | null;
+}
+
+export interface OwnerFacts {
+  readonly instanceIndex: number;
+  /** null with static ownership. */
+  readonly leaseId: string | null;
+  readonly instanceGuid: string | null;
+  /** Whether it is the member that was asked; null where no member was. */
+  readonly isMe: boolean | null;
+}
+
+export interface LastTrigger {
+  readonly atMs: number;
+  /** Counted from 1, in the policy of that time. */
+  readonly rule: number;
+  readonly adjustment: string;
+  readonly direction: Direction;
+  /** `scaled`, `ignored`, `cooling-down`, or the failure as in `triggers_total`. */
+  readonly result: string;
+  /** What the scaling engine said, where it failed. */
+  readonly message: string | null;
+}
+
+export interface CollectionFailure {
+  readonly metricType: string;
+  /** As in `collections_total`. */
+  readonly failure: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+/** What only the owner of an app knows, from its memory or from the row that it wrote. */
+export interface OwnersKnowledge {
+  readonly code: ReasonCode;
+  readonly sinceMs: number;
+  /** Until when a trigger is held back. */
+  readonly untilMs: number | null;
+  /** See `policyTag`. */
+  readonly policyTag: string;
+  /** Since when this member has evaluated the app. */
+  readonly ownedSinceMs: number;
+  readonly leaseId: string | null;
+  readonly instanceIndex: number;
+  readonly updatedAtMs: number;
+  readonly lastTrigger: LastTrigger | null;
+  readonly failures: readonly CollectionFailure[];
+}
+
+export interface Facts {
+  readonly appId: string;
+  /** The time that was asked about. */
+  readonly atMs: number;
+  readonly policy: PolicyFacts;
+  /** null: appmetrics_db did not answer. */
+  readonly histories: Histories | null;
+  /** null: not known here. */
+  readonly pauses: Pauses | null;
+  /** `nobody`: no living member owns the app; null: not known here. */
+  readonly owner: OwnerFacts | 'nobody' | null;
+  /** null: the owner has said nothing, or it cannot be read here. */
+  readonly knowledge: OwnersKnowledge | null;
+  /** From the owner's memory or from its row. */
+  readonly knownBy: 'owner' | 'table' | null;
+  /** What could not be read, a sentence each. */
+  readonly missing: readonly string[];
+  readonly evaluationIntervalMs: number;
+}
+
+/** What holds the app's triggers back, as far as these facts tell. */
+export function gateOf({ pauses, knowledge, policy, atMs, evaluationIntervalMs }: Facts): Gate {
+  const ahead = (untilMs: number | null | undefined) =>
+    untilMs !== null && untilMs !== undefined && untilMs > atMs ? untilMs : null;
+  const isCurrent = policy.kind === 'usable' && knowledge?.policyTag === policyTag(policy.policy.version);
+  const held = isCurrent ? knowledge : null;
+  const triggered = knowledge?.lastTrigger;
+  const holdUntil = (reason: Hold['reason'], untilMs: number | null): Hold[] =>
+    untilMs === null ? [] : [{ reason, untilMs }];
+  return {
+    coolDownUntilMs:
+      ahead(pauses?.coolDownUntilMs) ?? (held?.code === 'cooling-down' ? ahead(held.untilMs) : null),
+    holds: (direction) => [
+      ...(held?.code === 'lease-lost' || held?.code === 'engine-busy' ? [{ reason: held.code }] : []),
+      ...holdUntil('breaker-open', held?.code === 'breaker-open' ? ahead(held.untilMs) : null),
+      ...holdUntil(
+        'at-limit-backoff',
+        ahead(direction === 'out' ? pauses?.ignoredOutUntilMs : pauses?.ignoredInUntilMs) ??
+          (held?.code === limitCode(direction) ? ahead(held.untilMs) : null),
+      ),
+      ...holdUntil('posted-recently', triggered ? ahead(triggered.atMs + evaluationIntervalMs) : null),
+    ],
+  };
+}
+
+/** Tells versions of a policy apart in a few characters. */
+export function policyTag(version: string): string {
+  return fnv1a32(version).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,120 @@
+import { nsToMs } from '../util/clock.js';
+import type { Explanation, RuleExplanation } from './explain.js';
+import type { Reason } from './reason.js';
+
+/** The explanation in one or two sentences for people. Times are UTC. */
+export function sentenceOf(explanation: Explanation): string {
+  const [first] = explanation.reasons;
+  const rule = explanation.rules.find(({ number }) => number === first.rule);
+  return `${capitalized(clauseOf(first, rule, explanation))}.`;
+}
+
+type Clause = (reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation) => string;
+
+const clauses: Readonly<Record<Reason['code'], Clause>> = {
+  fired: (_, rule) => `${conditionOf(rule)} fires, and ${rule?.rule.adjustment ?? 'a trigger'} is posted`,
+  'cooling-down': (reason, rule, { facts }) => {
+    const startedBy =
+      rule && reason.sinceMs !== undefined
+        ? `, started by ${conditionOf(rule)} at ${at(reason.sinceMs, facts)}`
+        : '';
+    return `the app cools down${untilText(reason, facts)}${startedBy}`;
+  },
+  'posted-recently': (reason, rule, { facts }) =>
+    `${conditionOf(rule)} fires, but a trigger was posted a moment ago${nextTry(reason, facts)}`,
+  'breaker-open': (reason, rule, { facts }) => {
+    const { lastTrigger } = facts.knowledge ?? {};
+    const cause =
+      lastTrigger && lastTrigger.message !== null ? `: ${lastTrigger.message} (at ${at(lastTrigger.atMs, facts)})` : '';
+    return `${conditionOf(rule)} fires, but its breaker is open${untilText(reason, facts)}, because triggers failed${cause}`;
+  },
+  'at-limit-backoff': (reason, rule, { facts }) =>
+    `${conditionOf(rule)} fires, but the scaling engine ignored it lately${nextTry(reason, facts)}`,
+  'lease-lost': (_, rule) => `${conditionOf(rule)} fires, but its owner has lost its lease and posts nothing`,
+  'engine-busy': (_, rule) =>
+    `${conditionOf(rule)} fires, but too many posts were waiting for the scaling engine`,
+  'unknown-operator': (reason, rule) => `rule ${rule?.number} is skipped: ${reason.detail} is unknown`,
+  'no-data': (reason, rule, { facts }) =>
+    `${conditionOf(rule)} cannot fire: ${reason.metricType} has no data${timed(' at ', reason.sinceMs, facts)}`,
+  'not-enough-samples': (reason, rule, { facts }) =>
+    `${conditionOf(rule)} cannot fire yet: ${rule?.samples.have} of ${rule?.samples.needed} app metrics` +
+    `${timed(', collected since ', reason.sinceMs, facts)}${timed('; enough at ', reason.untilMs, facts)}`,
+  'not-breached': (_, rule, { facts }) => {
+    const against = rule?.against;
+    const value = against ? `${reasonValue(rule)} at ${at(nsToMs(against.timestampNs), facts)}` : 'a value';
+    return `no rule fires: ${value} speaks against ${conditionOf(rule)}`;
+  },
+  'no-rules': () => 'the policy has no scaling rules',
+  'no-policy': () => 'the app has no policy',
+  'policy-broken': (reason) => `the policy cannot be used: ${reason.detail}`,
+  'not-owned': () => 'no living member owns the app: no eventgenerator collects and evaluates it',
+  'not-collected': (reason, _, { facts }) =>
+    `log-cache has failed for ${reason.metricType}${timed(' since ', reason.sinceMs, facts)} (${reason.detail})`,
+  stale: (reason, _, { facts }) =>
+    `the newest ${reason.metricType} is from ${timed('', reason.sinceMs, facts)}: nothing was stored since`,
+  'at-max': (reason, rule, { facts }) => limitText('maximum', reason, rule, facts),
+  'at-min': (reason, rule, { facts }) => limitText('minimum', reason, rule, facts),
+  'trigger-failed': (reason, rule, { facts }) =>
+    `${conditionOf(rule)} fires, but the scaling engine did not take it${timed(' at ', reason.sinceMs, facts)} (${reason.detail})`,
+  unknown: (reason) => `that is not known here${reason.detail === undefined ? '' : `: ${reason.detail}`}`,
+};
+
+function clauseOf(reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation): string {
+  return clauses[reason.code](reason, rule, explanation);
+}
+
+function limitText(
+  limit: 'maximum' | 'minimum',
+  reason: Reason,
+  rule: RuleExplanation | undefined,
+  facts: Explanation['facts'],
+): string {
+  const { lastTrigger } = facts.knowledge ?? {};
+  const ignoredAt = lastTrigger?.result === 'ignored' ? ` at ${at(lastTrigger.atMs, facts)}` : '';
+  const instances =
+    reason.limit === undefined ? '' : ` of ${reason.limit} instance${reason.limit === 1 ? '' : 's'}`;
+  return (
+    `${conditionOf(rule)} fires, but the scaling engine ignored ${rule?.rule.adjustment ?? 'it'}${ignoredAt}: ` +
+    `the app is at its ${limit}${instances}, or not started${nextTry(reason, facts)}`
+  );
+}
+
+/** "rule 1 (cpu > 80 % for 120 s)" */
+export function conditionOf(rule: RuleExplanation | undefined): string {
+  if (!rule) return 'a rule';
+  const { metricType, operator, threshold } = rule.rule;
+  const unit = rule.unit === '' ? '' : ` ${rule.unit}`;
+  return `rule ${rule.number} (${metricType} ${operator} ${threshold}${unit} for ${rule.breachDurationSecs} s)`;
+}
+
+function reasonValue({ rule, against, unit }: RuleExplanation): string {
+  if (!against || against.value === null) return `${rule.metricType} without data`;
+  return `${rule.metricType} of ${against.value}${unit === '' ? '' : ` ${unit}`}`;
+}
+
+function untilText({ untilMs }: Reason, facts: Explanation['facts']): string {
+  return timed(' until ', untilMs, facts);
+}
+
+function nextTry({ untilMs }: Reason, facts: Explanation['facts']): string {
+  return timed('; next try at ', untilMs, facts);
+}
+
+function timed(words: string, ms: number | undefined, facts: Explanation['facts']): string {
+  return ms === undefined ? '' : words + at(ms, facts);
+}
+
+function at(ms: number, { atMs }: Explanation['facts']): string {
+  return timeText(ms, atMs);
+}
+
+/** UTC; with the day where that is another one. */
+export function timeText(ms: number, nowMs: number): string {
+  const text = new Date(ms).toISOString();
+  const isSameDay = text.slice(0, 10) === new Date(nowMs).toISOString().slice(0, 10);
+  return isSameDay ? text.slice(11, 19) : text.slice(0, 19).replace('T', ' ');
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
