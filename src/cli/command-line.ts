@@ -1,10 +1,28 @@
 import { errorText } from '../util/errors.js';
 import { parseArgs } from 'node:util';
+import { isReasonCode, reasonCodes, type ReasonCode } from '../explanation/reason.js';
 
 export type Command =
   | { readonly name: 'run'; readonly configFile: string | undefined }
   | { readonly name: 'migrate'; readonly configFile: string | undefined; readonly all: boolean }
-  | { readonly name: 'members'; readonly configFile: string | undefined }
+  | { readonly name: 'members'; readonly configFile: string | undefined; readonly json: boolean }
+  | {
+      readonly name: 'explain';
+      readonly configFile: string | undefined;
+      readonly appId: string;
+      readonly json: boolean;
+      /** Wall-clock ms; undefined: now. */
+      readonly atMs: number | undefined;
+    }
+  | {
+      readonly name: 'decisions';
+      readonly configFile: string | undefined;
+      readonly reason: ReasonCode;
+      readonly json: boolean;
+    }
+  /** file null: every policy of policy_db. */
+  | { readonly name: 'lint'; readonly configFile: string | undefined; readonly file: string | null }
+  | { readonly name: 'read-log' }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
@@ -21,16 +39,33 @@ Commands:
   migrate    Create the eventgenerator's own tables in appmetrics_db; --all also creates policy_json and
              app_metric, which elsewhere belong to the rest of the autoscaler: for laptops and tests only
   members    Show who shares the apps in elastic mode: since when, and how many apps each owns
+  explain APP
+             Say why an app was scaled or not, from the databases; --at TIME asks about the past
+  decisions  List the apps whose newest decision has the code in --reason
+  lint FILE  Say what is doubtful about a policy; --all looks at every policy of policy_db
+  read-log   Turn the log on stdin into lines for people
 
 Options:
   -c, --config FILE   Configuration in YAML. On Cloud Foundry it is optional: the bound service with the tag
                       eventgenerator-config is read after it
-  --all               With migrate: create all tables
+  --all               With migrate: create all tables; with lint: every policy
+  --json              With members, explain and decisions: JSON instead of text
+  --at TIME           With explain: a time in the past, as 2026-11-27T03:00Z
+  --reason CODE       With decisions: one of
+                      ${wrapped(reasonCodes, 60).join('\n                      ')}
   -h, --help          Show this help
   --version           Show the version
 
 Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or start-up error, 2 for wrong usage.
 `;
+
+/** Which commands take which option, besides those that all take. */
+const takenBy = {
+  all: ['migrate', 'lint'],
+  json: ['members', 'explain', 'decisions'],
+  at: ['explain'],
+  reason: ['decisions'],
+} as const;
 
 /** Throws UsageError for anything it does not know. */
 export function parseCommandLine(args: readonly string[]): Command {
@@ -38,18 +73,64 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (values.help) return { name: 'help' };
   if (values.version) return { name: 'version' };
   const [command = 'run', ...rest] = positionals;
-  if (rest.length > 0) throw new UsageError(`unexpected argument '${rest[0]}'`);
-  if (values.all && command !== 'migrate') throw new UsageError('--all goes with migrate only');
+  for (const option of ['all', 'json', 'at', 'reason'] as const) {
+    if (values[option] === undefined || (takenBy[option] as readonly string[]).includes(command)) continue;
+    throw new UsageError(`--${option} goes with ${takenBy[option].join(' and ')} only`);
+  }
+  const takesOne = command === 'explain' || (command === 'lint' && !values.all);
+  const [argument, extra] = takesOne ? rest : [undefined, rest[0]];
+  if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);
+  const configFile = values.config;
+  const json = values.json ?? false;
   switch (command) {
     case 'run':
-      return { name: 'run', configFile: values.config };
+      return { name: 'run', configFile };
     case 'migrate':
-      return { name: 'migrate', configFile: values.config, all: values.all ?? false };
+      return { name: 'migrate', configFile, all: values.all ?? false };
     case 'members':
-      return { name: 'members', configFile: values.config };
+      return { name: 'members', configFile, json };
+    case 'explain':
+      if (argument === undefined) throw new UsageError('explain needs the guid of an app');
+      return { name: 'explain', configFile, appId: argument, json, atMs: pastTime(values.at) };
+    case 'decisions':
+      return { name: 'decisions', configFile, json, reason: reasonCode(values.reason) };
+    case 'lint':
+      if (argument === undefined && !values.all) throw new UsageError('lint needs a file, or --all');
+      return { name: 'lint', configFile, file: argument ?? null };
+    case 'read-log':
+      return { name: 'read-log' };
     default:
       throw new UsageError(`unknown command '${command}'`);
   }
+}
+
+function pastTime(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const atMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : NaN;
+  if (Number.isNaN(atMs)) {
+    throw new UsageError(`--at '${text}' is no time with a zone, as 2026-11-27T03:00Z`);
+  }
+  return atMs;
+}
+
+function reasonCode(text: string | undefined): ReasonCode {
+  if (text === undefined) throw new UsageError('decisions needs --reason CODE');
+  if (!isReasonCode(text)) throw new UsageError(`--reason '${text}' is none of ${reasonCodes.join(' ')}`);
+  return text;
+}
+
+/** Words in lines of at most so many characters. */
+function wrapped(words: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function parse(args: readonly string[]) {
@@ -61,6 +142,9 @@ function parse(args: readonly string[]) {
       options: {
         config: { type: 'string', short: 'c' },
         all: { type: 'boolean' },
+        json: { type: 'boolean' },
+        at: { type: 'string' },
+        reason: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
       },

@@ -1,13 +1,18 @@
 import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
-import { parseCommandLine, usage, UsageError } from './command-line.js';
+import { parseCommandLine, usage, UsageError, type Command } from './command-line.js';
 import type { ProcessContext } from '../process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig } from '../config/config.js';
 import { startEventgenerator } from '../eventgenerator.js';
+import { decisionsCommand } from './decisions-command.js';
+import { explainCommand } from './explain-command.js';
+import { lintAllCommand, lintFileCommand, usualSettings } from './lint-command.js';
 import { membersCommand } from './members-command.js';
 import { migrateCommand } from './migrate-command.js';
+import { readLogCommand } from './read-log-command.js';
+import { evaluationSettings } from '../config/evaluation-settings.js';
 import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
@@ -32,10 +37,27 @@ async function main(args: readonly string[]): Promise<number> {
     case 'migrate':
       return migrateCommand(load(command.configFile).config, systemTrust(), command.all);
     case 'members':
-      return membersCommand(load(command.configFile).config, systemTrust());
+      return membersCommand(load(command.configFile).config, systemTrust(), command.json);
+    case 'explain':
+      return explainCommand(load(command.configFile).config, systemTrust(), command);
+    case 'decisions':
+      return decisionsCommand(load(command.configFile).config, systemTrust(), command);
+    case 'lint':
+      return lint(command);
+    case 'read-log':
+      return readLogCommand();
     case 'run':
       return run(load(command.configFile));
   }
+}
+
+function lint({ configFile, file }: Extract<Command, { name: 'lint' }>): Promise<number> | number {
+  // A file can be looked at where nothing is installed.
+  const hasConfig = configFile !== undefined || process.env['VCAP_APPLICATION'] !== undefined;
+  if (file !== null && !hasConfig) return lintFileCommand(file, usualSettings);
+  const { config } = load(configFile);
+  const settings = evaluationSettings(config);
+  return file === null ? lintAllCommand(config, systemTrust(), settings) : lintFileCommand(file, settings);
 }
 
 function load(file: string | undefined): LoadedConfig {

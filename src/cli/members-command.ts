@@ -7,19 +7,26 @@ import { errorText } from '../util/errors.js';
 import { isReadOnly, readOnlyRemedy } from '../database/read-only.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { createMemberStore } from '../ownership/member-store.js';
-import { membersView, type MemberView } from '../ownership/members-view.js';
+import { memberJson, membersView, type MemberView } from '../ownership/members-view.js';
+import { renderTable, type Column } from './table.js';
 
 const readOnlyTimeoutMs = 1_000;
 
 /** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
-export async function membersCommand(config: Config, trust: ProcessContext['trust']): Promise<number> {
+export async function membersCommand(
+  config: Config,
+  trust: ProcessContext['trust'],
+  json: boolean,
+): Promise<number> {
   const logger = createLogger({ level: 'error' });
   const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
   const database = await openDatabase('appmetrics_db', config.appMetricsDb, options);
   try {
     const members = await membersView(createMemberStore(database));
-    process.stdout.write(membersTable(members));
-    if (await isReadOnly(database, readOnlyTimeoutMs)) process.stdout.write(readOnlyRemedy);
+    process.stdout.write(
+      json ? `${JSON.stringify({ members: members.map(memberJson) }, null, 2)}\n` : membersTable(members),
+    );
+    if (!json && (await isReadOnly(database, readOnlyTimeoutMs))) process.stdout.write(readOnlyRemedy);
     return 0;
   } catch (error) {
     process.stdout.write(
@@ -32,7 +39,7 @@ export async function membersCommand(config: Config, trust: ProcessContext['trus
   }
 }
 
-const columns: readonly { title: string; cell: (member: MemberView) => string }[] = [
+const columns: readonly Column<MemberView>[] = [
   { title: 'INDEX', cell: (member) => String(member.instanceIndex) },
   { title: 'INSTANCE', cell: (member) => member.instanceGuid },
   { title: 'SINCE', cell: (member) => member.since },
@@ -42,19 +49,5 @@ const columns: readonly { title: string; cell: (member: MemberView) => string }[
 
 /** The members as a table in plain text, one a line. */
 export function membersTable(members: readonly MemberView[]): string {
-  if (members.length === 0) return 'no members\n';
-  const rows = [
-    columns.map(({ title }) => title),
-    ...members.map((member) => columns.map(({ cell }) => cell(member))),
-  ];
-  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join('');
+  return members.length === 0 ? 'no members\n' : renderTable(columns, members);
 }

@@ -2,7 +2,7 @@ import type { Database, Databases, Session } from './database.js';
 
 /**
  * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase scripts fail for ever
- * if somebody else created them first: they are made for a laptop and for tests only. Our own two can
+ * if somebody else created them first: they are made for a laptop and for tests only. Our own can
  * also be created by an operator, from `ownTablesSql`.
  */
 interface Migration {
@@ -40,6 +40,40 @@ const ownMigrations: readonly Migration[] = [
   },
 ];
 
+/** In appmetrics_db, too: what members tell each other of their decisions. Nobody depends on these. */
+const decisionMigrations: readonly Migration[] = [
+  {
+    table: 'eventgenerator_decision',
+    // Rows are updated often: room in their page keeps that from growing table and index.
+    sql: `create table if not exists eventgenerator_decision (
+  app_id varchar(255) primary key,
+  code varchar(32) not null,
+  since timestamptz not null,
+  until timestamptz,
+  policy_tag varchar(16) not null,
+  lease_id uuid,
+  instance_index integer not null,
+  owned_since timestamptz not null,
+  last_trigger jsonb,
+  failures jsonb,
+  updated_at timestamptz not null
+) with (fillfactor = 70);`,
+  },
+  {
+    table: 'eventgenerator_decision_change',
+    sql: `create table if not exists eventgenerator_decision_change (
+  app_id varchar(255) not null,
+  changed_at timestamptz not null,
+  from_code varchar(32),
+  to_code varchar(32) not null,
+  rule integer,
+  value varchar(20),
+  text varchar(300) not null,
+  primary key (app_id, changed_at)
+);`,
+  },
+];
+
 const policyMigrations: readonly Migration[] = [
   {
     table: 'policy_json',
@@ -66,28 +100,41 @@ create index if not exists index_app_metrics on app_metric (app_id, metric_type,
 ];
 
 /** For an operator who must create our tables by hand in appmetrics_db; `ownRights` are needed as well then. */
-export const ownTablesSql = ownMigrations.map((migration) => migration.sql).join('\n');
+export const ownTablesSql = [...ownMigrations, ...decisionMigrations].map(({ sql }) => sql).join('\n');
 
-const ownTables = ownMigrations.map(({ table }) => table);
+/**
+ * - `ownership`: without these there is no elastic ownership
+ * - `decisions`: without these members do not know of each other's decisions
+ */
+export type OwnTableGroup = 'ownership' | 'decisions';
+
+const ownGroups: Readonly<Record<OwnTableGroup, readonly Migration[]>> = {
+  ownership: ownMigrations,
+  decisions: decisionMigrations,
+};
 const ownRights = ['select', 'insert', 'update', 'delete'];
 const readTimeoutMs = 5_000;
 
 /** The same with the rights that the database's user needs. Rejects when the database does not answer. */
 export async function ownTablesSqlFor(appMetricsDb: Pick<Database, 'query'>): Promise<string> {
   const rights = ownRights.join(', ');
+  const tables = [...ownMigrations, ...decisionMigrations].map(({ table }) => table).join(', ');
   const { rows } = await appMetricsDb.query<{ grants: string }>(
-    `select format('grant ${rights} on ${ownTables.join(', ')} to %I;', current_user) as grants`,
+    `select format('grant ${rights} on ${tables} to %I;', current_user) as grants`,
     [],
     { timeoutMs: readTimeoutMs },
   );
   return [ownTablesSql, ...rows.map(({ grants }) => grants)].join('\n');
 }
 
-/** Whether the database's user may do with our tables what it has to. Rejects when they are missing. */
-export async function mayUseOwnTables(appMetricsDb: Pick<Database, 'query'>): Promise<boolean> {
+/** Whether the database's user may do with these tables what it has to. Rejects when they are missing. */
+export async function mayUseOwnTables(
+  appMetricsDb: Pick<Database, 'query'>,
+  group: OwnTableGroup = 'ownership',
+): Promise<boolean> {
   const { rows } = await appMetricsDb.query<{ may: boolean }>(
     `select bool_and(has_table_privilege(t, r)) as may from unnest($1::text[]) t, unnest($2::text[]) r`,
-    [ownTables, ownRights],
+    [ownGroups[group].map(({ table }) => table), ownRights],
     { timeoutMs: readTimeoutMs },
   );
   return rows[0]?.may === true;
@@ -99,20 +146,23 @@ const timeoutMs = 30_000;
 
 /**
  * Creates the tables that are missing and returns their names. With `all`, also those that the rest of the autoscaler
- * owns. Several processes may migrate at once; all or none of a database's steps take effect. Where nothing is missing
- * no right to create tables is needed.
+ * owns; `own` names the groups of our own, default both. Several processes may migrate at once; all or none of a
+ * database's steps take effect. Where nothing is missing no right to create tables is needed.
  */
 export async function migrate(
   databases: Pick<Databases, 'policyDb' | 'appMetricsDb'>,
-  options: { readonly all: boolean },
+  {
+    all,
+    own = ['ownership', 'decisions'],
+  }: { readonly all: boolean; readonly own?: readonly OwnTableGroup[] },
 ): Promise<string[]> {
   const created: string[] = [];
-  if (options.all) {
+  if (all) {
     created.push(
       ...(await databases.policyDb.transaction((session) => apply(session, policyMigrations), { timeoutMs })),
     );
   }
-  const migrations = options.all ? [...appMetricMigrations, ...ownMigrations] : ownMigrations;
+  const migrations = [...(all ? appMetricMigrations : []), ...own.flatMap((group) => ownGroups[group])];
   created.push(
     ...(await databases.appMetricsDb.transaction((session) => apply(session, migrations), { timeoutMs })),
   );

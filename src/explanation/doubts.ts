@@ -1,6 +1,6 @@
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import { isOperator } from '../evaluation/breach-rule.js';
-import { breachDurationSecs, directionOf, type ScalingRule } from '../policy/policy.js';
+import { breachDurationSecs, directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
 import type { PolicyFacts } from './facts.js';
 
 /**
@@ -31,6 +31,15 @@ export function doubtsOf(
     ...rules.flatMap((rule, index) => ruleDoubts(rule, index + 1, settings)),
     ...overlaps(rules),
   ];
+}
+
+/** Doubts that come from what was collected. */
+export function valueDoubts({ rules }: AppPolicy, withoutValues: readonly string[]): Doubt[] {
+  return withoutValues.map((metricType) => ({
+    code: 'no-values',
+    rules: rules.flatMap((rule, index) => (rule.metricType === metricType ? [index + 1] : [])),
+    text: `${metricType} has had no value for a day`,
+  }));
 }
 
 function limitDoubts({ minInstances, maxInstances }: Extract<PolicyFacts, { kind: 'usable' }>): Doubt[] {

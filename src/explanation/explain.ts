@@ -3,7 +3,7 @@ import { breachTerms, type EvaluationSettings } from '../evaluation/breach-rule.
 import { decide, type Gate } from '../evaluation/decide.js';
 import { reasonsByWeight, type Decision } from '../evaluation/decision.js';
 import { breachDurationSecs, directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
-import { doubtsOf, type Doubt } from './doubts.js';
+import { doubtsOf, valueDoubts, type Doubt } from './doubts.js';
 import { examine, gapIntervals, type Examination } from './examine.js';
 import { gateOf, type Facts } from './facts.js';
 import { limitCode, type Reason } from './reason.js';
@@ -50,7 +50,7 @@ export function explain(facts: Facts, settings: EvaluationSettings): Explanation
     case 'usable':
       break;
   }
-  const doubts = doubtsOf(policy, settings);
+  const doubts = [...doubtsOf(policy, settings), ...valueDoubts(policy.policy, facts.withoutValues)];
   if (!histories && policy.policy.rules.length > 0) {
     const unknown = { code: 'unknown', detail: 'appmetrics_db does not answer' } as const;
     return { ...nothing, doubts, reasons: [unknown] };

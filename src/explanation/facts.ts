@@ -78,6 +78,8 @@ export interface Facts {
   readonly policy: PolicyFacts;
   /** null: appmetrics_db did not answer. */
   readonly histories: Histories | null;
+  /** Metric types that have been collected for a day without any value. */
+  readonly withoutValues: readonly string[];
   /** null: not known here. */
   readonly pauses: Pauses | null;
   /** `nobody`: no living member owns the app; null: not known here. */

@@ -25,7 +25,9 @@ const clauses: Readonly<Record<Reason['code'], Clause>> = {
   'breaker-open': (reason, rule, { facts }) => {
     const { lastTrigger } = facts.knowledge ?? {};
     const cause =
-      lastTrigger && lastTrigger.message !== null ? `: ${lastTrigger.message} (at ${at(lastTrigger.atMs, facts)})` : '';
+      lastTrigger && lastTrigger.message !== null
+        ? `: ${lastTrigger.message} (at ${at(lastTrigger.atMs, facts)})`
+        : '';
     return `${conditionOf(rule)} fires, but its breaker is open${untilText(reason, facts)}, because triggers failed${cause}`;
   },
   'at-limit-backoff': (reason, rule, { facts }) =>
@@ -80,7 +82,7 @@ function limitText(
 }
 
 /** "rule 1 (cpu > 80 % for 120 s)" */
-export function conditionOf(rule: RuleExplanation | undefined): string {
+function conditionOf(rule: RuleExplanation | undefined): string {
   if (!rule) return 'a rule';
   const { metricType, operator, threshold } = rule.rule;
   const unit = rule.unit === '' ? '' : ` ${rule.unit}`;

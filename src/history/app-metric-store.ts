@@ -145,7 +145,7 @@ function appMetric(
   metricType: string,
   [unit, timestampNs, text]: PointRow | RecentRow,
 ): AppMetric {
-  const value = valueOf(text);
+  const value = storedValue(text);
   return { appId, metricType, value, unit: value === null ? '' : unit, timestampNs: BigInt(timestampNs) };
 }
 
@@ -153,7 +153,7 @@ function appMetric(
  * null for *no data*: NULL, '', and whatever another program may have written that is no int64 (Go cannot evaluate
  * that either). No data keeps a rule from firing, which is the harmless error.
  */
-function valueOf(text: string | null): bigint | null {
+export function storedValue(text: string | null): bigint | null {
   if (text === null || !/^[+-]?\d{1,40}$/.test(text)) return null;
   const value = BigInt(text.replace('+', ''));
   return isInt64(value) ? value : null;

@@ -1,5 +1,5 @@
 import type { Clock } from '../util/clock.js';
-import type { MemberView } from '../ownership/members-view.js';
+import { memberJson, type MemberView } from '../ownership/members-view.js';
 import type { RouteModule } from './api-routes.js';
 import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
@@ -15,21 +15,10 @@ export function membersRoutes(
     getRoute(app, '/v1/members', async (_request, reply) => {
       if (!members) return { mode: 'static', members: [] };
       try {
-        return { mode: 'elastic', members: (await members()).map(toJson) };
+        return { mode: 'elastic', members: (await members()).map(memberJson) };
       } catch {
         // The renewal of the own lease logs the cause.
         return sendError(reply, 503, 'appmetrics_db does not answer, and only it knows the members');
       }
     });
-}
-
-function toJson(member: MemberView): Record<string, unknown> {
-  return {
-    lease_id: member.leaseId,
-    instance_guid: member.instanceGuid,
-    instance_index: member.instanceIndex,
-    since: member.since,
-    expires_in_secs: member.expiresInSecs,
-    apps_owned: member.appsOwned,
-  };
 }

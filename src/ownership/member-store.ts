@@ -33,8 +33,7 @@ export interface Candidate {
   readonly instanceIndex: number;
 }
 
-interface MemberRow {
-  readonly leaseId: string;
+export interface MemberRow extends LivingLease {
   readonly instanceGuid: string;
   readonly instanceIndex: number;
   /** Epoch ms by the database's clock. */
@@ -173,7 +172,7 @@ with ${limits}
 delete from eventgenerator_member using limits where lease_id between $1::uuid and $2::uuid`;
 
 const readSql = `
-select lease_id::text, instance_guid, instance_index, apps_owned,
+select ${livingColumns}, instance_guid, instance_index, apps_owned,
   (extract(epoch from joined_at) * 1000)::float8 as joined_at_ms,
   (extract(epoch from expires_at - statement_timestamp()) * 1000)::float8 as expires_in_ms
 from eventgenerator_member where ${living}
@@ -222,8 +221,7 @@ export function createMemberStore(statements: Statements): MemberStore {
     },
 
     async readMembers() {
-      type Row = {
-        lease_id: string;
+      type Row = LivingRow & {
         instance_guid: string;
         instance_index: number;
         apps_owned: number;
@@ -232,7 +230,7 @@ export function createMemberStore(statements: Statements): MemberStore {
       };
       const { rows } = await statements.query<Row>(readSql, [], { timeoutMs: membersReadDeadlineMs });
       return rows.map((row) => ({
-        leaseId: row.lease_id,
+        ...toLivingLease(row),
         instanceGuid: row.instance_guid,
         instanceIndex: row.instance_index,
         joinedAtMs: row.joined_at_ms,

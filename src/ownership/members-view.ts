@@ -26,3 +26,15 @@ export async function membersView(store: Pick<MemberStore, 'readMembers'>): Prom
     appsOwned: member.appsOwned,
   }));
 }
+
+/** As `GET /v1/members` and `members --json` give it. */
+export function memberJson(member: MemberView): Record<string, unknown> {
+  return {
+    lease_id: member.leaseId,
+    instance_guid: member.instanceGuid,
+    instance_index: member.instanceIndex,
+    since: member.since,
+    expires_in_secs: member.expiresInSecs,
+    apps_owned: member.appsOwned,
+  };
+}

@@ -76,7 +76,10 @@ export class OwnTables implements Statements {
   async #create(remedy: string): Promise<TablesState> {
     const database = this.#database;
     try {
-      const created = await migrate({ policyDb: database, appMetricsDb: database }, { all: false });
+      const created = await migrate(
+        { policyDb: database, appMetricsDb: database },
+        { all: false, own: ['ownership'] },
+      );
       if (created.length > 0) this.#logger.info('tables-created', { tables: created });
       if (await mayUseOwnTables(database)) return 'ready';
       const error = new Error('the tables are there, but this user has no right to use them');

@@ -31,7 +31,7 @@ const version = `guid || ':' || coalesce(encode(sha256(convert_to(policy_json::t
 const readVersions = `select app_id, ${version} from policy_json`;
 
 /** An app changed meanwhile is seen old or new, never torn. The text of a huge policy is not transferred. */
-const readPolicies = (where: string) => `
+const selectPolicies = (where: string) => `
 select app_id, version, octet_length(policy), case when octet_length(policy) <= $1 then policy end
 from (select app_id, ${version} as version, policy_json::text as policy from policy_json ${where}) as stored`;
 
@@ -44,8 +44,8 @@ export function createPolicyStore(database: Pick<Database, 'stream'>): PolicySto
 
   async function addPolicies(policies: Map<string, StoredPolicy>, appIds: readonly string[] | null) {
     const batches = appIds
-      ? rows<PolicyRow>(readPolicies('where app_id = any($2)'), [maxPolicyBytes, appIds])
-      : rows<PolicyRow>(readPolicies(''), [maxPolicyBytes]);
+      ? rows<PolicyRow>(selectPolicies('where app_id = any($2)'), [maxPolicyBytes, appIds])
+      : rows<PolicyRow>(selectPolicies(''), [maxPolicyBytes]);
     for await (const batch of batches) {
       for (const row of batch) policies.set(row[0], understand(row));
     }
@@ -72,6 +72,41 @@ export function createPolicyStore(database: Pick<Database, 'stream'>): PolicySto
       return changed.length === 0 && policies.size === known.size ? known : policies;
     },
   };
+}
+
+/** A policy with its text, as far as that is not too long. */
+export interface PolicyText {
+  readonly appId: string;
+  readonly stored: StoredPolicy;
+  readonly text: string | null;
+}
+
+/** One app's policy; null where the app has none. */
+export async function readPolicy(
+  database: Pick<Database, 'stream'>,
+  appId: string,
+): Promise<PolicyText | null> {
+  for await (const policy of policyTexts(database, 'where app_id = $2', [appId])) return policy;
+  return null;
+}
+
+/** All policies, one after the other. Rejects when not everything could be read, also in the middle. */
+export function readPolicies(database: Pick<Database, 'stream'>): AsyncIterable<PolicyText> {
+  return policyTexts(database, '', []);
+}
+
+async function* policyTexts(
+  database: Pick<Database, 'stream'>,
+  where: string,
+  params: readonly unknown[],
+): AsyncGenerator<PolicyText> {
+  const batches = database.stream<PolicyRow>(selectPolicies(where), [maxPolicyBytes, ...params], {
+    batchSize,
+    timeoutMs: statementTimeoutMs,
+  });
+  for await (const batch of batches) {
+    for (const row of batch) yield { appId: row[0], stored: understand(row), text: row[3] };
+  }
 }
 
 function understand([appId, version, bytes, text]: PolicyRow): StoredPolicy {

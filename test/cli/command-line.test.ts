@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { reasonCodes } from '../../src/explanation/reason.js';
 import { parseCommandLine, usage, UsageError } from '../../src/cli/command-line.js';
 
 test.each([
@@ -8,7 +9,23 @@ test.each([
   [['--config', 'a.yml', 'run'], { name: 'run', configFile: 'a.yml' }],
   [['migrate', '--all', '-c', 'a.yml'], { name: 'migrate', configFile: 'a.yml', all: true }],
   [['migrate'], { name: 'migrate', configFile: undefined, all: false }],
-  [['members', '-c', 'a.yml'], { name: 'members', configFile: 'a.yml' }],
+  [['members', '-c', 'a.yml'], { name: 'members', configFile: 'a.yml', json: false }],
+  [['members', '--json'], { name: 'members', configFile: undefined, json: true }],
+  [
+    ['explain', 'guid', '--at', '2026-11-27T03:00Z', '--json'],
+    { name: 'explain', configFile: undefined, appId: 'guid', json: true, atMs: Date.UTC(2026, 10, 27, 3) },
+  ],
+  [
+    ['explain', 'guid'],
+    { name: 'explain', configFile: undefined, appId: 'guid', json: false, atMs: undefined },
+  ],
+  [
+    ['decisions', '--reason', 'at-max'],
+    { name: 'decisions', configFile: undefined, reason: 'at-max', json: false },
+  ],
+  [['lint', 'policy.json'], { name: 'lint', configFile: undefined, file: 'policy.json' }],
+  [['lint', '--all'], { name: 'lint', configFile: undefined, file: null }],
+  [['read-log'], { name: 'read-log' }],
   [['--help'], { name: 'help' }],
   [['migrate', '-h'], { name: 'help' }],
   [['--version'], { name: 'version' }],
@@ -19,7 +36,16 @@ test.each([
 test.each([
   [['scale'], "unknown command 'scale'"],
   [['run', 'twice'], "unexpected argument 'twice'"],
-  [['--all'], '--all goes with migrate only'],
+  [['--all'], '--all goes with migrate and lint only'],
+  [['run', '--json'], '--json goes with members and explain and decisions only'],
+  [['explain'], 'explain needs the guid of an app'],
+  [['explain', 'one', 'two'], "unexpected argument 'two'"],
+  [['explain', 'guid', '--at', '03:00'], "--at '03:00' is no time with a zone"],
+  [['explain', 'guid', '--at', '2026-13-01T00:00Z'], 'is no time with a zone'],
+  [['decisions'], 'decisions needs --reason CODE'],
+  [['decisions', '--reason', 'bored'], "--reason 'bored' is none of"],
+  [['lint'], 'lint needs a file, or --all'],
+  [['lint', '--all', 'policy.json'], "unexpected argument 'policy.json'"],
   [['-c'], 'argument missing'],
   [['--nonsense'], '--nonsense'],
 ])('%j is refused', (args, text) => {
@@ -28,6 +54,7 @@ test.each([
 });
 
 test('the usage names every command and option', () => {
-  for (const word of ['run', 'migrate', 'members', '--config', '--all', '--help', '--version'])
-    expect(usage).toContain(word);
+  const words =
+    'run migrate members explain decisions lint read-log --config --all --json --at --reason --help';
+  for (const word of [...words.split(' '), '--version', ...reasonCodes]) expect(usage).toContain(word);
 });

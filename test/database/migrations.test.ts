@@ -33,6 +33,8 @@ test('creates our own tables only, once', async () => {
   expect(await migrate(databases, { all: false })).toEqual([
     'eventgenerator_member',
     'eventgenerator_trigger',
+    'eventgenerator_decision',
+    'eventgenerator_decision_change',
   ]);
   expect(await migrate(databases, { all: false })).toEqual([]);
   expect(await columns('policy_json')).toEqual([]);
@@ -45,6 +47,8 @@ test("with all, the shared tables are exactly the autoscaler's", async () => {
     'app_metric',
     'eventgenerator_member',
     'eventgenerator_trigger',
+    'eventgenerator_decision',
+    'eventgenerator_decision_change',
   ]);
   expect(await columns('policy_json')).toEqual([
     'app_id character varying 50 NO',
@@ -68,7 +72,7 @@ test("with all, the shared tables are exactly the autoscaler's", async () => {
 
 test('several members may migrate at the same time', async () => {
   const created = await Promise.all(Array.from({ length: 4 }, () => migrate(databases, { all: true })));
-  expect(created.flat()).toHaveLength(4);
+  expect(created.flat()).toHaveLength(6);
 });
 
 test('the SQL for operators makes the same tables, and then no right to create is needed', async () => {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { endsWithin, systemClock } from '../../src/util/clock.js';
-import { parseLogLine, readableLogLine, type LogLine } from './log-lines.js';
+import { parseLogLine, readableLogLine, type LogLine } from '../../src/cli/readable-log-line.js';
 
 /** It ends by itself within 8 s of SIGTERM. */
 const stopDeadlineMs = 10_000;

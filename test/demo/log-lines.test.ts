@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { evaluationIn, parseLogLine, readableLogLine } from './log-lines.js';
+import { parseLogLine, readableLogLine } from '../../src/cli/readable-log-line.js';
+import { evaluationIn } from './log-lines.js';
 
 const atMs = Date.UTC(2026, 0, 2, 12, 0, 0, 250);
 

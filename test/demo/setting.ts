@@ -8,7 +8,8 @@ import { openPolicyDatabase, type PolicyDatabase } from '../platform/policy-data
 import { openAppMetricsApi, type AppMetricsApi } from './app-metrics-api.js';
 import type { Part } from './cast.js';
 import { startEventgenerator, type EventgeneratorProcess } from './eventgenerator-process.js';
-import { evaluationIn, type LogLine } from './log-lines.js';
+import type { LogLine } from '../../src/cli/readable-log-line.js';
+import { evaluationIn } from './log-lines.js';
 import type { Stage } from './stage.js';
 
 export interface SettingOptions {

@@ -17,6 +17,7 @@ export function factsOf(
     atMs,
     policy: { kind: 'usable', policy: policyOf(rules), minInstances: 1, maxInstances: 2 },
     histories: isHistories(histories) ? histories : historyOf(histories),
+    withoutValues: [],
     pauses: { coolDownUntilMs: null, ignoredOutUntilMs: null, ignoredInUntilMs: null },
     owner: { instanceIndex: 0, leaseId: 'lease', instanceGuid: 'guid', isMe: false },
     knowledge: null,

@@ -63,7 +63,9 @@ const trusting = (...command: string[]) => start({ CF_SYSTEM_CERT_PATH: systemCe
 test('CF_SYSTEM_CERT_PATH is enough for migrate, the server with its own tables, and members', async () => {
   const migrated = trusting('migrate');
   expect(await migrated.ended).toBe(0);
-  expect(migrated.output).toEqual(['created eventgenerator_member, eventgenerator_trigger']);
+  expect(migrated.output).toEqual([
+    'created eventgenerator_member, eventgenerator_trigger, eventgenerator_decision, eventgenerator_decision_change',
+  ]);
 
   const eventgenerator = start({ CF_SYSTEM_CERT_PATH: systemCerts, EVENTGENERATOR_POOL_MODE: 'elastic' });
   await eventgenerator.logged('eventgenerator.ownership.member');

@@ -1,0 +1,112 @@
+import type { Config } from '../config/config.js';
+import type { Databases } from '../database/database.js';
+import { createDecisionStore, type DecisionRow } from '../decisions/decision-store.js';
+import type { ReasonCode } from '../explanation/reason.js';
+import { timeText } from '../explanation/sentence.js';
+import { createPolicyStore } from '../policy/policy-store.js';
+import type { ProcessContext } from '../process-context.js';
+import { systemClock } from '../util/clock.js';
+import { errorText } from '../util/errors.js';
+import { printable, renderTable, type Column } from './table.js';
+import { withDatabases } from './with-databases.js';
+
+/** An app and what is to say of it. Times are wall-clock ms. */
+export interface ListedDecision {
+  readonly appId: string;
+  readonly code: ReasonCode;
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly instanceIndex: number | null;
+  readonly detail: string;
+}
+
+const pageSize = 1_000;
+/** More rows help nobody at three in the morning. */
+const maxListed = 10_000;
+
+/** `eventgenerator decisions --reason CODE`: the apps whose newest decision has this code. */
+export async function decisionsCommand(
+  config: Config,
+  trust: ProcessContext['trust'],
+  { reason, json }: { readonly reason: ReasonCode; readonly json: boolean },
+): Promise<number> {
+  return withDatabases(config, trust, async (databases) => {
+    try {
+      const found =
+        reason === 'policy-broken'
+          ? await brokenPolicies(databases)
+          : await storedDecisions(databases, reason);
+      process.stdout.write(json ? decisionsJson(found) : decisionsTable(found, systemClock.now()));
+      return 0;
+    } catch (error) {
+      process.stdout.write(
+        `failed to read the decisions: ${errorText(error)}\n` +
+          'They are in the table eventgenerator_decision of appmetrics_db; `migrate` creates it, members write it.\n',
+      );
+      return 1;
+    }
+  });
+}
+
+/** Broken policies are evaluated by nobody: policy_db itself tells of them. */
+async function brokenPolicies({ policyDb }: Databases): Promise<ListedDecision[]> {
+  const found: ListedDecision[] = [];
+  for (const [appId, stored] of await createPolicyStore(policyDb).read(new Map())) {
+    if (stored.kind !== 'broken' || found.length >= maxListed) continue;
+    const unknown = { sinceMs: null, untilMs: null, instanceIndex: null };
+    found.push({ appId, code: 'policy-broken', ...unknown, detail: stored.problem });
+  }
+  return found;
+}
+
+async function storedDecisions({ appMetricsDb }: Databases, code: ReasonCode): Promise<ListedDecision[]> {
+  const store = createDecisionStore(appMetricsDb);
+  const found: ListedDecision[] = [];
+  for (let after = ''; found.length < maxListed;) {
+    const rows = await store.list({ code, after, limit: pageSize });
+    found.push(...rows.map((row) => ({ ...row, detail: detailOf(row) })));
+    if (rows.length < pageSize) break;
+    after = rows.at(-1)?.appId ?? after;
+  }
+  return found;
+}
+
+/** What failed, where something did. */
+export function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
+  const [failure] = failures;
+  if (code === 'not-collected' && failure) {
+    return `${failure.metricType}: ${failure.failure}: ${failure.message}`;
+  }
+  if (code !== 'breaker-open' && code !== 'trigger-failed') return '';
+  return lastTrigger?.message ?? '';
+}
+
+const columnsAt = (nowMs: number): readonly Column<ListedDecision>[] => [
+  { title: 'APP', cell: ({ appId }) => printable(appId) },
+  { title: 'SINCE', cell: ({ sinceMs }) => timeOrDash(sinceMs, nowMs) },
+  { title: 'UNTIL', cell: ({ untilMs }) => timeOrDash(untilMs, nowMs) },
+  { title: 'OWNER', cell: ({ instanceIndex }) => instanceIndex?.toString() ?? '-' },
+  { title: 'DETAIL', cell: ({ detail }) => printable(detail) },
+];
+
+function timeOrDash(ms: number | null, nowMs: number): string {
+  return ms === null ? '-' : timeText(ms, nowMs);
+}
+
+/** Times are UTC. */
+export function decisionsTable(found: readonly ListedDecision[], nowMs: number): string {
+  return found.length === 0 ? 'no apps\n' : renderTable(columnsAt(nowMs), found);
+}
+
+function decisionsJson(found: readonly ListedDecision[]): string {
+  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  const apps = found.map(({ appId, code, sinceMs, untilMs, instanceIndex, detail }) => ({
+    app_id: appId,
+    code,
+    since: iso(sinceMs),
+    until: iso(untilMs),
+    instance_index: instanceIndex,
+    detail,
+  }));
+  return `${JSON.stringify({ apps }, null, 2)}\n`;
+}

@@ -1,0 +1,41 @@
+import type { Config } from '../config/config.js';
+import { evaluationSettings } from '../config/evaluation-settings.js';
+import { createFactsReader } from '../decisions/facts-reader.js';
+import { explain } from '../explanation/explain.js';
+import { explanationJson } from '../explanation/explanation-json.js';
+import type { ProcessContext } from '../process-context.js';
+import { systemClock } from '../util/clock.js';
+import { explanationText } from './explanation-text.js';
+import { withDatabases } from './with-databases.js';
+
+export interface ExplainOptions {
+  readonly appId: string;
+  readonly json: boolean;
+  /** Wall-clock ms; undefined: now. */
+  readonly atMs: number | undefined;
+}
+
+/** `eventgenerator explain`: asks the databases, not the members, so that it works while those hang. */
+export async function explainCommand(
+  config: Config,
+  trust: ProcessContext['trust'],
+  { appId, json, atMs }: ExplainOptions,
+): Promise<number> {
+  const settings = evaluationSettings(config);
+  return withDatabases(config, trust, async ({ policyDb, appMetricsDb }) => {
+    const reader = createFactsReader({
+      policyDb,
+      appMetricsDb,
+      settings,
+      pool: config.pool,
+      clock: systemClock,
+      evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
+      local: null,
+    });
+    const explanation = explain(await reader.read(appId, atMs), settings);
+    process.stdout.write(
+      json ? `${JSON.stringify(explanationJson(explanation), null, 2)}\n` : explanationText(explanation),
+    );
+    return 0;
+  });
+}

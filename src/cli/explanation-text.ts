@@ -1,0 +1,103 @@
+import type { Explanation, RuleExplanation } from '../explanation/explain.js';
+import type { Facts } from '../explanation/facts.js';
+import type { Point } from '../explanation/point-series.js';
+import { sentenceOf, timeText } from '../explanation/sentence.js';
+import { nsToMs } from '../util/clock.js';
+import { chart } from './chart.js';
+import { printable } from './table.js';
+
+const chartWidth = 60;
+/** A policy may have a thousand rules. */
+const maxRules = 20;
+const maxCharts = 3;
+
+/** The explanation for a terminal. Times are UTC. */
+export function explanationText(explanation: Explanation): string {
+  const { facts, verdict, reasons, rules, doubts } = explanation;
+  const lines = [
+    ['app', appText(facts)],
+    ['at', `${new Date(facts.atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`],
+    ['owner', ownerText(facts)],
+    ['verdict', `${verdict.toUpperCase()}  ${reasons.map(({ code }) => code).join(', ')}`],
+    ['', sentenceOf(explanation)],
+    ...rules.slice(0, maxRules).map((rule) => [`rule ${rule.number}`, ruleText(rule, facts)]),
+    ...(rules.length > maxRules ? [['', `and ${rules.length - maxRules} rules more`]] : []),
+    ...lastTriggerLines(facts),
+    ...doubts.map(({ text }) => ['doubtful', text]),
+    ...facts.missing.map((text) => ['missing', text]),
+  ] as const;
+  const text = lines.map(([title = '', line = '']) => `${title.padEnd(9)} ${printable(line)}`.trimEnd());
+  return `${[...text, ...charts(explanation)].join('\n')}\n`;
+}
+
+function appText({ appId, policy }: Facts): string {
+  if (policy.kind !== 'usable') return appId;
+  const { minInstances, maxInstances } = policy;
+  return `${appId}   ${minInstances ?? '?'} to ${maxInstances ?? '?'} instances`;
+}
+
+function ownerText({ owner, knowledge, knownBy, atMs }: Facts): string {
+  if (owner === null) return 'unknown';
+  if (owner === 'nobody') return 'nobody';
+  const lease = owner.leaseId === null ? '' : `, lease ${owner.leaseId}`;
+  const isKnown = knowledge !== null && knownBy !== null && knowledge.leaseId === owner.leaseId;
+  const since = isKnown ? `, since ${timeText(knowledge.ownedSinceMs, atMs)}` : '';
+  return `instance ${owner.instanceIndex}${lease}${since}`;
+}
+
+function ruleText(explained: RuleExplanation, facts: Facts): string {
+  const { rule, unit, breachDurationSecs, verdict, samples, newest, behindRule } = explained;
+  const condition = `${rule.metricType} ${rule.operator} ${rule.threshold}${unit && ` ${unit}`} for ${breachDurationSecs} s → ${rule.adjustment}`;
+  const counts = `${samples.breaching} of ${samples.have} app metrics in breach, ${samples.needed} needed`;
+  const parts = [
+    verdict,
+    samples.noData > 0 ? `${counts}, ${samples.noData} without data` : counts,
+    ...(newest ? [`newest ${pointText(newest, unit, facts)}`] : ['none stored']),
+    ...(explained.against ? [`against it: ${pointText(explained.against, unit, facts)}`] : []),
+    ...(explained.canFireAtNs === null
+      ? []
+      : [`can fire at ${timeText(nsToMs(explained.canFireAtNs), facts.atMs)}`]),
+    ...(behindRule === null ? [] : [`hidden by rule ${behindRule}`]),
+  ];
+  return `${condition}   ${parts.join('; ')}`;
+}
+
+function pointText({ value, timestampNs }: Point, unit: string, { atMs }: Facts): string {
+  const text = value === null ? 'no data' : `${value}${unit && ` ${unit}`}`;
+  return `${text} at ${timeText(nsToMs(timestampNs), atMs)}`;
+}
+
+function lastTriggerLines({ knowledge, atMs }: Facts): string[][] {
+  const trigger = knowledge?.lastTrigger;
+  if (!trigger) return [];
+  const said = trigger.message === null ? '' : ` (${trigger.message})`;
+  return [
+    [
+      'posted',
+      `${trigger.adjustment} by rule ${trigger.rule} at ${timeText(trigger.atMs, atMs)}: ${trigger.result}${said}`,
+    ],
+  ];
+}
+
+/** One for the first rule of each metric type. */
+function charts({ rules, facts }: Explanation): string[] {
+  const seen = new Set<string>();
+  return rules
+    .filter(({ rule }) => !seen.has(rule.metricType) && seen.add(rule.metricType))
+    .slice(0, maxCharts)
+    .flatMap(({ rule, number }) => {
+      const points = newestPoints(facts, rule.metricType);
+      if (points.length === 0) return [];
+      const title = `${rule.metricType}, with the threshold of rule ${number}`;
+      return ['', printable(title), ...chart(points, rule.threshold, chartWidth)];
+    });
+}
+
+function newestPoints({ histories, appId }: Facts, metricType: string): Point[] {
+  const series = histories?.series(appId, metricType);
+  if (!series) return [];
+  return Array.from({ length: Math.min(series.size, chartWidth) }, (_, age) => ({
+    timestampNs: series.timestampAt(age),
+    value: series.valueAt(age),
+  }));
+}

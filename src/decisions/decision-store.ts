@@ -1,0 +1,239 @@
+import type { Database } from '../database/database.js';
+import type { CollectionFailure, LastTrigger, OwnersKnowledge } from '../explanation/facts.js';
+import { isReasonCode, type ReasonCode } from '../explanation/reason.js';
+
+/** What the owner of an app says of its newest decision. */
+export interface DecisionRow extends OwnersKnowledge {
+  readonly appId: string;
+}
+
+/** One change of a decision's code. */
+export interface DecisionChange {
+  readonly appId: string;
+  readonly atMs: number;
+  /** null: the first that its owner recorded. */
+  readonly from: ReasonCode | null;
+  readonly to: ReasonCode;
+  /** The rule concerned, counted from 1. */
+  readonly rule: number | null;
+  /** Its newest value, a decimal int64; null where there is none. */
+  readonly value: string | null;
+  readonly text: string;
+}
+
+/** The tables of decisions. Every method rejects when the database does not answer in time. */
+export interface DecisionStore {
+  /** Writes all or none; at most one row and one change of each app. */
+  write(rows: readonly DecisionRow[], changes: readonly DecisionChange[]): Promise<void>;
+  remove(appIds: readonly string[]): Promise<void>;
+  read(appId: string): Promise<OwnersKnowledge | null>;
+  /** Newest first. */
+  readChanges(query: ChangesQuery): Promise<readonly DecisionChange[]>;
+  /** Rows of one code in the order of their app ids, from after `after` on. */
+  list(query: { code: ReasonCode; after: string; limit: number }): Promise<readonly DecisionRow[]>;
+  /**
+   * Removes changes that are too old or too many, of some apps after `after`. Returns where to go on; null: that was
+   * the end, and rows that nobody has renewed for a day are gone, too.
+   */
+  prune(after: string): Promise<string | null>;
+}
+
+export interface ChangesQuery {
+  readonly appId: string;
+  /** Wall-clock ms, both inclusive. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly limit: number;
+}
+
+const timeoutMs = 5_000;
+const keptDays = 7;
+export const keptChangesPerApp = 200;
+const appsPerPrune = 100;
+const textLength = 300;
+
+const ms = (time: string) => `(extract(epoch from ${time}) * 1000)::float8`;
+const time = (milliseconds: string) => `to_timestamp(${milliseconds} / 1000)`;
+
+/** In the order of the apps, lest two members that write the same apps wait for each other. */
+const writeSql = `
+with upserted as (
+  insert into eventgenerator_decision as d
+    (app_id, code, since, until, policy_tag, lease_id, instance_index, owned_since, last_trigger, failures, updated_at)
+  select app_id, code, ${time('since')}, ${time('until')}, policy_tag, lease_id::uuid, instance_index,
+    ${time('owned_since')}, last_trigger::jsonb, failures::jsonb, statement_timestamp()
+  from unnest($1::varchar[], $2::varchar[], $3::float8[], $4::float8[], $5::varchar[], $6::varchar[], $7::int[],
+    $8::float8[], $9::text[], $10::text[])
+    as r (app_id, code, since, until, policy_tag, lease_id, instance_index, owned_since, last_trigger, failures)
+  order by app_id
+  on conflict (app_id) do update set code = excluded.code, since = excluded.since, until = excluded.until,
+    policy_tag = excluded.policy_tag, lease_id = excluded.lease_id, instance_index = excluded.instance_index,
+    owned_since = excluded.owned_since, last_trigger = excluded.last_trigger, failures = excluded.failures,
+    updated_at = excluded.updated_at
+)
+insert into eventgenerator_decision_change (app_id, changed_at, from_code, to_code, rule, value, text)
+select app_id, ${time('at')}, from_code, to_code, rule, value, text
+from unnest($11::varchar[], $12::float8[], $13::varchar[], $14::varchar[], $15::int[], $16::varchar[], $17::varchar[])
+  as c (app_id, at, from_code, to_code, rule, value, text)
+order by app_id
+on conflict do nothing`;
+
+const columns = `app_id, code, ${ms('since')} as since_ms, ${ms('until')} as until_ms, policy_tag, lease_id::text,
+  instance_index, ${ms('owned_since')} as owned_since_ms, last_trigger, failures, ${ms('updated_at')} as updated_at_ms`;
+
+const readChangesSql = `
+select app_id, ${ms('changed_at')} as at_ms, from_code, to_code, rule, value, text
+from eventgenerator_decision_change
+where app_id = $1 and changed_at between ${time('$2::float8')} and ${time('$3::float8')}
+order by changed_at desc limit $4`;
+
+const listSql = `
+select ${columns} from eventgenerator_decision where code = $1 and app_id > $2 order by app_id limit $3`;
+
+/** Walks from app to app in the index: there may be millions of changes. */
+const pruneChangesSql = `
+with recursive next (app_id) as (
+  (select app_id from eventgenerator_decision_change where app_id > $1 order by app_id limit 1)
+  union all
+  select (select c.app_id from eventgenerator_decision_change c where c.app_id > next.app_id order by c.app_id limit 1)
+  from next where next.app_id is not null
+),
+page as (select app_id from next where app_id is not null limit ${appsPerPrune}),
+pruned as (
+  delete from eventgenerator_decision_change c using page
+  where c.app_id = page.app_id and c.changed_at < greatest(
+    statement_timestamp() - interval '${keptDays} days',
+    (select n.changed_at from eventgenerator_decision_change n where n.app_id = page.app_id
+      order by n.changed_at desc offset ${keptChangesPerApp - 1} limit 1))
+)
+select max(app_id) as last, count(*)::int as apps from page`;
+
+const pruneRowsSql = `
+delete from eventgenerator_decision where app_id in (
+  select app_id from eventgenerator_decision where updated_at < statement_timestamp() - interval '1 day'
+  limit 1000 for update skip locked)`;
+
+const removeSql = `
+with decisions as (delete from eventgenerator_decision where app_id = any($1::varchar[]))
+delete from eventgenerator_decision_change where app_id = any($1::varchar[])`;
+
+type Row = {
+  app_id: string;
+  code: string;
+  since_ms: number;
+  until_ms: number | null;
+  policy_tag: string;
+  lease_id: string | null;
+  instance_index: number;
+  owned_since_ms: number;
+  last_trigger: LastTrigger | null;
+  failures: CollectionFailure[] | null;
+  updated_at_ms: number;
+};
+
+type ChangeRow = {
+  app_id: string;
+  at_ms: number;
+  from_code: string | null;
+  to_code: string;
+  rule: number | null;
+  value: string | null;
+  text: string;
+};
+
+export function createDecisionStore(database: Pick<Database, 'query'>): DecisionStore {
+  return {
+    async write(rows, changes) {
+      await database.query(writeSql, [...rowColumns(rows), ...changeColumns(changes)], { timeoutMs });
+    },
+
+    async remove(appIds) {
+      await database.query(removeSql, [appIds], { timeoutMs });
+    },
+
+    async read(appId) {
+      const sql = `select ${columns} from eventgenerator_decision where app_id = $1`;
+      const { rows } = await database.query<Row>(sql, [appId], { timeoutMs });
+      return rows[0] ? toDecisionRow(rows[0]) : null;
+    },
+
+    async readChanges({ appId, sinceMs, untilMs, limit }) {
+      const params = [appId, sinceMs, untilMs, limit];
+      const { rows } = await database.query<ChangeRow>(readChangesSql, params, { timeoutMs });
+      return rows.map((row) => ({
+        appId: row.app_id,
+        atMs: row.at_ms,
+        from: row.from_code === null ? null : codeOf(row.from_code),
+        to: codeOf(row.to_code),
+        rule: row.rule,
+        value: row.value,
+        text: row.text,
+      }));
+    },
+
+    async list({ code, after, limit }) {
+      const { rows } = await database.query<Row>(listSql, [code, after, limit], { timeoutMs });
+      return rows.map(toDecisionRow);
+    },
+
+    async prune(after) {
+      const { rows } = await database.query<{ last: string | null; apps: number }>(pruneChangesSql, [after], {
+        timeoutMs,
+      });
+      const { last = null, apps = 0 } = rows[0] ?? {};
+      if (last !== null && apps === appsPerPrune) return last;
+      await database.query(pruneRowsSql, [], { timeoutMs });
+      return null;
+    },
+  };
+}
+
+/** Columns, because one parameter a column is the fastest way into PostgreSQL. */
+function rowColumns(rows: readonly DecisionRow[]): unknown[] {
+  const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
+  return [
+    rows.map((row) => row.appId),
+    rows.map((row) => row.code),
+    rows.map((row) => row.sinceMs),
+    rows.map((row) => row.untilMs),
+    rows.map((row) => row.policyTag),
+    rows.map((row) => row.leaseId),
+    rows.map((row) => row.instanceIndex),
+    rows.map((row) => row.ownedSinceMs),
+    rows.map((row) => json(row.lastTrigger)),
+    rows.map((row) => json(row.failures.length > 0 ? row.failures : null)),
+  ];
+}
+
+function changeColumns(changes: readonly DecisionChange[]): unknown[] {
+  return [
+    changes.map((change) => change.appId),
+    changes.map((change) => change.atMs),
+    changes.map((change) => change.from),
+    changes.map((change) => change.to),
+    changes.map((change) => change.rule),
+    changes.map((change) => change.value),
+    changes.map((change) => change.text.slice(0, textLength)),
+  ];
+}
+
+function toDecisionRow(row: Row): DecisionRow {
+  return {
+    appId: row.app_id,
+    code: codeOf(row.code),
+    sinceMs: row.since_ms,
+    untilMs: row.until_ms,
+    policyTag: row.policy_tag,
+    leaseId: row.lease_id,
+    instanceIndex: row.instance_index,
+    ownedSinceMs: row.owned_since_ms,
+    lastTrigger: row.last_trigger,
+    failures: row.failures ?? [],
+    updatedAtMs: row.updated_at_ms,
+  };
+}
+
+/** A newer version may have written a code that is not known here. */
+function codeOf(text: string): ReasonCode {
+  return isReasonCode(text) ? text : 'unknown';
+}

@@ -1,0 +1,32 @@
+import { expect, test } from '@jest/globals';
+import { decisionsTable, detailOf } from '../../src/cli/decisions-command.js';
+import { atMs, knowledgeOf } from '../explanation/examples.js';
+
+const row = { ...knowledgeOf({ code: 'not-collected' }), appId: 'guid-1' };
+const failures = [{ metricType: 'cpu', failure: 'timeout', message: 'no answer', sinceMs: 1 }];
+
+test('apps of one reason are shown as a table', () => {
+  const listed = { ...row, detail: detailOf({ ...row, failures }) };
+  expect(decisionsTable([listed, { ...listed, appId: 'b', untilMs: atMs, detail: 'x\u001b' }], atMs)).toBe(
+    [
+      'APP     SINCE     UNTIL     OWNER  DETAIL',
+      'guid-1  22:12:20  -         0      cpu: timeout: no answer',
+      'b       22:12:20  22:13:20  0      x?',
+      '',
+    ].join('\n'),
+  );
+  expect(decisionsTable([], atMs)).toBe('no apps\n');
+});
+
+test('a detail belongs to the code', () => {
+  const lastTrigger = {
+    atMs,
+    rule: 1,
+    adjustment: '+1',
+    direction: 'out',
+    result: 'rejected',
+    message: 'answered 422',
+  } as const;
+  expect(detailOf({ ...row, code: 'breaker-open', failures, lastTrigger })).toBe('answered 422');
+  expect(detailOf({ ...row, code: 'not-breached', failures, lastTrigger })).toBe('');
+});
