@@ -17,8 +17,7 @@ export function policyLimits(text: string | null): PolicyLimits {
     policy = null;
   }
   const limit = (name: string): number | null => {
-    const value: unknown =
-      typeof policy === 'object' && policy !== null ? Reflect.get(policy, name) : null;
+    const value: unknown = typeof policy === 'object' && policy !== null ? Reflect.get(policy, name) : null;
     return typeof value === 'bigint' && value >= 0n && value <= maxLimit ? Number(value) : null;
   };
   return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
