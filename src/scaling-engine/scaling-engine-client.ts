@@ -1,19 +1,20 @@
+import { CancelError, RequestError, TimeoutError, type Response } from 'got';
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
 import { describeConnectionError } from '../tls/connection-error.js';
-import { errorCode, errorText } from '../util/errors.js';
+import { errorText } from '../util/errors.js';
 import type { KeyPair } from '../tls/key-pair.js';
+import { EngineAgents } from './agents.js';
+import { requestEngine } from './engine-request.js';
 import { failed, readResponse } from './response.js';
-import { Connections, type Agents } from './connections.js';
-import { postOnce, type Exchange } from './exchange.js';
 import type { Trigger } from '../evaluation/trigger.js';
 import type { TriggerResult } from './trigger-result.js';
 
 export interface ScalingEngineClient {
   /** Posts a trigger; never rejects. */
   post(trigger: Trigger): Promise<TriggerResult>;
-  /** Aborts what is under way and resolves when it has settled. Idempotent. */
+  /** Aborts what is under way and resolves when it has ended. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -30,96 +31,74 @@ export interface ScalingEngineClientOptions {
 
 /** Throws where the URL or the client certificate cannot be used. */
 export function createScalingEngineClient(options: ScalingEngineClientOptions): ScalingEngineClient {
+  const { keyPair, roots, timeoutMs, clock } = options;
   const base = new URL(options.url);
+  const secure = base.protocol === 'https:';
   const engine = `The scaling engine at ${base.origin}`;
-  const connections = new Connections({
-    secure: base.protocol === 'https:',
-    keyPair: options.keyPair,
-    roots: options.roots,
-  });
-  const inFlight = new Map<AbortController, Promise<TriggerResult>>();
-  let closed = false;
+  const agents = new EngineAgents({ secure, keyPair, roots });
+  const closing = new AbortController();
+  const inFlight = new Set<Promise<TriggerResult>>();
 
-  async function send(trigger: Trigger, abort: AbortController): Promise<TriggerResult> {
+  async function send(trigger: Trigger): Promise<TriggerResult> {
     const url = scaleUrl(base, trigger.app_id);
     if (!url) {
       return failed('rejected', `The app id ${JSON.stringify(trigger.app_id)} cannot stand in a URL path`);
     }
-    const json = stringify(trigger) ?? '';
-    let late = false;
-    const deadline = options.clock.setTimer(options.timeoutMs, () => {
-      late = true;
-      abort.abort();
-    });
+    const [agent, { signal }] = [agents.current(), closing];
     try {
-      const exchange = await connections.use((agents) => postOnAnyConnection(url, json, agents, abort));
-      return resultOf(exchange, late);
+      const request = { agent, signal, timeoutMs, clock };
+      return resultOf(await requestEngine(url, stringify(trigger) ?? '', request), engine);
     } catch (error) {
-      // Whatever it is, it is about this answer: it must not keep other apps from being scaled.
+      if (signal.aborted) {
+        return failed('no-connection', `${engine} was not waited for: the eventgenerator is stopping`);
+      }
+      if (error instanceof RequestError) return failureOf(error, engine, timeoutMs, secure);
+      // Whatever it is, it is about this response: it must not keep other apps from being scaled.
       return failed('bad-answer', `${engine} answered what cannot be understood: ${errorText(error)}`);
-    } finally {
-      deadline.cancel();
     }
-  }
-
-  function resultOf(exchange: Exchange, late: boolean): TriggerResult {
-    if (exchange.outcome === 'answered') return readResponse(exchange.status, exchange.body, engine);
-    if (exchange.outcome === 'too-large') {
-      return exchange.status === 200
-        ? failed('bad-answer', `${engine} answered 200 with far too large a body; check scaling_engine_url`)
-        : readResponse(exchange.status, '', engine);
-    }
-    if (exchange.outcome === 'encoded') {
-      const encoding = JSON.stringify(exchange.encoding.slice(0, 40));
-      const said = `${engine} answered ${exchange.status} in the encoding ${encoding}, which was not asked for`;
-      return failed('bad-answer', `${said}; check what is between here and there`);
-    }
-    if (closed) {
-      return failed('no-connection', `${engine} was not waited for: the eventgenerator is stopping`);
-    }
-    if (late) {
-      // Where no connection came up in all that time, nobody's app is to blame.
-      return exchange.connecting
-        ? failed('no-connection', `${engine} could not be connected within ${options.timeoutMs} ms`)
-        : failed('timeout', `${engine} did not answer within ${options.timeoutMs} ms (http_client_timeout)`);
-    }
-    const cause = describeConnectionError(exchange.error);
-    return errorCode(exchange.error).startsWith('HPE_')
-      ? failed('bad-answer', `${engine} does not speak HTTP: ${cause}; check scaling_engine_url`)
-      : failed('no-connection', `${engine} could not be asked: ${cause}`);
   }
 
   return {
     post(trigger) {
-      const abort = new AbortController();
-      if (closed) abort.abort();
-      const result = send(trigger, abort).finally(() => inFlight.delete(abort));
-      inFlight.set(abort, result);
+      const result = send(trigger).finally(() => inFlight.delete(result));
+      inFlight.add(result);
       return result;
     },
     async close() {
-      closed = true;
-      connections.close();
-      for (const abort of inFlight.keys()) abort.abort();
-      await Promise.all(inFlight.values());
+      closing.abort();
+      agents.close();
+      await Promise.all(inFlight);
     },
   };
 }
 
-/**
- * A router that closes an idle connection at the moment of a request has not seen it: sent again, once. Should the
- * request have been processed after all, a second one is harmless, because the engine refuses it during the cool-down
- * that the first one began; a lost one would cost a whole evaluation interval.
- */
-async function postOnAnyConnection(
-  url: URL,
-  json: string,
-  agents: Agents,
-  abort: AbortController,
-): Promise<Exchange> {
-  const first = await postOnce(url, json, agents.keepAlive, abort);
-  const stale = first.outcome === 'broken' && first.staleConnection;
-  return stale ? postOnce(url, json, agents.oneShot, abort) : first;
+function resultOf({ statusCode, headers, body }: Response<Uint8Array>, engine: string): TriggerResult {
+  const encoding = headers['content-encoding']?.trim().toLowerCase() || 'identity';
+  if (encoding === 'identity' || body.length === 0) {
+    return readResponse(statusCode, Buffer.from(body).toString(), engine);
+  }
+  const said = `${engine} answered ${statusCode} in the encoding ${JSON.stringify(encoding.slice(0, 40))}`;
+  return failed('bad-answer', `${said}, which was not asked for; check what is between here and there`);
+}
+
+function failureOf(error: RequestError, engine: string, timeoutMs: number, secure: boolean): TriggerResult {
+  if (error instanceof CancelError) {
+    const status = error.response?.statusCode ?? 0;
+    return status === 200
+      ? failed('bad-answer', `${engine} answered 200 with far too large a body; check scaling_engine_url`)
+      : readResponse(status, '', engine);
+  }
+  if (error instanceof TimeoutError) {
+    const { connect, secureConnect } = error.timings;
+    // Where no connection came up in all that time, no app is to blame.
+    return (secure ? secureConnect : connect) === undefined
+      ? failed('no-connection', `${engine} could not be connected within ${timeoutMs} ms`)
+      : failed('timeout', `${engine} did not answer within ${timeoutMs} ms (http_client_timeout)`);
+  }
+  const cause = describeConnectionError(error);
+  return error.code.startsWith('HPE_')
+    ? failed('bad-answer', `${engine} does not speak HTTP: ${cause}; check scaling_engine_url`)
+    : failed('no-connection', `${engine} could not be asked: ${cause}`);
 }
 
 /** Null for ids that no encoding keeps in their place: empty, `.`, `..` or broken UTF-16. */

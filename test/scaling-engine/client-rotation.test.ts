@@ -51,11 +51,14 @@ beforeEach(async () => {
   engine = await startHttpsServer(
     { key, cert: chain, ca: authority.cert, requestCert: true, rejectUnauthorized: true },
     (request, response) => {
-      callers.push(String((request.socket as TLSSocket).getPeerCertificate().subject.CN));
+      lastSocket = request.socket as TLSSocket;
+      callers.push(String(lastSocket.getPeerCertificate().subject.CN));
       if (held) held.push(response);
       else sendJson(response, 200, ignored);
     },
   );
+  // Connections end because the client closes them, and for no other reason.
+  engine.server.keepAliveTimeout = 0;
   await replace('key', (await identity('first')).key);
   await replace('crt', lastIdentity.chain);
   clock = new ManualClock(Date.now());
@@ -83,6 +86,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
+let lastSocket: TLSSocket | undefined;
 let lastIdentity: { key: string; chain: string };
 
 async function identity(commonName: string) {
@@ -144,6 +148,26 @@ test('a trigger under way finishes on its old connection, which is closed then',
   expect(await underWay).toEqual({ kind: 'ignored' });
   await closed;
   expect(callers).toEqual(['first', 'second']);
+});
+
+test('idle connections with the old certificate are closed at once', async () => {
+  await client.post(trigger);
+  const idle = lastSocket;
+  const closed = new Promise((resolve) => idle?.once('close', resolve));
+  const second = await identity('second');
+  await replace('key', second.key);
+  await replace('crt', second.chain);
+  await closed;
+  expect(await client.post(trigger)).toEqual({ kind: 'ignored' });
+  expect(callers).toEqual(['first', 'second']);
+});
+
+test('closing the client closes its idle connections', async () => {
+  await client.post(trigger);
+  const idle = lastSocket;
+  const closed = new Promise((resolve) => idle?.once('close', resolve));
+  await client.close();
+  await closed;
 });
 
 test('a broken new pair changes nothing', async () => {

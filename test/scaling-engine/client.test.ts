@@ -64,14 +64,21 @@ afterEach(async () => {
   expect(clock.pendingTimers).toBe(0);
 });
 
-function create(url: string, pair: KeyPair | null = keyPair): ScalingEngineClient {
+function create(url: string, pair: KeyPair | null = keyPair, timeout = timeoutMs): ScalingEngineClient {
   return createScalingEngineClient({
     url,
     keyPair: pair,
     roots: fixedAuthorities([authority.cert]),
-    timeoutMs,
+    timeoutMs: timeout,
     clock,
   });
+}
+
+/** Replaces the client by one that waits for 200 ms only, and has a connection already. */
+async function becomeImpatient(): Promise<void> {
+  await client.close();
+  client = create(engine.url, keyPair, 200);
+  while ((await client.post(trigger)).kind !== 'scaled');
 }
 
 function answer(status: number, body: string): Promise<TriggerResult> {
@@ -150,6 +157,11 @@ test.each<[number, string, string, string]>([
   [403, '', 'unavailable', 'answered 403'],
   [408, '', 'unavailable', '408'],
   [429, '', 'unavailable', '429'],
+  [401, ccError, 'unavailable', '401 (Error on request to the cloud-controller'],
+  [403, ccError, 'unavailable', '403'],
+  [408, ccError, 'unavailable', '408'],
+  [429, ccError, 'unavailable', '429'],
+  [499, ccError, 'rejected', '499'],
   [500, '{"code":"Internal-server-error","message":"Error taking scaling action"}', 'unavailable', '500'],
   [502, '<html>', 'unavailable', '502 (<html>)'],
   [503, 'x'.repeat(200_000), 'unavailable', '503'],
@@ -160,6 +172,17 @@ test.each<[number, string, string, string]>([
   const result = await answer(status, body);
   expect(result).toMatchObject({ kind: 'failed', fault });
   expect(result.kind === 'failed' && result.message).toContain(message);
+});
+
+test.each([301, 302, 303, 307, 308])('a redirect (%i) is not followed', async (status) => {
+  const paths: (string | undefined)[] = [];
+  handle = (request, response) => {
+    paths.push(request.url);
+    if (request.url === '/elsewhere') sendJson(response, 200, scaled);
+    else response.writeHead(status, { location: `${engine.url}/elsewhere` }).end();
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+  expect(paths).toEqual(['/v1/apps/an-app/scale']);
 });
 
 test.each([
@@ -248,27 +271,78 @@ test('a trigger that breaks on a new connection, or after the first byte, is not
   expect(requests).toBe(2);
 });
 
-test('a scaling engine that hangs is given up at the deadline', async () => {
-  let arrived = () => {};
-  const arrival = new Promise<void>((resolve) => (arrived = resolve));
-  handle = () => arrived();
-  const result = client.post(trigger);
-  await arrival;
-  await clock.advance(timeoutMs);
-  expect(await result).toMatchObject({ kind: 'failed', fault: 'timeout' });
+test('a connection whose router closed it costs one more try, however many others are kept', async () => {
+  let waiting: ServerResponse[] = [];
+  handle = (_request, response) => {
+    waiting.push(response);
+    if (waiting.length === 3) for (const each of waiting) sendJson(each, 200, scaled);
+  };
+  await Promise.all([client.post(trigger), client.post(trigger), client.post(trigger)]);
+  const stale = new Set(waiting.map(({ req }) => req.socket));
+  let requests = 0;
+  handle = (request, response) => {
+    requests++;
+    if (stale.has(request.socket)) request.socket.destroy();
+    else sendJson(response, 200, scaled);
+  };
+  waiting = [];
+  expect(await client.post(trigger)).toMatchObject({ kind: 'scaled' });
+  expect(requests).toBe(2);
 });
 
-test('an answer that does not end is given up at the deadline as well', async () => {
-  let begun = () => {};
-  const beginning = new Promise<void>((resolve) => (begun = resolve));
+test('it is sent once more only', async () => {
+  await client.post(trigger);
+  let requests = 0;
+  handle = (request) => {
+    requests++;
+    request.socket.destroy();
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(requests).toBe(2);
+});
+
+test('a connection that is closed after the deadline is no reason to send again', async () => {
+  await client.post(trigger);
+  let requests = 0;
+  handle = (request) => {
+    requests++;
+    void clock.advance(timeoutMs).then(() => request.socket.destroy());
+  };
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(requests).toBe(1);
+});
+
+test('what is sent again has the rest of the deadline', async () => {
+  const hourMs = 3_600_000;
+  await client.close();
+  client = create(engine.url, keyPair, hourMs);
+  await client.post(trigger);
+  let requests = 0;
+  handle = (request) => {
+    if (++requests === 1) void clock.advance(hourMs - 300).then(() => request.socket.destroy());
+  };
+  expect(await client.post(trigger)).toMatchObject({
+    kind: 'failed',
+    message: expect.stringContaining(`within ${hourMs} ms`) as unknown,
+  });
+});
+
+test('a scaling engine that hangs is given up at the deadline', async () => {
+  await becomeImpatient();
+  handle = () => {};
+  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'timeout' });
+});
+
+test('a response that does not end is given up at the deadline as well', async () => {
+  await becomeImpatient();
+  let begun = false;
   handle = (_request, response) => {
     response.writeHead(200);
-    response.write('{"app_id":', () => begun());
+    response.write('{"app_id":', () => (begun = true));
   };
-  const result = client.post(trigger);
-  await beginning;
-  await clock.advance(timeoutMs);
-  expect(await result).toMatchObject({ kind: 'failed', fault: 'timeout' });
+  do {
+    expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'timeout' });
+  } while (!begun);
 });
 
 /** A TCP server that speaks no TLS; resolves when the first connection is there. */
@@ -281,15 +355,13 @@ async function rawServer(onConnection: (socket: Socket) => void): Promise<{ serv
 }
 
 test('where no connection comes up before the deadline, no app is to blame', async () => {
-  let connected = (_socket: Socket) => {};
-  const connection = new Promise<Socket>((resolve) => (connected = resolve));
-  const { server, url } = await rawServer((socket) => connected(socket));
-  const silent = create(`https://${url}`);
-  const result = silent.post(trigger);
-  const socket = await connection;
-  await clock.advance(timeoutMs);
-  expect(await result).toMatchObject({ kind: 'failed', fault: 'no-connection' });
-  socket.destroy();
+  const { server, url } = await rawServer((socket) => socket.on('error', () => {}).resume());
+  const silent = create(`https://${url}`, keyPair, 100);
+  expect(await silent.post(trigger)).toMatchObject({
+    kind: 'failed',
+    fault: 'no-connection',
+    message: expect.stringContaining('could not be connected within 100 ms') as unknown,
+  });
   await silent.close();
   await new Promise((resolve) => server.close(resolve));
 });
