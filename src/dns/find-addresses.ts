@@ -7,13 +7,13 @@ import type { Addresses } from './name-lookups.js';
 /** Milliseconds for the first try of a DNS server; c-ares doubles it with each further try. */
 const firstTryMs = 600;
 const tries = 3;
-/** Where one family is there, the other one is hardly worth waiting for: some servers never answer for IPv6. */
+/** How long the second family is waited for. Some servers never answer for IPv6. */
 const otherFamilyMs = 50;
 
 /**
- * The hosts file, then the DNS servers, then the system's own way, which knows search domains and other sources. That
- * one holds one of two threads until DNS answers, and the process cannot end before: it is asked last, and never where
- * DNS is silent. Rejects with the code of the failure, after some seconds where DNS is silent.
+ * Asks the hosts file, then the DNS servers, then the system's resolver, which knows search domains and other sources. The
+ * last one holds one of two threads until DNS answers, and the process cannot end before, so it is not asked where DNS is
+ * silent. Rejects with the code of the failure, after some seconds where DNS is silent.
  */
 export async function findAddresses(host: string): Promise<Addresses> {
   const listed = addressesIn(await readFile('/etc/hosts', 'utf8').catch(() => ''), host);

@@ -3,12 +3,12 @@ import { systemClock } from '../util/clock.js';
 import { findAddresses } from './find-addresses.js';
 import { NameError, NameLookups } from './name-lookups.js';
 
-/** One thread's names: what one client has learnt serves the others. */
+/** Of one thread: what one client has learnt serves the others. */
 const names = new NameLookups(findAddresses, systemClock);
 
 export const resolveName = (host: string) => names.resolve(host);
 
-/** Whether a connection to the host waits for its name, and not for the host. */
+/** Whether a connection to the host waits for its name to be resolved. */
 export const isNamePending = (host: string) => names.isPending(host);
 
 /** For `lookup` of sockets and agents. */

@@ -11,7 +11,7 @@ export class NameError extends Error {
 
   constructor(
     host: string,
-    /** `ENOTFOUND`: the name is unknown; everything else may pass. */
+    /** `ENOTFOUND`: there is no such name. All others may be temporary. */
     readonly code: string,
     reason: string,
   ) {
@@ -19,20 +19,20 @@ export class NameError extends Error {
   }
 }
 
-/** Within this a name is resolved or the caller is told. What comes later serves the next caller. */
+/** Callers wait for this long. What comes later serves the next caller. */
 const deadlineMs = 2_000;
-/** With addresses from before there is something better to do than wait. */
+/** How long they wait where there are addresses from before. */
 const deadlineWithAddressesMs = 500;
-/** Older addresses may belong to somebody else by now. */
+/** Older addresses may belong to another host by now. */
 const addressesLastMs = 3_600_000;
-/** Names come from the configuration: a handful. */
+/** Names come from the configuration, which has only a few. */
 const maxNames = 64;
 
 interface Name {
   /** What the last lookup that went well found, and when (monotonic ms). */
   found: { readonly addresses: Addresses; readonly atMs: number } | null;
   isLookedUp: boolean;
-  /** The wait that all callers of now share; null also where a lookup takes longer than anybody waits. */
+  /** The wait that all present callers share; null also where a lookup takes longer than callers wait. */
   wait: Wait | null;
 }
 
@@ -62,14 +62,14 @@ export class NameLookups {
     if (family !== 0) return Promise.resolve([{ address: host, family }]);
     const name = this.#nameOf(host);
     const addresses = this.#lastGood(name);
-    // Others have waited for the same lookup in vain.
+    // Earlier callers have waited for the same lookup in vain.
     if (addresses && name.isLookedUp && !name.wait) return Promise.resolve(addresses);
     name.wait ??= this.#wait(host, name, addresses ? deadlineWithAddressesMs : deadlineMs);
     if (!name.isLookedUp) this.#lookUp(host, name);
     return name.wait.outcome;
   }
 
-  /** Whether somebody waits for the name now. */
+  /** Whether a caller waits for the name now. */
   isPending(host: string): boolean {
     const name = this.#names.get(host);
     return name !== undefined && name.wait !== null;
@@ -100,14 +100,14 @@ export class NameLookups {
     );
   }
 
-  /** Tells all who wait. */
+  /** Ends the wait of all callers. */
   #end(name: Name, error: NameError | null): void {
     const { wait } = name;
     if (wait === null) return;
     name.wait = null;
     wait.deadline.cancel();
     const addresses = this.#lastGood(name);
-    // Where DNS says that there is no such name it has not failed.
+    // That there is no such name is an answer of DNS, and no failure.
     if (addresses && error?.code !== 'ENOTFOUND') wait.resolve(addresses);
     else wait.reject(error as NameError);
   }

@@ -1,7 +1,7 @@
 import { invalidResponse, type Json, number, object, describeValue, text } from './json-fields.js';
 import type { GaugeEnvelope, GaugeMetric, TimerEnvelope } from './log-cache.js';
 
-/** One envelope of a /read answer; one of another type than GAUGE has no metrics. */
+/** One envelope of a /read response; one of another type than GAUGE has no metrics. */
 export function parseEnvelope(entry: unknown): GaugeEnvelope {
   const envelope = object(entry, 'envelope');
   const gauge = object(envelope['gauge'] ?? {}, 'gauge');
@@ -11,7 +11,7 @@ export function parseEnvelope(entry: unknown): GaugeEnvelope {
   };
 }
 
-/** One envelope of a /read answer that must be a timer. */
+/** One envelope of a /read response that must be a timer. */
 export function parseTimer(entry: unknown): TimerEnvelope {
   const envelope = object(entry, 'envelope');
   const timer = object(envelope['timer'], 'timer');
@@ -22,11 +22,11 @@ export function parseTimer(entry: unknown): TimerEnvelope {
 
 function parseHead(envelope: Json): Omit<GaugeEnvelope, 'metrics'> {
   return {
-    // The timestamp is the cursor of paging: a guess here could end the paging early and truncate a value.
+    // Paging goes by the timestamp: a guess could end it early, and a value would lack samples.
     timestamp: nanoseconds(envelope['timestamp'], 'timestamp'),
     sourceId: text(envelope['source_id'], 'source_id'),
     instanceId: text(envelope['instance_id'], 'instance_id'),
-    // Not checked tag by tag: there are twenty in each of thousands of envelopes, and they are only ever compared.
+    // Not checked one by one: there are twenty in each of thousands of envelopes, and they are only compared.
     tags: object(envelope['tags'] ?? {}, 'tags') as Record<string, string>,
   };
 }

@@ -3,13 +3,13 @@ import { number } from './json-fields.js';
 import type { GaugeEnvelope } from './log-cache.js';
 
 /*
- * Reads log-cache's envelopes without building what nobody looks at. Of an envelope's 750 characters all but forty, tags
- * above all, are those of every envelope of its container. The first envelope of a container is parsed as JSON and
- * leaves a template; in those that follow only what differs from it is read.
+ * Reads log-cache's envelopes without building objects that are not used. Of an envelope's 750 characters all but forty,
+ * mostly tags, are the same in every envelope of its container. The first envelope of a container is parsed as JSON and
+ * leaves a template. Of those that follow only what differs from it is read.
  *
  * This is safe for two reasons. A template is text that JSON.parse has accepted, and what may differ from it are whole
- * tokens of a checked form: digits, strings without escapes, a number. And what does not look as expected is not
- * guessed at: the answer is then parsed as a whole.
+ * tokens of a checked form: digits, strings without escapes, a number. And where a response does not look as expected,
+ * it is parsed as a whole.
  */
 
 /** What the envelopes of a container have in common. */
@@ -21,7 +21,7 @@ interface Template {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-// Go writes a blank behind every comma or behind none: it differs from build to build, so that nobody relies on it.
+// Go writes a blank behind every comma or behind none, which differs from build to build.
 const batchStart = /^\{"envelopes": ?\{"batch": ?\[/;
 const batchEnd = /\]\}\}\s*$/y;
 const timestampAt = /\{"timestamp": ?"(-?\d{1,19})/y;
@@ -32,7 +32,7 @@ const gaugeAt =
 /** Of a middle's beginning, which holds source and instance id: few templates share it. */
 const keyLength = 90;
 
-/** The envelopes of a /read answer, or null if only JSON.parse can tell. */
+/** The envelopes of a /read response, or null if it has to be parsed as a whole. */
 export function scanEnvelopes(body: string): GaugeEnvelope[] | null {
   const start = batchStart.exec(body);
   if (!start) return null;

@@ -1,7 +1,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { LogCacheError, type RequestFailure } from './log-cache.js';
 
-/** Why a gRPC call gave no answer, in the words that both transports share. */
+/** Why a gRPC call failed, in the words that both transports share. */
 export function grpcError(error: Pick<ServiceError, 'code' | 'details'> | null): LogCacheError {
   if (error === null) return new LogCacheError('bad-answer', 'log-cache answered without a message');
   const { code, details } = error;
@@ -12,7 +12,7 @@ export function grpcError(error: Pick<ServiceError, 'code' | 'details'> | null):
   );
 }
 
-/** Whether it was our own library that gave up. log-cache's own deadlines have the same code, and are an answer. */
+/** Whether our own library gave up. log-cache's own deadlines have the same code, and are a response. */
 export function isOwnDeadline({ code, details }: Pick<ServiceError, 'code' | 'details'>): boolean {
   return code === status.DEADLINE_EXCEEDED && details.startsWith('Deadline exceeded');
 }
@@ -33,7 +33,7 @@ function kindOfCode(code: status, details: string): RequestFailure {
     case status.FAILED_PRECONDITION:
     case status.OUT_OF_RANGE:
       return 'client-error';
-    // Our own library reports an answer that is too large or that it cannot decode with these two.
+    // With these two our own library reports a response that is too large, or that it cannot decode.
     case status.RESOURCE_EXHAUSTED:
       return details.startsWith('Received message larger than max') ? 'bad-answer' : 'server-error';
     case status.INTERNAL:
@@ -41,10 +41,6 @@ function kindOfCode(code: status, details: string): RequestFailure {
     // log-cache itself answers UNKNOWN where its gateway says 500.
     case status.UNKNOWN:
       return details.startsWith('query timed out') ? 'gave-up' : 'server-error';
-    case status.UNIMPLEMENTED:
-    case status.ABORTED:
-    case status.DATA_LOSS:
-    case status.OK:
     default:
       return 'server-error';
   }

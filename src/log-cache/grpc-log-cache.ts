@@ -30,10 +30,10 @@ export interface GrpcLogCacheOptions {
   readonly queryTimeoutMs: number;
 }
 
-/** Names in log-cache's certificate, which lacks the DNS name that BOSH gives it. */
+/** Names in log-cache's certificate, which lacks the DNS name that BOSH gives to log-cache. */
 const certificateNames = ['log-cache', 'log_cache', 'logcache'];
 
-/** After so many deadlines in a row without one answer the connection counts as dead, whatever TCP thinks. */
+/** After this many deadlines in a row without a response, the connection counts as dead, whatever TCP says. */
 const timeoutsBeforeReconnect = 3;
 
 const channelOptions = {
@@ -42,7 +42,7 @@ const channelOptions = {
   'grpc.max_reconnect_backoff_ms': 10_000,
   'grpc.service_config_disable_resolution': 1,
   'grpc.enable_http_proxy': 0,
-  // A connection given up for dead must not be found again in the pool of all channels.
+  // A connection that counts as dead must not come back from the pool that all channels share.
   'grpc.use_local_subchannel_pool': 1,
 };
 
@@ -85,7 +85,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
       const unaryCall = usedClient.makeUnaryRequest(
         method.path,
         method.requestSerialize,
-        (message) => ({ answer: method.responseDeserialize(message), bytes: message.length }),
+        (message) => ({ response: method.responseDeserialize(message), bytes: message.length }),
         request,
         new Metadata(),
         { deadline: Date.now() + timeoutMs },
@@ -93,7 +93,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
           inFlight.delete(unaryCall);
           noteResult(error, usedClient);
           // Rejects with what take throws.
-          if (value) resolve(new Promise((taken) => taken(take(value.answer, value.bytes))));
+          if (value) resolve(new Promise((taken) => taken(take(value.response, value.bytes))));
           else reject(grpcError(error));
         },
       );
@@ -183,11 +183,7 @@ function toTimerEnvelope(envelope: EnvelopeMessage): TimerEnvelope {
 function toGaugeEnvelope(envelope: EnvelopeMessage): GaugeEnvelope {
   return {
     ...headOf(envelope),
-    metrics: Object.entries(envelope.gauge?.metrics ?? {}).map(([name, { unit, value }]) => ({
-      name,
-      unit,
-      value,
-    })),
+    metrics: Object.entries(envelope.gauge?.metrics ?? {}).map(([name, metric]) => ({ name, ...metric })),
   };
 }
 

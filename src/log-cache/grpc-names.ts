@@ -4,10 +4,10 @@ import { resolveName } from '../dns/lookup.js';
 
 const scheme = 'eventgenerator';
 
-/** The library asks whenever a connection fails, without a pause. */
+/** The library asks whenever a connection fails, without a pause of its own. */
 const betweenLookupsMs = 2_000;
 
-/** A target of a gRPC client whose name is resolved in our way. `address`: host:port */
+/** A target of a gRPC client whose name is resolved by src/dns. `address`: host:port */
 export function grpcTarget(address: string): string {
   return `${scheme}:///${address}`;
 }
@@ -16,10 +16,10 @@ type Endpoints = experimental.StatusOr<experimental.Endpoint[]>;
 
 class NameResolver implements experimental.Resolver {
   readonly #target: string;
-  /** Of the latest lookup, until the next one may begin; null where one may begin at once. */
+  /** Until the next lookup may begin; null where it may begin at once. */
   #pause: Timer | null = null;
   #isWanted = false;
-  /** Counts lookups that are of no interest any more. */
+  /** Tells lookups apart from those of before `destroy`. */
   #generation = 0;
 
   constructor(

@@ -42,11 +42,11 @@ export interface HttpsGetterOptions {
   readonly clock: Clock;
 }
 
-/** Gorouter closes idle connections after 90 s by default; ours should be the first to go. */
+/** Less than the 90 s after which gorouter closes idle connections. */
 const defaultIdleConnectionMs = 50_000;
 /** Status line and headers. Go and gorouter send some hundred bytes. */
 const maxHeaderBytes = 64 * 1024;
-/** Of a response that reports an error only the beginning is of interest. */
+/** Of a response with an error only the beginning is read. */
 const maxErrorBytes = 16 * 1024;
 
 /** How one attempt ended. */
@@ -62,7 +62,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
   // One context for all connections: parsing hundreds of roots costs milliseconds.
   const secureContext = createSecureContext({ ca: [...options.ca] });
   const connections = new Set<Connection>();
-  /** The connection used last serves next, so that the others reach their idle time. */
+  /** The one used last serves next, so that the others reach their idle time. */
   const idle: Connection[] = [];
   let closed = false;
 

@@ -1,8 +1,8 @@
 import { LogCacheError } from './log-cache.js';
 
 /*
- * log-cache's JSON, read tolerantly where proto JSON leaves room (absent or null fields, numbers as strings) and
- * refused where a guess could become a false value.
+ * log-cache's JSON is read tolerantly where proto JSON leaves room (absent or null fields, numbers as strings), and
+ * rejected where a guess could become a false value.
  */
 
 export type Json = Readonly<Record<string, unknown>>;

@@ -1,11 +1,11 @@
 /**
  * What the collector needs from log-cache, whatever the transport (REST behind the auth proxy, or gRPC).
  * Every method rejects with a LogCacheError, and only with that (or what `take` throws); deadlines are the
- * implementation's business.
+ * implementation's.
  *
- * `take` is called with the answer as soon as it is there, and what it makes of it is what the promise resolves to. An
- * answer that went through promises would outlive it: those who wait long are old to the garbage collector, which
- * finds what they point to only by walking the whole heap.
+ * `take` is called with the response as soon as it is complete, and the promise resolves to what it returns. A response
+ * that went through promises would live on: promises that have waited long are old to the garbage collector, which finds
+ * what they refer to only by walking the whole heap.
  */
 export interface LogCache {
   /** One page of GAUGE envelopes, newest first. Pages may be longer than the limit. */
@@ -13,9 +13,9 @@ export interface LogCache {
   /** One page of TIMER envelopes named `http`, newest first. Pages may be longer than the limit. */
   readTimers<T>(request: TimersRequest, take: (page: Page<TimerEnvelope>) => T): Promise<T>;
   /** The oldest envelope of any type in a window; a few more, as pages may be longer than the limit. */
-  oldest<T>(request: OldestRequest, take: (answer: OldestResponse) => T): Promise<T>;
+  oldest<T>(request: OldestRequest, take: (response: OldestResponse) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
-  instantQuery<T>(request: QueryRequest, take: (answer: QueryResponse) => T): Promise<T>;
+  instantQuery<T>(request: QueryRequest, take: (response: QueryResponse) => T): Promise<T>;
   /** Closes idle connections; requests in flight fail. */
   close(): void;
 }
@@ -29,7 +29,7 @@ export interface Window {
 
 export interface ReadRequest extends Window {
   readonly sourceId: string;
-  /** 1..1000: log-cache refuses more. */
+  /** 1..1000: log-cache rejects more. */
   readonly limit: number;
   /** Exact metric names; sent as an anchored RE2 filter. */
   readonly names: readonly string[];
@@ -44,7 +44,7 @@ export type OldestRequest = Omit<ReadRequest, 'limit' | 'names'>;
 export interface OldestResponse {
   /** Decimal ns since the epoch; empty where there is no envelope. */
   readonly timestamps: readonly string[];
-  /** Bytes of the answer's body. */
+  /** Of the response's body. */
   readonly bytes: number;
 }
 
@@ -84,7 +84,7 @@ export interface GaugeMetric {
 
 export interface Page<E> {
   readonly envelopes: readonly E[];
-  /** Bytes of the answer's body. */
+  /** Of the response's body. */
   readonly bytes: number;
 }
 
@@ -100,16 +100,16 @@ export interface QueryResponse {
 }
 
 /**
- * Why a request to log-cache gave no answer.
- * - `timeout`: no answer within our deadline
+ * Why a request to log-cache failed.
+ * - `timeout`: no response within our deadline
  * - `gave-up`: log-cache's own deadline passed, for reading an app's envelopes or for the query
  * - `connection`: refused, reset, TLS, name resolution
  * - `unauthorized`: 401, 403 or the auth proxy's 404: perhaps a stale token, perhaps a forbidden app
  * - `client-error`: any other 4xx; `server-error`: any 5xx
  * - `bad-answer`: 200 with a body that is not what log-cache documents, or larger than we accept
  * - `clock-ahead`: the window of http timers that was asked for is not over yet by log-cache's clock
- * - `no-token`: UAA gave no token, so nothing was asked
- * - `not-asked`: a query that was kept back, because none is answered at the moment or too many are under way
+ * - `no-token`: UAA gave no token, so no request was made
+ * - `not-asked`: a query that was held back, because queries fail at the moment or too many are under way
  * - `thread`: the worker thread died or did not answer
  */
 export type LogCacheFailureKind =
@@ -125,7 +125,7 @@ export type LogCacheFailureKind =
   | 'not-asked'
   | 'thread';
 
-/** Those that a request itself can meet. */
+/** Failures of a request itself. */
 export type RequestFailure = Exclude<LogCacheFailureKind, 'no-token' | 'not-asked' | 'thread'>;
 
 export class LogCacheError extends Error {

@@ -5,7 +5,7 @@ import { isLiteral } from './name-filter.js';
  * the same request with peer type Server and books it on instance 0.
  */
 
-/** Requests per second of each instance, in answer to `[windowSecs]` before the evaluation time. */
+/** Requests per second of each instance, in the `[windowSecs]` before the evaluation time. */
 export function throughputQuery(appIds: readonly string[], windowSecs: number): string {
   return `sum by (source_id, instance_id) (count_over_time(${timers(appIds, windowSecs)})) / ${windowSecs}`;
 }
@@ -17,7 +17,7 @@ export function responseTimeQuery(appIds: readonly string[], windowSecs: number)
 
 /**
  * Whether an app id may share a query with others: log-cache splits the text of `=~` at every `|` and takes the parts
- * literally, but the auth proxy before it compiles the whole as a regular expression and refuses what is none.
+ * literally, but the auth proxy before it compiles the whole as a regular expression and rejects what is none.
  */
 export function canShareQuery(appId: string): boolean {
   return isLiteral(appId);

@@ -18,7 +18,7 @@ export interface RestLogCacheOptions {
   readonly clock?: Clock;
 }
 
-/** A page of 1000 container metrics is about 1 MB; what is larger than this is not an answer to our question. */
+/** A page of 1000 container metrics has about 1 MB. */
 const defaultMaxBodyBytes = 64 * 1024 * 1024;
 
 /** log-cache behind its auth proxy, as Cloud Foundry apps reach it. */
@@ -30,29 +30,23 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
     );
   }
   const basePath = origin.pathname.replace(/\/+$/, '');
-  const { ca, skipSslValidation, maxBodyBytes = defaultMaxBodyBytes, clock = systemClock } = options;
-  const { idleConnectionMs } = options;
   const getter = createHttpsGetter({
+    maxBodyBytes: defaultMaxBodyBytes,
+    clock: systemClock,
+    ...options,
     origin,
-    ca,
-    skipSslValidation,
-    maxBodyBytes,
-    clock,
-    ...(idleConnectionMs === undefined ? {} : { idleConnectionMs }),
   });
-
-  const headers = new RequestHeaders();
 
   const get = <T>(
     path: string,
     query: string,
     authorization: string | null,
     timeoutMs: number,
-    take: (answer: HttpResponse) => T,
+    take: (response: HttpResponse) => T,
   ): Promise<T> =>
-    getter.get(`${basePath}${path}?${query}`, headers.for(authorization), timeoutMs, (answer) => {
-      if (answer.status !== 200) throw statusError(path, answer);
-      return take(answer);
+    getter.get(`${basePath}${path}?${query}`, headersOf(authorization), timeoutMs, (response) => {
+      if (response.status !== 200) throw statusError(path, response);
+      return take(response);
     });
 
   return {
@@ -109,24 +103,10 @@ function checkIsOver(endSecs: number, dateSecs: number | null): void {
   );
 }
 
-/** The headers of a request, put together once for each token. */
-class RequestHeaders {
-  #authorization: string | null = null;
-  #headers: HttpHeaders = commonHeaders;
-
-  for(authorization: string | null): HttpHeaders {
-    if (authorization !== this.#authorization) {
-      if (authorization !== null && !/^[\t\x20-\x7e\x80-\xff]*$/.test(authorization)) {
-        throw new LogCacheError('connection', 'the token holds characters that HTTP cannot carry');
-      }
-      this.#authorization = authorization;
-      this.#headers = authorization === null ? commonHeaders : { ...commonHeaders, authorization };
-    }
-    return this.#headers;
-  }
+function headersOf(authorization: string | null): HttpHeaders {
+  const headers = { accept: 'application/json', 'user-agent': 'eventgenerator' };
+  return authorization === null ? headers : { ...headers, authorization };
 }
-
-const commonHeaders = { accept: 'application/json', 'user-agent': 'eventgenerator' };
 
 /** The error of log-cache's PromQL engine at its own limit. */
 const queryGaveUp = /query timed out/;

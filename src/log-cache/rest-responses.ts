@@ -3,7 +3,7 @@ import { scanEnvelopes } from './envelope-scanner.js';
 import { invalidResponse, field, list, number, object, parseObject, describeValue } from './json-fields.js';
 import type { GaugeEnvelope, TimerEnvelope, VectorSample } from './log-cache.js';
 
-/** The envelopes of a /read answer, in the order of the answer. */
+/** The envelopes of a /read response, in its order. */
 export function parseReadResponse(body: string): GaugeEnvelope[] {
   return scanEnvelopes(body) ?? parseEnvelopes(body);
 }
@@ -13,7 +13,7 @@ export function parseEnvelopes(body: string): GaugeEnvelope[] {
   return batchOf(body).map(parseEnvelope);
 }
 
-/** The envelopes of a /read answer that holds nothing but timers. */
+/** The envelopes of a /read response that has only timers. */
 export function parseTimers(body: string): TimerEnvelope[] {
   return batchOf(body).map(parseTimer);
 }
@@ -23,7 +23,7 @@ function batchOf(body: string): readonly unknown[] {
   return envelopes === null ? [] : list(object(envelopes, 'envelopes')['batch'], 'batch');
 }
 
-/** The samples of a /query answer, which must be a vector. */
+/** The samples of a /query response, which must be a vector. */
 export function parseQueryResponse(body: string): VectorSample[] {
   const root = parseObject(body);
   if (root['status'] !== 'success')

@@ -2,18 +2,18 @@ import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
-/** The shared breaker opens for this long, doubling while probes fail. */
-const SHARED_INITIAL_MS = 2_000;
-const SHARED_MAX_MS = 30_000;
+/** How long the shared breaker opens first, and at most; doubles while probes fail. */
+const sharedInitialMs = 2_000;
+const sharedMaxMs = 30_000;
 
-/** So many different apps failing in a row, with no success between them, are no coincidence but an outage. */
-const OUTAGE_APPS = 3;
+/** This many different apps that fail in a row, with no success between them, are an outage and no coincidence. */
+const outageApps = 3;
 
-/** After its probe failed, an app leaves the next one to others for so long. */
-const PROBE_TURN_MS = 2_000;
+/** An app whose probe failed leaves the next one to other apps for this long. */
+const probeTurnMs = 2_000;
 
-/** An app's back-off is up to this share longer than configured, lest apps that failed together return together. */
-const JITTER = 0.1;
+/** An app's back-off is up to this share longer than configured, so that apps that failed together do not return together. */
+const jitter = 0.1;
 
 export type Permission =
   | { readonly allowed: true }
@@ -22,7 +22,7 @@ export type Permission =
 
 export type SharedState = 'closed' | 'half-open' | 'open';
 
-/** Times are monotonic ms. Never changed in place, so that the row can keep what it takes back. */
+/** Times are monotonic ms. Never changed in place, because the series of failures keeps what it may have to restore. */
 interface AppBreaker {
   /** Since the last success. */
   readonly failures: number;
@@ -49,10 +49,10 @@ export interface BreakerSettings {
 
 /**
  * Decides which app may post to the scaling engine after failures. An app's own breaker opens for minutes, the shared
- * one for seconds; what tells an app's fault from an outage is whether different apps fail one after the other.
- * Why the failures of an outage are taken back: docs/decisions/0001-own-breakers.md.
+ * one for seconds. Different apps that fail one after the other are the sign of an outage. Its failures are taken back,
+ * for the reason in docs/decisions/0001-own-breakers.md.
  *
- * A post goes: `mayPost`, `posting`, then `record` with its result, or `abandoned` if it was not sent after all.
+ * The order of calls is `mayPost`, `posting`, then `record` with the result, or `abandoned` if nothing was sent after all.
  */
 export class Breakers {
   readonly #clock: Clock;
@@ -60,7 +60,7 @@ export class Breakers {
   readonly #random: () => number;
   readonly #apps = new Map<string, AppBreaker>();
   /** Different apps that failed as in an outage since the last success, each with its breaker before that. */
-  readonly #row = new Map<string, AppBreaker>();
+  readonly #series = new Map<string, AppBreaker>();
   #shared: SharedBreaker | null = null;
   #probe: string | null = null;
 
@@ -77,9 +77,9 @@ export class Breakers {
     const shared = this.#shared;
     if (!shared) return { allowed: true };
     if (nowMs < shared.untilMs) return this.#deniedUntil(shared.untilMs);
-    if (this.#probe !== null) return this.#deniedUntil(nowMs + PROBE_TURN_MS);
+    if (this.#probe !== null) return this.#deniedUntil(nowMs + probeTurnMs);
     // An app that always fails must not be the only one that is ever asked whether the engine is back.
-    const othersUntilMs = shared.untilMs + PROBE_TURN_MS;
+    const othersUntilMs = shared.untilMs + probeTurnMs;
     if (shared.failedProbe === appId && nowMs < othersUntilMs) return this.#deniedUntil(othersUntilMs);
     return { allowed: true };
   }
@@ -101,10 +101,10 @@ export class Breakers {
     else this.#succeeded(appId);
   }
 
-  /** A new policy may have mended what the app was refused for. */
+  /** A new policy may have repaired what the app was rejected for. */
   policyChanged(appId: string): void {
     this.#apps.delete(appId);
-    if (this.#row.has(appId)) this.#row.set(appId, closedBreaker);
+    if (this.#series.has(appId)) this.#series.set(appId, closedBreaker);
   }
 
   forget(appId: string): void {
@@ -122,7 +122,7 @@ export class Breakers {
 
   #succeeded(appId: string): void {
     this.#apps.delete(appId);
-    this.#row.clear();
+    this.#series.clear();
     this.#closeShared();
   }
 
@@ -134,11 +134,11 @@ export class Breakers {
       return; // posted before the shared breaker opened, and failed for the same reason
     }
     if (fault === 'no-connection') return this.#openShared('no-connection');
-    // A refusal is about this app, and so perhaps was its failure before: it is no witness of an outage.
-    if (fault === 'rejected') this.#row.delete(appId);
-    else if (!this.#row.has(appId)) this.#row.set(appId, this.#apps.get(appId) ?? closedBreaker);
+    // A rejection is about this app, and so perhaps was its failure before. It is no sign of an outage.
+    if (fault === 'rejected') this.#series.delete(appId);
+    else if (!this.#series.has(appId)) this.#series.set(appId, this.#apps.get(appId) ?? closedBreaker);
     this.#countFailure(appId);
-    if (this.#row.size >= OUTAGE_APPS) this.#openShared('outage');
+    if (this.#series.size >= outageApps) this.#openShared('outage');
   }
 
   #countFailure(appId: string): void {
@@ -151,24 +151,24 @@ export class Breakers {
     }
     const openings = failures - Math.max(1, consecutiveFailureCount) + 1;
     const lengthMs = backOff(backOffInitialIntervalMs, backOffMaxIntervalMs, openings);
-    const openUntilMs = this.#clock.monotonic() + lengthMs * (1 + JITTER * this.#random());
+    const openUntilMs = this.#clock.monotonic() + lengthMs * (1 + jitter * this.#random());
     this.#apps.set(appId, { failures, openUntilMs });
   }
 
   #openShared(cause: SharedBreaker['cause']): void {
-    for (const [appId, before] of this.#row) {
+    for (const [appId, before] of this.#series) {
       if (before === closedBreaker) this.#apps.delete(appId);
       else this.#apps.set(appId, before);
     }
-    this.#row.clear();
-    const untilMs = this.#clock.monotonic() + SHARED_INITIAL_MS;
+    this.#series.clear();
+    const untilMs = this.#clock.monotonic() + sharedInitialMs;
     this.#shared = { cause, openings: 1, untilMs, failedProbe: null };
   }
 
   #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFailure): void {
     const openings = shared.openings + 1;
     const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
-    const untilMs = this.#clock.monotonic() + backOff(SHARED_INITIAL_MS, SHARED_MAX_MS, openings);
+    const untilMs = this.#clock.monotonic() + backOff(sharedInitialMs, sharedMaxMs, openings);
     this.#shared = { cause, openings, untilMs, failedProbe: appId };
   }
 
@@ -183,10 +183,10 @@ export class Breakers {
 }
 
 /**
- * Whether a probe that failed shows nevertheless that the shared breaker's cause is gone: a refusal comes from a
- * working engine, and any answer shows that connections can be made again; then the ordinary counting goes on.
+ * Whether a probe that failed shows nevertheless that the shared breaker's cause is gone: a rejection comes from a
+ * working engine, and any response shows that connections can be made again. Then the ordinary counting goes on.
  */
-function endsOutage(fault: TriggerFailure, cause: SharedBreaker['cause']): boolean {
-  if (fault === 'rejected') return true;
-  return cause === 'no-connection' && (fault === 'unavailable' || fault === 'bad-answer');
+function endsOutage(failure: TriggerFailure, cause: SharedBreaker['cause']): boolean {
+  if (failure === 'rejected') return true;
+  return cause === 'no-connection' && (failure === 'unavailable' || failure === 'bad-answer');
 }

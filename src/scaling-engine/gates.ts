@@ -3,19 +3,19 @@ import type { Clock } from '../util/clock.js';
 import { directionOf, type Direction, type ScalingRule } from '../policy/policy.js';
 
 /**
- * Longest cool-down believed. The policy schema allows 3600 s; a minute more for clocks that differ. If the scaling
- * engine means a longer one it says so again when the next trigger is posted.
+ * The longest cool-down that is believed: the policy schema allows 3600 s, and clocks may differ by a minute. If the
+ * scaling engine means a longer one it says so again when the next trigger is posted.
  */
-const MAX_COOL_DOWN_MS = 3_660_000;
+const maxCoolDownMs = 3_660_000;
 
 /**
- * Longest back-off after "ignored". Out is short: an app at its maximum whose limit is raised by a schedule needs
- * instances now. In is long: thousands of idle apps at their minimum would otherwise fill the engine's history.
+ * The longest back-off after "ignored". Out is short, because an app at its maximum whose limit a schedule raises needs
+ * instances now. In is long, because thousands of idle apps at their minimum would fill the engine's history.
  */
 const maxBackOffMs: Readonly<Record<Direction, number>> = { out: 120_000, in: 600_000 };
 
 /** A back-off that ended this long ago no longer makes the next one longer. */
-const BACK_OFF_MEMORY_MS = 600_000;
+const backOffMemoryMs = 600_000;
 
 const directions = ['out', 'in'] as const;
 
@@ -33,9 +33,9 @@ interface AppState {
 }
 
 /**
- * Per app: until when the scaling engine cools down, when a trigger was last posted, which direction the engine
- * ignored lately. Wall-clock times are turned into monotonic ones where they arrive, so that a clock that is set
- * afterwards neither ends a cool-down nor makes it last; they are given out as wall-clock times for others to read.
+ * Per app: until when it cools down, when the next trigger may be posted, and which direction the scaling engine ignored
+ * lately. Times are kept as monotonic ones, so that a clock that is set neither ends a cool-down nor makes it last. They
+ * come and go as wall-clock times, because other members and operators read them.
  */
 export class Gates {
   readonly #clock: Clock;
@@ -84,7 +84,7 @@ export class Gates {
    * answer started the cool-down, 0 where it is unknown: it bounds the error of clocks that differ.
    */
   coolDown(appId: string, untilMs: number, coolDownSecs = 0): void {
-    const longestMs = coolDownSecs > 0 ? Math.min(coolDownSecs * 1000, MAX_COOL_DOWN_MS) : MAX_COOL_DOWN_MS;
+    const longestMs = coolDownSecs > 0 ? Math.min(coolDownSecs * 1000, maxCoolDownMs) : maxCoolDownMs;
     this.#state(appId).coolDownEndMs = this.#endOf(untilMs, longestMs);
   }
 
@@ -126,7 +126,7 @@ export class Gates {
       for (const direction of directions) {
         const endMs = state.backOffs.get(direction)?.endMs ?? -Infinity;
         if (endMs > nowMs) running++;
-        else if (endMs + BACK_OFF_MEMORY_MS <= nowMs) state.backOffs.delete(direction);
+        else if (endMs + backOffMemoryMs <= nowMs) state.backOffs.delete(direction);
       }
       if (state.coolDownEndMs > nowMs) coolDowns++;
       else if (state.nextPostMs <= nowMs && state.backOffs.size === 0) this.#apps.delete(appId);

@@ -13,10 +13,10 @@ import type { Decision, HeldReason } from '../evaluation/decision.js';
 import type { Gates } from './gates.js';
 
 /**
- * Posts in flight. The scaling engine handles one app's triggers one by one and asks the Cloud Controller several
- * times for each: more at once would only move the queue into its connections, where it cannot be ordered any more.
+ * The scaling engine asks the Cloud Controller several times for each trigger. More at once would only move the queue
+ * into its connections, where it can no longer be ordered.
  */
-const MAX_POSTS_IN_FLIGHT = 50;
+const maxPostsInFlight = 50;
 
 export type Fired = Extract<Decision, { outcome: 'fired' }>;
 
@@ -32,7 +32,7 @@ export interface PosterOptions {
   readonly evaluationIntervalMs: number;
 }
 
-/** Posts triggers: claims them, limits how many are in flight, and tells everyone concerned what came of it. */
+/** Posts triggers: claims them, bounds how many are in flight, and records the result. */
 export class Poster {
   readonly #options: PosterOptions;
   readonly #permits: Semaphore;
@@ -41,16 +41,16 @@ export class Poster {
 
   constructor(options: PosterOptions) {
     this.#options = options;
-    this.#permits = new Semaphore(options.clock, () => MAX_POSTS_IN_FLIGHT);
+    this.#permits = new Semaphore(options.clock, () => maxPostsInFlight);
     this.#repeated = new RepeatedEvents(options);
   }
 
-  /** Whether a trigger of this app is waiting for its turn or for its answer. */
+  /** Whether a trigger of this app is waiting for a permit or for its response. */
   isPosting(appId: string): boolean {
     return this.#inFlight.has(appId);
   }
 
-  /** Returns the decision as it was if the trigger was posted, whatever the answer; else why it was held back. */
+  /** Returns the decision as it was if the trigger was posted, whatever the result; else why it was held back. */
   async post(fired: Fired): Promise<Decision> {
     const appId = fired.trigger.app_id;
     if (this.#inFlight.has(appId)) return this.#held(fired, 'posted-recently');
@@ -62,7 +62,7 @@ export class Poster {
         return this.#held(fired, 'engine-busy');
       }
       try {
-        return await this.#postInTurn(fired);
+        return await this.#postPermitted(fired);
       } finally {
         this.#permits.release();
       }
@@ -71,7 +71,7 @@ export class Poster {
     }
   }
 
-  async #postInTurn(fired: Fired): Promise<Decision> {
+  async #postPermitted(fired: Fired): Promise<Decision> {
     const { breakers, claims, gates, scalingEngine } = this.#options;
     const { rule, trigger } = fired;
     const appId = trigger.app_id;
@@ -84,18 +84,18 @@ export class Poster {
     const claim = await claims.claim(appId, direction);
     if (!claim.granted) {
       breakers.abandoned(appId);
-      return this.#refused(fired, claim);
+      return this.#denied(fired, claim);
     }
     gates.posted(appId);
     const result = await scalingEngine.post(trigger);
     this.#recordInBreakers(appId, result);
-    const answer = this.#answered(fired, result);
+    const pauses = this.#keepPauses(fired, result);
     this.#report(fired, result);
-    await claims.complete(appId, direction, answer);
+    await claims.complete(appId, direction, pauses);
     return fired;
   }
 
-  #refused(fired: Fired, claim: Extract<ClaimResult, { granted: false }>): Decision {
+  #denied(fired: Fired, claim: Extract<ClaimResult, { granted: false }>): Decision {
     const { gates } = this.#options;
     const appId = fired.trigger.app_id;
     const { reason, untilMs } = claim;
@@ -124,7 +124,7 @@ export class Poster {
   }
 
   /** Keeps cool-down or back-off; returns them for other members. */
-  #answered({ rule, trigger }: Fired, result: TriggerResult): ClaimPauses {
+  #keepPauses({ rule, trigger }: Fired, result: TriggerResult): ClaimPauses {
     const { gates } = this.#options;
     const appId = trigger.app_id;
     switch (result.kind) {

@@ -4,16 +4,16 @@ import { isInt64 } from '../util/int64.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
 /** How the scaling engine calls its results in a 200; `failed` (1) never comes with one. */
-const SUCCEEDED = 0n;
-const IGNORED = 2n;
+const succeeded = 0n;
+const ignored = 2n;
 
-const MAX_QUOTED_CHARS = 300;
+const maxQuotedChars = 300;
 
-/** What an answer of the scaling engine means; `engine` names it in messages. */
+/** What a response of the scaling engine means; `engine` names it in messages. */
 export function readResponse(status: number, body: string, engine: string): TriggerResult {
   if (status === 200) return readResult(body, engine);
   const said = `${engine} answered ${status}${quoteError(body)}`;
-  const fault = faultOfStatus(status);
+  const fault = failureOfStatus(status);
   return fault === 'rejected' && !isEngineError(body)
     ? failed(
         'unavailable',
@@ -25,35 +25,35 @@ export function readResponse(status: number, body: string, engine: string): Trig
 function readResult(body: string, engine: string): TriggerResult {
   const fields = parseObject(body);
   const status = fields?.['status'];
-  // Go leaves numbers at 0 where the answer lacks them; only `status` must be there, or anything would count as scaled.
+  // Go leaves out numbers that are 0. Only `status` must be there, or anything would count as scaled.
   const adjustment = integer(fields?.['adjustment'] ?? 0n);
   const expiresNs = integer(fields?.['cool_down_expired_at'] ?? 0n);
-  if (adjustment === null || expiresNs === null || (status !== SUCCEEDED && status !== IGNORED)) {
+  if (adjustment === null || expiresNs === null || (status !== succeeded && status !== ignored)) {
     return failed(
       'bad-answer',
       `${engine} answered 200, but not as a scaling engine does: ${quote(body)}; check scaling_engine_url`,
     );
   }
   const coolDownUntilMs = expiresNs > 0n ? ceilToMs(expiresNs) : null;
-  if (status === SUCCEEDED) return { kind: 'scaled', adjustment: Number(adjustment), coolDownUntilMs };
+  if (status === succeeded) return { kind: 'scaled', adjustment: Number(adjustment), coolDownUntilMs };
   return coolDownUntilMs === null ? { kind: 'ignored' } : { kind: 'cooling-down', coolDownUntilMs };
 }
 
 /** 4xx of the Cloud Controller come through with their own status, e.g. 404 for an app that is gone. */
-function faultOfStatus(status: number): TriggerFailure {
+function failureOfStatus(status: number): TriggerFailure {
   if (status >= 500 || [401, 403, 408, 429].includes(status)) return 'unavailable';
   return status >= 400 ? 'rejected' : 'bad-answer';
 }
 
 /**
  * Errors of the engine are `{"code","message"}`. A router that has lost the engine's route answers 404 in plain text
- * for every app: taken for the app's own fault, an outage of the engine would silence app after app for minutes.
+ * for every app. Taken for a rejection of the app, that outage would silence app after app for minutes.
  */
 function isEngineError(body: string): boolean {
   return typeof parseObject(body)?.['code'] === 'string';
 }
 
-/** Rounded up: a trigger in the last fraction of a millisecond would be refused. */
+/** Rounded up: a trigger in the last fraction of a millisecond would be ignored. */
 function ceilToMs(ns: bigint): number {
   return nsToMs(ns + 999_999n);
 }
@@ -72,10 +72,10 @@ function quoteError(body: string): string {
 
 function quote(text: string): string {
   const line = text
-    .slice(0, MAX_QUOTED_CHARS * 2)
+    .slice(0, maxQuotedChars * 2)
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim();
-  return line.length > MAX_QUOTED_CHARS ? `${line.slice(0, MAX_QUOTED_CHARS)}…` : line || 'an empty body';
+  return line.length > maxQuotedChars ? `${line.slice(0, maxQuotedChars)}…` : line || 'an empty body';
 }
 
 /** A JSON object with its integers as bigint (nanoseconds are beyond what a number holds), null for anything else. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { CancelError, RequestError, TimeoutError, type Response } from 'got';
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
@@ -37,6 +38,7 @@ export function createScalingEngineClient(options: ScalingEngineClientOptions): 
   const engine = `The scaling engine at ${base.origin}`;
   const agents = new EngineAgents({ secure, keyPair, roots });
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal); // one for each post in flight, whose number the caller bounds
   const inFlight = new Set<Promise<TriggerResult>>();
 
   async function send(trigger: Trigger): Promise<TriggerResult> {

@@ -8,38 +8,31 @@ import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
 import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
 
-/** Who is trusted, following the files that say so. What became unusable leaves the last good authorities in force. */
-export interface CaCertificates {
-  /** PEM texts; the same array until something changes. */
-  current(): readonly string[];
-  /** Calls back after each change; returns how to stop that. */
-  onChange(listener: () => void): () => void;
-  /** Stops watching; the current authorities stay usable. Idempotent. */
-  close(): void;
-}
-
 export interface CaCertificatesOptions {
   /** The configuration key of `ca`, for logs. */
   readonly name: string;
   readonly ca: PemSource | null;
   readonly trust: Pick<TrustOptions, 'systemCertPath' | 'systemBundle'>;
-  /** Whether the system's authorities are trusted besides `ca`, and alone where that cannot be used. Default: no. */
+  /** Whether the system's CA certificates are trusted besides `ca`, and alone where that cannot be used. Default: no. */
   readonly besidesSystem?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
 }
 
-const POLL_MS = 60_000;
+const pollMs = 60_000;
 
 /** Rejects with file, cause and remedy where `ca` cannot be used and is not just trusted besides the system's. */
 export async function openCaCertificates(options: CaCertificatesOptions): Promise<CaCertificates> {
-  const authorities = new FollowedAuthorities(options);
-  await authorities.open();
-  return authorities;
+  const certificates = new WatchedCaCertificates(options);
+  await certificates.open();
+  return certificates;
 }
 
-class FollowedAuthorities extends WatchedFiles implements CaCertificates {
+/** The CA certificates that are trusted, following their files. Of a file that became unusable the last good ones count. */
+export type CaCertificates = Pick<WatchedCaCertificates, 'current' | 'onChange' | 'close'>;
+
+class WatchedCaCertificates extends WatchedFiles {
   readonly #options: CaCertificatesOptions;
   readonly #system: TrustOptions | null;
   readonly #events: RepeatedEvents;
@@ -68,12 +61,13 @@ class FollowedAuthorities extends WatchedFiles implements CaCertificates {
     this.follow({ files, folders: folder ? [folder] : [] });
   }
 
+  /** PEM texts; the same array until something changes. */
   current(): readonly string[] {
     return this.#roots;
   }
 
   protected nextLookMs(): number {
-    return POLL_MS;
+    return pollMs;
   }
 
   protected async look(): Promise<void> {

@@ -4,6 +4,7 @@ import { errorCode, errorText } from '../util/errors.js';
 const remedies: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ECONNRESET: 'the connection was closed by the other side',
+  UND_ERR_SOCKET: 'the connection was closed by the other side',
   CERT_HAS_EXPIRED: "the server's certificate has expired",
   ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another host name",
   DEPTH_ZERO_SELF_SIGNED_CERT: untrusted('is self-signed'),

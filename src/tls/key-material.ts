@@ -17,45 +17,27 @@ export interface KeyMaterial {
   readonly expiresMs: number;
 }
 
-/**
- * - `unreadable`: a file is missing, forbidden or no PEM of the right kind
- * - `mismatched`: the key belongs to another certificate, perhaps because one of the files is just being replaced
- * - `expired`: the leaf is no longer valid
- */
-export type KeyMaterialProblem = 'unreadable' | 'mismatched' | 'expired';
-
-export class KeyMaterialError extends Error {
-  override readonly name = 'KeyMaterialError';
-
-  constructor(
-    readonly fault: KeyMaterialProblem,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
+/** The key belongs to another certificate, perhaps because one of the files is just being replaced. */
+export class MismatchedKeyError extends Error {
+  override readonly name = 'MismatchedKeyError';
 }
 
-/** Reads both parts and checks that they belong together and are valid at `nowMs`; rejects with a KeyMaterialError. */
+/** Reads both parts. Rejects unless they belong together and are valid at `nowMs`. */
 export async function readKeyMaterial(sources: KeyPairSources, nowMs: number): Promise<KeyMaterial> {
-  // Diego replaces the key first: reading it first, too, makes a mismatch likelier to be seen than to be missed.
+  // Diego replaces the key first. Reading it first, too, makes it likelier that a mismatch is seen.
   const key = await readPart(sources.key, 'private key');
   const cert = await readPart(sources.cert, 'certificate');
   const privateKey = parseKey(key, sources.key);
   const leaf = parseLeaf(cert, sources.cert);
 
   if (!leaf.checkPrivateKey(privateKey)) {
-    throw new KeyMaterialError(
-      'mismatched',
+    throw new MismatchedKeyError(
       `The private key in ${describePem(sources.key)} does not belong to the first certificate in ${describePem(sources.cert)}: give a key and a certificate that were issued together`,
     );
   }
   const expiresMs = Date.parse(leaf.validTo);
   if (!(expiresMs > nowMs)) {
-    throw new KeyMaterialError(
-      'expired',
-      `The certificate in ${describePem(sources.cert)} expired at ${leaf.validTo}: renew it`,
-    );
+    throw new Error(`The certificate in ${describePem(sources.cert)} expired at ${leaf.validTo}: renew it`);
   }
   return { key, cert, expiresMs };
 }
@@ -64,11 +46,7 @@ async function readPart(source: PemSource, what: string): Promise<string> {
   try {
     return await readPem(source);
   } catch (cause) {
-    throw new KeyMaterialError(
-      'unreadable',
-      `Cannot read the ${what} from ${describePem(source)}: ${errorText(cause)}`,
-      { cause },
-    );
+    throw new Error(`Cannot read the ${what} from ${describePem(source)}: ${errorText(cause)}`, { cause });
   }
 }
 
@@ -76,8 +54,7 @@ function parseKey(pem: string, source: PemSource): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (cause) {
-    throw new KeyMaterialError(
-      'unreadable',
+    throw new Error(
       `${describePem(source)} holds no usable PEM private key (encrypted keys cannot be used): ${errorText(cause)}`,
     );
   }
@@ -86,13 +63,9 @@ function parseKey(pem: string, source: PemSource): KeyObject {
 function parseLeaf(pem: string, source: PemSource): X509Certificate {
   const { certificates, broken } = certificatesIn(pem);
   const [leaf] = certificates;
-  if (!leaf || broken > 0) {
-    throw new KeyMaterialError(
-      'unreadable',
-      broken > 0
-        ? `${describePem(source)} holds ${broken} certificates that cannot be parsed`
-        : `${describePem(source)} holds no PEM certificate`,
-    );
+  if (broken > 0) {
+    throw new Error(`${describePem(source)} holds ${broken} certificates that cannot be parsed`);
   }
+  if (!leaf) throw new Error(`${describePem(source)} holds no PEM certificate`);
   return leaf;
 }

@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises';
 import type { PemSource } from '../config/config.js';
 import { errorText } from '../util/errors.js';
 
-/** The largest system bundles have some 250 kB; anything far beyond is no certificate file. Bytes. */
-const MAX_PEM_FILE_BYTES = 4 * 1024 * 1024;
+/** The largest system bundles have some 250 kB. What is far beyond is no certificate file. */
+const maxPemFileBytes = 4 * 1024 * 1024;
 
 const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -20,16 +20,16 @@ export async function readPem(source: PemSource): Promise<string> {
 }
 
 /**
- * Refuses what is no plain file. Without O_NONBLOCK the opening of a pipe would wait for its writer, and the end of the
- * process for the opening.
+ * Rejects what is no plain file. Without O_NONBLOCK, opening a pipe would wait for its writer, and the process could not
+ * end before.
  */
 export async function readPemFile(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = await file.stat();
     if (!found.isFile()) throw new Error(`${path} is not a file`);
-    if (found.size > MAX_PEM_FILE_BYTES) {
-      throw new Error(`${path} has ${found.size} bytes, more than the ${MAX_PEM_FILE_BYTES} that are read`);
+    if (found.size > maxPemFileBytes) {
+      throw new Error(`${path} has ${found.size} bytes, more than the ${maxPemFileBytes} that are read`);
     }
     return await file.readFile('utf8');
   } finally {
@@ -38,9 +38,8 @@ export async function readPemFile(path: string): Promise<string> {
 }
 
 /**
- * The certificates of a source that names whom to trust, each as PEM text, in their order and without repetition.
- * Rejects with the source, the cause and the remedy where one of them cannot be used or there is none: trusting nobody,
- * or others than intended, would show only when somebody connects.
+ * The CA certificates of a source, each as PEM text, in their order and without repetition. Rejects with source, cause
+ * and remedy where one of them cannot be used or there is none, which would otherwise show only at the next connection.
  */
 export async function readCaCertificates(source: PemSource): Promise<string[]> {
   const origin = describePem(source);
@@ -64,14 +63,8 @@ export async function readCaCertificates(source: PemSource): Promise<string[]> {
   return [...new Set(certificates.map(String))];
 }
 
-export interface CertificatesFound {
-  readonly certificates: readonly X509Certificate[];
-  /** Blocks that look like a certificate and are none. */
-  readonly broken: number;
-}
-
-/** Every certificate in a PEM text, in its order; other blocks and comments are passed over. */
-export function certificatesIn(text: string): CertificatesFound {
+/** The certificates in a PEM text, in their order, and how many blocks look like one and are none. */
+export function certificatesIn(text: string): { certificates: X509Certificate[]; broken: number } {
   const certificates: X509Certificate[] = [];
   let broken = 0;
   for (const [block] of text.matchAll(certificateBlock)) {

@@ -6,7 +6,7 @@ import { errorCode } from '../util/errors.js';
 import { certificatesIn, readPemFile } from './pem.js';
 
 export interface TrustOptions {
-  /** CF_SYSTEM_CERT_PATH: a folder in which every file may hold authorities. */
+  /** CF_SYSTEM_CERT_PATH: a folder in which every file may hold CA certificates. */
   readonly systemCertPath?: string | undefined;
   /** The system's own store. */
   readonly systemBundle?: string;
@@ -18,9 +18,8 @@ export interface TrustOptions {
 export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
- * The system's authorities, as PEM texts, for `ca` of a TLS connection. Node alone trusts only the roots that it was
- * built with; on Cloud Foundry the platform's own authorities are in the system's store and in CF_SYSTEM_CERT_PATH.
- * Never rejects.
+ * The CA certificates that the system trusts, as PEM texts. Node alone trusts only the roots that it was built with. On
+ * Cloud Foundry the platform's own CA certificates are in the system's store and in CF_SYSTEM_CERT_PATH. Never rejects.
  */
 export async function trustedRoots(options: TrustOptions): Promise<string[]> {
   const roots = new Map<string, string>(
@@ -33,8 +32,7 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
 }
 
 /**
- * What the system trusts, for those who ask again and again: read when somebody asks first, and anew when one of the
- * files has been replaced since.
+ * The same for callers that ask repeatedly: read at the first call, and anew when one of the files was replaced since.
  */
 export function systemRoots(options: TrustOptions): () => Promise<readonly string[]> {
   let known: { readonly files: string; readonly roots: Promise<readonly string[]> } | undefined;
@@ -58,7 +56,7 @@ export async function fingerprint(files: readonly string[]): Promise<string> {
   return (await Promise.all(found)).join();
 }
 
-/** Every file in which the system may keep authorities. */
+/** Every file in which the system may keep CA certificates. */
 export async function systemFiles(options: TrustOptions): Promise<string[]> {
   const files = [options.systemBundle ?? defaultBundle];
   if (!options.systemCertPath) return files;

@@ -11,8 +11,8 @@ interface FollowedPaths {
 }
 
 /**
- * What is read from files, and anew when they change: looked at after each change, and now and then because not every
- * file system reports changes (network mounts, symlinked folders).
+ * Reads files anew when they change: after each reported change, and at intervals, because not every file system reports
+ * changes (network mounts, symlinked folders).
  */
 export abstract class WatchedFiles {
   readonly #clock: Clock;
@@ -46,7 +46,7 @@ export abstract class WatchedFiles {
     this.#listeners.clear();
   }
 
-  /** Reads the files and tells what has changed. Never rejects. */
+  /** Reads the files, and calls `tellChange` if they have changed. Never rejects. */
   protected abstract look(): Promise<void>;
 
   /** Milliseconds until the next look if nothing is reported. */

@@ -1,37 +1,35 @@
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import type { UaaConfig } from '../config/config.js';
 import { errorText } from '../util/errors.js';
-import { FetchError } from './bounded-fetch.js';
 import { TokenError, type TokenErrorKind } from './token-error.js';
 
-/** A Retry-After beyond this is not believed: nobody would notice that UAA is back. */
-const MAX_RETRY_AFTER_MS = 60_000;
-const MAX_DESCRIPTION_CHARS = 200;
+/** A longer Retry-After is cut: nobody would notice that UAA is back. */
+const maxRetryAfterMs = 60_000;
+const maxDescriptionChars = 200;
 
 /**
- * Translates what openid-client rejects with. Its errors hold bodies, and so perhaps tokens, in `cause`: nothing of
- * them is passed on but the status, the OAuth error code and a cleaned description.
+ * Translates what openid-client rejects with. Its errors hold bodies, and so perhaps tokens, in `cause`. Only the status,
+ * the OAuth error code and a cleaned description are passed on.
  */
 export function tokenError(error: unknown, config: UaaConfig, endpoint: URL, nowMs: number): TokenError {
   if (error instanceof TokenError) return error;
   const client = `UAA client "${config.clientId}" got no token from ${endpoint.origin}${endpoint.pathname}`;
 
-  const fetchError = error instanceof ClientError ? error.cause : error;
-  if (fetchError instanceof FetchError) {
-    const kind = fetchError.kind === 'too-large' ? 'bad-answer' : 'unavailable';
+  const cause = error instanceof ClientError ? error.cause : undefined;
+  if (cause instanceof TokenError) {
     return new TokenError(
-      kind,
-      `${client}: ${fetchError.message}; check metricCollector.uaa.url and that UAA runs`,
+      cause.kind,
+      `${client}: ${cause.message}; check metricCollector.uaa.url and that UAA runs`,
     );
   }
 
   const response = responseOf(error);
   if (!response || response.status === 200) {
-    const cause =
+    const reason =
       error instanceof ClientError ? `${error.message} (${error.code ?? 'no code'})` : errorText(error);
     return new TokenError(
       'bad-answer',
-      `${client}: the answer is not UAA's: ${cause}; check metricCollector.uaa.url`,
+      `${client}: the answer is not UAA's: ${reason}; check metricCollector.uaa.url`,
     );
   }
   const kind = kindOfStatus(response.status);
@@ -89,12 +87,12 @@ function clean(parts: readonly unknown[], config: UaaConfig): string {
   return text
     .replace(/[^\x20-\x7e]/g, ' ')
     .replace(/[\w.~+/=-]{32,}/g, '…') // long enough for a token
-    .slice(0, MAX_DESCRIPTION_CHARS);
+    .slice(0, maxDescriptionChars);
 }
 
 /** Seconds or an HTTP date; null where it is neither, or in the past. */
 function retryAfterMs(header: string | null, nowMs: number): number | null {
   if (header === null) return null;
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
-  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null;
+  return ms > 0 ? Math.min(ms, maxRetryAfterMs) : null;
 }

@@ -1,10 +1,10 @@
-/** What makes a token good for every app in log-cache; UAA copies a client's authorities into its tokens' scopes. */
+/** With one of these a token serves every app in log-cache. UAA copies a client's authorities into the scopes. */
 const adminScopes = ['logs.admin', 'doppler.firehose'];
-const MAX_SCOPES_NAMED = 20;
+const maxScopesNamed = 20;
 
 /**
- * Why log-cache may refuse every app, in one readable sentence, or null where the token has the scope it needs. Takes
- * a token or a whole Authorization value. The signature is not checked: this explains, it does not decide.
+ * Why log-cache may reject every app, in one sentence, or null where the token has the scope it needs. Takes a token or a
+ * whole Authorization value. The signature is not checked: this explains, it does not decide.
  */
 export function scopeProblem(accessToken: string): string | null {
   const claims = payloadOf(accessToken.replace(/^bearer /i, ''));
@@ -14,7 +14,7 @@ export function scopeProblem(accessToken: string): string | null {
   const scopes = scopesOf(claims);
   if (scopes.some((scope) => adminScopes.includes(scope))) return null;
   const who = `UAA client "${text(claims, 'client_id') || text(claims, 'cid') || 'unknown'}"`;
-  const has = scopes.length > 0 ? scopes.slice(0, MAX_SCOPES_NAMED).join(', ') : 'no scope at all';
+  const has = scopes.length > 0 ? scopes.slice(0, maxScopesNamed).join(', ') : 'no scope at all';
   const user = text(claims, 'user_name');
   const remedy = user
     ? `add user "${user}" to the group logs.admin, and the scope to the client`

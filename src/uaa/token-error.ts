@@ -1,7 +1,7 @@
 /**
- * - `credentials`: UAA refused the client, user or grant: nothing gets better until someone repairs the configuration
- * - `unavailable`: no answer, or one that says "later"
- * - `bad-answer`: something answered, but not with a token as UAA gives it
+ * - `credentials`: UAA rejected the client, user or grant, and will do so until the configuration is repaired
+ * - `unavailable`: no response, or one that says "later"
+ * - `bad-answer`: a response, but not a token as UAA gives it
  */
 export type TokenErrorKind = 'credentials' | 'unavailable' | 'bad-answer';
 

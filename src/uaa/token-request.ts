@@ -10,9 +10,9 @@ import {
 import type { Clock } from '../util/clock.js';
 import type { UaaConfig } from '../config/config.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { createBoundedFetch } from './bounded-fetch.js';
 import { tokenError } from './rejection.js';
 import { TokenError } from './token-error.js';
+import { createUaaFetch } from './uaa-fetch.js';
 
 export interface Token {
   /** Value of the Authorization header. */
@@ -34,11 +34,11 @@ export interface TokenRequestOptions {
 /** Requests tokens for one client with the grant that is configured for it. */
 export function createTokenRequest(config: UaaConfig, options: TokenRequestOptions): TokenRequest {
   const endpoint = tokenEndpoint(config.url);
-  // No discovery: UAA calls itself `<url>/oauth/token` as issuer, which strict discovery refuses.
+  // No discovery: UAA's issuer is `<url>/oauth/token`, which strict discovery rejects.
   const server = { issuer: endpoint.origin, token_endpoint: endpoint.href };
   const client = new Configuration(server, config.clientId, undefined, basicCredentials(config));
   client.timeout = 0; // the fetch has a deadline of its own
-  const fetch = createBoundedFetch({ ...options, skipSslValidation: config.skipSslValidation });
+  const fetch = createUaaFetch({ ...options, skipSslValidation: config.skipSslValidation });
   client[customFetch] = async (url, init) => withoutIdToken(await fetch(url, init));
   if (endpoint.protocol === 'http:') allowInsecureRequests(client);
 
@@ -63,7 +63,7 @@ export function createTokenRequest(config: UaaConfig, options: TokenRequestOptio
           'bad-answer',
           `UAA client "${config.clientId}" got an unusable token from ${endpoint.origin}${endpoint.pathname}: ${what}; check metricCollector.uaa.url`,
         );
-      // What does not fit into a header would fail every request to log-cache, with a less telling error.
+      // What does not fit into a header would fail every request to log-cache, with a less helpful error.
       if (!/^[\x21-\x7e]+$/.test(answer.access_token)) throw bad('access_token is empty or no header value');
       if (answer.token_type !== 'bearer') throw bad('token_type is not "bearer"');
       if (answer.expires_in === undefined) throw bad('expires_in is missing');
@@ -76,8 +76,8 @@ export function createTokenRequest(config: UaaConfig, options: TokenRequestOptio
 }
 
 /**
- * UAA may add an `id_token` for users with the scope `openid`. Nobody here needs it, and openid-client would refuse
- * the whole answer because its issuer is not the address that was asked.
+ * UAA may add an `id_token` for users with the scope `openid`. It is of no use here, and openid-client would reject the
+ * whole response because the issuer is not the address that was asked.
  */
 async function withoutIdToken(response: Response): Promise<Response> {
   if (response.status !== 200) return response;
@@ -106,8 +106,8 @@ function tokenEndpoint(url: string): URL {
 }
 
 /**
- * Basic credentials, form-encoded as UAA decodes them (a secret with `%` or `+` fails otherwise). The `cf` client has
- * an empty secret, which openid-client's own authentication refuses.
+ * Basic credentials, form-encoded as UAA decodes them (a secret with `%` or `+` fails otherwise). The `cf` client has an
+ * empty secret, which openid-client's own authentication rejects.
  */
 function basicCredentials(config: UaaConfig): ClientAuth {
   if (config.clientSecret !== '') return ClientSecretBasic(config.clientSecret);

@@ -5,28 +5,10 @@ import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
 import { errorText } from '../util/errors.js';
-import { TokenBackOff } from './back-off.js';
+import { TokenBackOff } from './token-back-off.js';
 import { RejectionPause } from './rejection-pause.js';
 import { TokenError } from './token-error.js';
 import { createTokenRequest, type Token, type TokenRequest } from './token-request.js';
-
-/** One token for everybody who talks to log-cache. */
-export interface TokenSource {
-  /**
-   * The value of the Authorization header. Waits only where no usable token is there; rejects with a TokenError, at
-   * once while UAA is left alone after a failure.
-   */
-  authorization(): Promise<string>;
-  /**
-   * A newer authorization than the one that log-cache refused for these apps, or null where there is none now:
-   * refreshing is limited because the refusal may be an app's and not the token's. Never rejects.
-   */
-  refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null>;
-  /** log-cache served these apps with the authorization. */
-  accepted(authorization: string, appIds: readonly string[]): void;
-  /** Aborts what is under way. Idempotent. */
-  close(): void;
-}
 
 export interface TokenSourceOptions {
   readonly clock: Clock;
@@ -37,12 +19,12 @@ export interface TokenSourceOptions {
   readonly random?: () => number;
 }
 
-/** Renewed in the background after this share of its life, so that nobody waits for a token, nor uses a dying one. */
-const RENEW_AFTER = 0.8;
-/** Tokens that live for less, or are dead when they arrive, must not make a hot loop. */
-const MIN_USE_MS = 1000;
-/** Longer lives are not waited for: timers end at 24 days, and a key may be rotated meanwhile. */
-const MAX_LIFETIME_SECS = 7 * 24 * 3600;
+/** A token is renewed in the background after this share of its life, so that no caller waits for one. */
+const renewAfterShare = 0.8;
+/** Tokens that live for less, or have expired when they arrive, must not make a hot loop. */
+const minUseMs = 1000;
+/** Longer lives are cut, because a key may be rotated meanwhile. */
+const maxLifetimeSecs = 7 * 24 * 3600;
 
 /** Makes a token source; UAA is asked when the first caller wants a token. */
 export function createTokenSource(config: UaaConfig, options: TokenSourceOptions): TokenSource {
@@ -62,7 +44,13 @@ interface HeldToken {
   readonly expiresMs: number;
 }
 
-class UaaTokenSource implements TokenSource {
+/** One token for all that talk to log-cache. */
+export type TokenSource = Pick<
+  UaaTokenSource,
+  'authorization' | 'refreshAfterRejection' | 'accepted' | 'close'
+>;
+
+class UaaTokenSource {
   readonly #options: TokenSourceOptions;
   readonly #request: TokenRequest;
   readonly #closing: AbortController;
@@ -90,12 +78,20 @@ class UaaTokenSource implements TokenSource {
     this.#exportAge();
   }
 
+  /**
+   * The value of the Authorization header. Waits only where there is no usable token. Rejects with a TokenError, at once
+   * while UAA is left alone after a failure.
+   */
   async authorization(): Promise<string> {
     const token = this.#usable() ?? (await this.#obtain());
     this.#exportAge();
     return token.authorization;
   }
 
+  /**
+   * A newer authorization than the one that log-cache rejected for these apps, or null where there is none now:
+   * refreshing is limited because the rejection may be about an app and not the token. Never rejects.
+   */
   async refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null> {
     const token = this.#usable();
     if (token && token.authorization !== rejected) return token.authorization;
@@ -109,11 +105,13 @@ class UaaTokenSource implements TokenSource {
     }
   }
 
+  /** log-cache served these apps with the authorization. */
   accepted(authorization: string, appIds: readonly string[]): void {
     if (authorization !== this.#token?.authorization) return;
     this.#rejections.accepted(appIds, this.#options.clock.monotonic());
   }
 
+  /** Aborts what is under way. Idempotent. */
   close(): void {
     this.#closing.abort();
     this.#renewal?.cancel();
@@ -131,7 +129,7 @@ class UaaTokenSource implements TokenSource {
     return this.#renew();
   }
 
-  /** One request for everybody who waits. */
+  /** One request for all that wait. */
   #renew(): Promise<HeldToken> {
     return (this.#inFlight ??= this.#fetch().finally(() => (this.#inFlight = null)));
   }
@@ -149,11 +147,11 @@ class UaaTokenSource implements TokenSource {
   #accept(token: Token, requestedMs: number): HeldToken {
     const { clock, logger, metrics } = this.#options;
     const nowMs = clock.monotonic();
-    const lifetimeMs = Math.min(token.lifetimeSecs, MAX_LIFETIME_SECS) * 1000;
+    const lifetimeMs = Math.min(token.lifetimeSecs, maxLifetimeSecs) * 1000;
     const held = {
       authorization: token.authorization,
       requestedMs,
-      expiresMs: Math.max(requestedMs + lifetimeMs, nowMs + MIN_USE_MS),
+      expiresMs: Math.max(requestedMs + lifetimeMs, nowMs + minUseMs),
     };
     this.#token = held;
     metrics.tokenRequests.inc({ result: 'ok' });
@@ -164,7 +162,7 @@ class UaaTokenSource implements TokenSource {
     this.#failures = 0;
     this.#backOff.succeeded();
     this.#rejections.obtained();
-    this.#renewAfter(Math.max(requestedMs + lifetimeMs * RENEW_AFTER - nowMs, MIN_USE_MS));
+    this.#renewAfter(Math.max(requestedMs + lifetimeMs * renewAfterShare - nowMs, minUseMs));
     return held;
   }
 

@@ -159,9 +159,11 @@ test.each([
   ['in the body of an error', ((_request, response) => response.writeHead(500).write('x')) satisfies Handler],
 ])('the deadline of a read covers a server that hangs %s', async (_where, handler) => {
   const asked = nextRequest(handler);
-  const failed = errorOf(open().read(request, whole));
+  let isOver = false;
+  const failed = errorOf(open().read(request, whole)).finally(() => (isOver = true));
   await asked;
   await clock.advance(4_999);
+  expect(isOver).toBe(false);
   await clock.advance(1);
   expect(await failed).toMatchObject({ kind: 'timeout', message: expect.stringContaining('5000 ms') });
   expect(clock.pendingTimers).toBe(0);
@@ -173,9 +175,12 @@ test('a body that drips does not move the deadline', async () => {
     drip = setInterval(() => response.write(' '), 1);
     incoming.socket.once('close', () => clearInterval(drip));
   });
-  const failed = errorOf(open().instantQuery(query, whole));
+  let isOver = false;
+  const failed = errorOf(open().instantQuery(query, whole)).finally(() => (isOver = true));
   await asked;
-  await clock.advance(10_000);
+  await clock.advance(9_999);
+  expect(isOver).toBe(false);
+  await clock.advance(1);
   expect(await failed).toMatchObject({ kind: 'timeout' });
   clearInterval(drip);
 });

@@ -308,7 +308,10 @@ test('a connection that is closed after the deadline is no reason to send again'
     requests++;
     void clock.advance(timeoutMs).then(() => request.socket.destroy());
   };
-  expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'no-connection' });
+  expect(await client.post(trigger)).toMatchObject({
+    fault: 'no-connection',
+    message: expect.stringContaining('closed by the other side') as unknown,
+  });
   expect(requests).toBe(1);
 });
 
@@ -343,6 +346,20 @@ test('a response that does not end is given up at the deadline as well', async (
   do {
     expect(await client.post(trigger)).toMatchObject({ kind: 'failed', fault: 'timeout' });
   } while (!begun);
+});
+
+test.each([
+  [200, 'bad-answer', 'far too large a body'],
+  [503, 'unavailable', 'answered 503'],
+])('a response (%i) beyond 64 kB is not read to its end', async (status, fault, message) => {
+  handle = (_request, response) => {
+    response.writeHead(status);
+    const endless = () => void (response.destroyed || response.write('x'.repeat(10_000), endless));
+    endless();
+  };
+  const result = await client.post(trigger);
+  expect(result).toMatchObject({ kind: 'failed', fault });
+  expect(result.kind === 'failed' && result.message).toContain(message);
 });
 
 /** A TCP server that speaks no TLS; resolves when the first connection is there. */

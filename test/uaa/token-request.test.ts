@@ -6,6 +6,7 @@ import type { TokenError } from '../../src/uaa/token-error.js';
 import { createTokenRequest, type Token } from '../../src/uaa/token-request.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
+import { freePort } from '../support/free-port.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson } from '../tls/https-server.js';
 import { answer, badCredentials, hang, startFakeUaa, token, type Answer, type FakeUaa } from './fake-uaa.js';
@@ -56,6 +57,7 @@ test('client_credentials sends percent-encoded basic credentials and nothing sec
   expect(seen?.path).toBe('/oauth/token');
   expect(Object.fromEntries(seen?.form ?? [])).toEqual({ grant_type: 'client_credentials' });
   expect(seen?.headers.accept).toBe('application/json');
+  expect(seen?.headers['accept-encoding']).toBe('identity');
   const basic = Buffer.from(seen?.headers.authorization?.slice('Basic '.length) ?? '', 'base64').toString();
   // UAA decodes both halves as form values.
   const [id, encoded] = basic.split(':');
@@ -152,6 +154,12 @@ test.each<[string, Answer, TokenError['kind'], RegExp]>([
   ['no expires_in', token({ expires_in: undefined }), 'bad-answer', /expires_in is missing/],
   ['a negative expires_in', token({ expires_in: -5 }), 'bad-answer', /not UAA's/],
   ['an endless answer', answer(200, 'x'.repeat(300_000)), 'bad-answer', /more than 262144 bytes/],
+  [
+    'a compressed answer, which was not asked for',
+    answer(200, 'x', 'application/json', { 'content-encoding': 'gzip' }),
+    'bad-answer',
+    /encoding that was not asked for/,
+  ],
   ['a reset', (response) => response.socket?.destroy(), 'unavailable', /closed by the other side/],
   [
     'a reset within the body',
@@ -242,7 +250,7 @@ test('closing aborts what is under way and what comes after', async () => {
 });
 
 test('nothing listening is told as such', async () => {
-  await expect(ask(client({ url: 'https://127.0.0.1:1' }))).rejects.toMatchObject({
+  await expect(ask(client({ url: `https://127.0.0.1:${await freePort()}` }))).rejects.toMatchObject({
     kind: 'unavailable',
     message: expect.stringContaining('nothing listens there (ECONNREFUSED)') as unknown,
   });

@@ -176,6 +176,32 @@ test('an outage is backed off from: callers fail at once, one line says so, one 
   expect(logger.text()).not.toContain('hidden');
 });
 
+/** Seconds until UAA is asked again. */
+async function pause(): Promise<number> {
+  const before = uaa.requests.length;
+  let secs = 0;
+  for (; uaa.requests.length === before; secs++) await run(second, second);
+  return secs;
+}
+
+test('an outage and a rejection each have a back-off of their own, which begins anew', async () => {
+  uaa.always(answer(503));
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'unavailable' });
+  expect([await pause(), await pause(), await pause(), await pause()]).toEqual([1, 2, 4, 8]);
+  uaa.always(badCredentials);
+  expect(await pause()).toBe(16);
+  expect([await pause(), await pause()]).toEqual([30, 60]);
+  uaa.always(answer(503));
+  expect(await pause()).toBe(120);
+  expect([await pause(), await pause()]).toEqual([1, 2]);
+  uaa.always(null);
+  expect(await pause()).toBe(4);
+  const token = await source.authorization();
+  uaa.always(answer(503));
+  expect(await refresh(token)).toBeNull();
+  expect(await pause()).toBe(1);
+});
+
 test('an outage at renewal costs nothing while the old token lives', async () => {
   uaa.lifetimeSecs = 1000;
   await source.authorization();
