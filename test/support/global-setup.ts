@@ -1,12 +1,14 @@
-import { startPostgres, type PostgresServer } from './postgres.js';
+import { shareInstallation, startPostgres, type PostgresServer } from './postgres.js';
 
 declare global {
   var testPostgres: PostgresServer | undefined;
+  var removePostgres: (() => Promise<void>) | undefined;
 }
 
 /** One PostgreSQL server for the whole test run; each test makes databases of its own on it. */
 export default async function globalSetup(): Promise<void> {
   if (process.env['DATABASE_URL']) return;
+  globalThis.removePostgres = await shareInstallation();
   globalThis.testPostgres = await startPostgres();
   process.env['DATABASE_URL'] = globalThis.testPostgres.url;
 }

@@ -47,23 +47,16 @@ export interface PostgresOptions {
  * and because the package's own install script (symlinks only) may not have run.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const home = await mkdtemp(join(tmpdir(), 'eventgenerator-pg-'));
-  await chmod(home, 0o755);
-  const user: SystemUser = process.getuid?.() === 0 ? nobody : {};
+  const home = await temporaryHome();
   try {
-    const native = await copyBinaries(home);
     const dataDirectory = join(home, 'data');
-    await mkdir(dataDirectory, { mode: 0o700 });
-    await giveTo(user, dataDirectory);
-    const environment = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
-    await run(
-      join(native, 'bin', 'initdb'),
-      ['-D', dataDirectory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync', '--no-instructions'],
-      { ...user, cwd: home, env: environment },
-    );
-    await writeServerFiles(dataDirectory, options, user);
+    const installation = process.env[sharedInstallation];
+    if (installation !== undefined) await copyTree(join(installation, 'data'), dataDirectory);
+    else await install(home);
+    const native = join(installation ?? home, 'native');
+    await writeServerFiles(dataDirectory, options);
     const port = await freePort();
-    let server = await launch(native, home, dataDirectory, port, options, user, environment);
+    let server = await launch(native, home, dataDirectory, port, options);
     let stopped: Promise<void> | undefined;
 
     return {
@@ -77,13 +70,52 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
         })()),
       crash: () => end(server, 'SIGQUIT'),
       start: async () => {
-        server = await launch(native, home, dataDirectory, port, options, user, environment);
+        server = await launch(native, home, dataDirectory, port, options);
       },
     };
   } catch (error) {
     await rm(home, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * Makes what all servers of a test run have in common, once: binaries, which they share, and an empty data directory,
+ * which they copy. Resolves to a function that removes it.
+ */
+export async function shareInstallation(): Promise<() => Promise<void>> {
+  const home = await temporaryHome();
+  await install(home);
+  process.env[sharedInstallation] = home;
+  return () => rm(home, { recursive: true, force: true });
+}
+
+/** The environment variable by which processes of a test run find what they share. */
+const sharedInstallation = 'EVENTGENERATOR_TEST_POSTGRES';
+const user: SystemUser = process.getuid?.() === 0 ? nobody : {};
+const environment = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
+
+async function temporaryHome(): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'eventgenerator-pg-'));
+  await chmod(home, 0o755);
+  return home;
+}
+
+async function install(home: string): Promise<void> {
+  const native = await copyBinaries(home);
+  const dataDirectory = join(home, 'data');
+  await mkdir(dataDirectory, { mode: 0o700 });
+  await giveTo(user, dataDirectory);
+  await run(
+    join(native, 'bin', 'initdb'),
+    ['-D', dataDirectory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync', '--no-instructions'],
+    { ...user, cwd: home, env: environment },
+  );
+}
+
+/** With owners and modes, which fs.cp does not keep. */
+async function copyTree(source: string, target: string): Promise<void> {
+  await run('cp', ['-a', source, target]);
 }
 
 export interface TestDatabase {
@@ -152,11 +184,7 @@ async function nativeFolder(): Promise<string> {
   }
 }
 
-async function writeServerFiles(
-  dataDirectory: string,
-  options: PostgresOptions,
-  user: SystemUser,
-): Promise<void> {
+async function writeServerFiles(dataDirectory: string, options: PostgresOptions): Promise<void> {
   const files: Record<string, string> = { ...options.files };
   if (options.hba) files['pg_hba.conf'] = options.hba.join('\n') + '\n';
   for (const [name, content] of Object.entries(files)) {
@@ -176,8 +204,6 @@ async function launch(
   dataDirectory: string,
   port: number,
   options: PostgresOptions,
-  user: SystemUser,
-  env: NodeJS.ProcessEnv,
 ): Promise<ChildProcess> {
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
@@ -198,7 +224,7 @@ async function launch(
   const child = spawn(join(native, 'bin', 'postgres'), args, {
     ...user,
     cwd: home,
-    env,
+    env: environment,
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
