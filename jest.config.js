@@ -6,7 +6,9 @@ export default {
   testEnvironment: 'node',
   // A bound for what hangs: on a busy machine a test may take ten times as long as on one that is not.
   testTimeout: 180_000,
-  maxWorkers: 2,
+  // More than a small machine has cores: many suites mostly wait.
+  maxWorkers: 3,
+  testSequencer: '<rootDir>/dist/test/support/longest-first.js',
   globalSetup: '<rootDir>/dist/test/support/global-setup.js',
   globalTeardown: '<rootDir>/dist/test/support/global-teardown.js',
 };

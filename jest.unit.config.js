@@ -1,0 +1,22 @@
+import whole from './jest.config.js';
+
+/** What needs a database, servers, processes or worker threads, and so takes its time. */
+const others = [
+  '(chaos|database|demo|dns|eventgenerator|fuzz|http|package|pipeline|platform|support|tls|uaa)/',
+  'collection/(pool/|open-collection)',
+  'history/app-metric-',
+  'log-cache/.*log-cache',
+  'ownership/(open-ownership|.*-store)',
+  'policy/policy-store',
+  'scaling-engine/(client|open-)',
+];
+
+/** The quick set, `npm run test:unit`. */
+export default {
+  roots: whole.roots,
+  testMatch: whole.testMatch,
+  testPathIgnorePatterns: others.map((path) => `/dist/test/${path}`),
+  transform: whole.transform,
+  testTimeout: whole.testTimeout,
+  maxWorkers: whole.maxWorkers,
+};
