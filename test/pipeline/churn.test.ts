@@ -6,7 +6,7 @@ import { policyOf, when } from './policies.js';
 
 afterAll(stopPipelines);
 
-const size = 15;
+const size = 6;
 const cpuRule = when('cpu > 80', '+1', { cool_down_secs: 3600 });
 const policy = policyOf(cpuRule, when('memoryutil > 100', '+1'));
 
@@ -48,7 +48,7 @@ test('what is kept for apps goes when their policies go, and comes with new ones
   expect(books.of('read').requests).toBeGreaterThan(reads);
 
   const firstRows = await pipeline.rows('app-0');
-  await pipeline.evaluatedAgain('app-15', 2);
+  await pipeline.evaluatedAgain(`app-${size}`, 2);
   expect(await pipeline.rows('app-0')).toEqual(firstRows);
   const { falseRows, duplicated } = await pipeline.audit();
   expect({ falseRows, duplicated }).toEqual({ falseRows: nothingWrong.falseRows, duplicated: 0 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { constantLoad } from '../platform/load-script.js';
 import { ask } from '../platform/client.js';
+import { eventually } from '../support/eventually.js';
 import { transports } from './config.js';
 import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
 import { policyOf, when } from './policies.js';
@@ -64,7 +65,7 @@ describe.each(transports)('over %s', (transport) => {
           guid: 'odd-operator',
           tickSecs: 1,
           load: busy,
-          policy: policyOf(when('cpu => 80', '+5'), when('cpu > 80', '+1')),
+          policy: policyOf(when('cpu => 80', '+5'), when('cpu > 80', '+1', { cool_down_secs: 3600 })),
         },
         { guid: 'no-policy', load: busy, policy: null },
         { guid: 'policy-is-a-list', load: busy, policy: [] },
@@ -103,7 +104,8 @@ describe.each(transports)('over %s', (transport) => {
     const { books } = pipeline.platform;
     await books.until(() => books.triggersOf('decay').length > 0);
     await pipeline.evaluatedAgain('decay', 2);
-    expect(books.triggersOf('decay')).toEqual([
+    const triggers = books.triggersOf('decay');
+    expect(triggers[0]).toEqual(
       expect.objectContaining({
         result: 'scaled',
         operator: '<',
@@ -112,7 +114,11 @@ describe.each(transports)('over %s', (transport) => {
         before: 3,
         after: 2,
       }),
-    ]);
+    );
+    // Another one may follow on a machine so busy that the test outlasts the cool-down.
+    for (const [i, { atMs }] of triggers.slice(1).entries()) {
+      expect(atMs - (triggers[i]?.atMs ?? NaN)).toBeGreaterThanOrEqual(300_000);
+    }
     expect(await pipeline.value('evaluations', { outcome: 'cooling-down' })).toBeGreaterThan(0);
   });
 
@@ -125,7 +131,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(second - first).toBeGreaterThanOrEqual(2_000);
     expect(third - second).toBeGreaterThanOrEqual(4_000);
     expect(await pipeline.value('triggers', { result: 'ignored' })).toBeGreaterThanOrEqual(3);
-    expect(await pipeline.value('evaluations', { outcome: 'at-limit-backoff' })).toBeGreaterThan(0);
+    await pipeline.reaches('evaluations', 1, { outcome: 'at-limit-backoff' });
   });
 
   test('an idle app that runs has a throughput of zero and is scaled in', async () => {
@@ -210,9 +216,12 @@ describe.each(transports)('over %s', (transport) => {
 
   test('health endpoints answer, and metrics tell about everything but single apps', async () => {
     expect(await pipeline.get('health', '/health/liveness')).toMatchObject({ status: 200 });
-    const readiness = await pipeline.get('health', '/health/readiness');
-    expect(readiness.status).toBe(200);
-    expect(JSON.parse(readiness.body)).toMatchObject({ overall_status: 'UP' });
+    // On a busy machine a database may have missed the deadline of a check, which hurries: a later one is in time.
+    await eventually('every component UP', async () => {
+      const readiness = await pipeline.get('health', '/health/readiness');
+      expect(readiness.status).toBe(200);
+      return (JSON.parse(readiness.body) as { overall_status: string }).overall_status === 'UP';
+    });
 
     await pipeline.evaluated('steady-app', 1);
     const { status, body } = await pipeline.get('health', '/health');

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/global
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { writeEventgeneratorConfig, type WrittenConfig } from '../platform/eventgenerator-config.js';
 import { startPlatform, type Platform } from '../platform/platform.js';
 import { createAutoscalerTables } from '../support/autoscaler-tables.js';
@@ -18,13 +19,18 @@ import { killProcesses, startProcess } from './process.js';
 
 jest.setTimeout(180_000);
 
-/** For the process time passes so much faster, so that its half a minute is three seconds. */
-const speed = 10;
+/**
+ * For the process time passes so much faster, so that its half a minute is six seconds. No more, or its deadlines for a
+ * connection would be too short on a busy machine.
+ */
+const speed = 5;
 const hurry = `
   const { setTimeout: wait } = globalThis;
   globalThis.setTimeout = (callback, ms, ...rest) => wait(callback, ms / ${speed}, ...rest);
   const now = performance.now.bind(performance);
   performance.now = () => now() * ${speed};`;
+/** Often enough to see every state, and not as fast as this process can ask. */
+const readinessEveryMs = 20;
 const hurried = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hurry)}` };
 
 let folder: string;
@@ -98,7 +104,10 @@ test.each([
     const seen = new Set<number | undefined>();
     let hasEnded = false;
     void eventgenerator.ended.then(() => (hasEnded = true));
-    while (!hasEnded) seen.add(await readiness(config));
+    while (!hasEnded) {
+      seen.add(await readiness(config));
+      await sleep(readinessEveryMs);
+    }
     expect(await eventgenerator.ended).toBe(1);
     seen.delete(undefined);
     expect([...seen]).toEqual([503]);

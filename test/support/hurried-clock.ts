@@ -3,7 +3,12 @@ import { punctualTimers, type Clock } from '../../src/util/clock.js';
 /** So often, in real milliseconds, the clock looks whether this process gets to run. */
 const stepMs = 10;
 /** What takes longer between two looks is the machine's doing, and no time for whoever uses the clock. */
-const longestStepMs = 50;
+const longestStepMs = 20;
+
+export interface HurriedClock extends Clock {
+  /** From now on time passes as in life: a deadline of a second is one, however busy the machine is. */
+  stopHurrying(): void;
+}
 
 /**
  * The system's clock, `speed` times as fast. For tests that need real threads, sockets and servers, which no clock can
@@ -12,7 +17,8 @@ const longestStepMs = 50;
  * as slowly as the machine: a process that does not run for a second would otherwise miss ten of them, and every
  * deadline within.
  */
-export function hurriedClock(speed: number): Clock {
+export function hurriedClock(hurriedSpeed: number): HurriedClock {
+  let speed = hurriedSpeed;
   const startedAtMs = Date.now();
   let seenAt = performance.now();
   let elapsedMs = 0;
@@ -42,6 +48,10 @@ export function hurriedClock(speed: number): Clock {
     // Whole milliseconds as of Date.now(): others compute with them.
     now: () => startedAtMs + Math.floor(monotonic()),
     monotonic,
+    stopHurrying() {
+      monotonic();
+      speed = 1;
+    },
     // Less than a real millisecond early is `speed` milliseconds early here, which punctualTimers mends all the more.
     setTimer: punctualTimers(monotonic, (delayMs, wake) => {
       let isWaiting = true;
