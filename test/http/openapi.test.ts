@@ -1,9 +1,12 @@
 import { X509Certificate } from 'node:crypto';
+import { subscribe } from 'node:diagnostics_channel';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { FastifyInstance } from 'fastify';
 import type { HistoryReader } from '../../src/history/history-reader.js';
 import type { Lifecycle } from '../../src/http/health-routes.js';
+import { membersRoutes } from '../../src/http/members-routes.js';
 import { createServers, type Servers, type ServersOptions } from '../../src/http/servers.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -18,6 +21,7 @@ import {
 } from './support.js';
 
 interface Operation {
+  readonly description?: string;
   readonly responses: Readonly<Record<string, Response>>;
 }
 interface Response {
@@ -41,6 +45,15 @@ const document = JSON.parse(
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 ajv.addSchema(document, 'openapi');
 const seen = new Set<string>();
+
+/** Every path with GET of any server, as fastify tells of it. */
+const routes = new Set<string>();
+subscribe('fastify.initialization', (message) => {
+  const { fastify } = message as { fastify: FastifyInstance };
+  fastify.addHook('onRoute', ({ method, url }) => {
+    if ([method].flat().includes('GET')) routes.add(url);
+  });
+});
 
 let xfcc: Record<string, string>;
 const started: Servers[] = [];
@@ -116,6 +129,27 @@ test('histories', async () => {
   await expectDocumented(history, (await start({ history: failing })) + historyPath, 500);
 });
 
+test('members', async () => {
+  const path = '/v1/members';
+  const member = {
+    leaseId: 'l',
+    instanceGuid: 'g',
+    instanceIndex: 0,
+    since: new Date(0).toISOString(),
+    expiresInSecs: 8.4,
+    appsOwned: 3,
+  };
+  const startWith = (readMembers: Parameters<typeof membersRoutes>[0]) =>
+    start({ apiModules: [membersRoutes(readMembers, new ManualClock())] });
+  const url = await startWith(async () => [member]);
+  await expectDocumented(path, url + path, 200);
+  await expectDocumented(path, url + path, 401, { headers: { 'x-forwarded-client-cert': 'no' } });
+  await expectDocumented(path, url + path, 405, { method: 'DELETE' });
+  await expectDocumented(path, (await startWith(null)) + path, 200);
+  const failing = await startWith(() => Promise.reject(new Error('away')));
+  await expectDocumented(path, failing + path, 503);
+});
+
 test('liveness', async () => {
   const url = await start();
   await expectDocumented('/v1/liveness', `${url}/v1/liveness`, 200);
@@ -176,4 +210,12 @@ test('every answer that is documented was given', () => {
     Object.keys(get.responses).map((status) => `${path} ${status}`),
   );
   expect([...seen].sort()).toEqual(all.sort());
+});
+
+test('every route is described', () => {
+  const texts = Object.values(document.paths).map(({ get }) => get.description ?? '');
+  const isDescribed = (url: string) =>
+    url.replaceAll(/:(\w+)/g, '{$1}') in document.paths || texts.some((text) => text.includes(`\`${url}\``));
+  expect(routes.size).toBeGreaterThanOrEqual(Object.keys(document.paths).length);
+  expect([...routes].filter((url) => !isDescribed(url))).toEqual([]);
 });
