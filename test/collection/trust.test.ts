@@ -52,7 +52,8 @@ function scene() {
     return outcomes.map(valueOrReason);
   };
   const now = () => endNs;
-  return { clock, store, lines, metrics, coverage, evidence, rates, cycle, now };
+  const setClockBack = (secs: number) => (endNs -= BigInt(secs) * second);
+  return { clock, setClockBack, store, lines, metrics, coverage, evidence, rates, cycle, now };
 }
 
 function valueOrReason(outcome: MetricOutcome | undefined): number | string | undefined {
@@ -167,6 +168,19 @@ test('gauges of which log-cache holds less than half the stat window are no data
 });
 
 describe('a zero', () => {
+  test('of an app whose node of log-cache died after its gauges were read, and before its query, does not count', async () => {
+    const { store, rates, cycle } = scene();
+    rates.set('a', 5).set('b', 5);
+    expect(await cycle(['cpu', 'throughput'])).toEqual([5, 5]);
+    const { query } = store;
+    store.query = (question) => {
+      store.sourcesOfDeadNode.add('a');
+      rates.set('a', 0);
+      return query(question);
+    };
+    expect(await cycle(['cpu', 'throughput'])).toEqual(['no-data', 5]);
+  });
+
   test('counts where another app has requests in the same window', async () => {
     const { rates, cycle } = scene();
     rates.set('a', 5).set('b', 5).set('c', 5);
@@ -196,6 +210,19 @@ describe('a zero', () => {
     expect(lines.filter(({ event }) => event === 'http-timers-seen-again')).toHaveLength(1);
     expect(evidence.isUp()).toBe(true);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('counts soon after a wall clock that went back, when there are timers again', async () => {
+    const { rates, cycle, setClockBack } = scene();
+    const all = (rate: number) => ['a', 'b', 'c'].forEach((appId) => rates.set(appId, rate));
+    all(5);
+    await cycle();
+    all(0);
+    expect(await cycle()).toContain('no-http-timers');
+    setClockBack(3600);
+    all(5);
+    await cycle();
+    expect(await cycle()).toEqual([5, 5, 5]);
   });
 
   test('of a process with two apps counts, and a line says that it cannot be told', async () => {

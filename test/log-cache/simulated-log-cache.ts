@@ -22,6 +22,8 @@ export class SimulatedStore {
   readonly timers: TimerEnvelope[] = [];
   /** From when on it holds envelopes of every source. ns since the epoch. */
   heldSinceNs = 0n;
+  /** What it holds of these is gone; reads are answered as if there had never been anything. */
+  readonly sourcesOfDeadNode = new Set<string>();
   readonly looks: OldestRequest[] = [];
   readonly #envelopes: GaugeEnvelope[] = [];
 
@@ -32,6 +34,7 @@ export class SimulatedStore {
   /** Newest first; goes past the limit to the end of a group of equal timestamps, and never splits one. */
   read(request: StoreRequest): GaugeEnvelope[] {
     this.reads.push(request);
+    if (this.sourcesOfDeadNode.has(request.sourceId)) return [];
     const filter = new RegExp(request.nameFilter);
     const page: GaugeEnvelope[] = [];
     for (const envelope of this.#newestFirst(request)) {

@@ -104,7 +104,9 @@ async function collectHttp(
   const costs = responses.map(({ cost }) => cost);
   let read = await cycle.read;
   let presence = read;
-  const presenceIsKnown = read?.kind === 'read' && read.containerMetricSeen !== null;
+  // A node of log-cache that dies between the read and the query makes a busy app look idle: asked again, it tells.
+  const isNews = tools.evidence.hadTraffic(cycle.request.appId);
+  const presenceIsKnown = read?.kind === 'read' && read.containerMetricSeen !== null && !isNews;
   if (!presenceIsKnown && responses.some(({ outcome }) => outcome.kind === 'empty')) {
     presence = await tools.collector.run(presenceJob(cycle.request));
     if (presence.kind === 'read') read = presence;

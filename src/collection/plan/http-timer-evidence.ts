@@ -73,7 +73,9 @@ export class HttpTimerEvidence {
   }
 
   /** An app had requests in a window. */
-  traffic({ appId, timeSecs }: HttpWindow): void {
+  traffic(window: HttpWindow): void {
+    this.#forgetFuture(window);
+    const { appId, timeSecs } = window;
     const known = this.#knownOf(appId, timeSecs);
     known.trafficSecs = timeSecs;
     known.isIdle = false;
@@ -89,6 +91,7 @@ export class HttpTimerEvidence {
 
   /** Whether an app that had no request in a window really had none, or why that could not be found out. */
   async isIdle(window: HttpWindow, ask: AskForTraffic): Promise<boolean | Failed> {
+    this.#forgetFuture(window);
     const { appId, timeSecs } = window;
     const known = this.#knownOf(appId, timeSecs);
     if (!this.isWhole(window)) return false;
@@ -105,6 +108,12 @@ export class HttpTimerEvidence {
     this.#missingSecs ??= timeSecs;
     this.#options.metrics.httpTimersMissing.set(1);
     return this.#stillMissing();
+  }
+
+  /** Whether the app had requests, and no zero that counted since. */
+  hadTraffic(appId: string): boolean {
+    const known = this.#apps.get(appId);
+    return known !== undefined && known.trafficSecs >= 0 && !known.isIdle;
   }
 
   /** Whether there are http timers, as far as that can be told. */
@@ -162,6 +171,14 @@ export class HttpTimerEvidence {
       withRequests: witnesses,
       needed: fewestWitnesses,
     });
+  }
+
+  /** After a wall clock that went back, what was noted of times that are still to come says nothing. */
+  #forgetFuture({ timeSecs, windowSecs }: HttpWindow): void {
+    const latestSecs = timeSecs + recentWindows * windowSecs;
+    if (this.#trafficSecs > latestSecs) this.#trafficSecs = -1;
+    if (this.#seenAgainSecs > latestSecs) this.#seenAgainSecs = -1;
+    if (this.#missingSecs !== null && this.#missingSecs > latestSecs) this.#missingSecs = timeSecs - 1;
   }
 
   #knownOf(appId: string, timeSecs: number): Known {
