@@ -4,6 +4,7 @@ import { parseScrape, quantileBetween } from '../bench/processes/prometheus-text
 import type { Books } from '../platform/books.js';
 import { finding, type Finding } from './audit/finding.js';
 import { auditProcesses } from './audit/processes.js';
+import { lostLeases } from './audit/owners.js';
 import { auditRows, Histories } from './audit/rows.js';
 import { auditTriggers } from './audit/triggers.js';
 import { auditReasons } from './audit/contradicted.js';
@@ -139,6 +140,7 @@ async function audit(
       longest_blind_s: longest,
       lag_p99_s: lag,
       requests: requestsServed(platform.books),
+      leases_lost: lostLeases(members).length,
       processes: members.reduce((sum, { generations }) => sum + generations.length, 0),
       most_memory_mib: Math.max(0, ...samples.map(({ residentMiB }) => residentMiB)),
       most_handles: Math.max(0, ...samples.map(({ resources }) => resources)),

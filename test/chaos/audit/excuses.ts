@@ -16,36 +16,59 @@ const noticedMs = 2_000;
  * *No data* is right where log-cache does not show what it has. A value is right without exception, but for gauges of
  * which samples were lost or are still on their way, and for http windows that lost a part without anybody's knowing.
  */
-export function isExcused(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
+export function isExcused(row: StoredRow, stage: Stage, windows: Windows): boolean {
   const { diary } = stage;
+  const span = collectedWithin(row, stage);
   const isHttp = row.metricType === 'throughput' || row.metricType === 'responsetime';
   if (row.value === '' && diary.within(span, 'hides').length > 0) return true;
   if (isHttp) return isPartOfRequests(row, span, stage, windows);
   const isLate = diary.within(span, 'late').length > 0;
   if (isLate && isOfArrivedSamples(row, stage)) return true;
-  const isPartial = diary.within(span, 'partial').length > 0 || wronglyAhead(row, stage).length > 0;
+  const isPartial =
+    diary.within(span, 'partial').length > 0 ||
+    wronglyDated(row, stage, 'ahead').length > 0 ||
+    (isLate && isOfNewInstance(row, stage));
   return isPartial && (row.value === '' || isBetweenSamples(row, stage));
 }
 
-/** Faults because of which the row may carry a time that had not come yet. */
-function wronglyAhead(row: StoredRow, { diary }: Stage): FaultEntry[] {
-  const atMs = Number(row.timestampNs / 1_000_000n);
+/** From the beginning of the row's window to when it was read, at the latest. */
+function collectedWithin(row: StoredRow, stage: Stage): Span {
+  const atMs = timeOfRow(row);
+  const behindMs = Math.max(0, ...wronglyDated(row, stage, 'behind').map(({ aheadMs = 0 }) => -aheadMs));
+  return { fromMs: atMs - statWindowSecs * 1000, toMs: atMs + stage.options.intervalSecs * 1000 + behindMs };
+}
+
+/** Faults because of which the row may carry a time that had not come yet, or that was over. */
+function wronglyDated(row: StoredRow, { diary }: Stage, direction: 'ahead' | 'behind'): FaultEntry[] {
+  const atMs = timeOfRow(row);
   return diary.entries.filter(
     ({ fromMs, toMs, aheadMs = 0 }) =>
-      aheadMs > 0 && atMs >= fromMs + aheadMs - noticedMs && atMs <= toMs + aheadMs + noticedMs,
+      (direction === 'ahead' ? aheadMs > 0 : aheadMs < 0) &&
+      atMs >= fromMs + aheadMs - noticedMs &&
+      atMs <= toMs + aheadMs + noticedMs,
   );
+}
+
+function timeOfRow({ timestampNs }: StoredRow): number {
+  return Number(timestampNs / 1_000_000n);
+}
+
+/** Of an instance whose first envelopes are late nobody knows that any are missing, until all of a window is read. */
+function isOfNewInstance(row: StoredRow, { platform }: Stage): boolean {
+  const sinceUs = (timeOfRow(row) - 2 * statWindowSecs * 1000) * 1000;
+  return platform.apps.require(row.appId).containers.some(({ startedUs }) => startedUs > sinceUs);
 }
 
 /** A part of a window has no more requests than the whole, unless an instance came or went meanwhile. */
 function isPartOfRequests(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
   const lost = stage.diary.within(span, 'timers');
   if (row.value === '') return lost.length > 0 || stage.diary.within(span, 'late').length > 0;
-  const atMs = Number(row.timestampNs / 1_000_000n);
+  const atMs = timeOfRow(row);
   const windowMs = windows.httpWindowSecs * 1000;
   const isCut = lost.some(({ fromMs, toMs }) =>
     [fromMs, toMs].some((edgeMs) => edgeMs > atMs - windowMs - noticedMs && edgeMs < atMs + noticedMs),
   );
-  const isOfFuture = wronglyAhead(row, stage).some(({ aheadMs = 0 }) => aheadMs < toleratedAheadMs);
+  const isOfFuture = wronglyDated(row, stage, 'ahead').some(({ aheadMs = 0 }) => aheadMs < toleratedAheadMs);
   if (!isCut && !isOfFuture) return false;
   if (row.metricType === 'responsetime') return true;
   const trueBefore = (ms: number) => {

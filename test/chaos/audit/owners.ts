@@ -7,10 +7,12 @@ export interface Logged {
 
 /** When members saw others come or go, so that apps moved. */
 export function membershipChanges(members: readonly Logged[]): number[] {
+  return timesOf(members, 'eventgenerator.ownership.members-changed');
+}
+
+function timesOf(members: readonly Logged[], wanted: string): number[] {
   return members.flatMap(({ lines }) =>
-    lines
-      .filter(({ message }) => message === 'eventgenerator.ownership.members-changed')
-      .map(({ readAtMs }) => readAtMs),
+    lines.filter(({ message }) => message === wanted).map(({ readAtMs }) => readAtMs),
   );
 }
 
@@ -29,4 +31,9 @@ export function mayBeUnknown({ atMs }: { readonly atMs: number }, changesMs: rea
 /** Whether two members may have taken the app for theirs: their views differ for a moment when members come and go. */
 export function mayHaveTwoOwners(atMs: number, changesMs: readonly number[]): boolean {
   return changesMs.some((changeMs) => Math.abs(atMs - changeMs) <= longestLastRoundMs);
+}
+
+/** When members lost their leases: they could not reach the database, or were too slow. */
+export function lostLeases(members: readonly Logged[]): number[] {
+  return timesOf(members, 'eventgenerator.ownership.lost');
 }

@@ -40,7 +40,6 @@ export async function auditRows(
   windows: Windows,
 ): Promise<{ findings: Finding[]; rows: StoredRow[] }> {
   const rows = await storedRows(stage.appMetricsDb);
-  const { intervalSecs } = stage.options;
   const wrong: string[] = [];
   const withoutReason: string[] = [];
   for (const [i, row] of rows.entries()) {
@@ -48,8 +47,7 @@ export async function auditRows(
     const truth = trueRow(row, stage.platform, windows);
     if (row.value === truth.value && row.unit === truth.unit) continue;
     const atMs = Number(row.timestampNs / 1_000_000n);
-    const span = { fromMs: atMs - windows.statWindowSecs * 1000, toMs: atMs + intervalSecs * 1000 };
-    if (isExcused(row, span, stage, windows)) continue;
+    if (isExcused(row, stage, windows)) continue;
     const told = `${timeOf(atMs)} ${row.appId} ${row.metricType}: stored "${row.value}${row.unit}", true "${truth.value}${truth.unit}"`;
     (row.value === '' ? withoutReason : wrong).push(told);
   }
@@ -59,7 +57,7 @@ export async function auditRows(
     findings: [
       finding('false values', wrong),
       finding('no data without a reason', withoutReason),
-      finding('rows stored twice', repeated(rows, membershipChanges(stage.members))),
+      finding('rows stored twice', repeated(rows, stage)),
       measured('rows lost', Math.max(0, promised(stage) - distinct), 0, [
         `${promised(stage)} collected and not reported as lost, ${distinct} stored`,
       ]),
@@ -67,15 +65,19 @@ export async function auditRows(
   };
 }
 
-/** Two members that collect one app in the same millisecond store a row each; one member never stores one twice. */
-function repeated(rows: readonly StoredRow[], changesMs: readonly number[]): string[] {
+/**
+ * Two members that collect one app in the same millisecond store a row each, and so does one whose clock went back. Otherwise
+ * no row is stored twice.
+ */
+function repeated(rows: readonly StoredRow[], { members, diary }: Stage): string[] {
+  const changesMs = membershipChanges(members);
   const seen = new Set<string>();
   const twice: string[] = [];
   for (const { appId, metricType, timestampNs } of rows) {
     const key = `${appId} ${metricType} ${timestampNs}`;
     const atMs = Number(timestampNs / 1_000_000n);
-    if (seen.has(key) && !mayHaveTwoOwners(atMs, changesMs))
-      twice.push(`${timeOf(atMs)} ${appId} ${metricType}`);
+    const isHarmless = mayHaveTwoOwners(atMs, changesMs) || diary.hasWrongTimes({ fromMs: atMs, toMs: atMs });
+    if (seen.has(key) && !isHarmless) twice.push(`${timeOf(atMs)} ${appId} ${metricType}`);
     seen.add(key);
   }
   return twice;

@@ -4,7 +4,7 @@ import type { Diary, Span } from '../diary.js';
 import type { ChaosOptions } from '../options.js';
 import type { PolicyBook } from '../policy-book.js';
 import { finding, timeOf, type Finding } from './finding.js';
-import { mayBeUnknown, membershipChanges, type Logged } from './owners.js';
+import { lostLeases, mayBeUnknown, membershipChanges, type Logged } from './owners.js';
 import type { Histories, Point } from './rows.js';
 
 /** What of a stage this audit reads. */
@@ -118,7 +118,8 @@ function withoutRule(stage: TriggerBooks): string[] {
 }
 
 /** Two within one evaluation interval. What the engine refused in a cool-down is one more than there should be, too. */
-function twice({ guids, platform, options, diary }: TriggerBooks): string[] {
+function twice({ guids, platform, options, diary, members }: TriggerBooks): string[] {
+  const leasesLostMs = lostLeases(members);
   const found: string[] = [];
   // A cycle may be a little early after one that was late.
   const leastMs = 0.9 * options.intervalSecs * 1000;
@@ -129,7 +130,9 @@ function twice({ guids, platform, options, diary }: TriggerBooks): string[] {
       if (!before) continue;
       const isTwice = again.atMs - before.atMs < leastMs || again.result === 'cooling-down';
       const span = { fromMs: before.atMs - postMs, toMs: again.atMs };
-      const anyFault = again.result === 'cooling-down' && diary.within(span).length > 0;
+      // Whoever cannot hold a lease cannot tell others of a cool-down either; the scaling engine knows it.
+      const isUntold = leasesLostMs.some((lostMs) => lostMs >= span.fromMs && lostMs <= span.toMs);
+      const anyFault = again.result === 'cooling-down' && (isUntold || diary.within(span).length > 0);
       if (isTwice && !anyFault && diary.within(span, 'unclaimed').length === 0) {
         found.push(`${told(app, before)}, again ${told(app, again)}`);
       }
