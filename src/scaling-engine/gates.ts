@@ -68,7 +68,7 @@ export class Gates {
     return backOffs ? [...backOffs.values()].map(({ rule }) => rule) : [];
   }
 
-  /** A trigger is being posted now: the next one may follow an evaluation interval later, whatever the answer. */
+  /** A trigger is being posted now: the next one may follow an evaluation interval later, whatever the response. */
   posted(appId: string): void {
     this.#state(appId).nextPostMs = this.#clock.monotonic() + this.#evaluationIntervalMs;
   }
@@ -81,7 +81,7 @@ export class Gates {
 
   /**
    * The scaling engine named the end of a cool-down (wall-clock ms). `coolDownSecs` is the length asked for when this
-   * answer started the cool-down, 0 where it is unknown: it bounds the error of clocks that differ.
+   * response started the cool-down, 0 where it is unknown: it bounds the error of clocks that differ.
    */
   coolDown(appId: string, untilMs: number, coolDownSecs = 0): void {
     const longestMs = coolDownSecs > 0 ? Math.min(coolDownSecs * 1000, maxCoolDownMs) : maxCoolDownMs;

@@ -26,7 +26,7 @@ export async function openScalingEngine(
     logger,
     metrics,
   });
-  releasers.add('scaling engine authorities', () => roots.close());
+  releasers.add('scaling engine CA certificates', () => roots.close());
   const client = createScalingEngineClient({
     url,
     keyPair,

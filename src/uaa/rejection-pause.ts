@@ -50,8 +50,8 @@ export class RejectionPause {
     if (servesOthers && !this.#isWorthRefresh(appIds, nowMs)) return false;
     if (nowMs < this.#refreshedAtMs + this.#pauseMs) return false;
     // The first refresh is no sign yet that refreshing does not help.
-    const helpedNobody = this.#refreshedAtMs !== -Infinity && !servesOthers;
-    if (helpedNobody) this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs);
+    const wasInVain = this.#refreshedAtMs !== -Infinity && !servesOthers;
+    if (wasInVain) this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs);
     this.#refreshedAtMs = nowMs;
     return true;
   }

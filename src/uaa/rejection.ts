@@ -3,7 +3,7 @@ import type { UaaConfig } from '../config/config.js';
 import { errorText } from '../util/errors.js';
 import { TokenError, type TokenErrorKind } from './token-error.js';
 
-/** A longer Retry-After is cut: nobody would notice that UAA is back. */
+/** A longer Retry-After is cut, so that it is noticed in time that UAA is back. */
 const maxRetryAfterMs = 60_000;
 const maxDescriptionChars = 200;
 

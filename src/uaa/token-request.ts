@@ -1,18 +1,15 @@
 import {
   allowInsecureRequests,
   ClientSecretBasic,
-  clientCredentialsGrant,
   Configuration,
   customFetch,
   genericGrantRequest,
   type ClientAuth,
 } from 'openid-client';
-import type { Clock } from '../util/clock.js';
 import type { UaaConfig } from '../config/config.js';
-import type { CaCertificates } from '../tls/ca-certificates.js';
 import { tokenError } from './rejection.js';
 import { TokenError } from './token-error.js';
-import { createUaaFetch } from './uaa-fetch.js';
+import { createUaaFetch, type UaaFetchOptions } from './uaa-fetch.js';
 
 export interface Token {
   /** Value of the Authorization header. */
@@ -24,12 +21,7 @@ export interface Token {
 /** Asks UAA for a token once; rejects with a TokenError only. */
 export type TokenRequest = () => Promise<Token>;
 
-export interface TokenRequestOptions {
-  readonly clock: Clock;
-  readonly roots: Pick<CaCertificates, 'current'>;
-  /** Aborts what is under way. */
-  readonly signal: AbortSignal;
-}
+export type TokenRequestOptions = Omit<UaaFetchOptions, 'skipSslValidation'>;
 
 /** Requests tokens for one client with the grant that is configured for it. */
 export function createTokenRequest(config: UaaConfig, options: TokenRequestOptions): TokenRequest {
@@ -38,59 +30,34 @@ export function createTokenRequest(config: UaaConfig, options: TokenRequestOptio
   const server = { issuer: endpoint.origin, token_endpoint: endpoint.href };
   const client = new Configuration(server, config.clientId, undefined, basicCredentials(config));
   client.timeout = 0; // the fetch has a deadline of its own
-  const fetch = createUaaFetch({ ...options, skipSslValidation: config.skipSslValidation });
-  client[customFetch] = async (url, init) => withoutIdToken(await fetch(url, init));
+  client[customFetch] = createUaaFetch({ ...options, skipSslValidation: config.skipSslValidation });
   if (endpoint.protocol === 'http:') allowInsecureRequests(client);
 
   return async () => {
     try {
-      const { grant } = config;
-      const answer =
-        grant.type === 'password'
-          ? await genericGrantRequest(client, 'password', {
-              username: grant.username,
-              password: grant.password,
-            })
-          : await clientCredentialsGrant(client);
-      return usableToken(answer);
+      const { type, ...parameters } = config.grant;
+      return usableToken(await genericGrantRequest(client, type, parameters));
     } catch (error) {
       throw tokenError(error, config, endpoint, options.clock.now());
     }
 
-    function usableToken(answer: Awaited<ReturnType<typeof clientCredentialsGrant>>): Token {
+    function usableToken(response: Awaited<ReturnType<typeof genericGrantRequest>>): Token {
       const bad = (what: string) =>
         new TokenError(
           'bad-answer',
           `UAA client "${config.clientId}" got an unusable token from ${endpoint.origin}${endpoint.pathname}: ${what}; check metricCollector.uaa.url`,
         );
       // What does not fit into a header would fail every request to log-cache, with a less helpful error.
-      if (!/^[\x21-\x7e]+$/.test(answer.access_token)) throw bad('access_token is empty or no header value');
-      if (answer.token_type !== 'bearer') throw bad('token_type is not "bearer"');
-      if (answer.expires_in === undefined) throw bad('expires_in is missing');
+      if (!/^[\x21-\x7e]+$/.test(response.access_token))
+        throw bad('access_token is empty or no header value');
+      if (response.token_type !== 'bearer') throw bad('token_type is not "bearer"');
+      if (response.expires_in === undefined) throw bad('expires_in is missing');
       return {
-        authorization: `bearer ${answer.access_token}`,
-        lifetimeSecs: Math.max(1, answer.expires_in),
+        authorization: `bearer ${response.access_token}`,
+        lifetimeSecs: Math.max(1, response.expires_in),
       };
     }
   };
-}
-
-/**
- * UAA may add an `id_token` for users with the scope `openid`. It is of no use here, and openid-client would reject the
- * whole response because the issuer is not the address that was asked.
- */
-async function withoutIdToken(response: Response): Promise<Response> {
-  if (response.status !== 200) return response;
-  const text = await response.text();
-  const { status, headers } = response;
-  try {
-    const answer: unknown = JSON.parse(text, (key, value: unknown) =>
-      key === 'id_token' ? undefined : value,
-    );
-    return new Response(JSON.stringify(answer), { status, headers });
-  } catch {
-    return new Response(text, { status, headers });
-  }
 }
 
 /** UAA's address may be given with or without the path of the token endpoint. */

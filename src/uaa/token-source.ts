@@ -28,13 +28,7 @@ const maxLifetimeSecs = 7 * 24 * 3600;
 
 /** Makes a token source; UAA is asked when the first caller wants a token. */
 export function createTokenSource(config: UaaConfig, options: TokenSourceOptions): TokenSource {
-  const closing = new AbortController();
-  const request = createTokenRequest(config, {
-    clock: options.clock,
-    roots: options.roots,
-    signal: closing.signal,
-  });
-  return new UaaTokenSource(config, options, request, closing);
+  return new UaaTokenSource(config, options);
 }
 
 interface HeldToken {
@@ -53,7 +47,7 @@ export type TokenSource = Pick<
 class UaaTokenSource {
   readonly #options: TokenSourceOptions;
   readonly #request: TokenRequest;
-  readonly #closing: AbortController;
+  readonly #closing = new AbortController();
   readonly #backOff: TokenBackOff;
   readonly #rejections = new RejectionPause();
   readonly #repeated: RepeatedEvents;
@@ -64,16 +58,11 @@ class UaaTokenSource {
   #failure: { readonly error: TokenError; readonly retryAtMs: number } | null = null;
   #failures = 0;
 
-  constructor(
-    config: UaaConfig,
-    options: TokenSourceOptions,
-    request: TokenRequest,
-    closing: AbortController,
-  ) {
+  constructor(config: UaaConfig, options: TokenSourceOptions) {
+    const { clock, roots } = options;
     this.#options = options;
     this.#repeated = new RepeatedEvents(options);
-    this.#request = request;
-    this.#closing = closing;
+    this.#request = createTokenRequest(config, { clock, roots, signal: this.#closing.signal });
     this.#backOff = new TokenBackOff(config.grant, options.random ?? Math.random);
     this.#exportAge();
   }

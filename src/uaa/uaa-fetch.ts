@@ -16,7 +16,7 @@ const maxResponseBytes = 256 * 1024;
 export interface UaaFetchOptions {
   readonly roots: Pick<CaCertificates, 'current'>;
   readonly skipSslValidation: boolean;
-  readonly clock: Pick<Clock, 'setTimer'>;
+  readonly clock: Clock;
   /** Aborts what is under way. */
   readonly signal: AbortSignal;
 }
@@ -48,7 +48,8 @@ export function createUaaFetch({ roots, skipSslValidation, clock, signal }: UaaF
       if (headers.has('content-encoding')) {
         throw new TokenError('bad-answer', 'the answer has an encoding that was not asked for');
       }
-      return new Response((await response.text()) || null, { status, headers: [...headers] });
+      const text = withoutIdToken(await response.text());
+      return new Response(text || null, { status, headers: [...headers] });
     } catch (error) {
       if (signal.aborted) throw new TokenError('unavailable', 'the eventgenerator is stopping');
       if (deadline.signal.aborted) {
@@ -60,6 +61,20 @@ export function createUaaFetch({ roots, skipSslValidation, clock, signal }: UaaF
       void dispatcher.destroy();
     }
   };
+}
+
+/**
+ * UAA may add an `id_token` for users with the scope `openid`. It is of no use here, and openid-client would reject the
+ * whole response because the issuer is not the address that was asked.
+ */
+function withoutIdToken(json: string): string {
+  try {
+    return JSON.stringify(
+      JSON.parse(json, (key, value: unknown) => (key === 'id_token' ? undefined : value)),
+    );
+  } catch {
+    return json;
+  }
 }
 
 /** Made anew only when the CA certificates have changed, because parsing hundreds of them takes long. */
