@@ -24,7 +24,7 @@ const busyApp = '5e1b9c5c-9a53-4f5e-9f9e-6f3a0d1c2b4a';
 const application = fixture<{ organization_id: string; space_id: string }>('vcap-application.json');
 const manifest = readManifest();
 /** For tests that run npm or the compiler, on a busy machine. Milliseconds. */
-const staging = 180_000;
+const staging = 600_000;
 
 let area: StagingArea;
 let platform: Platform;

@@ -20,10 +20,10 @@ import { killProcesses, startProcess } from './process.js';
 jest.setTimeout(180_000);
 
 /**
- * For the process time passes so much faster, so that its half a minute is six seconds. No more, or its deadlines for a
+ * For the process time passes so much faster, so that its half a minute is ten seconds. No more, or its deadlines for a
  * connection would be too short on a busy machine.
  */
-const speed = 5;
+const speed = 3;
 const hurry = `
   const { setTimeout: wait } = globalThis;
   globalThis.setTimeout = (callback, ms, ...rest) => wait(callback, ms / ${speed}, ...rest);
