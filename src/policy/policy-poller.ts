@@ -40,7 +40,7 @@ const firstRetryMs = 1_000;
 const maxRetryMs = 30_000;
 /** How exact the age metric is. */
 const ageUpdateMs = 5_000;
-/** Broken or questionable policies named in the log after one read, and in a minute: a wrong schema would break thousands. */
+/** Broken or questionable policies named in the log after one read, and a minute: a wrong schema would break thousands. */
 const maxNamedPolicies = 20;
 
 /**
@@ -56,7 +56,6 @@ export class PolicyPoller {
   readonly #stopping = new AbortController();
   #stored: StoredPolicies = new Map();
   #snapshot: PolicySnapshot = new Map();
-  #reading: Promise<PolicySnapshot> | undefined;
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
   #failures = 0;
@@ -69,32 +68,22 @@ export class PolicyPoller {
   constructor(options: PolicyPollerOptions) {
     this.#options = options;
     this.#logger = options.logger.child('policy');
-    this.#repeated = new RepeatedEvents({ ...options, logger: this.#logger });
+    const { clock, metrics } = options;
+    this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
     this.#random = options.random ?? Math.random;
   }
 
-  /** The policies in force; empty until the first complete read. Never changed in place. */
-  get snapshot(): PolicySnapshot {
-    return this.#snapshot;
-  }
-
-  /** Calls the listener after every read that changed something. Returns a function that ends this. */
-  onSnapshot(listener: SnapshotListener): () => void {
+  /** Calls the listener after every read that changed something. Snapshots are never changed in place. */
+  onSnapshot(listener: SnapshotListener): void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
-  /** Reads once and tells the listeners; rejects when not everything could be read. Joins a read that is running. */
-  readOnce(): Promise<PolicySnapshot> {
-    return (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)));
-  }
-
-  /** Reads at once and then for ever. Idempotent. */
+  /** Reads at once, and again after every interval. Idempotent. */
   start(): void {
     this.#loop ??= this.#run();
   }
 
-  /** Ends the loop at once; a read that is running comes to nothing. Listeners are not called any more. Idempotent. */
+  /** Ends the loop at once. A read that is running has no effect, and no listener is called any more. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#loop;
@@ -103,16 +92,17 @@ export class PolicyPoller {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      await endsUnlessAborted(this.readOnce(), signal); // what failed is counted and logged there
+      await endsUnlessAborted(this.#read(), signal);
       await this.#wait(this.#failures === 0 ? this.#options.intervalMs : this.#retryDelayMs());
     }
   }
 
-  async #read(): Promise<PolicySnapshot> {
+  async #read(): Promise<void> {
     const { store, clock, metrics } = this.#options;
+    const { signal } = this.#stopping;
     try {
       const stored = await store.read(this.#stored);
-      if (this.#stopping.signal.aborted) return this.#snapshot;
+      if (signal.aborted) return;
       metrics.policyPolls.inc({ result: 'success' });
       this.#readAtMs = clock.monotonic();
       this.#updateAge();
@@ -120,9 +110,8 @@ export class PolicyPoller {
       this.#failures = 0;
       this.#take(stored);
       this.#tellFirstRead();
-      return this.#snapshot;
     } catch (error) {
-      if (this.#stopping.signal.aborted) throw error;
+      if (signal.aborted) return;
       metrics.policyPolls.inc({ result: 'failure' });
       this.#updateAge();
       if (this.#failures++ === 0) {
@@ -130,7 +119,6 @@ export class PolicyPoller {
       } else {
         this.#logger.debug('policies-still-not-readable', { failures: this.#failures });
       }
-      throw error;
     }
   }
 
@@ -170,7 +158,7 @@ export class PolicyPoller {
     }
   }
 
-  /** Once per version: as long as nobody changes the policy there is nothing new to say. */
+  /** Once per version of a policy: until it changes there is nothing new to say. */
   #reportBroken(stored: StoredPolicies): void {
     let broken = 0;
     for (const [appId, entry] of stored) {
@@ -184,7 +172,7 @@ export class PolicyPoller {
       this.#repeated.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
   }
 
-  /** Once per version, like broken ones. Such a policy can be used, but hardly as it was meant. */
+  /** Once per version, like broken ones. Such a policy can be used, but hardly does what it was meant to. */
   #reportRawGauges(stored: StoredPolicies): void {
     let found = 0;
     for (const [appId, entry] of stored) {
@@ -198,7 +186,7 @@ export class PolicyPoller {
     }
   }
 
-  /** Each policy deserves a line of its own, but for so many lines a minute. */
+  /** Each policy has a line of its own, up to so many a minute. */
   #nextName(event: string): string {
     return `${event} ${this.#named++ % maxNamedPolicies}`;
   }

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { PolicyPoller, type PolicyChanges } from '../../src/policy/policy-poller.js';
+import type { PolicySnapshot } from '../../src/policy/policy.js';
 import type { StoredPolicies, StoredPolicy } from '../../src/policy/policy-store.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -14,6 +15,8 @@ let log: [event: string, data: unknown][];
 let answers: (() => Promise<StoredPolicies>)[];
 let reads: { atMs: number; known: StoredPolicies }[];
 let poller: PolicyPoller;
+/** As last told to a listener. */
+let inForce: PolicySnapshot;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -40,8 +43,18 @@ beforeEach(() => {
     intervalMs,
     random: () => 0,
   });
+  inForce = new Map();
+  poller.onSnapshot((snapshot) => (inForce = snapshot));
 });
 afterEach(() => poller.stop());
+
+/** The first read, or the next one. */
+async function read(): Promise<void> {
+  const earlier = reads.length;
+  poller.start();
+  await clock.advance(earlier === 0 ? 0 : intervalMs);
+  expect(reads).toHaveLength(earlier + 1);
+}
 
 const usable = (appId: string, version: string): [string, StoredPolicy] => [
   appId,
@@ -85,9 +98,11 @@ describe('reading', () => {
       found(usable('b', '1'), usable('a', '1')),
       found(usable('b', '2'), usable('c', '1')),
     ];
-    const first = await poller.readOnce();
-    expect(await poller.readOnce()).toBe(first);
-    await poller.readOnce();
+    await read();
+    const first = inForce;
+    await read();
+    expect(inForce).toBe(first);
+    await read();
     expect(seen).toEqual([
       [['a', 'b'], { added: ['a', 'b'], changed: [], removed: [] }],
       [['b', 'c'], { added: ['c'], changed: ['b'], removed: ['a'] }],
@@ -101,10 +116,11 @@ describe('reading', () => {
     let finish: (policies: StoredPolicies) => void = () => {};
     answers = [() => new Promise((resolve) => (finish = resolve))];
     poller.start();
-    const joined = poller.readOnce();
+    await clock.advance(3 * intervalMs);
     expect(reads).toHaveLength(1);
     finish(new Map([usable('a', '1')]));
-    expect([...(await joined).keys()]).toEqual(['a']);
+    await clock.advance(0);
+    expect([...inForce.keys()]).toEqual(['a']);
     expect(reads).toHaveLength(1);
   });
 
@@ -140,9 +156,9 @@ describe('reading', () => {
 
   test('an empty table is a legal state', async () => {
     answers = [found(usable('a', '1')), found()];
-    await poller.readOnce();
-    await poller.readOnce();
-    expect(poller.snapshot.size).toBe(0);
+    await read();
+    await read();
+    expect(inForce.size).toBe(0);
   });
 
   test('a listener that throws stops neither the others nor the loop', async () => {
@@ -150,13 +166,12 @@ describe('reading', () => {
     poller.onSnapshot(() => {
       throw new Error('oops');
     });
-    const end = poller.onSnapshot((snapshot) => void seen.push(snapshot.size));
+    poller.onSnapshot((snapshot) => void seen.push(snapshot.size));
     answers = [found(usable('a', '1'))];
-    await poller.readOnce();
-    end();
+    await read();
     answers = [found()];
-    await poller.readOnce();
-    expect(seen).toEqual([1]);
+    await read();
+    expect(seen).toEqual([1, 0]);
     expect(events()).toContain('listener-failed');
   });
 });
@@ -168,14 +183,14 @@ describe('while policy_db is away', () => {
     await clock.advance(intervalMs + 200_000);
     const waits = reads.slice(1).map((read, i) => read.atMs - (reads[i]?.atMs ?? 0));
     expect(waits.slice(0, 8)).toEqual([40_000, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-    expect([...poller.snapshot.keys()]).toEqual(['a']);
+    expect([...inForce.keys()]).toEqual(['a']);
     const [age] = await gauge('policies_age_seconds');
     expect(age).toBeGreaterThanOrEqual(235);
     expect(await gauge('policies')).toEqual([1]);
 
     answers = [found(usable('a', '2'))];
     await clock.advance(30_000);
-    expect(poller.snapshot.get('a')?.version).toBe('2');
+    expect(inForce.get('a')?.version).toBe('2');
     expect(log.filter(([event]) => event !== 'policies-changed')).toEqual([
       ['policies-not-readable', { policiesInForce: 1, message: 'database away' }],
       ['policies-readable-again', { failures: reads.length - 2 }],
@@ -186,10 +201,11 @@ describe('while policy_db is away', () => {
     ]);
   });
 
-  test('a read for the start rejects', async () => {
+  test('a first read that fails is told and leaves no policy in force', async () => {
     answers = [away];
-    await expect(poller.readOnce()).rejects.toThrow('database away');
-    expect(poller.snapshot.size).toBe(0);
+    await read();
+    expect(log).toEqual([['policies-not-readable', { policiesInForce: 0, message: 'database away' }]]);
+    expect(inForce.size).toBe(0);
   });
 
   test('up to half of a wait is left out at random', async () => {
@@ -217,7 +233,7 @@ describe('broken policies', () => {
     ];
     const removed: string[] = [];
     poller.onSnapshot((_snapshot, changes) => void removed.push(...changes.removed));
-    for (let i = 0; i < 3; i++) await poller.readOnce();
+    for (let i = 0; i < 3; i++) await read();
     const message = 'the policy cannot be used: it is NULL';
     expect(log.filter(([event]) => event === 'policy-broken')).toEqual([
       ['policy-broken', { appId: 'b', message }],
@@ -230,7 +246,7 @@ describe('broken policies', () => {
 
   test('thousands of them do not flood the log', async () => {
     answers = [found(...Array.from({ length: 1000 }, (_, i) => broken(`app-${i}`, '1')))];
-    await poller.readOnce();
+    await read();
     expect(events().filter((event) => event === 'policy-broken')).toHaveLength(20);
     expect(log.at(-1)).toEqual(['more-policies-broken', { notNamed: 980 }]);
   });
@@ -253,7 +269,7 @@ describe('stopping', () => {
     await poller.stop();
     finish(new Map([usable('a', '1')]));
     await clock.advance(intervalMs);
-    expect([poller.snapshot.size, log]).toEqual([0, []]);
+    expect([inForce.size, log]).toEqual([0, []]);
   });
 });
 
@@ -270,7 +286,7 @@ describe('rules that name a gauge of containers instead of a metric type', () =>
       ['2', 2],
     ] as const) {
       answers = [found(questionable('a', version), usable('b', version))];
-      await poller.readOnce();
+      await read();
       expect(told()).toEqual(
         Array.from({ length: lines }, () => ['custom-metrics-only', { appId: 'a', rules }]),
       );
@@ -279,7 +295,7 @@ describe('rules that name a gauge of containers instead of a metric type', () =>
 
   test('of many apps at once: twenty are named, the others counted', async () => {
     answers = [found(...Array.from({ length: 1_000 }, (_, i) => questionable(`app-${i}`, '1')))];
-    await poller.readOnce();
+    await read();
     expect(told()).toHaveLength(21);
     expect(told().at(-1)).toEqual(['more-custom-metrics-only', { notNamed: 980 }]);
   });
