@@ -70,7 +70,7 @@ export class AppMetricWriter {
       clock,
       metrics,
       logger: this.#logger,
-      intervalMs: rejectedReportMs,
+      lineIntervalMs: rejectedReportMs,
     });
     this.#random = options.random ?? Math.random;
     this.#maxBufferedRows = options.maxBufferedRows ?? 300_000;

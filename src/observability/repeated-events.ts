@@ -19,8 +19,8 @@ export class RepeatedEvents {
       readonly clock: Clock;
       readonly logger: Logger;
       readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
-      /** Default: one minute. */
-      readonly intervalMs?: number;
+      /** Between two lines of one key; default: one minute. */
+      readonly lineIntervalMs?: number;
       /** Keys in an interval, 100 by default. Lines of further keys are left out. */
       readonly maxKeys?: number;
     },
@@ -39,9 +39,9 @@ export class RepeatedEvents {
 
   /** The number of lines left out since the last one; null if this one is left out too. */
   #admit(key: string): number | null {
-    const { clock, metrics, intervalMs = 60_000, maxKeys = 100 } = this.options;
+    const { clock, metrics, lineIntervalMs = 60_000, maxKeys = 100 } = this.options;
     const nowMs = clock.monotonic();
-    const isOver = ({ loggedAtMs }: Seen) => nowMs - loggedAtMs >= intervalMs;
+    const isOver = ({ loggedAtMs }: Seen) => nowMs - loggedAtMs >= lineIntervalMs;
     const seen = this.#seen.get(key);
     if (!seen && this.#seen.size >= maxKeys) {
       for (const [old, entry] of this.#seen) if (isOver(entry)) this.#seen.delete(old);

@@ -48,7 +48,7 @@ export class CollectionReport {
     this.#metrics = options.metrics;
     const { clock, logger, metrics } = options;
     this.#failures = new RepeatedEvents({ clock, logger, metrics });
-    this.#uncovered = new RepeatedEvents({ clock, logger, metrics, intervalMs: 3_600_000, maxKeys: 10 });
+    this.#uncovered = new RepeatedEvents({ clock, logger, metrics, lineIntervalMs: 3_600_000, maxKeys: 10 });
   }
 
   collected(appId: string, { outcomes, cost }: AppCollection): void {

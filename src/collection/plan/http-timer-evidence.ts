@@ -53,7 +53,7 @@ export class HttpTimerEvidence {
 
   constructor(options: HttpEvidenceOptions) {
     this.#options = options;
-    this.#errors = new RepeatedEvents({ ...options, intervalMs: repeatErrorMs });
+    this.#errors = new RepeatedEvents({ ...options, lineIntervalMs: repeatErrorMs });
     options.metrics.httpTimersMissing.set(0);
   }
 
