@@ -11,7 +11,7 @@ import { openServers } from './http/open-servers.js';
 import type { ServerName } from './http/servers.js';
 import { openPipeline } from './pipeline/open-pipeline.js';
 import { readinessChecks } from './pipeline/readiness-checks.js';
-import type { ProcessContext } from './process-context.js';
+import type { ProcessContext } from './observability/process-context.js';
 import { openScalingEngine } from './scaling-engine/open-scaling-engine.js';
 import { createReleasers } from './util/releasers.js';
 

@@ -4,7 +4,7 @@ import { createDecisionStore, type DecisionRow } from '../decisions/decision-sto
 import type { ReasonCode } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
 import { createPolicyStore } from '../policy/policy-store.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
 import { printable, renderTable, type Column } from './table.js';

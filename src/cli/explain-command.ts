@@ -1,9 +1,9 @@
 import type { Config } from '../config/config.js';
-import { evaluationSettings } from '../config/evaluation-settings.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createFactsReader } from '../decisions/facts-reader.js';
 import { explain } from '../explanation/explain.js';
 import { explanationJson } from '../explanation/explanation-json.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock } from '../util/clock.js';
 import { explanationText } from './explanation-text.js';
 import { withDatabases } from './with-databases.js';

@@ -5,7 +5,7 @@ import { doubtsOf } from '../explanation/doubts.js';
 import { policyLimits } from '../explanation/policy-limits.js';
 import { parsePolicy } from '../policy/parse-policy.js';
 import { readPolicies } from '../policy/policy-store.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { errorText } from '../util/errors.js';
 import { printable } from './table.js';
 import { withDatabases } from './with-databases.js';

@@ -2,7 +2,7 @@ import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { parseCommandLine, usage, UsageError, type Command } from './command-line.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig } from '../config/config.js';
 import { startEventgenerator } from '../eventgenerator.js';
@@ -12,7 +12,7 @@ import { lintAllCommand, lintFileCommand, usualSettings } from './lint-command.j
 import { membersCommand } from './members-command.js';
 import { migrateCommand } from './migrate-command.js';
 import { readLogCommand } from './read-log-command.js';
-import { evaluationSettings } from '../config/evaluation-settings.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';

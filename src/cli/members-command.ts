@@ -1,6 +1,6 @@
 import { systemClock } from '../util/clock.js';
 import { databaseOptions } from '../database/database-options.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
 import { errorText } from '../util/errors.js';

@@ -1,6 +1,6 @@
 import { systemClock } from '../util/clock.js';
 import { databaseOptions } from '../database/database-options.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabases } from '../database/database.js';
 import { readOnlyState } from '../database/errors.js';

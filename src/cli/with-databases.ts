@@ -2,7 +2,7 @@ import type { Config } from '../config/config.js';
 import { openDatabases, type Databases } from '../database/database.js';
 import { databaseOptions } from '../database/database-options.js';
 import { createLogger } from '../observability/pino-logger.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock } from '../util/clock.js';
 
 /** Does the work of a command with both databases, and closes them. */

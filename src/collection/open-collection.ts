@@ -2,7 +2,7 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { createSecureContext } from 'node:tls';
 import { createAuthorizedCollector, type Collector } from './plan/authorized-collector.js';
 import { createCollectorPool, threadsFor, type CollectorPool } from './pool/collector-pool.js';
-import { ConcurrencyLimit, mostInFlight } from '../schedule/concurrency-limit.js';
+import { ConcurrencyLimit, mostInFlight } from './plan/concurrency-limit.js';
 import type { CollectorWorkerData } from './pool/job.js';
 import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
 import { gateQueries, type QueryHealth } from './plan/query-gate.js';
@@ -14,7 +14,7 @@ import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** Deadlines of reads and of PromQL queries: one that hangs must not hold a permit for long. */
 const readTimeoutMs = 5_000;

@@ -7,8 +7,6 @@ import { ConfigError, Report } from './report.js';
 import { resolveConfig } from './resolve.js';
 import { applySchema } from './schema.js';
 
-export { ConfigError } from './report.js';
-
 export interface ConfigSource {
   /** The argument of `-c`. */
   readonly file?: string | undefined;

@@ -1,6 +1,6 @@
 import type { PoolOptions } from './pool.js';
 import { systemRoots } from '../tls/trust.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** What databases are opened with, in every command: they trust what the platform trusts. */
 export function databaseOptions(

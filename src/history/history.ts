@@ -8,7 +8,7 @@ import { Ring, type Series } from './ring.js';
  * No ring grows beyond this: a breach duration of 3600 s, the longest that the policy schema allows, stays below it
  * at every collection interval from 200 ms. A rule that asks for more never has enough samples, and never fires.
  */
-const MAX_RING_POINTS = 20_000;
+const maxRingPoints = 20_000;
 
 /**
  * Points that a ring must hold for its longest rule: a tenth more than the breach duration has collections, because
@@ -20,7 +20,7 @@ export function ringCapacity(
   collectionIntervalMs: number,
 ): number {
   const forLongestRule = Math.ceil((longestBreachDurationSecs * 1000 * 11) / (collectionIntervalMs * 10)) + 2;
-  return Math.min(MAX_RING_POINTS, Math.max(cacheSize, forLongestRule));
+  return Math.min(maxRingPoints, Math.max(cacheSize, forLongestRule));
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
 import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** The TLS material of all servers that have some. It is read again when its files change. */
 export async function openServerTls(

@@ -2,7 +2,7 @@ import { rejectSlowHashes } from './bcrypt-cost.js';
 import { createServers, type Servers, type ServersConfig, type ServersOptions } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
 import { openIssuers, openServerTls } from './open-server-tls.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** Opens the HTTP servers. They respond to health checks while the other parts start. */
 export async function openServers(

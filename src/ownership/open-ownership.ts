@@ -11,7 +11,7 @@ import { createTriggerStore } from './trigger-store.js';
 import type { Releasers } from '../util/releasers.js';
 import { databaseOptions } from '../database/database-options.js';
 import { OwnTables } from './own-tables.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** What decides who works on an app and who may post for it. */
 export interface OwnershipParts {

@@ -7,7 +7,7 @@ import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../data
 import type { Logger } from '../observability/logger.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Statements } from './member-store.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /**
  * How the tables were found.

@@ -5,6 +5,7 @@ import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import type { LogCacheCollector } from '../collection/open-collection.js';
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createAppMetricStore } from '../history/app-metric-store.js';
 import { AppMetricWriter } from '../history/app-metric-writer.js';
 import { History } from '../history/history.js';
@@ -17,11 +18,11 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.js';
 import { PolicyPoller } from '../policy/policy-poller.js';
 import { createPolicyStore } from '../policy/policy-store.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { Breakers } from '../scaling-engine/breakers.js';
 import { Gates } from '../scaling-engine/gates.js';
 import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
-import { ConcurrencyLimit } from '../schedule/concurrency-limit.js';
+import { ConcurrencyLimit } from '../collection/plan/concurrency-limit.js';
 import { Schedule } from '../schedule/schedule.js';
 import { endsWithin, msToNs } from '../util/clock.js';
 import type { Releasers } from '../util/releasers.js';
@@ -98,10 +99,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
   const common = {
     ...context,
     ...records,
-    settings: {
-      defaultBreachDurationSecs: config.defaultBreachDurationSecs,
-      collectionIntervalMs: aggregator.collectionIntervalMs,
-    },
+    settings: evaluationSettings(config),
     cacheSizePerApp: aggregator.metricCacheSizePerApp,
     policyOf: (appId: string) => ownedApps.policyOf(appId),
     policyInForce: (appId: string) => ownedApps.policyInForce(appId),

@@ -3,7 +3,7 @@ import type { Releasers } from '../util/releasers.js';
 import { createScalingEngineClient, type ScalingEngineClient } from './scaling-engine-client.js';
 import { openCaCertificates } from '../tls/ca-certificates.js';
 import { openKeyPair } from '../tls/key-pair.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** The scaling engine's client, with the client certificate where one is configured (on Cloud Foundry always). */
 export async function openScalingEngine(

@@ -1,14 +1,18 @@
 import TinyQueue from 'tinyqueue';
 import type { Clock, Timer } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
-import type { ConcurrencyLimit } from './concurrency-limit.js';
 import { delayInSlot, groupsFor, phaseOf } from './phases.js';
 
 export interface ScheduleOptions {
   readonly clock: Clock;
   /** The collection interval. */
   readonly intervalMs: number;
-  readonly limit: ConcurrencyLimit;
+  /** How many cycles may run at once. `finished` and `waited` tell what happens, so that it can adapt. */
+  readonly limit: {
+    readonly current: number;
+    finished(durationMs: number, isServed: boolean): void;
+    waited(): void;
+  };
   /** One cycle of one app; `isLast`: of an app that is gone. Resolves to whether log-cache served it; must not reject. */
   readonly run: (appId: string, isLast: boolean) => Promise<boolean>;
   readonly metrics: Pick<

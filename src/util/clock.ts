@@ -100,19 +100,19 @@ export function endsUnlessAborted(work: Promise<unknown>, signal: AbortSignal): 
   });
 }
 
-const NS_PER_MS = 1_000_000n;
+const nsPerMs = 1_000_000n;
 
 /** Whole milliseconds since the epoch to nanoseconds; fractions of a millisecond are dropped. */
 export function msToNs(ms: number): bigint {
-  return BigInt(Math.floor(ms)) * NS_PER_MS;
+  return BigInt(Math.floor(ms)) * nsPerMs;
 }
 
 /** Nanoseconds since the epoch to whole milliseconds, rounded down. */
 export function nsToMs(ns: bigint): number {
-  return Number(ns / NS_PER_MS);
+  return Number(ns / nsPerMs);
 }
 
 /** Seconds (may have a fraction) to nanoseconds. */
 export function secsToNs(secs: number): bigint {
-  return BigInt(Math.round(secs * 1000)) * NS_PER_MS;
+  return BigInt(Math.round(secs * 1000)) * nsPerMs;
 }

@@ -1,5 +1,5 @@
 import { sleep, systemClock } from '../../src/util/clock.js';
-import type { ProcessContext } from '../../src/process-context.js';
+import type { ProcessContext } from '../../src/observability/process-context.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { createReleasers, type Releasers } from '../../src/util/releasers.js';
 import { recordingLogger, type LogLine } from '../support/recording-logger.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
 import { openLogCacheCollector, type LogCacheCollectorConfig } from '../../src/collection/open-collection.js';
 import { openScalingEngine } from '../../src/scaling-engine/open-scaling-engine.js';
-import type { ProcessContext } from '../../src/process-context.js';
+import type { ProcessContext } from '../../src/observability/process-context.js';
 import type { Config, TlsConfig } from '../../src/config/config.js';
 import { msToNs } from '../../src/util/clock.js';
 import type { Trigger } from '../../src/evaluation/trigger.js';

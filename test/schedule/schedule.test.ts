@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
+import { ConcurrencyLimit } from '../../src/collection/plan/concurrency-limit.js';
 import { phaseOf } from '../../src/schedule/phases.js';
 import { Schedule } from '../../src/schedule/schedule.js';
 import { createMetrics } from '../../src/observability/metrics.js';

@@ -3,7 +3,7 @@ import { Semaphore } from '../../util/semaphore.js';
 import type { Metrics } from '../../observability/metrics.js';
 import type { RepeatedEvents } from '../../observability/repeated-events.js';
 import type { Collector, UnauthorizedJob } from './authorized-collector.js';
-import type { ConcurrencyLimit } from '../../schedule/concurrency-limit.js';
+import type { ConcurrencyLimit } from './concurrency-limit.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
 import type { CollectionResult, HttpOutcome, JobFailed } from '../pool/job.js';
 import { QueryBreaker } from './query-breaker.js';

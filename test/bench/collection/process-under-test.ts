@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createAuthorizedCollector } from '../../../src/collection/plan/authorized-collector.js';
 import { createAppCollector } from '../../../src/collection/plan/collect-app.js';
 import { createCollectorPool, threadsFor } from '../../../src/collection/pool/collector-pool.js';
-import { mostInFlight } from '../../../src/schedule/concurrency-limit.js';
+import { mostInFlight } from '../../../src/collection/plan/concurrency-limit.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
-import { ConcurrencyLimit } from '../../../src/schedule/concurrency-limit.js';
+import { ConcurrencyLimit } from '../../../src/collection/plan/concurrency-limit.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult } from '../../../src/collection/pool/job.js';
 import { gateQueries } from '../../../src/collection/plan/query-gate.js';

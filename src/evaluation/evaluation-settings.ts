@@ -1,5 +1,5 @@
-import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import type { Config } from './config.js';
+import type { EvaluationSettings } from './breach-rule.js';
+import type { Config } from '../config/config.js';
 
 /** The part of the configuration that rules are judged by. */
 export function evaluationSettings({

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { ConcurrencyLimit } from '../../src/schedule/concurrency-limit.js';
-import { ManualClock } from '../support/manual-clock.js';
+import { ConcurrencyLimit } from '../../../src/collection/plan/concurrency-limit.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 let clock: ManualClock;
 let limit: ConcurrencyLimit;

@@ -1,4 +1,4 @@
-import type { Clock } from '../util/clock.js';
+import type { Clock } from '../../util/clock.js';
 
 /** More collections in flight than this gained nothing with a healthy log-cache, and harm a sick one. */
 const ceiling = 200;

@@ -1,6 +1,6 @@
-import type { Clock } from './util/clock.js';
-import type { Logger } from './observability/logger.js';
-import type { Metrics } from './observability/metrics.js';
+import type { Clock } from '../util/clock.js';
+import type { Logger } from './logger.js';
+import type { Metrics } from './metrics.js';
 
 /** What every part may need and none of them makes. */
 export interface ProcessContext {
