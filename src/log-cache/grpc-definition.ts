@@ -1,129 +1,83 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
+import protobuf from 'protobufjs';
 
 /*
- * The part of log-cache's gRPC API (packages logcache.v1 and loggregator.v2) that is used here, as protobuf.js's JSON
- * form of a .proto file: it is compiled with everything else, so that no separate file can be missing at run time.
- * Field numbers and names are the wire contract.
+ * The part of log-cache's gRPC API that is used here. It is compiled with everything else, so that no separate file can be
+ * missing at run time. Field numbers and names are the contract.
  */
 
-const envelope = {
-  EnvelopeBatch: { fields: { batch: { rule: 'repeated', type: 'Envelope', id: 1 } } },
-  Envelope: {
-    oneofs: { message: { oneof: ['log', 'counter', 'gauge', 'timer', 'event'] } },
-    fields: {
-      timestamp: { type: 'int64', id: 1 },
-      source_id: { type: 'string', id: 2 },
-      instance_id: { type: 'string', id: 8 },
-      deprecated_tags: { keyType: 'string', type: 'Value', id: 3 },
-      tags: { keyType: 'string', type: 'string', id: 9 },
-      log: { type: 'Log', id: 4 },
-      counter: { type: 'Counter', id: 5 },
-      gauge: { type: 'Gauge', id: 6 },
-      timer: { type: 'Timer', id: 7 },
-      event: { type: 'Event', id: 10 },
-    },
-  },
-  Value: {
-    oneofs: { data: { oneof: ['text', 'integer', 'decimal'] } },
-    fields: {
-      text: { type: 'string', id: 1 },
-      integer: { type: 'int64', id: 2 },
-      decimal: { type: 'double', id: 3 },
-    },
-  },
-  Log: {
-    fields: { payload: { type: 'bytes', id: 1 }, type: { type: 'Type', id: 2 } },
-    nested: { Type: { values: { OUT: 0, ERR: 1 } } },
-  },
-  Counter: {
-    fields: {
-      name: { type: 'string', id: 1 },
-      delta: { type: 'uint64', id: 2 },
-      total: { type: 'uint64', id: 3 },
-    },
-  },
-  Gauge: { fields: { metrics: { keyType: 'string', type: 'GaugeValue', id: 1 } } },
-  GaugeValue: { fields: { unit: { type: 'string', id: 1 }, value: { type: 'double', id: 2 } } },
-  Timer: {
-    fields: {
-      name: { type: 'string', id: 1 },
-      start: { type: 'int64', id: 2 },
-      stop: { type: 'int64', id: 3 },
-    },
-  },
-  Event: { fields: { title: { type: 'string', id: 1 }, body: { type: 'string', id: 2 } } },
-};
+const loggregator = `
+syntax = "proto3";
+package loggregator.v2;
 
-const egress = {
-  Egress: {
-    methods: {
-      Read: { requestType: 'ReadRequest', responseType: 'ReadResponse', comment: 'Envelopes of one source' },
-    },
-  },
-  EnvelopeType: { values: { ANY: 0, LOG: 1, COUNTER: 2, GAUGE: 3, TIMER: 4, EVENT: 5 } },
-  ReadRequest: {
-    fields: {
-      source_id: { type: 'string', id: 1 },
-      start_time: { type: 'int64', id: 2 },
-      end_time: { type: 'int64', id: 3 },
-      limit: { type: 'int64', id: 4 },
-      envelope_types: { rule: 'repeated', type: 'EnvelopeType', id: 5 },
-      descending: { type: 'bool', id: 6 },
-      name_filter: { type: 'string', id: 7 },
-    },
-  },
-  ReadResponse: { fields: { envelopes: { type: 'loggregator.v2.EnvelopeBatch', id: 1 } } },
-};
+message EnvelopeBatch { repeated Envelope batch = 1; }
+message Envelope {
+  int64 timestamp = 1;
+  string source_id = 2;
+  string instance_id = 8;
+  map<string, Value> deprecated_tags = 3;
+  map<string, string> tags = 9;
+  oneof message {
+    Log log = 4;
+    Counter counter = 5;
+    Gauge gauge = 6;
+    Timer timer = 7;
+    Event event = 10;
+  }
+}
+message Value { oneof data { string text = 1; int64 integer = 2; double decimal = 3; } }
+message Log {
+  enum Type { OUT = 0; ERR = 1; }
+  bytes payload = 1;
+  Type type = 2;
+}
+message Counter { string name = 1; uint64 delta = 2; uint64 total = 3; }
+message Gauge { map<string, GaugeValue> metrics = 1; }
+message GaugeValue { string unit = 1; double value = 2; }
+message Timer { string name = 1; int64 start = 2; int64 stop = 3; }
+message Event { string title = 1; string body = 2; }
+`;
 
-const promql = {
-  PromQLQuerier: {
-    methods: {
-      InstantQuery: {
-        requestType: 'PromQL.InstantQueryRequest',
-        responseType: 'PromQL.InstantQueryResult',
-        comment: 'A PromQL expression at one time',
-      },
-    },
-  },
-  PromQL: {
-    fields: {},
-    nested: {
-      InstantQueryRequest: { fields: { query: { type: 'string', id: 1 }, time: { type: 'string', id: 2 } } },
-      InstantQueryResult: {
-        oneofs: { Result: { oneof: ['scalar', 'vector', 'matrix'] } },
-        fields: {
-          scalar: { type: 'Scalar', id: 1 },
-          vector: { type: 'Vector', id: 2 },
-          matrix: { type: 'Matrix', id: 3 },
-        },
-      },
-      Scalar: { fields: { time: { type: 'string', id: 1 }, value: { type: 'double', id: 2 } } },
-      Point: { fields: { time: { type: 'string', id: 1 }, value: { type: 'double', id: 2 } } },
-      Vector: { fields: { samples: { rule: 'repeated', type: 'Sample', id: 1 } } },
-      Sample: {
-        fields: { metric: { keyType: 'string', type: 'string', id: 1 }, point: { type: 'Point', id: 2 } },
-      },
-      Matrix: { fields: { series: { rule: 'repeated', type: 'Series', id: 1 } } },
-      Series: {
-        fields: {
-          metric: { keyType: 'string', type: 'string', id: 1 },
-          points: { rule: 'repeated', type: 'Point', id: 2 },
-        },
-      },
-    },
-  },
-};
+const logCache = `
+syntax = "proto3";
+package logcache.v1;
 
-const definition = fromJSON(
-  {
-    nested: {
-      loggregator: { nested: { v2: { nested: envelope } } },
-      logcache: { nested: { v1: { nested: { ...egress, ...promql } } } },
-    },
-  },
-  { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true },
-);
+service Egress { rpc Read(ReadRequest) returns (ReadResponse); }
+enum EnvelopeType { ANY = 0; LOG = 1; COUNTER = 2; GAUGE = 3; TIMER = 4; EVENT = 5; }
+message ReadRequest {
+  string source_id = 1;
+  int64 start_time = 2;
+  int64 end_time = 3;
+  int64 limit = 4;
+  repeated EnvelopeType envelope_types = 5;
+  bool descending = 6;
+  string name_filter = 7;
+}
+message ReadResponse { loggregator.v2.EnvelopeBatch envelopes = 1; }
+
+service PromQLQuerier { rpc InstantQuery(PromQL.InstantQueryRequest) returns (PromQL.InstantQueryResult); }
+message PromQL {
+  message InstantQueryRequest { string query = 1; string time = 2; }
+  message InstantQueryResult { oneof Result { Scalar scalar = 1; Vector vector = 2; Matrix matrix = 3; } }
+  message Scalar { string time = 1; double value = 2; }
+  message Point { string time = 1; double value = 2; }
+  message Vector { repeated Sample samples = 1; }
+  message Sample { map<string, string> metric = 1; Point point = 2; }
+  message Matrix { repeated Series series = 1; }
+  message Series { map<string, string> metric = 1; repeated Point points = 2; }
+}
+`;
+
+const root = new protobuf.Root();
+for (const text of [loggregator, logCache]) protobuf.parse(text, root, { keepCase: true });
+const definition = fromJSON(root.toJSON(), {
+  keepCase: true,
+  longs: String,
+  enums: String,
+  defaults: true,
+  oneofs: true,
+});
 
 export interface ReadRequestMessage {
   readonly source_id: string;
