@@ -20,9 +20,9 @@ import { createLogger } from '../observability/pino-logger.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { onStopSignal } from './signals.js';
 
-/** Everything has to be over by then: Cloud Foundry kills after ten seconds. */
+/** Stopping must not take longer: Cloud Foundry kills after ten seconds. */
 const stopDeadlineMs = 7_000;
-/** For the last log lines; whoever does not read them must not keep the process alive. */
+/** For the last log lines: a reader that is stuck must not keep the process alive. */
 const logsDeadlineMs = 900;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -70,7 +70,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   const context = systemContext(logger);
   const exit = async (code: number): Promise<never> => {
     await endsWithin(systemClock, logsDeadlineMs, logger.close());
-    // What is left of the log would be written now, and waited for without end where nobody reads it.
+    // The rest of the log would be written synchronously here, which never ends if it is not read.
     process.removeAllListeners('exit');
     process.exit(code);
   };
@@ -121,7 +121,7 @@ function systemContext(logger: Logger): ProcessContext {
   return { clock: systemClock, logger, metrics, trust: systemTrust() };
 }
 
-/** Whom the platform trusts, in every command. */
+/** The CA certificates that the platform trusts, in every command. */
 function systemTrust(): ProcessContext['trust'] {
   const systemCertPath = process.env['CF_SYSTEM_CERT_PATH'];
   return systemCertPath ? { systemCertPath } : {};

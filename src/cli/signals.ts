@@ -1,8 +1,8 @@
 import type { Logger } from '../observability/logger.js';
 
 /**
- * Calls `stop` at the first SIGTERM or SIGINT and ends the process with `exit` at the second, for whoever cannot wait.
- * Returns a function that takes the handlers away.
+ * Calls `stop` at the first SIGTERM or SIGINT, and `exit` at the second, for operators who cannot wait. Returns a function
+ * that removes the handlers.
  */
 export function onStopSignal(logger: Logger, stop: () => void, exit: (code: number) => void): () => void {
   let stopping = false;

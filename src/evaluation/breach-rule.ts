@@ -9,7 +9,7 @@ export interface EvaluationSettings {
   readonly collectionIntervalMs: number;
 }
 
-/** What of a rule and the configuration decides whether it fires. */
+/** The part of a rule and of the configuration that decides whether the rule fires. */
 export interface BreachTerms {
   readonly operator: string;
   readonly threshold: bigint;
@@ -35,8 +35,8 @@ export function isOperator(text: string): text is Operator {
  * Whether a rule fires at atNs, with d its breach duration: every app metric in [t−d, t] has a value that breaches,
  * at least 60 % of those expected and at least two are there, and there is one, be it *no data*, in [t−2d, t−d).
  *
- * Where several reasons speak against it, the one that more samples could not change comes first: a value on the
- * right side, then *no data*, then too few.
+ * Of several reasons against it, the one that more samples would not change comes first: a value that does not breach,
+ * then *no data*, then too few.
  */
 export function judge(
   series: Series | undefined,
@@ -70,9 +70,9 @@ export function judge(
 
 /**
  * When a rule in breach can fire: at any time after the returned one (ns since the epoch), if every collection until
- * then breaches, comes one interval after the last, and one more is made at that time. null if the newest app metric
- * does not breach. Never before the newest app metric. Where collections are too rare for the rule: when the newest app
- * metric becomes the one before, so that another is made then.
+ * then breaches and comes one interval after the last, and one more follows at that time. null if the newest app metric
+ * does not breach. Never before the newest app metric. If collections are too rare for the rule, the time at which the
+ * newest app metric leaves the breach duration, so that the next one follows then.
  */
 export function earliestFiringTime(series: Series | undefined, terms: BreachTerms): bigint | null {
   const { operator, threshold, breachDurationNs, intervalNs } = terms;
@@ -89,8 +89,8 @@ export function earliestFiringTime(series: Series | undefined, terms: BreachTerm
   const lastNs = newestNs + 3n * later(breachDurationNs, intervalNs);
   let afterNs = newestNs;
   if (inBreach < series.size) afterNs = later(afterNs, series.timestampAt(inBreach) + breachDurationNs);
-  // What a rule lacks besides can only come right after a point leaves [t−d, t] (it is then the one before), right
-  // after a collection is due, or when the points are far enough apart: try these moments in turn.
+  // What else the rule lacks can only come right after a point leaves [t−d, t] (it is then the one before), right after
+  // a collection is due, or when the points are far enough apart: try these moments one after the other.
   for (let oldest = series.size - 1; afterNs <= lastNs;) {
     const atNs = afterNs + 1n;
     const startNs = atNs - breachDurationNs;
@@ -141,8 +141,8 @@ function areEnough(samples: bigint, spreadNs: bigint, terms: BreachTerms): boole
 }
 
 /**
- * How far the two app metrics of a breach duration below two intervals must be apart: collected one right after the
- * other, both would say the same, and be wrong together.
+ * How far apart the two app metrics must be where the breach duration is shorter than two intervals. Collected one right
+ * after the other, both would say the same and be wrong together.
  */
 function leastSpread({ breachDurationNs, intervalNs }: BreachTerms): bigint {
   return breachDurationNs < 2n * intervalNs ? earlier(breachDurationNs, intervalNs) / 2n : 0n;

@@ -3,7 +3,7 @@ import type { Trigger } from './trigger.js';
 
 /**
  * Why a rule did not fire.
- * - `not-breached`: an app metric in the breach duration is on the right side of the threshold
+ * - `not-breached`: an app metric in the breach duration does not breach
  * - `no-data`: an app metric in the breach duration is *no data*
  * - `not-enough-samples`: too few app metrics in the breach duration, or none before it
  * - `unknown-operator`: the rule cannot be evaluated
@@ -12,7 +12,7 @@ export type NotFiredReason = 'not-breached' | 'no-data' | 'not-enough-samples' |
 
 /**
  * Why nothing is posted although a rule fires, or why the app is not evaluated at all.
- * - `cooling-down`: the scaling engine refuses until the cool-down ends; rules are not looked at
+ * - `cooling-down`: the scaling engine rejects triggers until the cool-down ends; rules are not judged
  * - `posted-recently`: at most one trigger per app and evaluation interval
  * - `breaker-open`: the app's breaker or the shared one is open
  * - `at-limit-backoff`: the scaling engine ignored this direction lately
@@ -35,7 +35,7 @@ export type Decision =
       readonly reason: HeldReason;
       /** The rule that fired; absent for `cooling-down`. */
       readonly rule?: ScalingRule;
-      /** When it may be posted at the earliest, wall-clock ms; absent where unknown. */
+      /** The earliest time of a post, wall-clock ms; absent where unknown. */
       readonly untilMs?: number;
     }
   | { readonly outcome: 'not-fired'; readonly verdicts: readonly RuleVerdict[] };

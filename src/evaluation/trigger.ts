@@ -1,4 +1,4 @@
-/** What is posted to the scaling engine when a rule fires; field names are the wire's (`POST /v1/apps/{guid}/scale`). */
+/** What is posted to the scaling engine when a rule fires (`POST /v1/apps/{guid}/scale`). */
 export interface Trigger {
   readonly app_id: string;
   readonly metric_type: string;

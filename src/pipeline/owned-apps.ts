@@ -19,14 +19,14 @@ export interface OwnedAppsOptions {
   };
   readonly evaluator: { forget(appId: string): void; policyChanged(app: AppPolicy): void };
   readonly takeover: { begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void };
-  /** Called after apps were let go: what was collected of them is wanted by their new owners. */
+  /** Called after apps were lost: their new owners need what was collected of them. */
   readonly saveSoon: () => void;
 }
 
 /** The apps that this process works on: those with scaling rules that it owns. */
 export interface OwnedApps {
   policyOf(appId: string): AppPolicy | undefined;
-  /** The policy in force, whoever owns the app. */
+  /** The policy in force, whichever member owns the app. */
   policyInForce(appId: string): AppPolicy | undefined;
   /** Puts new policies in force. `changed`: the apps whose policies came, went or changed; default: any may have. */
   use(policies: PolicySnapshot, changed?: Iterable<string>): void;
@@ -34,9 +34,9 @@ export interface OwnedApps {
 }
 
 /**
- * Follows policies and ownership, and tells the parts that keep something per app what came and what went.
- * What nobody works on any more is forgotten everywhere, so memory follows the policies in force. Only what changed is
- * touched: with tens of thousands of apps anything else would keep the main thread for a tenth of a second and more.
+ * Follows policies and ownership, and notifies the parts that keep something per app of apps gained and lost. An app
+ * that is lost is forgotten everywhere, so that memory follows the policies in force. Only apps that changed are
+ * touched: with tens of thousands of apps anything else would block the main thread for a tenth of a second and more.
  */
 export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
   const { ownership, settings, metrics, schedule, history, evaluator, takeover } = options;
@@ -59,7 +59,7 @@ export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
       if (policy === known) continue;
       if (!policy) {
         lost++;
-        letGo(appId);
+        drop(appId);
         continue;
       }
       owned.set(appId, policy);
@@ -82,7 +82,7 @@ export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
     if (gained + lost > 0) schedule.setApps(new Set(owned.keys()), change);
   }
 
-  function letGo(appId: string): void {
+  function drop(appId: string): void {
     owned.delete(appId);
     evaluator.forget(appId);
     history.forget(appId);
@@ -91,7 +91,7 @@ export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
   ownership.onChange((change) => update('members', policies.keys(), change));
 
   return {
-    // Asked again, because nobody tells a process that it was frozen.
+    // Asked again, because a process does not notice that it was frozen.
     policyOf: (appId) => (ownership.owns(appId) ? owned.get(appId) : undefined),
     policyInForce: (appId) => policies.get(appId),
     use(snapshot, changed) {

@@ -15,7 +15,7 @@ export interface CheckedParts {
 /** Less than the readiness endpoint waits for a check. */
 const statementTimeoutMs = 3_000;
 
-/** What this process needs to do its work. */
+/** Checks what this process needs to do its work. */
 export function readinessChecks({
   databases,
   logCache,
@@ -27,8 +27,8 @@ export function readinessChecks({
     ? [{ name: 'uaa', type: 'token', check: () => tokens.authorization().then(() => true) }]
     : [];
   return [
-    { name: 'policy_db', type: 'database', check: () => answers(databases.policyDb) },
-    { name: 'appmetrics_db', type: 'database', check: () => answers(databases.appMetricsDb) },
+    { name: 'policy_db', type: 'database', check: () => isUp(databases.policyDb) },
+    { name: 'appmetrics_db', type: 'database', check: () => isUp(databases.appMetricsDb) },
     {
       name: 'appmetrics_db_writable',
       type: 'database',
@@ -42,7 +42,7 @@ export function readinessChecks({
   ];
 }
 
-async function answers(database: Database): Promise<boolean> {
+async function isUp(database: Database): Promise<boolean> {
   await database.query('select 1', [], { timeoutMs: statementTimeoutMs });
   return true;
 }

@@ -15,20 +15,20 @@ export interface TakeoverOptions {
   readonly policyOf: (appId: string) => AppPolicy | undefined;
   readonly warmUp: Pick<WarmUp, 'want'>;
   readonly evaluator: Pick<Evaluator, 'restore'>;
-  /** null where nothing is shared with other members. */
+  /** null under static ownership, where members share nothing. */
   readonly readCoolDowns: ((appIds: readonly string[]) => Promise<ReadonlyMap<string, KnownCoolDown>>) | null;
   /** How long to wait until an old owner has written what it collected; ms. */
   readonly handoverMs: number;
 }
 
 export interface Takeover {
-  /** Learns what an owner of these apps must know: their histories, and what the scaling engine last said of them. */
+  /** Reads what an owner of these apps must know: their histories, and how the scaling engine responded last. */
   begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
   /** Idempotent. */
   stop(): void;
 }
 
-/** What a new owner of apps has to read before it knows as much as the old one did. */
+/** Reads for a new owner of apps what the old owner knew. */
 export function createTakeover(options: TakeoverOptions): Takeover {
   const { clock, metrics, policyOf, warmUp, evaluator, readCoolDowns } = options;
   const repeated = new RepeatedEvents({ clock, metrics, logger: options.logger.child('takeover') });
@@ -42,7 +42,7 @@ export function createTakeover(options: TakeoverOptions): Takeover {
         if (policy) evaluator.restore(policy, known);
       }
     } catch (error) {
-      // Each claim learns it again, at the price of a rule that fires in vain.
+      // Without them the next claim is rejected, and its response brings them.
       repeated.error('cool-downs-not-read', error, { apps: appIds.length });
     }
   }

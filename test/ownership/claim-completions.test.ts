@@ -25,10 +25,10 @@ beforeEach(() => {
     nextClaimId: () => `claim-${attempts.length}`,
     random: () => 0,
     store: {
-      async complete(settlement) {
-        attempts.push(settlement);
+      async complete(completion) {
+        attempts.push(completion);
         if (isAway) throw new Error('away');
-        recorded.push(settlement);
+        recorded.push(completion);
       },
     },
   });

@@ -19,7 +19,7 @@ let clock: ManualClock;
 let metrics: Metrics;
 let claims: ElasticClaims;
 let requests: ClaimRequest[];
-let settlements: ClaimCompletion[];
+let completions: ClaimCompletion[];
 let prunes: number;
 let answer: () => Promise<ClaimOutcome>;
 const member = { leaseId: createLeaseIds().next(), holds: true, confirmed: true, owns: true };
@@ -28,7 +28,7 @@ beforeEach(() => {
   clock = new ManualClock();
   metrics = createMetrics();
   requests = [];
-  settlements = [];
+  completions = [];
   prunes = 0;
   answer = () => Promise.resolve(granted);
   Object.assign(member, { holds: true, confirmed: true, owns: true });
@@ -37,8 +37,8 @@ beforeEach(() => {
       requests.push(request);
       return answer();
     },
-    complete: async (settlement) => {
-      settlements.push(settlement);
+    complete: async (completion) => {
+      completions.push(completion);
       if (!member.holds) throw new Error('away');
     },
     readBlocks: () =>
@@ -165,7 +165,7 @@ test('the answer of the scaling engine is told to the others, own times as what 
   const coolDownUntilMs = clock.now() + 300_000;
   await claims.complete('app', 'out', { coolDownUntilMs, ignoredUntilMs: null });
   await claims.complete('app', 'in', { coolDownUntilMs: null, ignoredUntilMs: clock.now() + 600_000 });
-  expect(settlements).toEqual([
+  expect(completions).toEqual([
     {
       appId: 'app',
       claimId: expect.any(String),

@@ -261,7 +261,7 @@ async function result(name: string): Promise<number> {
   return values.find((value) => value.labels['result'] === name)?.value ?? 0;
 }
 
-test('a turn is not missed by a timer that fires a little early while time goes on', async () => {
+test('a switch is not missed by a timer that fires a little early while time goes on', async () => {
   for (let countsInMs = 700; countsInMs < 702; countsInMs += 0.1) {
     const steady = new ManualClock();
     let drifted = 0;

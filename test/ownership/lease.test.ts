@@ -129,7 +129,7 @@ test('after being cut off alone, the members that took over and came meanwhile c
   expect(back.view?.members).toEqual([next, other, young].map(memberOf).sort());
 });
 
-test('who joins owns its share from its turn on, and others let go of that a moment later', () => {
+test('who joins owns its share from its switch on, and the others release that a moment later', () => {
   const [old, young] = [createLeaseIds(), createLeaseIds()];
   const [oldId, youngId] = [old.next(), young.next()];
   const attempt = { startedMs: 1000, endedMs: 1020 };
@@ -141,19 +141,19 @@ test('who joins owns its share from its turn on, and others let go of that a mom
     joining,
   );
   expect([ownedAt(joined, 1020), ownedAt(before, 1020)]).toEqual([0, apps.length]);
-  const turnMs = 1010 + 2500;
-  expect([nextChangeMs(joined, 1020), nextChangeMs(before, 1020)]).toEqual([turnMs, turnMs]);
+  const switchMs = 1010 + 2500;
+  expect([nextChangeMs(joined, 1020), nextChangeMs(before, 1020)]).toEqual([switchMs, switchMs]);
 
-  const share = ownedAt(leaseSwitched(joined, turnMs), turnMs);
+  const share = ownedAt(leaseSwitched(joined, switchMs), switchMs);
   expect(share).toBeGreaterThan(0);
-  const letsGo = leaseSwitched(before, turnMs);
-  expect(ownedAt(letsGo, turnMs)).toBe(apps.length);
-  expect(nextChangeMs(letsGo, turnMs)).toBe(turnMs + 200);
-  expect(ownedAt(letsGo, turnMs + 200)).toBe(apps.length - share);
-  expect(nextChangeMs(leaseSwitched(letsGo, turnMs + 200), turnMs + 200)).toBe(Infinity);
+  const releasing = leaseSwitched(before, switchMs);
+  expect(ownedAt(releasing, switchMs)).toBe(apps.length);
+  expect(nextChangeMs(releasing, switchMs)).toBe(switchMs + 200);
+  expect(ownedAt(releasing, switchMs + 200)).toBe(apps.length - share);
+  expect(nextChangeMs(leaseSwitched(releasing, switchMs + 200), switchMs + 200)).toBe(Infinity);
 });
 
-test('who leaves is replaced at its turn', () => {
+test('who leaves is replaced at its switch', () => {
   const other = createLeaseIds().next();
   const both = leaseRenewed(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [
     { ...counting(other), leavesInMs: 2600 },
@@ -176,7 +176,7 @@ test('where nobody counts yet, the first of those that wait does', () => {
   expect(leaseSwitched(first, 2900).view?.members).toHaveLength(2);
 });
 
-test('who returns to others that have taken over lets go at once and waits for its turn', () => {
+test('who returns to others that have taken over releases at once and waits for its switch', () => {
   const other = createLeaseIds().next();
   const both = answered(held, { leaseId, startedMs: 3000, endedMs: 3010 }, [leaseId, other]);
   const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
@@ -187,8 +187,8 @@ test('who returns to others that have taken over lets go at once and waits for i
     { ...counting(next), countsInMs: 2500 },
   ]);
   expect([ownedAt(back, 19_000), mayPost(back, 19_000)]).toEqual([0, true]);
-  const turned = leaseSwitched(back, 21_500);
-  expect(ownedAt(turned, 21_500)).toBe(ownedAt(lost, 18_000));
+  const switched = leaseSwitched(back, 21_500);
+  expect(ownedAt(switched, 21_500)).toBe(ownedAt(lost, 18_000));
 });
 
 /** The database answered with these leases, whose members all count. */

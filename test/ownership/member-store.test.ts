@@ -94,7 +94,7 @@ test('removal takes all leases of the process, and a renewal that arrives afterw
   expect(await leaseIdsInTable()).toEqual([other.leaseId]);
 });
 
-test('who joins counts from a turn on, of which all hear the same, between cycles', async () => {
+test('who joins counts from a switch on, of which all hear the same, between cycles', async () => {
   const [a, b] = [candidate(), candidate()];
   await enter(a);
   await store.join(b);
@@ -111,7 +111,7 @@ test('who joins counts from a turn on, of which all hear the same, between cycle
   expect(first!.countsInMs).toBeLessThanOrEqual(0);
 });
 
-test('who leaves counts until a turn, cannot extend its lease any more, and is gone after the turn', async () => {
+test('who leaves counts until a switch, cannot extend its lease any more, and is gone after the switch', async () => {
   const ids = createLeaseIds();
   const [leaver, other] = [candidate(ids), candidate()];
   await enter(leaver);
@@ -130,7 +130,7 @@ test('who leaves counts until a turn, cannot extend its lease any more, and is g
   expect(await renew(other.leaseId, 0)).toEqual([other.leaseId]);
 });
 
-test('who rejoins counts at once if nobody has taken over, and else from a turn on', async () => {
+test('who rejoins counts at once if nobody has taken over, and else from a switch on', async () => {
   const ids = createLeaseIds();
   const [first, other] = [candidate(ids), candidate()];
   await enter(first);

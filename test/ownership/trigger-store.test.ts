@@ -95,15 +95,15 @@ test('a back-off holds back its own direction, and only members that did not wri
 });
 
 test('a scaling action ends both back-offs, another answer only that of its direction', async () => {
-  const settlement = { appId: 'app', claimId: mine.next(), coolDownUntilMs: null };
-  await store.complete({ ...settlement, direction: 'in', ignoredForMs: 600_000 });
-  await store.complete({ ...settlement, direction: 'out', ignoredForMs: 120_000 });
-  await store.complete({ ...settlement, direction: 'in', ignoredForMs: null });
+  const completion = { appId: 'app', claimId: mine.next(), coolDownUntilMs: null };
+  await store.complete({ ...completion, direction: 'in', ignoredForMs: 600_000 });
+  await store.complete({ ...completion, direction: 'out', ignoredForMs: 120_000 });
+  await store.complete({ ...completion, direction: 'in', ignoredForMs: null });
   const before = (await store.readBlocks(['app'])).get('app');
   expect(before?.ignoredInMs).toBe(0);
   expect(before?.ignoredOutMs).toBeGreaterThan(110_000);
   const coolDownUntilMs = Date.now() + 60_000;
-  await store.complete({ ...settlement, direction: 'in', coolDownUntilMs, ignoredForMs: null });
+  await store.complete({ ...completion, direction: 'in', coolDownUntilMs, ignoredForMs: null });
   expect((await store.readBlocks(['app'])).get('app')?.ignoredOutMs).toBe(0);
 });
 
@@ -155,10 +155,10 @@ test('no stored time silences an app for more than an hour, whatever a clock sho
 });
 
 test('known blocks are read for many apps at once, running ones only', async () => {
-  const settlement = { claimId: mine.next(), direction: 'out', ignoredForMs: null } as const;
-  await store.complete({ ...settlement, appId: 'cooling', coolDownUntilMs: Date.now() + 60_000 });
-  await store.complete({ ...settlement, appId: 'over', coolDownUntilMs: Date.now() - 60_000 });
-  await store.complete({ ...settlement, appId: 'foreign', coolDownUntilMs: Date.now() + 60_000 });
+  const completion = { claimId: mine.next(), direction: 'out', ignoredForMs: null } as const;
+  await store.complete({ ...completion, appId: 'cooling', coolDownUntilMs: Date.now() + 60_000 });
+  await store.complete({ ...completion, appId: 'over', coolDownUntilMs: Date.now() - 60_000 });
+  await store.complete({ ...completion, appId: 'foreign', coolDownUntilMs: Date.now() + 60_000 });
   const many = Array.from({ length: 50_000 }, (_, i) => `app-${i}`);
   const blocks = await store.readBlocks(['cooling', 'over', ...many]);
   expect([...blocks.keys()]).toEqual(['cooling']);
