@@ -75,7 +75,7 @@ export interface Databases {
 
 /** Longer than a slow HTTP client needs for a batch; after that its connection is worth more to others. */
 const consumerTimeoutMs = 30_000;
-/** Whoever waited for a statement has given it up by then; a database that hangs must not hold up the exit. */
+/** The callers of statements have given them up by then; a database that hangs must not hold up the exit. */
 const closeTimeoutMs = 500;
 
 /** Opens both databases, with one shared pool where they are the same. Rejects with a DatabaseConfigError. */

@@ -25,7 +25,7 @@ export class DatabaseTimeoutError extends Error {
 }
 
 /**
- * Whose fault a failure is, which decides what may be done about it.
+ * The cause of a failure, which decides what may be done about it.
  * - `connection`: the database is away, overloaded, changing over or refuses the login: the same statement may work later
  * - `data`: a value in the statement's parameters: it never will, but the statement's other rows may
  * - `statement`: a missing table or right, wrong SQL: needs an operator; nothing is wrong with the values
@@ -60,8 +60,8 @@ export function isTransient(error: unknown): boolean {
 /** What OpenSSL and Node.js say of certificates, ours or the server's, that one of the two sides does not accept. */
 const certificateFaults =
   /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_|ERR_SSL_.*_ALERT_(UNKNOWN_CA|.*CERTIFICATE.*))/;
-/** The classes of a refused user and of a database that does not exist. */
-const refusalClasses = new Set(['28', '3D']);
+/** The classes of a rejected user and of a database that does not exist. */
+const rejectionClasses = new Set(['28', '3D']);
 
 /**
  * True where a login fails for as long as nobody changes the configuration, here or in the database: user, password,
@@ -73,6 +73,6 @@ export function isMisconfiguration(error: unknown): boolean {
     return isMisconfiguration(error.cause);
   }
   if (error instanceof AggregateError) return error.errors.every(isMisconfiguration);
-  if (error instanceof pg.DatabaseError) return refusalClasses.has(code.slice(0, 2));
+  if (error instanceof pg.DatabaseError) return rejectionClasses.has(code.slice(0, 2));
   return certificateFaults.test(code) || errorText(error).includes('does not support SSL');
 }

@@ -25,7 +25,7 @@ export interface FirstContactOptions {
 
 const statementTimeoutMs = 5_000;
 const retryMs = 2_000;
-/** So long a refusal may last from the start: databases and users are sometimes created at the same time. */
+/** How long the database may reject the login from the start on: databases and users are sometimes created at the same time. */
 const patienceMs = 30_000;
 
 /**
@@ -50,7 +50,7 @@ export function makeFirstContact(
     tellPromising();
   }
 
-  /** One that is silent at first may refuse when it speaks. */
+  /** A database that is silent at first may reject the login later. */
   function isAway(): void {
     if (state === 'unknown' && clock.monotonic() - startedMs >= patienceMs) promises();
   }

@@ -55,7 +55,7 @@ const keepAliveDelayMs = 10_000;
 
 /**
  * Connections to one database: node-postgres's pool, plus what it lacks: deadlines of the caller's choice, libpq's
- * sslmode, certificates that change on disk, a limit on idle connections, statistics, and a way to distrust every
+ * sslmode, certificates that change on disk, a limit on idle connections, statistics, and a way to retire every
  * connection after one fell silent.
  */
 export class ConnectionPool {
@@ -294,7 +294,7 @@ export class ConnectionPool {
 
   #connected(client: pg.PoolClient): void {
     this.#born.set(client, { generation: this.#generation, atMs: this.#options.clock.monotonic() });
-    // Whoever runs a statement is told by its rejection; without a listener the process would end.
+    // The caller of a statement is told by its rejection. Without a listener the process would end.
     client.on('error', () => {});
     const isPlainText = this.#aim.ssl === false && this.#tls.attempts[0] !== false;
     if (isPlainText && !this.#plainTextReported) {

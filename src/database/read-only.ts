@@ -10,6 +10,6 @@ export async function isReadOnly(database: Pick<Database, 'query'>, timeoutMs: n
   return rows[0]?.read_only === true;
 }
 
-/** For who runs a command that needs more than reading. */
+/** For the user of a command that needs more than reading. */
 export const readOnlyRemedy =
   'appmetrics_db is read-only, so that members cannot renew their leases there. If it is a standby, name the primary in db.appmetrics_db.url, or all hosts with target_session_attrs=read-write.\n';

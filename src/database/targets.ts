@@ -12,7 +12,7 @@ export interface Target {
   readonly wanted: SessionAttrs;
 }
 
-/** So long the servers before one that was taken are passed over: to ask one that is gone costs a time-out each time. */
+/** How long the servers before the one that was taken are passed over: each attempt at one that is gone costs a timeout. */
 const passedOverMs = 60_000;
 
 /** The servers of a URL in the order in which a new connection tries them. */
@@ -51,7 +51,7 @@ export class Targets {
   }
 }
 
-/** Whether the other hosts need not be asked: a refused user or database is the same everywhere, as libpq and pgx see it. */
+/** Whether the other hosts need not be asked: a rejected user or database is the same everywhere, as libpq and pgx see it. */
 export function endsSearch(error: unknown): boolean {
   return error instanceof pg.DatabaseError && isMisconfiguration(error);
 }

@@ -66,7 +66,7 @@ export function tlsAttempts(
   }
 }
 
-/** Whether the other way of connecting may help after this failure. A refused password is refused either way. */
+/** Whether the other way of connecting may help after this failure. A rejected password is rejected either way. */
 export function suggestsOtherAttempt(error: unknown, failed: TlsAttempt): boolean {
   // 28000: no line of pg_hba.conf admits this user without (or with) TLS.
   if (error instanceof pg.DatabaseError) return error.code === '28000';

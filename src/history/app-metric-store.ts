@@ -31,7 +31,7 @@ export interface AppMetricStore {
 
 export const statementTimeoutMs = 10_000;
 /**
- * Few enough that the rows of a batch are gone before the garbage collector sees them; larger batches of several answers
+ * Few enough that the rows of a batch are gone before the garbage collector sees them; larger batches of several responses
  * at once survive it, and take a quarter of the main thread.
  */
 const batchSize = 200;
@@ -40,7 +40,7 @@ const warmUpBatchSize = 1_000;
 const maxRecentPoints = 10_000;
 
 /**
- * Taken before anything is written, so that whoever repeats an attempt waits until the server has ended that, one way or
+ * Taken before anything is written, so that a repeated attempt waits until the server has ended the first, one way or
  * the other. A server that does not notice that our end is gone lets go of it after a while.
  */
 const takeLock = `
@@ -62,7 +62,7 @@ left join lateral (
 ) as stored on true
 where stored.found is null`;
 
-/** App id and metric type are what was asked for: half of an answer's bytes, and of the work to read them. */
+/** App id and metric type are what was asked for: half of a response's bytes, and of the work to read them. */
 const selectHistory = (order: HistoryQuery['order']) => `
 select unit, timestamp, value from app_metric
 where app_id = $1 and metric_type = $2 and timestamp >= $3 and timestamp <= $4

@@ -1,11 +1,11 @@
 import { backOff } from '../util/back-off.js';
 import { endsWithin, sleep, type Clock, type Timer } from '../util/clock.js';
-import { databaseFailureKind } from '../database/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { AppMetric } from './app-metric.js';
 import { statementTimeoutMs, type AppMetricStore } from './app-metric-store.js';
+import { insertUsable } from './insert-usable.js';
 import { toStorable } from './storable-row.js';
 
 export interface AppMetricWriterOptions {
@@ -25,14 +25,14 @@ export type LossReason = 'buffer_full' | 'rejected' | 'shutdown';
 
 /**
  * Rows of one statement: few statements even at 50,000 apps, which bring 20,000 rows per save interval, and none that
- * keeps the main thread for long (10 to 20 ms). A row that the database refuses is found in 14 halvings.
+ * keeps the main thread for long (10 to 20 ms). A row that the database rejects is found in 14 halvings.
  */
 const maxRowsPerInsert = 10_000;
 const maxRetryMs = 30_000;
 /** A cycle takes a fraction of this; the new owner of an app reads what is stored a second after. */
 const soonMs = 500;
 const flushRetryMs = 250;
-/** Between two log lines about refused rows: an app that sends one keeps sending them. */
+/** Between two log lines about rejected rows: an app that has one has more of them. */
 const rejectedReportMs = 600_000;
 
 /**
@@ -50,7 +50,7 @@ export class AppMetricWriter {
   readonly #stopping = new AbortController();
   /** Oldest first. Rows being written are not in it. */
   #waiting: AppMetric[] = [];
-  /** So many of the oldest may have been written by an attempt whose answer did not get through. */
+  /** The number of the oldest rows that an attempt without a response may have written. */
   #perhapsWritten = 0;
   #beingWritten = 0;
   #writing: Promise<void> | undefined;
@@ -92,7 +92,7 @@ export class AppMetricWriter {
     this.#loop ??= this.#run();
   }
 
-  /** Writes what waits now instead of at the next interval: for whoever reads the database next. Never rejects. */
+  /** Writes what waits now instead of at the next interval: for the next reader of the database. Never rejects. */
   saveNow(): Promise<void> {
     return this.#write(() => statementTimeoutMs);
   }
@@ -160,7 +160,12 @@ export class AppMetricWriter {
       const chunk = this.#waiting.splice(0, Math.min(this.#perhapsWritten || Infinity, maxRowsPerInsert));
       if (isRepeated) this.#perhapsWritten -= chunk.length;
       this.#beingWritten = chunk.length;
-      const { unwritten, perhapsWritten, error } = await this.#insert(chunk, isRepeated, timeoutMs);
+      const { unwritten, perhapsWritten, error } = await insertUsable(chunk, {
+        insert: (part) => this.#options.store.insert(part, { timeoutMs: timeoutMs(), isRepeated }),
+        onInserted: (rows) => this.#options.metrics.rowsWritten.inc(rows),
+        onRejected: (row, reason) => this.#reject(row, reason),
+        onProgress: (rowsLeft) => (this.#beingWritten = rowsLeft),
+      });
       this.#beingWritten = 0;
       if (this.#closed) return; // given up meanwhile
       if (unwritten.length > 0) {
@@ -172,34 +177,6 @@ export class AppMetricWriter {
       this.#updateBuffered();
       this.#reportSuccess();
     }
-  }
-
-  /** Halves a chunk that the database refuses for its data until the rows to blame are alone, and gives those up. */
-  async #insert(
-    chunk: AppMetric[],
-    isRepeated: boolean,
-    timeoutMs: () => number,
-  ): Promise<{ unwritten: AppMetric[]; perhapsWritten: number; error?: unknown }> {
-    const parts = [chunk];
-    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      try {
-        await this.#options.store.insert(part, { timeoutMs: timeoutMs(), isRepeated });
-        this.#options.metrics.rowsWritten.inc(part.length);
-      } catch (error) {
-        if (databaseFailureKind(error) !== 'data') {
-          return { unwritten: [part, ...parts.reverse()].flat(), perhapsWritten: part.length, error };
-        }
-        const [only] = part;
-        if (only !== undefined && part.length === 1) {
-          this.#reject(only, error);
-        } else {
-          const middle = Math.ceil(part.length / 2);
-          parts.push(part.slice(middle), part.slice(0, middle));
-        }
-      }
-      this.#beingWritten = parts.reduce((sum, { length }) => sum + length, 0);
-    }
-    return { unwritten: [], perhapsWritten: 0 };
   }
 
   #enforceBound(): void {

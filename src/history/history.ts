@@ -57,7 +57,7 @@ export class History {
   }
 
   /**
-   * The answer to a history query, or null if only the database has all of it. Only for apps that this process
+   * The result of a history query, or null if only the database has all of it. Only for apps that this process
    * collects now: of others the ring lacks what their owner has recorded since.
    */
   range(query: HistoryQuery): AppMetric[] | null {

@@ -2,12 +2,12 @@ import type { AppMetric } from './app-metric.js';
 import type { HistoryQuery, HistoryReader } from './history-reader.js';
 
 export interface HistoryLayers {
-  /** The answer from memory, or null where only the database has all of it. */
+  /** The result from memory, or null where only the database has all of it. */
   readonly fromMemory: (query: HistoryQuery) => readonly AppMetric[] | null;
   readonly fromDatabase: (query: HistoryQuery) => AsyncIterable<readonly AppMetric[]>;
 }
 
-/** Answers from memory where that is complete, else from the database: any member answers for any app. */
+/** Reads from memory where that is complete, else from the database: any member answers for any app. */
 export function createLayeredHistoryReader({ fromMemory, fromDatabase }: HistoryLayers): HistoryReader {
   return {
     read(query) {

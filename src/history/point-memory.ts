@@ -4,7 +4,7 @@ export const cellsPerPoint = 2;
 /** 128 KiB: large against the part of a block that is left over at its end, small against what a half-used one wastes. */
 const slabPoints = 8192;
 
-/** So many empty slabs, as a share of those in use, wait to be used again. */
+/** Empty slabs that are kept to be used again, as a share of those in use. */
 const spareShare = 1 / 16;
 
 /** Blocks grow by so many points at least, and by an eighth: a ring that grows has few empty cells and few copies. */
@@ -56,7 +56,7 @@ export class Slab {
     return start;
   }
 
-  /** Takes a block back: whoever had it must not touch it any more. */
+  /** Takes a block back: its user must not touch it any more. */
   giveBack(start: number): void {
     this.#free.push(start);
     this.#used--;
@@ -67,7 +67,7 @@ export class Slab {
 /** Where a block is, as far as its user needs to know. */
 export type BlockSlab = Pick<Slab, 'cells' | 'blockPoints' | 'giveBack'>;
 
-/** For who has no block yet. */
+/** For a ring without a block. */
 export const noSlab: BlockSlab = { cells: new BigInt64Array(0), blockPoints: 0, giveBack: () => {} };
 
 /**

@@ -13,13 +13,13 @@ export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. Use it for durations, deadlines and schedules. */
   monotonic(): number;
   /**
-   * Calls back once, when delayMs (≥ 0) milliseconds of monotonic time have passed: perhaps later, never earlier. Who
-   * waits for a wall-clock time has to look at it when called.
+   * Calls back once, when delayMs (≥ 0) milliseconds of monotonic time have passed: perhaps later, never earlier. A caller that
+   * waits for a wall-clock time has to look at it then.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** Wakes somebody after about delayMs, as setTimeout does; the function returned prevents it. */
+/** Calls back after about delayMs, as setTimeout does; the function returned cancels that. */
 export type WakeAfter = (delayMs: number, wake: () => void) => () => void;
 
 const monotonic = () => performance.now();
@@ -39,7 +39,7 @@ const longestWaitMs = 2 ** 31 - 1;
 
 /**
  * Timers that are never early, out of a setTimeout that is: it cuts fractions of a millisecond, and counts from a time
- * that the event loop has cut as well. Whoever then compares the time with the one they waited for would do nothing,
+ * that the event loop has cut as well. A caller that then compares the time with the one it waited for would do nothing,
  * and wait for no other timer.
  */
 export function punctualTimers(monotonic: () => number, wakeAfter: WakeAfter): Clock['setTimer'] {

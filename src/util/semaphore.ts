@@ -10,8 +10,8 @@ export interface AcquireOptions {
 type Waiter = (granted: boolean) => void;
 
 /**
- * Bounds how much happens at once. Those that find no permit free wait in order of arrival. Who waits is bounded by
- * the callers.
+ * Bounds how much happens at once. Those that find no permit free wait in order of arrival. The callers
+ * bound how many wait.
  */
 export class Semaphore {
   readonly #waiting = { urgent: new Set<Waiter>(), ordinary: new Set<Waiter>() };
