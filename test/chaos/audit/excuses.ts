@@ -7,6 +7,8 @@ import type { Stage } from '../stage.js';
 const longestRoundSecs = 20;
 /** A clock so little ahead is taken for right, and what has not happened yet for nothing. */
 const toleratedAheadMs = 3_000;
+/** One until there are timers again, one that is not whole, and one more for apps that had their turn just before. */
+const windowsUntilSeen = 3;
 /** Between a fault's times and those at which processes notice. */
 const noticedMs = 2_000;
 
@@ -61,7 +63,8 @@ function isOfNewInstance(row: StoredRow, { platform }: Stage): boolean {
 
 /** A part of a window has no more requests than the whole, unless an instance came or went meanwhile. */
 function isPartOfRequests(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
-  const lost = stage.diary.within(span, 'timers');
+  const sinceMs = timeOfRow(row) - windowsUntilSeen * windows.httpWindowSecs * 1000;
+  const lost = stage.diary.within({ fromMs: sinceMs, toMs: span.toMs }, 'timers');
   if (row.value === '') return lost.length > 0 || stage.diary.within(span, 'late').length > 0;
   const atMs = timeOfRow(row);
   const windowMs = windows.httpWindowSecs * 1000;
