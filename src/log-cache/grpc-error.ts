@@ -41,6 +41,10 @@ function kindOfCode(code: status, details: string): RequestFailure {
     // log-cache itself answers UNKNOWN where its gateway says 500.
     case status.UNKNOWN:
       return details.startsWith('query timed out') ? 'gave-up' : 'server-error';
+    case status.UNIMPLEMENTED:
+    case status.ABORTED:
+    case status.DATA_LOSS:
+    case status.OK:
     default:
       return 'server-error';
   }

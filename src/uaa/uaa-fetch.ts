@@ -38,7 +38,7 @@ export function createUaaFetch({ roots, skipSslValidation, clock, signal }: UaaF
     try {
       const response = await fetch(url, {
         ...init,
-        body: String(init.body),
+        body: (init.body as URLSearchParams).toString(),
         headers: { ...init.headers, 'accept-encoding': 'identity' },
         signal: AbortSignal.any([signal, deadline.signal]),
         dispatcher,
