@@ -18,46 +18,9 @@ import {
   sendError,
 } from './error-responses.js';
 import { endFailedHandshakes } from './handshakes.js';
+import type { ServerLimits } from './limits.js';
 import { respondOneAtATime } from './one-at-a-time.js';
 import { secureContext, type ServerTls } from './server-tls.js';
-
-/** What a client may use. */
-export interface ServerLimits {
-  /** From the start of the connection, or the end of the previous request, to the end of the headers. */
-  readonly headersTimeoutMs: number;
-  /** To the end of the body. */
-  readonly requestTimeoutMs: number;
-  readonly handshakeTimeoutMs: number;
-  /** Without a byte in either direction. Longer than a CPU profile takes. */
-  readonly idleTimeoutMs: number;
-  /** Longer than the 90 s after which gorouter closes idle connections: else its next request could fail. */
-  readonly keepAliveTimeoutMs: number;
-  /** Without a byte from the peer; then TCP probes it every second, ten times. */
-  readonly tcpKeepAliveMs: number;
-  /** How often timeouts are checked. */
-  readonly checkIntervalMs: number;
-  /** Of request line and headers. Several times the size of a client certificate in a header. */
-  readonly maxHeaderBytes: number;
-  /** No route uses a body. */
-  readonly maxBodyBytes: number;
-  readonly maxConnections: number;
-  /** From `close` until connections with an unfinished response are ended. */
-  readonly closeDeadlineMs: number;
-}
-
-export const defaultLimits: ServerLimits = {
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
-  handshakeTimeoutMs: 10_000,
-  idleTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 95_000,
-  tcpKeepAliveMs: 30_000,
-  checkIntervalMs: 1_000,
-  maxHeaderBytes: 32 * 1024,
-  maxBodyBytes: 16 * 1024,
-  maxConnections: 1_000,
-  closeDeadlineMs: 1_000,
-};
 
 /** The longest names in the autoscaler's tables. Characters, after decoding. */
 const maxParamLength = 255;
@@ -100,15 +63,7 @@ export function createListener(options: ListenerOptions): Listener {
   let closing: Promise<void> | undefined;
   let stopWatching = () => {};
 
-  installErrorResponses(app, repeated);
-  acceptEveryMethod(app);
-  ignoreBodies(app);
-  respondOneAtATime(app, metrics);
-  app.addHook('onRequest', (request, reply, done) => {
-    void reply.header('cache-control', 'no-store');
-    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
-    void sendError(reply, 400, 'A Host header is required');
-  });
+  setUpResponses(app, repeated, metrics);
   app.addHook('onResponse', (_request, _reply, done) => {
     if (closing) setImmediate(() => server.closeIdleConnections());
     done();
@@ -192,6 +147,19 @@ function createApp(tls: ServerTls | null, limits: ServerLimits): FastifyInstance
     rejectUnauthorized: true,
   };
   return fastify({ ...options, https });
+}
+
+/** What all responses have in common, whatever the routes. */
+function setUpResponses(app: FastifyInstance, repeated: RepeatedEvents, metrics: ListenerMetrics): void {
+  installErrorResponses(app, repeated);
+  acceptEveryMethod(app);
+  ignoreBodies(app);
+  respondOneAtATime(app, metrics);
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('cache-control', 'no-store');
+    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
+    void sendError(reply, 400, 'A Host header is required');
+  });
 }
 
 interface ContextHolder {

@@ -8,16 +8,11 @@ import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { apiRoutes, type RouteModule } from './api-routes.js';
 import { createBasicAuth } from './basic-auth.js';
-import { createBcryptPool } from './bcrypt-pool.js';
+import { createBcryptPool, type BcryptPool } from './bcrypt-pool.js';
 import { sendError } from './error-responses.js';
 import { healthRoutes, type Lifecycle } from './health-routes.js';
-import {
-  createListener,
-  defaultLimits,
-  type Listener,
-  type ListenerMetrics,
-  type ServerLimits,
-} from './listener.js';
+import { defaultLimits, type ServerLimits } from './limits.js';
+import { createListener, type Listener, type ListenerMetrics } from './listener.js';
 import { createReadiness, type ReadinessCheck } from './readiness.js';
 import type { Renewable, ServerTls } from './server-tls.js';
 import { requireXfcc } from './xfcc-guard.js';
@@ -56,84 +51,100 @@ export interface Servers {
 
 /** Makes the configured servers. None listens yet. */
 export function createServers(config: ServersConfig, options: ServersOptions): Servers {
-  const { clock, metrics } = options;
-  const logger = options.logger.child('http');
-  const repeated = new RepeatedEvents({ clock, logger, metrics });
-  const bcrypt = createBcryptPool(clock);
-  const listeners = new Map<ServerName, Listener>();
+  return new ConfiguredServers(config, options);
+}
 
-  const add = (name: ServerName, { port, tls }: ListenerConfig, portKey: string): FastifyInstance => {
+class ConfiguredServers implements Servers {
+  readonly #logger: Logger;
+  readonly #repeated: RepeatedEvents;
+  readonly #bcrypt: BcryptPool;
+  readonly #listeners = new Map<ServerName, Listener>();
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly config: ServersConfig,
+    private readonly options: ServersOptions,
+  ) {
+    const { apiServer, cfServer, healthServer, onCloudFoundry } = config;
+    const { clock, metrics } = options;
+    this.#logger = options.logger.child('http');
+    this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
+    this.#bcrypt = createBcryptPool(clock);
+
+    if (apiServer) this.#addApi(this.#add('api', apiServer, 'server.port'));
+    const cf = this.#add('cf', cfServer, onCloudFoundry ? 'PORT (environment)' : 'cf_server.port');
+    const rules = cfServer.xfcc;
+    const issuers = rules.ca ? required(options.xfccIssuers, 'xfccIssuers') : null;
+    void cf.register(async (guarded) => {
+      requireXfcc(guarded, { rules, issuers, clock, metrics, logger: this.#logger.child('cf') });
+      this.#addApi(guarded);
+    });
+    if (onCloudFoundry) this.#addHealth(cf, ['/health', '/health/*', '/metrics']);
+    if (healthServer) {
+      this.#addHealth(this.#add('health', healthServer, 'health.server_config.port'), ['/*']);
+    }
+    warnAboutRisks(config, this.#logger);
+  }
+
+  #add(name: ServerName, { port, tls }: ListenerConfig, portKey: string): FastifyInstance {
+    const { clock, metrics, limits } = this.options;
     const listener = createListener({
       name: `${titles[name]} server`,
       port,
       portKey,
-      tls: tls.key && tls.cert ? required(options.tls[name], `tls.${name}`) : null,
-      logger: logger.child(name),
+      tls: tls.key && tls.cert ? required(this.options.tls[name], `tls.${name}`) : null,
+      logger: this.#logger.child(name),
       metrics,
       clock,
-      limits: { ...defaultLimits, ...options.limits },
+      limits: { ...defaultLimits, ...limits },
     });
-    listeners.set(name, listener);
+    this.#listeners.set(name, listener);
     return listener.app;
-  };
+  }
 
-  const addApi = (app: FastifyInstance) => {
-    const history = apiRoutes({ history: options.history, clock, logger: repeated });
-    for (const addRoutes of [history, ...(options.apiModules ?? [])]) addRoutes(app);
+  #addApi(app: FastifyInstance): void {
+    const { clock, history, apiModules = [] } = this.options;
+    const logger = this.#repeated;
+    for (const addRoutes of [apiRoutes({ history, clock, logger }), ...apiModules]) addRoutes(app);
     app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'There is nothing at this path'));
-  };
+  }
 
-  const addHealth = (app: FastifyInstance, metricsPaths: readonly string[]) => {
-    const { basicAuth, readinessEnabled } = config.health;
+  #addHealth(app: FastifyInstance, metricsPaths: readonly string[]): void {
+    const { clock, metrics, lifecycle, readinessChecks } = this.options;
+    const { basicAuth, readinessEnabled } = this.config.health;
     healthRoutes({
       metrics,
-      basicAuth: createBasicAuth(basicAuth, bcrypt),
-      readiness: readinessEnabled ? createReadiness(options.readinessChecks, clock) : null,
-      lifecycle: options.lifecycle,
+      basicAuth: createBasicAuth(basicAuth, this.#bcrypt),
+      readiness: readinessEnabled ? createReadiness(readinessChecks, clock) : null,
+      lifecycle,
       clock,
       metricsPaths,
     })(app);
-  };
-
-  if (config.apiServer) addApi(add('api', config.apiServer, 'server.port'));
-
-  const cf = add('cf', config.cfServer, config.onCloudFoundry ? 'PORT (environment)' : 'cf_server.port');
-  const rules = config.cfServer.xfcc;
-  const issuers = rules.ca ? required(options.xfccIssuers, 'xfccIssuers') : null;
-  void cf.register(async (guarded) => {
-    requireXfcc(guarded, { rules, issuers, clock, metrics, logger: logger.child('cf') });
-    addApi(guarded);
-  });
-  if (config.onCloudFoundry) addHealth(cf, ['/health', '/health/*', '/metrics']);
-
-  if (config.healthServer) {
-    addHealth(add('health', config.healthServer, 'health.server_config.port'), ['/*']);
   }
 
-  warnAboutRisks(config, logger);
+  async listen(host?: string): Promise<void> {
+    const results = await Promise.allSettled(
+      [...this.#listeners.values()].map((listener) => listener.listen(host)),
+    );
+    const failure = results.find((result) => result.status === 'rejected');
+    if (!failure) return;
+    await this.close();
+    throw failure.reason;
+  }
 
-  let closing: Promise<void> | undefined;
-  const close = async () => {
-    await Promise.all([...listeners.values()].map((listener) => listener.close()));
-    await bcrypt.close();
-  };
+  addresses(): Partial<Record<ServerName, AddressInfo>> {
+    const entries = [...this.#listeners].map(([name, listener]) => [name, listener.address()] as const);
+    return Object.fromEntries(entries.filter(([, address]) => address !== null));
+  }
 
-  return {
-    async listen(host) {
-      const results = await Promise.allSettled(
-        [...listeners.values()].map((listener) => listener.listen(host)),
-      );
-      const failure = results.find((result) => result.status === 'rejected');
-      if (!failure) return;
-      await (closing ??= close());
-      throw failure.reason;
-    },
-    addresses() {
-      const entries = [...listeners].map(([name, listener]) => [name, listener.address()] as const);
-      return Object.fromEntries(entries.filter(([, address]) => address !== null));
-    },
-    close: () => (closing ??= close()),
-  };
+  close(): Promise<void> {
+    return (this.#closing ??= this.#closeAll());
+  }
+
+  async #closeAll(): Promise<void> {
+    await Promise.all([...this.#listeners.values()].map((listener) => listener.close()));
+    await this.#bcrypt.close();
+  }
 }
 
 const titles: Record<ServerName, string> = { api: 'API', cf: 'CF', health: 'health' };

@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { apiRoutes } from '../../src/http/api-routes.js';
 import { systemClock } from '../../src/util/clock.js';
-import { defaultLimits, type Listener, type ServerLimits } from '../../src/http/listener.js';
+import { defaultLimits, type ServerLimits } from '../../src/http/limits.js';
+import { type Listener } from '../../src/http/listener.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import {
   createCertificateAuthority,

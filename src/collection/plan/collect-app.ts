@@ -10,7 +10,7 @@ import { coversGauges } from './coverage-rules.js';
 import { failureOf } from './failures.js';
 import type { HttpTimerEvidence } from './http-timer-evidence.js';
 import { OldestProbe } from './oldest-probe.js';
-import { createQueryBatcher, type QueryBatcher } from './query-batcher.js';
+import { QueryBatcher } from './query-batcher.js';
 import type { QueryHealth } from './query-gate.js';
 import { SettledWindows } from './settled-windows.js';
 import { verifyHttp, withoutValue } from './verify-http.js';
@@ -49,7 +49,7 @@ export function createAppCollector(
   clock: Clock,
   { coverage, evidence }: Pick<Tools, 'coverage' | 'evidence'>,
 ): AppCollector {
-  const queries = createQueryBatcher(collector, health, clock);
+  const queries = new QueryBatcher(collector, health, clock);
   const tools = { collector, queries, settledWindows: new SettledWindows(), coverage, evidence };
   return { collect: (request) => collectApp(request, tools) };
 }

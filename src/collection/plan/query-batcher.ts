@@ -16,11 +16,6 @@ interface HttpResponse {
   readonly cost: CollectionCost;
 }
 
-export interface QueryBatcher {
-  /** Never rejects. */
-  ask(question: HttpQuestion): Promise<HttpResponse>;
-}
-
 /**
  * log-cache reads the apps of a query one after the other, each within 5 s, and ends the query after 10 s. With more
  * apps, queries would fail more often than they save a request.
@@ -43,30 +38,57 @@ interface Batch {
  * Cloud Controller, and both sides the work for a request. Where the query of an app takes too long, its timers are
  * read instead.
  */
-export function createQueryBatcher(collector: Collector, queries: QueryHealth, clock: Clock): QueryBatcher {
+export class QueryBatcher {
   /** Not sent yet. At most one for each metric type and window. */
-  const waiting: Batch[] = [];
-  const alone = new AppsQueriedAlone(clock);
-  const timers = new TimerFallback(collector, clock);
+  readonly #waiting: Batch[] = [];
+  readonly #alone: AppsQueriedAlone;
+  readonly #timers: TimerFallback;
 
-  function open(question: HttpQuestion): Batch {
-    const timer = clock.setTimer(gatherMs, () => void send(batch));
-    const batch: Batch = { question, asked: [], idBytes: 0, timer };
-    waiting.push(batch);
+  constructor(
+    private readonly collector: Collector,
+    private readonly queries: QueryHealth,
+    private readonly clock: Clock,
+  ) {
+    this.#alone = new AppsQueriedAlone(clock);
+    this.#timers = new TimerFallback(collector, clock);
+  }
+
+  /** Never rejects. */
+  ask(question: HttpQuestion): Promise<HttpResponse> {
+    const { appId } = question;
+    if (this.#timers.areRead(appId, this.queries.isUp())) return this.#askTimers(question);
+    const mustBeAlone = !canShareQuery(appId) || this.#alone.has(appId) || this.#timers.knows(appId);
+    if (mustBeAlone) return this.#askAlone(question);
+    const batch = this.#batchFor(question, Buffer.byteLength(appId));
+    return new Promise((resolve) => {
+      if (batch.asked.push({ appId, resolve }) >= maxAppsPerQuery) void this.#send(batch);
+    });
+  }
+
+  #batchFor(question: HttpQuestion, idBytes: number): Batch {
+    const found = this.#waiting.find((one) => goesWith(one.question, question));
+    if (found && found.idBytes + idBytes <= maxIdBytes) {
+      found.idBytes += idBytes;
+      return found;
+    }
+    if (found) void this.#send(found);
+    const timer = this.clock.setTimer(gatherMs, () => void this.#send(batch));
+    const batch: Batch = { question, asked: [], idBytes, timer };
+    this.#waiting.push(batch);
     return batch;
   }
 
-  async function send(batch: Batch): Promise<void> {
+  async #send(batch: Batch): Promise<void> {
     batch.timer.cancel();
-    waiting.splice(waiting.indexOf(batch), 1);
+    this.#waiting.splice(this.#waiting.indexOf(batch), 1);
     const { metricType, timeSecs, windowSecs } = batch.question;
     const appIds = [...new Set(batch.asked.map(({ appId }) => appId))];
     const job = { kind: 'query', metricType, timeSecs, windowSecs, appIds } as const;
-    const { outcomes, cost } = await splitQuery(job, collector);
-    noteCulprits(outcomes);
+    const { outcomes, cost } = await splitQuery(job, this.collector);
+    this.#noteCulprits(outcomes);
     for (const [index, { appId, resolve }] of batch.asked.entries()) {
       const response = responseOf(appId, outcomes, index === 0 ? cost : noCost());
-      resolve(orTimers({ ...batch.question, appId }, response, appIds.length === 1));
+      resolve(this.#orTimers({ ...batch.question, appId }, response, appIds.length === 1));
     }
   }
 
@@ -74,60 +96,37 @@ export function createQueryBatcher(collector: Collector, queries: QueryHealth, c
    * If every app of a batch failed, log-cache is the cause, and more queries would only make that worse. If all timed
    * out, the apps may have been too many for one query, unless all queries hang.
    */
-  function noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
+  #noteCulprits(outcomes: ReadonlyMap<string, HttpOutcome>): void {
     const culprits = [...outcomes].filter(([, outcome]) => mayBeCausedByOneApp(outcome));
-    const tooMuch = queries.isUp() && culprits.every(([, outcome]) => timedOut(outcome));
+    const tooMuch = this.queries.isUp() && culprits.every(([, outcome]) => timedOut(outcome));
     if (culprits.length === outcomes.size && !tooMuch) return;
-    for (const [appId] of culprits) alone.add(appId);
+    for (const [appId] of culprits) this.#alone.add(appId);
   }
 
-  async function askAlone({ appId, ...question }: HttpQuestion): Promise<HttpResponse> {
+  async #askAlone({ appId, ...question }: HttpQuestion): Promise<HttpResponse> {
     const job = { kind: 'query', ...question, appIds: [appId] } as const;
-    const { outcomes, cost } = await splitQuery(job, collector);
+    const { outcomes, cost } = await splitQuery(job, this.collector);
     const response = responseOf(appId, outcomes, cost);
-    if (tookTooLong(response.outcome) && alone.has(appId)) alone.add(appId);
-    return orTimers({ ...question, appId }, response, true);
+    if (tookTooLong(response.outcome) && this.#alone.has(appId)) this.#alone.add(appId);
+    return this.#orTimers({ ...question, appId }, response, true);
   }
 
   /** A query that log-cache gave up was asked for this app alone in the end; one that timed out may have had more apps. */
-  async function orTimers(
-    question: HttpQuestion,
-    response: HttpResponse,
-    wasAlone: boolean,
-  ): Promise<HttpResponse> {
+  async #orTimers(question: HttpQuestion, response: HttpResponse, wasAlone: boolean): Promise<HttpResponse> {
     const { outcome, cost } = response;
-    if (outcome.kind !== 'failed') timers.querySucceeded(question.appId);
-    const isTheApps = timedOut(outcome) ? wasAlone && queries.isUp() : tookTooLong(outcome);
-    if (!isTheApps || !timers.queryTookTooLong(question)) return response;
-    const read = await timers.read(question);
+    if (outcome.kind !== 'failed') this.#timers.querySucceeded(question.appId);
+    const isTheApps = timedOut(outcome) ? wasAlone && this.queries.isUp() : tookTooLong(outcome);
+    if (!isTheApps || !this.#timers.queryTookTooLong(question)) return response;
+    const read = await this.#timers.read(question);
     return { outcome: read.outcome ?? outcome, cost: sumOfCosts([cost, read.cost]) };
   }
 
-  async function askTimers(question: HttpQuestion): Promise<HttpResponse> {
-    const read = await timers.read(question);
+  async #askTimers(question: HttpQuestion): Promise<HttpResponse> {
+    const read = await this.#timers.read(question);
     if (read.outcome) return { outcome: read.outcome, cost: read.cost };
-    const { outcome, cost } = await askAlone(question);
+    const { outcome, cost } = await this.#askAlone(question);
     return { outcome, cost: sumOfCosts([read.cost, cost]) };
   }
-
-  return {
-    ask(question) {
-      const { appId } = question;
-      if (timers.areRead(appId, queries.isUp())) return askTimers(question);
-      if (!canShareQuery(appId) || alone.has(appId) || timers.knows(appId)) return askAlone(question);
-      const idBytes = Buffer.byteLength(appId);
-      let batch = waiting.find((one) => goesWith(one.question, question));
-      if (batch && batch.idBytes + idBytes > maxIdBytes) {
-        void send(batch);
-        batch = undefined;
-      }
-      const joined = batch ?? open(question);
-      joined.idBytes += idBytes;
-      return new Promise((resolve) => {
-        if (joined.asked.push({ appId, resolve }) >= maxAppsPerQuery) void send(joined);
-      });
-    },
-  };
 }
 
 function goesWith(a: HttpQuestion, b: HttpQuestion): boolean {

@@ -34,85 +34,100 @@ const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
 /** Lets reads pass, and queries while they have responses and there is a permit. */
 export function gateQueries(
   collector: Collector,
-  { clock, limit, events, metrics, likelyCause }: QueryGateOptions,
+  options: QueryGateOptions,
 ): { collector: Collector; queries: QueryHealth } {
-  const breaker = new QueryBreaker(clock);
-  // Reads have permits of their own: only queries pass through the Cloud Controller, and may hang while reads do not.
-  const permits = new Semaphore(clock, () => limit.current);
+  const gate = new QueryGate(collector, options);
+  return { collector: gate, queries: gate };
+}
 
-  async function query(job: QueryJob): Promise<CollectionResult> {
-    const permitted = breaker.permit();
-    if (permitted === 'probe') return probe(job);
-    if (permitted === 'nothing') return notAsked();
-    if (permits.isFull) limit.waited();
-    if (!(await permits.acquire({ timeoutMs: longestWaitMs }))) return notAsked();
-    metrics.queriesInFlight.set(permits.taken);
+class QueryGate implements Collector, QueryHealth {
+  readonly #breaker: QueryBreaker;
+  /** Reads have permits of their own: only queries pass through the Cloud Controller, and may hang while reads do not. */
+  readonly #permits: Semaphore;
+
+  constructor(
+    private readonly collector: Collector,
+    private readonly options: QueryGateOptions,
+  ) {
+    const { clock, limit } = options;
+    this.#breaker = new QueryBreaker(clock);
+    this.#permits = new Semaphore(clock, () => limit.current);
+  }
+
+  isUp(): boolean {
+    return this.#breaker.state === 'closed';
+  }
+
+  async run(job: UnauthorizedJob): Promise<CollectionResult> {
+    if (job.kind === 'query') return this.#query(job);
+    const result = await this.collector.run(job);
+    if (job.kind === 'timers') this.options.metrics.timerReads.inc({ result: timerResult(result) });
+    return result;
+  }
+
+  async #query(job: QueryJob): Promise<CollectionResult> {
+    const { clock, limit, metrics } = this.options;
+    const permitted = this.#breaker.permit();
+    if (permitted === 'probe') return this.#probe(job);
+    if (permitted === 'nothing') return this.#notAsked();
+    if (this.#permits.isFull) limit.waited();
+    if (!(await this.#permits.acquire({ timeoutMs: longestWaitMs }))) return this.#notAsked();
+    metrics.queriesInFlight.set(this.#permits.taken);
     const startedMs = clock.monotonic();
-    const result = await collector.run(job);
+    const result = await this.collector.run(job);
     const verdict = verdictOn(result);
-    if (verdict === 'response') noteResponse();
-    else if (verdict === 'timeout' && breaker.state === 'closed') {
-      breaker.timedOut();
-      reportIfHanging();
+    if (verdict === 'response') this.#noteResponse();
+    else if (verdict === 'timeout' && this.isUp()) {
+      this.#breaker.timedOut();
+      this.#reportIfHanging();
     }
     // After the breaker, so that a query that opens it lets no other start.
     limit.finished(clock.monotonic() - startedMs, verdict === 'response');
-    permits.release();
-    metrics.queriesInFlight.set(permits.taken);
+    this.#permits.release();
+    metrics.queriesInFlight.set(this.#permits.taken);
     return result;
   }
 
   /** Asks for one app only: several could be too much for one query. */
-  async function probe(job: QueryJob): Promise<CollectionResult> {
-    noteState();
-    const first = await collector.run({ ...job, appIds: job.appIds.slice(0, 1) });
+  async #probe(job: QueryJob): Promise<CollectionResult> {
+    this.#noteState();
+    const first = await this.collector.run({ ...job, appIds: job.appIds.slice(0, 1) });
     if (verdictOn(first) === 'response') {
-      noteResponse();
+      this.#noteResponse();
     } else {
-      breaker.probeFailed();
-      reportIfHanging();
+      this.#breaker.probeFailed();
+      this.#reportIfHanging();
     }
     if (job.appIds.length === 1) return first;
-    const result = await query(job);
+    const result = await this.#query(job);
     return { ...result, cost: sumOfCosts([first.cost, result.cost]) };
   }
 
-  async function other(job: UnauthorizedJob): Promise<CollectionResult> {
-    const result = await collector.run(job);
-    if (job.kind === 'timers') metrics.timerReads.inc({ result: timerResult(result) });
-    return result;
+  #noteResponse(): void {
+    const wasHanging = !this.isUp();
+    this.#breaker.responded();
+    if (wasHanging) this.options.events.info('queries-answered-again');
+    this.#noteState();
   }
 
-  function noteResponse(): void {
-    const wasHanging = breaker.state !== 'closed';
-    breaker.responded();
-    if (wasHanging) events.info('queries-answered-again');
-    noteState();
-  }
-
-  function reportIfHanging(): void {
-    noteState();
-    if (breaker.state === 'closed') return;
-    permits.turnAway();
+  #reportIfHanging(): void {
+    this.#noteState();
+    if (this.isUp()) return;
+    this.#permits.turnAway();
     const error = new Error(
-      `PromQL queries have no answer; rules on throughput and responsetime see no new values. ${likelyCause}`,
+      `PromQL queries have no answer; rules on throughput and responsetime see no new values. ${this.options.likelyCause}`,
     );
-    events.error('queries-hang', error);
+    this.options.events.error('queries-hang', error);
   }
 
-  function noteState(): void {
-    metrics.queryBreakerState.set(stateValues[breaker.state]);
+  #noteState(): void {
+    this.options.metrics.queryBreakerState.set(stateValues[this.#breaker.state]);
   }
 
-  function notAsked(): JobFailed {
-    const message = breaker.state === 'closed' ? 'there was no place for a query' : 'no query has an answer';
+  #notAsked(): JobFailed {
+    const message = this.isUp() ? 'there was no place for a query' : 'no query has an answer';
     return { kind: 'failed', failure: 'not-asked', message, cost: noCost() };
   }
-
-  return {
-    collector: { run: (job) => (job.kind === 'query' ? query(job) : other(job)) },
-    queries: { isUp: () => breaker.state === 'closed' },
-  };
 }
 
 function timerResult(result: CollectionResult): 'read' | 'too-many' | 'failed' {

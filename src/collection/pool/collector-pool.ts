@@ -75,7 +75,6 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   const reads = new Semaphore(clock, () => options.mostJobs);
   const queries = new Semaphore(clock, () => options.mostJobs);
   const waiting = () => reads.waiting + queries.waiting;
-  const lastUtilization = new WeakMap<Worker, EventLoopUtilization>();
   let closing: Promise<void> | undefined;
 
   return {
@@ -90,15 +89,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
       }
     },
 
-    utilization() {
-      const shares = pool.threads.map((thread) => {
-        const now = thread.performance.eventLoopUtilization();
-        const last = lastUtilization.get(thread);
-        lastUtilization.set(thread, now);
-        return (last ? thread.performance.eventLoopUtilization(now, last) : now).utilization;
-      });
-      return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
-    },
+    utilization: utilizationSinceLastCall(pool),
 
     get queueSize() {
       return waiting();
@@ -109,6 +100,19 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
       for (const thread of threads) thread.end('the collector pool is closed');
       return closing;
     },
+  };
+}
+
+function utilizationSinceLastCall(pool: Pick<Piscina, 'threads'>): () => number {
+  const lasts = new WeakMap<Worker, EventLoopUtilization>();
+  return () => {
+    const shares = pool.threads.map((thread) => {
+      const now = thread.performance.eventLoopUtilization();
+      const last = lasts.get(thread);
+      lasts.set(thread, now);
+      return (last ? thread.performance.eventLoopUtilization(now, last) : now).utilization;
+    });
+    return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
   };
 }
 

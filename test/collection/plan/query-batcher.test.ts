@@ -3,7 +3,7 @@ import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-co
 import { noCost, sumOfCosts } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult, QueryJob } from '../../../src/collection/pool/job.js';
 import type { HttpQuestion } from '../../../src/collection/plan/collection-request.js';
-import { createQueryBatcher, type QueryBatcher } from '../../../src/collection/plan/query-batcher.js';
+import { QueryBatcher } from '../../../src/collection/plan/query-batcher.js';
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
@@ -24,7 +24,7 @@ beforeEach(() => {
   areUp = true;
   timersRead = [];
   tooManyTimers = timersFail = false;
-  batcher = createQueryBatcher({ run }, { isUp: () => areUp }, clock);
+  batcher = new QueryBatcher({ run }, { isUp: () => areUp }, clock);
 });
 
 async function run(job: UnauthorizedJob): Promise<CollectionResult> {
