@@ -172,7 +172,7 @@ describe('a zero', () => {
     const { store, rates, cycle } = scene();
     rates.set('a', 5).set('b', 5);
     expect(await cycle(['cpu', 'throughput'])).toEqual([5, 5]);
-    const { query } = store;
+    const query = store.query.bind(store);
     store.query = (question) => {
       store.sourcesOfDeadNode.add('a');
       rates.set('a', 0);
