@@ -73,12 +73,20 @@ function isPartOfRequests(row: StoredRow, span: Span, stage: Stage, windows: Win
   );
   const isOfFuture = wronglyDated(row, stage, 'ahead').some(({ aheadMs = 0 }) => aheadMs < toleratedAheadMs);
   if (!isCut && !isOfFuture) return false;
-  if (row.metricType === 'responsetime') return true;
-  const trueBefore = (ms: number) => {
-    const timestampNs = row.timestampNs - BigInt(ms) * 1_000_000n;
-    return BigInt(trueRow({ ...row, timestampNs }, stage.platform, windows).value || '0');
-  };
-  return [0, windowMs / 2, windowMs].some((ms) => BigInt(row.value) <= trueBefore(ms));
+  if (row.metricType === 'responsetime' || hasOtherInstances(row, stage, windowMs)) return true;
+  return BigInt(row.value) <= BigInt(trueRow(row, stage.platform, windows).value || '0');
+}
+
+/** Whether an instance came or went in the window, or just then: the mean is of others without it. */
+function hasOtherInstances(row: StoredRow, { platform }: Stage, windowMs: number): boolean {
+  const [fromUs, toUs] = [timeOfRow(row) - windowMs - noticedMs, timeOfRow(row) + noticedMs].map(
+    (atMs) => atMs * 1000,
+  ) as [number, number];
+  return platform.apps
+    .require(row.appId)
+    .containers.some(({ startedUs, stoppedUs }) =>
+      [startedUs, stoppedUs].some((us) => us > fromUs && us < toUs),
+    );
 }
 
 /** A gauge's value is the mean of all samples that had arrived when it was read, of punctual and of late streams. */

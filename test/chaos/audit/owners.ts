@@ -1,4 +1,5 @@
 import type { LogLine } from '../../bench/processes/eventgenerator-process.js';
+import type { Point } from './rows.js';
 
 /** A member by its log. */
 export interface Logged {
@@ -21,8 +22,19 @@ const missedAfterMs = 15_000;
 /** A round under way when its app moved to another member. */
 const longestLastRoundMs = 3_000;
 
-/** Whether a new owner of the app may not have known the old one's point: it was written after the new one had read. */
-export function mayBeUnknown({ atMs }: { readonly atMs: number }, changesMs: readonly number[]): boolean {
+/** Save interval, and a statement on a busy machine. */
+const writtenAfterMs = 5_000;
+
+/**
+ * Whether the owner who judged the app at a time may not have known a point: the owner before wrote it after the new one
+ * had read, or had not written it by then, because its process was frozen or the database away.
+ */
+export function mayBeUnknown(
+  { atMs, writtenMs = atMs }: Pick<Point, 'atMs' | 'writtenMs'>,
+  judgedMs: number,
+  changesMs: readonly number[],
+): boolean {
+  if (writtenMs > judgedMs && judgedMs - atMs > writtenAfterMs) return true;
   return changesMs.some(
     (changeMs) => atMs >= changeMs - missedAfterMs && atMs <= changeMs + longestLastRoundMs,
   );

@@ -9,19 +9,25 @@ export interface Point {
   readonly atMs: number;
   /** Undefined: *no data*. */
   readonly value: bigint | undefined;
+  /** When it was written, as far as that is known. */
+  readonly writtenMs?: number | undefined;
 }
 
 /** Stored app metrics by app and metric type, oldest first. */
 export class Histories {
   readonly #points = new Map<string, Point[]>();
 
-  constructor(rows: readonly Pick<StoredRow, 'appId' | 'metricType' | 'timestampNs' | 'value'>[]) {
-    for (const { appId, metricType, timestampNs, value } of rows) {
+  constructor(
+    rows: readonly (Pick<StoredRow, 'appId' | 'metricType' | 'timestampNs' | 'value'> &
+      Pick<Point, 'writtenMs'>)[],
+  ) {
+    for (const { appId, metricType, timestampNs, value, writtenMs } of rows) {
       const key = `${appId} ${metricType}`;
       const points = this.#points.get(key) ?? [];
       points.push({
         atMs: Number(timestampNs / 1_000n) / 1_000,
         value: value === '' ? undefined : BigInt(value),
+        writtenMs,
       });
       this.#points.set(key, points);
     }
@@ -38,7 +44,7 @@ export class Histories {
 export async function auditRows(
   stage: Stage,
   windows: Windows,
-): Promise<{ findings: Finding[]; rows: StoredRow[] }> {
+): Promise<{ findings: Finding[]; rows: (StoredRow & Pick<Point, 'writtenMs'>)[] }> {
   const rows = await storedRows(stage.appMetricsDb);
   const wrong: string[] = [];
   const withoutReason: string[] = [];
@@ -51,9 +57,10 @@ export async function auditRows(
     const told = `${timeOf(atMs)} ${row.appId} ${row.metricType}: stored "${row.value}${row.unit}", true "${truth.value}${truth.unit}"`;
     (row.value === '' ? withoutReason : wrong).push(told);
   }
-  const distinct = new Set(rows.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
+  const distinct = new Set(rows.map(keyOf)).size;
+  const writtenMs = await timesOfWriting(stage);
   return {
-    rows,
+    rows: rows.map((row) => ({ ...row, writtenMs: writtenMs.get(keyOf(row)) })),
     findings: [
       finding('false values', wrong),
       finding('no data without a reason', withoutReason),
@@ -73,8 +80,9 @@ function repeated(rows: readonly StoredRow[], { members, diary }: Stage): string
   const changesMs = membershipChanges(members);
   const seen = new Set<string>();
   const twice: string[] = [];
-  for (const { appId, metricType, timestampNs } of rows) {
-    const key = `${appId} ${metricType} ${timestampNs}`;
+  for (const row of rows) {
+    const { appId, metricType, timestampNs } = row;
+    const key = keyOf(row);
     const atMs = Number(timestampNs / 1_000_000n);
     const isHarmless = mayHaveTwoOwners(atMs, changesMs) || diary.hasWrongTimes({ fromMs: atMs, toMs: atMs });
     if (seen.has(key) && !isHarmless) twice.push(`${timeOf(atMs)} ${appId} ${metricType}`);
@@ -91,4 +99,18 @@ function promised({ members }: Stage): number {
     rows += counts.collected - counts.lost - waiting;
   }
   return rows;
+}
+
+function keyOf({ appId, metricType, timestampNs }: StoredRow): string {
+  return `${appId} ${metricType} ${timestampNs}`;
+}
+
+/** When each row was written, by its key. */
+async function timesOfWriting({ appMetricsDb }: Stage): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await appMetricsDb.pool.query<{ key: string; written_ms: number }>(
+    `select app_id || ' ' || metric_type || ' ' || timestamp as key,
+       (extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000)::float8 as written_ms
+     from app_metric`,
+  );
+  return new Map(rows.map(({ key, written_ms: writtenMs }) => [key, writtenMs]));
 }

@@ -29,14 +29,16 @@ function trigger(atSecs: number, more: Partial<TriggerRecord> = {}): TriggerReco
 
 /** A cpu value every ten seconds, from the start on. */
 function historyOf(...values: readonly (number | null)[]): Histories {
-  return new Histories(
-    values.map((value, i) => ({
-      appId: 'app',
-      metricType: 'cpu',
-      timestampNs: BigInt(startMs + i * intervalSecs * 1000) * 1_000_000n,
-      value: value === null ? '' : String(value),
-    })),
-  );
+  return new Histories(values.map(rowOf));
+}
+
+function rowOf(value: number | null, i: number) {
+  return {
+    appId: 'app',
+    metricType: 'cpu',
+    timestampNs: BigInt(startMs + i * intervalSecs * 1000) * 1_000_000n,
+    value: value === null ? '' : String(value),
+  };
 }
 
 function badIn(
@@ -94,6 +96,19 @@ test('what an old owner found last need not be known to the new one, but what wa
       ['triggers without a breach'],
     );
   }
+});
+
+test('what was not written when the trigger was posted is known to nobody else', () => {
+  const values = busyFrom(5).map((value, i) => (i === 6 ? 50 : value));
+  const writtenAfter = (secs: number) =>
+    new Histories(
+      values.map((value, i) => ({
+        ...rowOf(value, i),
+        writtenMs: startMs + i * intervalSecs * 1000 + (i === 6 ? secs * 1000 : 1_000),
+      })),
+    );
+  expect(badIn(writtenAfter(30), [trigger(70.5)], { lastSecs: 75 })).toEqual([]);
+  expect(badIn(writtenAfter(2), [trigger(70.5)], { lastSecs: 75 })).toEqual(['triggers without a breach']);
 });
 
 test('a trigger is right also where the last collection failed and the breach had lasted long enough', () => {

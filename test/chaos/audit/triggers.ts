@@ -64,7 +64,9 @@ function withoutBreach(stage: TriggerBooks, histories: Histories): string[] {
     const durationMs = Number(breachDurationSecs) * 1000;
     if (stage.diary.hasWrongTimes({ fromMs: atMs - postMs - 2 * durationMs, toMs: atMs })) continue;
     const points = histories.within(app, metricType, atMs - postMs - durationMs, atMs);
-    const known = points.filter((point) => breachesRule(point, trigger) || !mayBeUnknown(point, changesMs));
+    const known = points.filter(
+      (point) => breachesRule(point, trigger) || !mayBeUnknown(point, atMs, changesMs),
+    );
     if (!isJustified(trigger, known)) found.push(`${told(app, trigger)}; ${points.map(shown).join(' ')}`);
   }
   return found;
