@@ -1,6 +1,12 @@
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
-import { createDecisionStore, type DecisionRow } from '../decisions/decision-store.js';
+import { createDecisionStore } from '../decisions/decision-store.js';
+import {
+  listedBroken,
+  listedDecision,
+  listedJson,
+  type ListedDecision,
+} from '../decisions/listed-decision.js';
 import type { ReasonCode } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
 import { createPolicyStore } from '../policy/policy-store.js';
@@ -9,16 +15,6 @@ import { systemClock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
 import { printable, renderTable, type Column } from './table.js';
 import { withDatabases } from './with-databases.js';
-
-/** An app and what is to say of it. Times are wall-clock ms. */
-export interface ListedDecision {
-  readonly appId: string;
-  readonly code: ReasonCode;
-  readonly sinceMs: number | null;
-  readonly untilMs: number | null;
-  readonly instanceIndex: number | null;
-  readonly detail: string;
-}
 
 const pageSize = 1_000;
 /** More rows help nobody at three in the morning. */
@@ -53,8 +49,7 @@ async function brokenPolicies({ policyDb }: Databases): Promise<ListedDecision[]
   const found: ListedDecision[] = [];
   for (const [appId, stored] of await createPolicyStore(policyDb).read(new Map())) {
     if (stored.kind !== 'broken' || found.length >= maxListed) continue;
-    const unknown = { sinceMs: null, untilMs: null, instanceIndex: null };
-    found.push({ appId, code: 'policy-broken', ...unknown, detail: stored.problem });
+    found.push(listedBroken(appId, stored.problem));
   }
   return found;
 }
@@ -64,21 +59,11 @@ async function storedDecisions({ appMetricsDb }: Databases, code: ReasonCode): P
   const found: ListedDecision[] = [];
   for (let after = ''; found.length < maxListed;) {
     const rows = await store.list({ code, after, limit: pageSize });
-    found.push(...rows.map((row) => ({ ...row, detail: detailOf(row) })));
+    found.push(...rows.map(listedDecision));
     if (rows.length < pageSize) break;
     after = rows.at(-1)?.appId ?? after;
   }
   return found;
-}
-
-/** What failed, where something did. */
-export function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
-  const [failure] = failures;
-  if (code === 'not-collected' && failure) {
-    return `${failure.metricType}: ${failure.failure}: ${failure.message}`;
-  }
-  if (code !== 'breaker-open' && code !== 'trigger-failed') return '';
-  return lastTrigger?.message ?? '';
 }
 
 const columnsAt = (nowMs: number): readonly Column<ListedDecision>[] => [
@@ -99,14 +84,5 @@ export function decisionsTable(found: readonly ListedDecision[], nowMs: number):
 }
 
 function decisionsJson(found: readonly ListedDecision[]): string {
-  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-  const apps = found.map(({ appId, code, sinceMs, untilMs, instanceIndex, detail }) => ({
-    app_id: appId,
-    code,
-    since: iso(sinceMs),
-    until: iso(untilMs),
-    instance_index: instanceIndex,
-    detail,
-  }));
-  return `${JSON.stringify({ apps }, null, 2)}\n`;
+  return `${JSON.stringify({ apps: found.map(listedJson) }, null, 2)}\n`;
 }

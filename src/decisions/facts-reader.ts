@@ -19,7 +19,7 @@ import { createDecisionStore, type DecisionChange } from './decision-store.js';
 /** What a running member knows without a database. */
 export interface LocalFacts {
   /** Of this process; null before the first and with static ownership. */
-  readonly leaseId: string | null;
+  leaseId(): string | null;
   /** null: not an app of ours, or not evaluated yet. */
   knowledgeOf(appId: string): OwnersKnowledge | null;
   pausesOf(appId: string): Pauses;
@@ -115,7 +115,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
     const owner = ownerOf(appId, await members.readMembers());
     if (!owner) return 'nobody';
     const { leaseId, instanceGuid, instanceIndex } = owner;
-    return { leaseId, instanceGuid, instanceIndex, isMe: local ? leaseId === local.leaseId : null };
+    return { leaseId, instanceGuid, instanceIndex, isMe: local ? leaseId === local.leaseId() : null };
   }
 
   /** In the past only what was written down counts. */

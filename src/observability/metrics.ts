@@ -215,5 +215,10 @@ export function createMetrics(registry: Registry = new Registry()) {
       'claim_answers_lost_total',
       'Cool-downs and back-offs that could not be recorded for other members',
     ),
+    decisionRowsWritten: counter(
+      'decision_rows_written_total',
+      'Decisions and changes of them written for other members',
+    ),
+    decisionRowsLost: counter('decision_rows_lost_total', 'Decisions and changes of them given up'),
   };
 }

@@ -17,6 +17,8 @@ import type { ProcessContext } from '../observability/process-context.js';
 export interface OwnershipParts {
   readonly ownership: Ownership;
   readonly claims: Claims;
+  /** The lease held now or last; null before the first, and with static ownership. */
+  leaseId(): string | null;
   /** Begins to take part. */
   start(): void;
   /** Hands all apps over; they are ours until it resolves. Never rejects. */
@@ -79,6 +81,7 @@ export async function openOwnership(
   return {
     ownership,
     claims,
+    leaseId: () => ownership.leaseId,
     start: () => ownership.start(),
     leave: () => ownership.leave(),
     handoverMs,
@@ -92,6 +95,7 @@ function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
   return {
     ownership: createStaticOwnership(pool.static),
     claims: grantedClaims,
+    leaseId: () => null,
     start: () => {},
     leave: () => Promise.resolve(),
     handoverMs: 0,

@@ -5,6 +5,8 @@ import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import type { LogCacheCollector } from '../collection/open-collection.js';
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
+import { createDecisions, type DecisionsReader } from '../decisions/open-decisions.js';
+import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createAppMetricStore } from '../history/app-metric-store.js';
 import { AppMetricWriter } from '../history/app-metric-writer.js';
@@ -42,6 +44,7 @@ export interface Pipeline {
   readonly ownership: OwnershipParts;
   /** Reads the memory of apps that are ours, and the database for all others. */
   readonly historyReader: HistoryReader;
+  readonly decisions: DecisionsReader;
   /** Whether there are http timers, as far as that can be told. */
   readonly httpTimers: { isUp(): boolean };
   /** Resolves when the policies were read completely for the first time. */
@@ -68,6 +71,7 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const parts = await openParts(config, context, releasers, ends);
   const { ownership, ownedApps, history, store, httpTimers, poller } = parts;
+  const { reader: decisions } = parts.decisions;
   const connections = ends.databases.appMetricsDb.stats().maxOpenConnections;
   const fromDatabase = createReaderShare(
     Math.max(1, Math.floor(connections * readersShare)),
@@ -76,6 +80,7 @@ export async function openPipeline(
   );
   return {
     ownership,
+    decisions,
     historyReader: createLayeredHistoryReader({
       fromMemory: (query) => (ownedApps.policyOf(query.appId) ? history.range(query) : null),
       fromDatabase,
@@ -104,11 +109,31 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     policyOf: (appId: string) => ownedApps.policyOf(appId),
     policyInForce: (appId: string) => ownedApps.policyInForce(appId),
   };
-  const evaluator = createEvaluator(config, { ...common, ...ends, claims: ownership.claims });
+  const gates = new Gates({ ...context, evaluationIntervalMs: config.evaluator.evaluationIntervalMs });
+  const decisions = createDecisions(config, context, {
+    databases: ends.databases,
+    history: records.history,
+    ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
+    brokenPolicies: () => records.poller.broken,
+    pausesOf: (appId) => ({
+      coolDownUntilMs: gates.coolDownUntilMs(appId),
+      ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
+      ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
+    }),
+  });
+  const { recorder } = decisions;
+  const evaluator = createEvaluator(config, {
+    ...common,
+    gates,
+    scalingEngine: recordedEngine(ends.scalingEngine, recorder),
+    claims: ownership.claims,
+  });
+  const recorded = recordedEvaluator(evaluator, recorder, common.policyOf);
   const cycles = new Cycles({
     ...common,
     ...collection,
-    evaluator,
+    collector: recordedCollector(collection.collector, recorder),
+    evaluator: recorded,
     logger: context.logger.child('rounds'),
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
     statWindowSecs: config.defaultStatWindowSecs,
@@ -134,11 +159,12 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     ownership: ownership.ownership,
     logger: context.logger.child('ownership'),
     schedule,
-    evaluator,
+    evaluator: recorded,
     takeover,
     saveSoon: () => records.writer.saveSoon(),
   });
-  return { ...records, ...collection, ownership, evaluator, cycles, schedule, warmUp, takeover, ownedApps };
+  const parts = { ownership, decisions, evaluator, cycles, schedule, warmUp, takeover, ownedApps };
+  return { ...records, ...collection, ...parts };
 }
 
 /** What is remembered and read: histories in memory, app metrics in the database, policies. */
@@ -175,7 +201,7 @@ function createCollection({ aggregator }: Config, context: ProcessContext, { log
 
 function createEvaluator(
   config: Config,
-  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'gates' | 'breakers'>,
+  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'breakers'>,
 ): Evaluator {
   const { clock } = options;
   const { evaluationIntervalMs } = config.evaluator;
@@ -183,20 +209,21 @@ function createEvaluator(
     ...options,
     logger: options.logger.child('evaluation'),
     evaluationIntervalMs,
-    gates: new Gates({ clock, evaluationIntervalMs }),
     breakers: new Breakers({ clock, settings: config.circuitBreaker }),
   });
 }
 
 /** Releasers run in reverse order: what is handed over first stands last. */
 function startParts(
-  { ownership, ownedApps, evaluator, cycles, schedule, warmUp, takeover, writer, poller }: Parts,
+  parts: Parts,
   { clock, metrics }: ProcessContext,
   { logCache }: PipelineEnds,
   releasers: Releasers,
 ): void {
+  const { ownership, ownedApps, decisions, evaluator, cycles, schedule, takeover, writer, poller } = parts;
   releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
-  releasers.add('warm-up', () => warmUp.stop());
+  releasers.add('decision writer', () => decisions.writer.stop());
+  releasers.add('warm-up', () => parts.warmUp.stop());
   releasers.add('takeover', () => takeover.stop());
   releasers.add('cycles', async () => {
     const ended = schedule.stop().then(() => cycles.posted());
@@ -211,9 +238,11 @@ function startParts(
   });
 
   writer.start();
-  poller.onSnapshot((policies, { added, changed, removed }) =>
-    ownedApps.use(policies, [...added, ...changed, ...removed]),
-  );
+  decisions.writer.start();
+  poller.onSnapshot((policies, { added, changed, removed }) => {
+    ownedApps.use(policies, [...added, ...changed, ...removed]);
+    decisions.writer.remove(removed);
+  });
   ownership.ownership.onChange(() =>
     evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)),
   );

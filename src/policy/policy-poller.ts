@@ -42,6 +42,8 @@ const maxRetryMs = 30_000;
 const ageUpdateMs = 5_000;
 /** Broken or questionable policies named in the log after one read, and a minute: a wrong schema would break thousands. */
 const maxNamedPolicies = 20;
+/** Broken policies that are told to those who ask. */
+const maxBroken = 1_000;
 
 /**
  * Keeps the policies in force up to date. While policy_db is away the last good ones stay in force, and their age is
@@ -56,6 +58,7 @@ export class PolicyPoller {
   readonly #stopping = new AbortController();
   #stored: StoredPolicies = new Map();
   #snapshot: PolicySnapshot = new Map();
+  #broken: ReadonlyMap<string, string> = new Map();
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
   #failures = 0;
@@ -71,6 +74,11 @@ export class PolicyPoller {
     const { clock, metrics } = options;
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
     this.#random = options.random ?? Math.random;
+  }
+
+  /** Why policies cannot be used, by app id; of very many not all. */
+  get broken(): ReadonlyMap<string, string> {
+    return this.#broken;
   }
 
   /** Calls the listener after every read that changed something. Snapshots are never changed in place. */
@@ -135,6 +143,7 @@ export class PolicyPoller {
     this.#reportBroken(stored);
     this.#reportRawGauges(stored);
     this.#stored = stored;
+    this.#broken = brokenIn(stored);
     metrics.policies.set(snapshot.size);
     metrics.policiesWithRules.set(withRules);
     metrics.policiesBroken.set(stored.size - snapshot.size);
@@ -207,6 +216,14 @@ export class PolicyPoller {
     if (this.#readAtMs === undefined) return;
     this.#options.metrics.policiesAgeSeconds.set((this.#options.clock.monotonic() - this.#readAtMs) / 1000);
   }
+}
+
+function brokenIn(stored: StoredPolicies): ReadonlyMap<string, string> {
+  const broken = new Map<string, string>();
+  for (const [appId, entry] of stored) {
+    if (entry.kind === 'broken' && broken.size < maxBroken) broken.set(appId, entry.problem);
+  }
+  return broken;
 }
 
 function difference(before: PolicySnapshot, after: PolicySnapshot): PolicyChanges {

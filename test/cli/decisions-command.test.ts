@@ -1,12 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { decisionsTable, detailOf } from '../../src/cli/decisions-command.js';
+import { decisionsTable } from '../../src/cli/decisions-command.js';
+import { listedDecision } from '../../src/decisions/listed-decision.js';
 import { atMs, knowledgeOf } from '../explanation/examples.js';
 
 const row = { ...knowledgeOf({ code: 'not-collected' }), appId: 'guid-1' };
 const failures = [{ metricType: 'cpu', failure: 'timeout', message: 'no answer', sinceMs: 1 }];
 
 test('apps of one reason are shown as a table', () => {
-  const listed = { ...row, detail: detailOf({ ...row, failures }) };
+  const listed = listedDecision({ ...row, failures });
   expect(decisionsTable([listed, { ...listed, appId: 'b', untilMs: atMs, detail: 'x\u001b' }], atMs)).toBe(
     [
       'APP     SINCE     UNTIL     OWNER  DETAIL',
@@ -27,6 +28,7 @@ test('a detail belongs to the code', () => {
     result: 'rejected',
     message: 'answered 422',
   } as const;
-  expect(detailOf({ ...row, code: 'breaker-open', failures, lastTrigger })).toBe('answered 422');
-  expect(detailOf({ ...row, code: 'not-breached', failures, lastTrigger })).toBe('');
+  const other = { ...row, failures, lastTrigger };
+  expect(listedDecision({ ...other, code: 'breaker-open' }).detail).toBe('answered 422');
+  expect(listedDecision({ ...other, code: 'not-breached' }).detail).toBe('');
 });

@@ -96,7 +96,7 @@ test('the owner is found without a lease of its own, and nobody where there are 
 test('what the own member knows comes first', async () => {
   const knowledge = knowledgeOf({ leaseId, code: 'breaker-open', policyTag: policyTag('x') });
   const pauses = { coolDownUntilMs: 5, ignoredOutUntilMs: null, ignoredInUntilMs: null };
-  const local = { leaseId, knowledgeOf: () => knowledge, pausesOf: () => pauses };
+  const local = { leaseId: () => leaseId, knowledgeOf: () => knowledge, pausesOf: () => pauses };
   const facts = await reader({ local }).read('app');
   expect(facts).toMatchObject({ knowledge, pauses, knownBy: 'owner' });
 });
@@ -144,7 +144,7 @@ test('what cannot be read is missing, and the rest is told', async () => {
     await db.target.pool.query('alter table away rename to eventgenerator_decision');
   }
   const dead = { query: () => Promise.reject(new Error('10.0.0.1:5432 refused')) } as never;
-  const local = { leaseId, knowledgeOf: () => null, pausesOf: () => ({}) as never };
+  const local = { leaseId: () => leaseId, knowledgeOf: () => null, pausesOf: () => ({}) as never };
   const facts = await reader({ appMetricsDb: dead, local }).read('app');
   expect(facts).toMatchObject({ histories: null, owner: null, pauses: null, knowledge: null });
   expect(facts.missing.join()).not.toContain('10.0.0.1');

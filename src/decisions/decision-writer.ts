@@ -1,0 +1,172 @@
+import type { Database } from '../database/database.js';
+import { databaseFailureKind } from '../database/errors.js';
+import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
+import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { endsWithin, sleep, type Clock } from '../util/clock.js';
+import { errorCode } from '../util/errors.js';
+import type { DecisionRecorder } from './decision-recorder.js';
+import type { DecisionChange, DecisionStore } from './decision-store.js';
+
+export interface DecisionWriterOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'decisionRowsWritten' | 'decisionRowsLost' | 'logLinesSuppressed'>;
+  readonly database: Database;
+  readonly store: Pick<DecisionStore, 'write' | 'remove' | 'prune'>;
+  readonly recorder: Pick<DecisionRecorder, 'takeRows' | 'giveBack'>;
+  /** Whether the tables are created where they are missing. */
+  readonly mayCreate: boolean;
+}
+
+/** One statement a step, so that decisions are never more than one statement a second. */
+const stepMs = 1_000;
+/** 50,000 rows are written within half a minute, and none of these takes the main thread for long. */
+const rowsPerStep = 2_000;
+const maxChanges = 10_000;
+const maxRemoved = 50_000;
+const removedPerStep = 1_000;
+const pruneEveryMs = 10_000;
+const retryMs = 10_000;
+const withoutTablesMs = 600_000;
+const stopDeadlineMs = 500;
+/** No such table; no right to it. */
+const goneStates = new Set(['42P01', '42501']);
+
+/**
+ * Writes what the owner knows of its apps, for other members and commands. Nothing depends on it: while the database is
+ * away rows are written later, as they are then, and the oldest changes are lost and counted.
+ */
+export class DecisionWriter {
+  readonly #options: DecisionWriterOptions;
+  readonly #logger: Logger;
+  readonly #repeated: RepeatedEvents;
+  readonly #stopping = new AbortController();
+  #changes: DecisionChange[] = [];
+  readonly #removed = new Set<string>();
+  #loop: Promise<void> | undefined;
+  #hasTables = false;
+  #pruneAfter = '';
+  #prunedAtMs = -Infinity;
+
+  constructor(options: DecisionWriterOptions) {
+    this.#options = options;
+    this.#logger = options.logger.child('decisions');
+    this.#repeated = new RepeatedEvents({ ...options, logger: this.#logger, intervalMs: withoutTablesMs });
+  }
+
+  addChange(change: DecisionChange): void {
+    this.#changes.push(change);
+    const surplus = this.#changes.length - maxChanges;
+    if (surplus > 0) this.#lose(this.#changes.splice(0, surplus).length);
+  }
+
+  /** These apps have no policy any more. */
+  remove(appIds: Iterable<string>): void {
+    for (const appId of appIds) {
+      // Rows that nobody renews are removed a day later anyway.
+      if (this.#removed.size < maxRemoved) this.#removed.add(appId);
+    }
+  }
+
+  /** Begins to write. Idempotent. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Writes what waits, if that is quick. Idempotent; never rejects. */
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    const { clock } = this.#options;
+    const written = Promise.resolve(this.#loop).then(() => (this.#hasTables ? this.#step() : undefined));
+    await endsWithin(clock, stopDeadlineMs, written);
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopping;
+    for (let waitMs = stepMs; ;) {
+      await sleep(clock, waitMs, signal);
+      if (signal.aborted) return;
+      waitMs = await this.#step();
+    }
+  }
+
+  /** Returns the ms until the next step. Never rejects. */
+  async #step(): Promise<number> {
+    try {
+      this.#hasTables ||= await this.#prepare();
+      if (!this.#hasTables) return withoutTablesMs;
+      await this.#runStatement();
+      return stepMs;
+    } catch (error) {
+      if (goneStates.has(errorCode(error))) this.#hasTables = false;
+      this.#repeated.error('decisions-not-written', error);
+      return retryMs;
+    }
+  }
+
+  async #runStatement(): Promise<void> {
+    const { clock, store } = this.#options;
+    const nowMs = clock.monotonic();
+    if (this.#removed.size > 0) {
+      const some = [...this.#removed].slice(0, removedPerStep);
+      await store.remove(some);
+      for (const appId of some) this.#removed.delete(appId);
+    } else if (nowMs - this.#prunedAtMs >= pruneEveryMs) {
+      this.#prunedAtMs = nowMs;
+      this.#pruneAfter = (await store.prune(this.#pruneAfter)) ?? '';
+    } else {
+      await this.#write();
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { metrics, recorder, store } = this.#options;
+    const rows = recorder.takeRows(rowsPerStep);
+    const changes = this.#changes.splice(0, rowsPerStep);
+    if (rows.length + changes.length === 0) return;
+    try {
+      await store.write(rows, changes);
+      metrics.decisionRowsWritten.inc(rows.length + changes.length);
+    } catch (error) {
+      if (databaseFailureKind(error) === 'data') {
+        this.#lose(rows.length + changes.length);
+      } else {
+        recorder.giveBack(rows);
+        this.#changes = [...changes, ...this.#changes];
+      }
+      throw error;
+    }
+  }
+
+  /** Whether the tables are there and may be used. Rejects when the database does not answer. */
+  async #prepare(): Promise<boolean> {
+    const { database, mayCreate } = this.#options;
+    try {
+      if (mayCreate) {
+        const options = { all: false, own: ['decisions'] } as const;
+        const created = await migrate({ policyDb: database, appMetricsDb: database }, options);
+        if (created.length > 0) this.#logger.info('tables-created', { tables: created });
+      }
+      if (await mayUseOwnTables(database, 'decisions')) return true;
+      throw new Error('the tables of decisions are there, but this user has no right to use them');
+    } catch (error) {
+      if (databaseFailureKind(error) === 'connection') throw error;
+      // Static ownership has no tables of its own unless somebody has made them.
+      if (!mayCreate && errorCode(error) === '42P01') return false;
+      const sql = await ownTablesSqlFor(database).catch(() => ownTablesSql);
+      this.#repeated.error('tables-missing', error, {
+        remedy: 'let a user who may create tables in appmetrics_db run this SQL; no restart is needed',
+        sql,
+      });
+      return false;
+    }
+  }
+
+  #lose(rows: number): void {
+    this.#options.metrics.decisionRowsLost.inc(rows);
+  }
+}

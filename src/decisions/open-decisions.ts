@@ -1,0 +1,95 @@
+import type { Config } from '../config/config.js';
+import { evaluationSettings } from '../config/evaluation-settings.js';
+import type { Databases } from '../database/database.js';
+import type { Histories } from '../evaluation/decide.js';
+import { explain, type Explanation } from '../explanation/explain.js';
+import type { Pauses } from '../explanation/facts.js';
+import type { ProcessContext } from '../process-context.js';
+import { DecisionRecorder } from './decision-recorder.js';
+import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
+import { DecisionWriter } from './decision-writer.js';
+import { createFactsReader } from './facts-reader.js';
+import { listedBroken, listedDecision, type ListedDecision, type ListQuery } from './listed-decision.js';
+
+/** What other parts know that decisions are explained with. */
+export interface DecisionsOptions {
+  readonly databases: Databases;
+  readonly history: Histories;
+  readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
+  readonly pausesOf: (appId: string) => Pauses;
+  /** App id to the problem. */
+  readonly brokenPolicies: () => ReadonlyMap<string, string>;
+}
+
+/** Answers questions about decisions. All but `explain` reject when the database does not answer. */
+export interface DecisionsReader {
+  explain(appId: string): Promise<Explanation>;
+  changes(query: ChangesQuery): Promise<readonly DecisionChange[]>;
+  /** Where decisions are not shared: of the apps that this process owns. */
+  list(query: ListQuery): Promise<readonly ListedDecision[]>;
+}
+
+export interface Decisions {
+  readonly recorder: DecisionRecorder;
+  readonly writer: DecisionWriter;
+  readonly reader: DecisionsReader;
+}
+
+/** What is recorded of decisions, written for others and told when somebody asks. */
+export function createDecisions(
+  config: Config,
+  context: ProcessContext,
+  options: DecisionsOptions,
+): Decisions {
+  const { databases, history, ownership, pausesOf } = options;
+  const store = createDecisionStore(databases.appMetricsDb);
+  const settings = evaluationSettings(config);
+  const recorder = new DecisionRecorder({
+    clock: context.clock,
+    history,
+    member: { leaseId: () => ownership.leaseId(), instanceIndex: config.instance.index },
+    changed: (change) => writer.addChange(change),
+  });
+  const writer = new DecisionWriter({
+    ...context,
+    store,
+    recorder,
+    database: databases.appMetricsDb,
+    mayCreate: ownership.isElastic,
+  });
+  const facts = createFactsReader({
+    ...databases,
+    settings,
+    pool: { ...config.pool, mode: ownership.isElastic ? 'elastic' : 'static' },
+    clock: context.clock,
+    evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
+    local: {
+      leaseId: () => ownership.leaseId(),
+      knowledgeOf: (appId) => recorder.knowledgeOf(appId),
+      pausesOf,
+    },
+  });
+  return {
+    recorder,
+    writer,
+    reader: {
+      explain: async (appId) => explain(await facts.read(appId), settings),
+      changes: (query) => store.readChanges(query),
+      async list(query) {
+        if (query.code === 'policy-broken') return listBroken(options.brokenPolicies(), query);
+        return (await (ownership.isElastic ? store : recorder).list(query)).map(listedDecision);
+      },
+    },
+  };
+}
+
+function listBroken(
+  problems: ReadonlyMap<string, string>,
+  { after, limit }: ListQuery,
+): readonly ListedDecision[] {
+  return [...problems]
+    .filter(([appId]) => appId > after)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, limit)
+    .map(([appId, problem]) => listedBroken(appId, problem));
+}

@@ -1,0 +1,202 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { MetricOutcome } from '../../src/collection/pool/job.js';
+import { DecisionRecorder } from '../../src/decisions/decision-recorder.js';
+import type { DecisionChange } from '../../src/decisions/decision-store.js';
+import type { Decision, HeldReason } from '../../src/evaluation/decision.js';
+import type { TriggerResult } from '../../src/scaling-engine/trigger-result.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { inRule, outRule, policyOf, seriesOf, steady } from '../evaluation/examples.js';
+
+const app = policyOf([inRule, outRule]);
+const trigger = {
+  app_id: 'app',
+  metric_type: 'cpu',
+  metric_unit: '%',
+  breach_duration_secs: 100,
+  threshold: 80n,
+  operator: '>',
+  cool_down_secs: 300,
+  adjustment: '+1',
+};
+const fired: Decision = { outcome: 'fired', rule: outRule, trigger };
+const held = (reason: HeldReason, untilMs?: number): Decision => ({
+  outcome: 'held',
+  reason,
+  rule: outRule,
+  ...(untilMs === undefined ? {} : { untilMs }),
+});
+const quiet: Decision = {
+  outcome: 'not-fired',
+  verdicts: [
+    { rule: inRule, reason: 'not-breached' },
+    { rule: outRule, reason: 'not-breached' },
+  ],
+};
+const rejected: TriggerResult = { kind: 'failed', fault: 'rejected', message: 'answered 422\0\ud800' };
+const failing: MetricOutcome = { kind: 'failed', failure: 'timeout', message: 'no answer' };
+const fine: MetricOutcome = { kind: 'value', value: 1n, unit: '%' };
+
+let clock: ManualClock;
+let recorder: DecisionRecorder;
+let changes: DecisionChange[];
+beforeEach(() => {
+  clock = new ManualClock();
+  changes = [];
+  recorder = new DecisionRecorder({
+    clock,
+    history: { series: () => seriesOf(steady(90n)) },
+    member: { leaseId: () => 'lease', instanceIndex: 4 },
+    changed: (change) => changes.push(change),
+  });
+});
+
+const code = () => recorder.knowledgeOf('app')?.code;
+
+describe('the code', () => {
+  test('is what an evaluation decided, and since when', async () => {
+    expect(recorder.knowledgeOf('app')).toBeNull();
+    recorder.decided(app, quiet);
+    const sinceMs = clock.now();
+    await clock.advance(5_000);
+    recorder.decided(app, quiet);
+    expect(recorder.knowledgeOf('app')).toMatchObject({
+      code: 'not-breached',
+      sinceMs,
+      ownedSinceMs: sinceMs,
+      updatedAtMs: sinceMs + 5_000,
+      leaseId: 'lease',
+      instanceIndex: 4,
+    });
+  });
+
+  test.each<[string, TriggerResult]>([
+    ['at-max', { kind: 'ignored' }],
+    ['fired', { kind: 'scaled', adjustment: 1, coolDownUntilMs: null }],
+    ['cooling-down', { kind: 'cooling-down', coolDownUntilMs: 99 }],
+    ['trigger-failed', rejected],
+  ])('after a post is %s, also while the app is held for that post', (expected, result) => {
+    recorder.decided(app, fired);
+    expect(code()).toBe('unknown');
+    recorder.posted(trigger, result);
+    expect(code()).toBe(expected);
+    if (expected !== 'cooling-down') recorder.decided(app, held('posted-recently', 5));
+    expect(code()).toBe(expected);
+    expect(recorder.knowledgeOf('app')?.lastTrigger).toEqual({
+      atMs: clock.now(),
+      rule: 2,
+      adjustment: '+1',
+      direction: 'out',
+      result: result.kind === 'failed' ? 'rejected' : result.kind,
+      message: result.kind === 'failed' ? 'answered 422\ufffd' : null,
+    });
+  });
+
+  test('of a direction that is ignored is the limit, and each next fruitless try changes nothing', async () => {
+    recorder.decided(app, held('at-limit-backoff', 50));
+    const sinceMs = clock.now();
+    await clock.advance(60_000);
+    recorder.decided(app, fired);
+    recorder.posted(trigger, { kind: 'ignored' });
+    recorder.decided(app, held('at-limit-backoff', 70));
+    expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'at-max', sinceMs, untilMs: 70 });
+    recorder.decided(app, held('breaker-open', 80));
+    expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'breaker-open', untilMs: 80 });
+  });
+
+  test('is not-collected from the second failure in a row on, until the metric type is collected', () => {
+    recorder.decided(app, quiet);
+    const sinceMs = clock.now();
+    recorder.collected(
+      'app',
+      new Map<string, MetricOutcome>([
+        ['cpu', failing],
+        ['jobs', fine],
+      ]),
+    );
+    recorder.decided(app, quiet);
+    expect(code()).toBe('not-breached');
+    recorder.collected('app', new Map([['cpu', failing]]));
+    recorder.decided(app, quiet);
+    expect(recorder.knowledgeOf('app')).toMatchObject({
+      code: 'not-collected',
+      failures: [{ metricType: 'cpu', failure: 'timeout', message: 'no answer', sinceMs }],
+    });
+    recorder.collected('app', new Map([['cpu', fine]]));
+    recorder.decided(app, quiet);
+    expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'not-breached', failures: [] });
+  });
+});
+
+describe('rows', () => {
+  test('are written when something changed, at most every 30 s an app, and renewed every hour', async () => {
+    recorder.decided(app, quiet);
+    expect(recorder.takeRows(10)).toMatchObject([{ appId: 'app', code: 'not-breached' }]);
+    recorder.decided(app, quiet);
+    expect(recorder.takeRows(10)).toEqual([]);
+    recorder.decided(app, held('cooling-down', 5));
+    expect(recorder.takeRows(10)).toEqual([]);
+    await clock.advance(30_000);
+    expect(recorder.takeRows(10)).toMatchObject([{ code: 'cooling-down' }]);
+    await clock.advance(3_599_999);
+    recorder.decided(app, held('cooling-down', 5));
+    expect(recorder.takeRows(10)).toEqual([]);
+    await clock.advance(1);
+    recorder.decided(app, held('cooling-down', 5));
+    expect(recorder.takeRows(10)).toHaveLength(1);
+  });
+
+  test('that could not be written are tried again, but not those of apps that are gone', () => {
+    for (const appId of ['a', 'b', 'c']) recorder.decided(policyOf([outRule], '1', appId), quiet);
+    const rows = recorder.takeRows(2);
+    expect(rows.map(({ appId }) => appId)).toEqual(['a', 'b']);
+    recorder.forget('a');
+    recorder.giveBack(rows);
+    expect(recorder.takeRows(9).map(({ appId }) => appId)).toEqual(['c', 'b']);
+    recorder.posted({ ...trigger, app_id: 'a' }, rejected);
+    recorder.collected('a', new Map([['cpu', failing]]));
+    expect([recorder.knowledgeOf('a'), recorder.takeRows(9)]).toEqual([null, []]);
+  });
+
+  test('are listed by code, page by page', () => {
+    for (const appId of ['c', 'a', 'b']) recorder.decided(policyOf([outRule], '1', appId), quiet);
+    const page = recorder.list({ code: 'not-breached', after: 'a', limit: 1 });
+    expect(page.map(({ appId }) => appId)).toEqual(['b']);
+    expect(recorder.list({ code: 'fired', after: '', limit: 9 })).toEqual([]);
+  });
+});
+
+describe('changes', () => {
+  test('say from what to what, with value and rule; the first decision is none', async () => {
+    recorder.decided(app, quiet);
+    recorder.decided(app, fired);
+    await clock.advance(1_000);
+    recorder.posted(trigger, rejected);
+    expect(changes).toEqual([
+      {
+        appId: 'app',
+        atMs: clock.now(),
+        from: 'not-breached',
+        to: 'trigger-failed',
+        rule: 2,
+        value: '90',
+        text: 'cpu 90 %; answered 422\ufffd',
+      },
+    ]);
+  });
+
+  test('are at most one a minute and app; what is still so then is told then', async () => {
+    recorder.decided(app, quiet);
+    recorder.decided(app, held('cooling-down', 5));
+    recorder.decided(app, held('breaker-open', 5));
+    await clock.advance(59_999);
+    recorder.decided(app, held('breaker-open', 5));
+    expect(changes.map(({ to }) => to)).toEqual(['cooling-down']);
+    await clock.advance(1);
+    recorder.decided(app, held('breaker-open', 5));
+    recorder.decided(app, held('breaker-open', 5));
+    expect(changes.map(({ from, to }) => [from, to])).toEqual([
+      ['not-breached', 'cooling-down'],
+      ['cooling-down', 'breaker-open'],
+    ]);
+  });
+});
