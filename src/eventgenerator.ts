@@ -6,6 +6,7 @@ import { databaseOptions } from './database/database-options.js';
 import { makeFirstContact, type FirstContact } from './database/first-contact.js';
 import { registerPoolMetrics } from './database/pool-metrics.js';
 import type { Lifecycle } from './http/health-routes.js';
+import { decisionsRoutes } from './http/decisions-routes.js';
 import { membersRoutes } from './http/members-routes.js';
 import { openServers } from './http/open-servers.js';
 import type { ServerName } from './http/servers.js';
@@ -56,7 +57,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
       history: pipeline.historyReader,
       lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership, httpTimers: pipeline.httpTimers }),
-      apiModules: [membersRoutes(readMembers, clock)],
+      apiModules: [membersRoutes(readMembers, clock), decisionsRoutes(pipeline.decisions, clock)],
     });
     pipeline.start(releasers);
     contacts.push(

@@ -6,7 +6,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { FastifyInstance } from 'fastify';
 import type { HistoryReader } from '../../src/history/history-reader.js';
 import type { Lifecycle } from '../../src/http/health-routes.js';
+import type { DecisionsReader } from '../../src/decisions/open-decisions.js';
+import { explain } from '../../src/explanation/explain.js';
+import { reasonCodes } from '../../src/explanation/reason.js';
+import { decisionsRoutes } from '../../src/http/decisions-routes.js';
 import { membersRoutes } from '../../src/http/members-routes.js';
+import { systemClock } from '../../src/util/clock.js';
+import { outRule, settings, steady } from '../evaluation/examples.js';
+import { atMs, factsOf, knowledgeOf } from '../explanation/examples.js';
 import { createServers, type Servers, type ServersOptions } from '../../src/http/servers.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -148,6 +155,132 @@ test('members', async () => {
   await expectDocumented(path, (await startWith(null)) + path, 200);
   const failing = await startWith(() => Promise.reject(new Error('away')));
   await expectDocumented(path, failing + path, 503);
+});
+
+const change = {
+  appId: 'a',
+  atMs: 5,
+  from: null,
+  to: 'fired',
+  rule: 1,
+  value: '81',
+  text: 'cpu 81 %',
+} as const;
+
+/** Explanations in which everything that a schema describes is there, and in which nothing is. */
+const explanations = [
+  factsOf(
+    [outRule, { ...outRule, operator: '=' }],
+    { cpu: { ...steady(81n), 20: null } },
+    {
+      knowledge: knowledgeOf({
+        code: 'breaker-open',
+        untilMs: atMs + 1,
+        lastTrigger: {
+          atMs,
+          rule: 1,
+          adjustment: '+1',
+          direction: 'out',
+          result: 'rejected',
+          message: 'answered 422',
+        },
+        failures: [{ metricType: 'jobs', failure: 'timeout', message: 'no answer', sinceMs: atMs }],
+      }),
+      knownBy: 'table',
+    },
+  ),
+  factsOf([], {}, { policy: { kind: 'none' }, owner: null, pauses: null, missing: ['all'] }),
+];
+
+function decisions(reader: Partial<DecisionsReader> = {}) {
+  let asked = 0;
+  const listed = {
+    appId: 'a',
+    code: 'at-max',
+    sinceMs: 5,
+    untilMs: null,
+    instanceIndex: 0,
+    detail: '',
+  } as const;
+  const whole: DecisionsReader = {
+    explain: async () => explain(explanations[asked++ % 2] ?? factsOf([], {}), settings),
+    changes: async () => [change],
+    list: async () => [listed],
+    ...reader,
+  };
+  return start({ apiModules: [decisionsRoutes(whole, systemClock)] });
+}
+
+const away = () => Promise.reject(new Error('away'));
+
+test('decisions', async () => {
+  const path = '/v1/apps/{appid}/decision';
+  const url = await decisions();
+  await expectDocumented(path, `${url}/v1/apps/a/decision`, 200);
+  await expectDocumented(path, `${url}/v1/apps/a/decision`, 200);
+  await expectDocumented(path, `${url}/v1/apps/a%00/decision`, 400);
+  await expectDocumented(path, `${url}/v1/apps/a/decision`, 401, {
+    headers: { 'x-forwarded-client-cert': '' },
+  });
+  await expectDocumented(path, `${url}/v1/apps/a/decision`, 405, { method: 'POST' });
+  await expectDocumented(path, `${url}/v1/apps/${'a'.repeat(256)}/decision`, 414);
+  await expectDocumented(path, `${await decisions({ explain: away })}/v1/apps/a/decision`, 503);
+});
+
+test('changes of decisions', async () => {
+  const path = '/v1/apps/{appid}/decisions';
+  const url = `${await decisions()}/v1/apps/a/decisions`;
+  await expectDocumented(path, `${url}?since=2026-11-27T03:00:00Z&limit=1`, 200);
+  for (const query of [
+    'since=yesterday',
+    'since=2026-13-27T03:00:00Z',
+    'limit=0',
+    'limit=201',
+    'limit=1&limit=2',
+  ]) {
+    await expectDocumented(path, `${url}?${query}`, 400);
+  }
+  await expectDocumented(path, url, 401, { headers: { 'x-forwarded-client-cert': '' } });
+  await expectDocumented(path, url, 405, { method: 'POST' });
+  await expectDocumented(path, url.replace('/a/', `/${'a'.repeat(256)}/`), 414);
+  await expectDocumented(path, `${await decisions({ changes: away })}/v1/apps/a/decisions`, 503);
+});
+
+test('apps by decision', async () => {
+  const path = '/v1/decisions';
+  const url = `${await decisions()}/v1/decisions`;
+  await expectDocumented(path, `${url}?reason=at-max`, 200);
+  await expectDocumented(path, `${url}?reason=at-max&limit=1&cursor=a`, 200);
+  for (const query of ['', 'reason=bored', 'reason=at-max&limit=1001', 'reason=at-max&cursor=%00']) {
+    await expectDocumented(path, `${url}?${query}`, 400);
+  }
+  await expectDocumented(path, `${url}?reason=at-max`, 401, { headers: { 'x-forwarded-client-cert': '' } });
+  await expectDocumented(path, `${url}?reason=at-max`, 405, { method: 'POST' });
+  await expectDocumented(path, `${await decisions({ list: away })}/v1/decisions?reason=at-max`, 503);
+});
+
+test('every example is what its schema describes', () => {
+  let examples = 0;
+  for (const [path, { get }] of Object.entries(document.paths)) {
+    for (const [status, { content = {} }] of Object.entries(get.responses)) {
+      for (const [mediaType, described] of Object.entries(content)) {
+        const { example } = described as { readonly example?: unknown };
+        if (example === undefined) continue;
+        examples++;
+        const pointer = `/paths/${escapePointer(path)}/get/responses/${status}`;
+        const schema = `openapi#${pointer}/content/${escapePointer(mediaType)}/schema`;
+        const validate = ajv.compile({ $ref: schema });
+        validate(example);
+        expect([path, validate.errors ?? []]).toEqual([path, []]);
+      }
+    }
+  }
+  expect(examples).toBeGreaterThanOrEqual(3);
+});
+
+test('the reasons are those of the document', () => {
+  const { schemas } = document.components as unknown as { schemas: { ReasonCode: { enum: string[] } } };
+  expect(schemas.ReasonCode.enum).toEqual(reasonCodes);
 });
 
 test('liveness', async () => {
