@@ -53,7 +53,11 @@ export class DecisionWriter {
   constructor(options: DecisionWriterOptions) {
     this.#options = options;
     this.#logger = options.logger.child('decisions');
-    this.#repeated = new RepeatedEvents({ ...options, logger: this.#logger, intervalMs: withoutTablesMs });
+    this.#repeated = new RepeatedEvents({
+      ...options,
+      logger: this.#logger,
+      lineIntervalMs: withoutTablesMs,
+    });
   }
 
   addChange(change: DecisionChange): void {

@@ -1,10 +1,10 @@
 import type { Config } from '../config/config.js';
-import { evaluationSettings } from '../config/evaluation-settings.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import type { Databases } from '../database/database.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
-import type { ProcessContext } from '../process-context.js';
+import type { ProcessContext } from '../observability/process-context.js';
 import { DecisionRecorder } from './decision-recorder.js';
 import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
 import { DecisionWriter } from './decision-writer.js';

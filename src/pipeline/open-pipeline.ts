@@ -5,7 +5,7 @@ import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import type { LogCacheCollector } from '../collection/open-collection.js';
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
-import { createDecisions, type DecisionsReader } from '../decisions/open-decisions.js';
+import { createDecisions, type Decisions, type DecisionsReader } from '../decisions/open-decisions.js';
 import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createAppMetricStore } from '../history/app-metric-store.js';
@@ -110,17 +110,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     policyInForce: (appId: string) => ownedApps.policyInForce(appId),
   };
   const gates = new Gates({ ...context, evaluationIntervalMs: config.evaluator.evaluationIntervalMs });
-  const decisions = createDecisions(config, context, {
-    databases: ends.databases,
-    history: records.history,
-    ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
-    brokenPolicies: () => records.poller.broken,
-    pausesOf: (appId) => ({
-      coolDownUntilMs: gates.coolDownUntilMs(appId),
-      ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
-      ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
-    }),
-  });
+  const decisions = createDecisionParts(config, context, ends, { ...records, ownership, gates });
   const { recorder } = decisions;
   const evaluator = createEvaluator(config, {
     ...common,
@@ -197,6 +187,26 @@ function createCollection({ aggregator }: Config, context: ProcessContext, { log
       onJump: () => coverage.outage(msToNs(clock.now())),
     }),
   };
+}
+
+function createDecisionParts(
+  config: Config,
+  context: ProcessContext,
+  { databases }: PipelineEnds,
+  parts: { history: History; poller: PolicyPoller; ownership: OwnershipParts; gates: Gates },
+): Decisions {
+  const { history, poller, ownership, gates } = parts;
+  return createDecisions(config, context, {
+    databases,
+    history,
+    ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
+    brokenPolicies: () => poller.broken,
+    pausesOf: (appId) => ({
+      coolDownUntilMs: gates.coolDownUntilMs(appId),
+      ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
+      ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
+    }),
+  });
 }
 
 function createEvaluator(

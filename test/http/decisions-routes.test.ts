@@ -37,8 +37,12 @@ test('a list goes on where its page before ended', async () => {
       }));
     },
   });
-  const first = JSON.parse((await askListener(listener, '/v1/decisions?reason=at-max&limit=2')).body);
-  expect(first).toMatchObject({ reason: 'at-max', cursor: 'b', apps: [{ app_id: 'a' }, { app_id: 'b' }] });
+  const first = await askListener(listener, '/v1/decisions?reason=at-max&limit=2');
+  expect(JSON.parse(first.body)).toMatchObject({
+    reason: 'at-max',
+    cursor: 'b',
+    apps: [{ app_id: 'a' }, { app_id: 'b' }],
+  });
   const second = await askListener(listener, '/v1/decisions?reason=at-max&limit=2&cursor=b');
   expect(JSON.parse(second.body)).toMatchObject({ cursor: null, apps: [{ app_id: 'c' }] });
   expect(asked).toEqual([
