@@ -4,7 +4,7 @@ import { createFactsReader } from '../decisions/facts-reader.js';
 import { explain } from '../explanation/explain.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import type { ProcessContext } from '../observability/process-context.js';
-import { systemClock } from '../util/clock.js';
+import { systemClock, type Clock } from '../util/clock.js';
 import { explanationText } from './explanation-text.js';
 import { withDatabases } from './with-databases.js';
 
@@ -20,6 +20,7 @@ export async function explainCommand(
   config: Config,
   trust: ProcessContext['trust'],
   { appId, json, atMs }: ExplainOptions,
+  clock: Pick<Clock, 'now'> = systemClock,
 ): Promise<number> {
   const settings = evaluationSettings(config);
   return withDatabases(config, trust, async ({ policyDb, appMetricsDb }) => {
@@ -28,7 +29,7 @@ export async function explainCommand(
       appMetricsDb,
       settings,
       pool: config.pool,
-      clock: systemClock,
+      clock,
       evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
       local: null,
     });

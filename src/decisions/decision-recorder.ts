@@ -20,6 +20,8 @@ export interface DecisionRecorderOptions {
   readonly member: { leaseId(): string | null; readonly instanceIndex: number };
   /** Called with changes that are to be written; at most one a minute and app. */
   readonly changed: (change: DecisionChange) => void;
+  /** Called once for each version of a policy that is evaluated here. */
+  readonly newVersion: (policy: AppPolicy) => void;
 }
 
 /** Times ending in `AtMs` are monotonic, the others wall-clock ms. */
@@ -182,8 +184,10 @@ export class DecisionRecorder {
       .map(([appId, record]) => ({ ...this.#knowledge(record), appId }));
   }
 
-  #recordOf({ appId, version }: AppPolicy): AppRecord {
+  #recordOf(app: AppPolicy): AppRecord {
+    const { appId, version } = app;
     const known = this.#apps.get(appId);
+    if (known?.version !== version) this.#options.newVersion(app);
     if (known) {
       if (known.version !== version) this.#unwritten.add(appId);
       known.version = version;

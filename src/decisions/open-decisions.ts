@@ -8,6 +8,7 @@ import type { ProcessContext } from '../observability/process-context.js';
 import { DecisionRecorder } from './decision-recorder.js';
 import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
 import { DecisionWriter } from './decision-writer.js';
+import { reportDoubtfulPolicies } from './doubtful-policies.js';
 import { createFactsReader } from './facts-reader.js';
 import { listedBroken, listedDecision, type ListedDecision, type ListQuery } from './listed-decision.js';
 
@@ -49,6 +50,7 @@ export function createDecisions(
     history,
     member: { leaseId: () => ownership.leaseId(), instanceIndex: config.instance.index },
     changed: (change) => writer.addChange(change),
+    newVersion: reportDoubtfulPolicies({ ...context, settings }),
   });
   const writer = new DecisionWriter({
     ...context,

@@ -39,14 +39,17 @@ const fine: MetricOutcome = { kind: 'value', value: 1n, unit: '%' };
 let clock: ManualClock;
 let recorder: DecisionRecorder;
 let changes: DecisionChange[];
+let versions: string[];
 beforeEach(() => {
   clock = new ManualClock();
   changes = [];
+  versions = [];
   recorder = new DecisionRecorder({
     clock,
     history: { series: () => seriesOf(steady(90n)) },
     member: { leaseId: () => 'lease', instanceIndex: 4 },
     changed: (change) => changes.push(change),
+    newVersion: ({ version }) => versions.push(version),
   });
 });
 
@@ -125,6 +128,11 @@ describe('the code', () => {
     recorder.decided(app, quiet);
     expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'not-breached', failures: [] });
   });
+});
+
+test('each version of a policy is told once', () => {
+  for (const version of ['1', '1', '2', '2']) recorder.decided(policyOf([outRule], version), quiet);
+  expect(versions).toEqual(['1', '2']);
 });
 
 describe('rows', () => {

@@ -1,0 +1,219 @@
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { explainCommand } from '../../src/cli/explain-command.js';
+import { ownTablesSql } from '../../src/database/migrations.js';
+import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerator.js';
+import { silentLogger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { fnv1a32 } from '../../src/util/hash.js';
+import { ask, type ClientAnswer } from '../platform/client.js';
+import { constantLoad } from '../platform/load-script.js';
+import { eventually } from '../support/eventually.js';
+import { startPipeline, stopPipelines, type Pipeline } from './harness.js';
+import { policyOf, when } from './policies.js';
+
+/*
+ * Why an app is not scaled, for each usual cause: as another member tells it, which knows only what is in the databases,
+ * and as the command does.
+ */
+
+jest.setTimeout(180_000);
+
+const busy = constantLoad({ cpuPercent: 1_000, requestsPerSecond: 100 });
+const trust = { systemBundle: '/nowhere' };
+
+/** An id that the first of two members owns. */
+function owned(name: string): string {
+  for (let i = 0; ; i++) if (fnv1a32(`${name}-${i}`) % 2 === 0) return `${name}-${i}`;
+}
+
+const broken = owned('broken');
+const young = owned('young');
+const calm = owned('calm');
+const scaled = owned('scaled');
+const full = owned('full');
+const uncollected = owned('uncollected');
+const rejected = owned('rejected');
+
+const scaleOut = policyOf(when('cpu > 80', '+1', { cool_down_secs: 3_600 }));
+
+let pipeline: Pipeline;
+let other: Eventgenerator;
+let certificate: { readonly chain: string; readonly key: string };
+beforeAll(async () => {
+  pipeline = await startPipeline({
+    speed: 4,
+    apps: [
+      { guid: broken, load: busy, policy: [] },
+      {
+        guid: young,
+        tickSecs: 1,
+        load: busy,
+        policy: policyOf(when('cpu > 80', '+1', { breach_duration_secs: 3_600 })),
+      },
+      { guid: calm, tickSecs: 1, load: constantLoad({ cpuPercent: 50 }), policy: scaleOut },
+      { guid: scaled, tickSecs: 1, load: busy, policy: scaleOut },
+      {
+        guid: full,
+        tickSecs: 1,
+        load: busy,
+        instances: 2,
+        maxInstances: 2,
+        policy: { ...scaleOut, instance_max_count: 2 },
+      },
+      { guid: uncollected, tickSecs: 1, load: busy, policy: scaleOut },
+      { guid: rejected, tickSecs: 1, load: busy, policy: scaleOut },
+    ],
+    configure: (config) => ({
+      ...config,
+      pool: { mode: 'static', static: { totalInstances: 2, instanceIndex: 0 } },
+    }),
+    async prepare({ platform, policyDb }) {
+      await policyDb.pool.query(ownTablesSql);
+      platform.faults.set({
+        server: 'logCache',
+        operation: 'read',
+        app: uncollected,
+        fault: { kind: 'status', status: 500 },
+      });
+      platform.faults.set({
+        server: 'scalingEngine',
+        app: rejected,
+        fault: { kind: 'status', status: 422, body: '{"code":"Unprocessable","message":"no such app"}' },
+      });
+    },
+  });
+  certificate = await pipeline.platform.issueCertificate('api-server');
+  const config = {
+    ...pipeline.config,
+    pool: { mode: 'static', static: { totalInstances: 2, instanceIndex: 1 } },
+    instance: { guid: 'other', index: 1 },
+  } as const;
+  const context = { clock: pipeline.clock, logger: silentLogger, metrics: createMetrics(), trust };
+  other = await startEventgenerator(config, context);
+});
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+afterAll(async () => {
+  await other?.stop();
+  await stopPipelines();
+});
+
+interface Answer {
+  readonly verdict: string;
+  readonly text: string;
+  readonly reasons: readonly { readonly code: string; readonly [name: string]: unknown }[];
+  readonly rules: readonly { readonly against: { readonly value: string; readonly at: string } | null }[];
+  readonly owner: unknown;
+  readonly known_by: string | null;
+}
+
+function get(path: string): Promise<ClientAnswer> {
+  const { chain: cert, key } = certificate;
+  const url = `https://127.0.0.1:${other.addresses().api?.port}${path}`;
+  return ask(url, { ca: pipeline.platform.ca, cert, key });
+}
+
+/** What the other member says, as soon as it names this cause first. */
+async function explained(appId: string, code: string): Promise<Answer> {
+  return eventually(`${appId} is ${code}`, async () => {
+    const { status, body } = await get(`/v1/apps/${appId}/decision`);
+    const answer = JSON.parse(body) as Answer;
+    return status === 200 && answer.reasons[0]?.code === code && answer;
+  });
+}
+
+/** What the command says. */
+async function told(appId: string): Promise<string> {
+  const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const options = { appId, json: false, atMs: undefined };
+  expect(await explainCommand(pipeline.config, trust, options, pipeline.clock)).toBe(0);
+  const text = written.mock.calls.map(([chunk]) => String(chunk)).join('');
+  written.mockRestore();
+  return text;
+}
+
+const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown as string;
+
+test('a broken policy', async () => {
+  const { verdict, text } = await explained(broken, 'policy-broken');
+  expect(verdict).toBe('not-evaluated');
+  expect(text).toBe('The policy cannot be used: it is a list instead of an object.');
+  expect(await told(broken)).toContain(text);
+  const list = JSON.parse((await get('/v1/decisions?reason=policy-broken')).body) as object;
+  expect(list).toMatchObject({ apps: [{ app_id: broken }], cursor: null });
+});
+
+test('too few app metrics', async () => {
+  const { reasons } = await explained(young, 'not-enough-samples');
+  expect(reasons[0]).toMatchObject({ rule: 1, metric_type: 'cpu', since: time, until: time });
+  expect(await told(young)).toMatch(/cannot fire yet: \d+ of 1080 app metrics, collected since .* enough at/);
+});
+
+test('a value on the right side of the threshold', async () => {
+  const { reasons, rules, text } = await explained(calm, 'not-breached');
+  expect(reasons[0]).toMatchObject({ rule: 1, metric_type: 'cpu', since: time });
+  const { value, at } = rules[0]?.against ?? { value: '', at: '' };
+  const stored = (await pipeline.rows(calm)).find(
+    ({ timestampNs }) => timestampNs / 1_000_000n === BigInt(Date.parse(at)),
+  );
+  expect(stored).toMatchObject({ metricType: 'cpu', value, unit: '%' });
+  expect(text).toContain(`cpu of ${value} % at ${at.slice(11, 19)}`);
+  expect(await told(calm)).toMatch(/cpu of \d\d % at \d\d:\d\d:\d\d speaks against rule 1/);
+});
+
+test('a cool-down, with the rule that started it', async () => {
+  const { verdict, reasons } = await explained(scaled, 'cooling-down');
+  expect(verdict).toBe('held');
+  expect(reasons[0]).toMatchObject({ rule: 1, since: time, until: time });
+  expect(await told(scaled)).toMatch(/cools down until .*, started by rule 1 \(cpu > 80 % for 5 s\) at /);
+});
+
+test('an app at its maximum', async () => {
+  const { reasons } = await explained(full, 'at-max');
+  expect(reasons[0]).toMatchObject({ rule: 1, direction: 'out', limit: 2 });
+  expect(await told(full)).toContain('the app is at its maximum of 2 instances');
+});
+
+test('log-cache fails for one app', async () => {
+  const { reasons } = await explained(uncollected, 'not-collected');
+  expect(reasons[0]).toMatchObject({
+    metric_type: 'cpu',
+    since: time,
+    detail: expect.stringMatching(/^server-error: /),
+  });
+  expect(await told(uncollected)).toContain('Log-cache has failed for cpu since ');
+  const list = JSON.parse((await get('/v1/decisions?reason=not-collected')).body) as object;
+  expect(list).toMatchObject({ reason: 'not-collected' });
+});
+
+test('a breaker that is open, and why', async () => {
+  const { verdict, reasons, text } = await explained(rejected, 'breaker-open');
+  expect(verdict).toBe('held');
+  expect(reasons).toMatchObject([
+    { rule: 1, until: time },
+    { code: 'trigger-failed', detail: expect.stringMatching(/^rejected: .*422.*no such app/) },
+  ]);
+  expect(text).toContain('422');
+  expect(await told(rejected)).toContain('no such app');
+});
+
+test('another member owns the app, since when it has evaluated it', async () => {
+  const { owner, known_by: knownBy } = await explained(calm, 'not-breached');
+  expect(owner).toEqual({
+    instance_index: 0,
+    instance_guid: null,
+    lease_id: null,
+    since: time,
+    me: false,
+  });
+  expect(knownBy).toBe('table');
+  expect(await told(calm)).toMatch(/owner +instance 0, since /);
+});
+
+test('changes are told, too', async () => {
+  const { status, body } = await get(`/v1/apps/${rejected}/decisions`);
+  expect(status).toBe(200);
+  const { changes } = JSON.parse(body) as { changes: readonly { readonly to: string }[] };
+  expect(changes.length).toBeGreaterThan(0);
+});
