@@ -257,6 +257,7 @@ describe.each(transports)('over %s', (transport) => {
       'evaluation.scaled',
       'evaluation.unknown-operator',
       'http.api.handshake-refused',
+      'policy.doubtful',
       'policy.policy-broken',
     ]) {
       events.delete(expected);
