@@ -9,6 +9,7 @@ import type { Lifecycle } from './http/health-routes.js';
 import { decisionsRoutes } from './http/decisions-routes.js';
 import { membersRoutes } from './http/members-routes.js';
 import { openServers } from './http/open-servers.js';
+import { openPages } from './pages/open-pages.js';
 import type { ServerName } from './http/servers.js';
 import { openPipeline } from './pipeline/open-pipeline.js';
 import { readinessChecks } from './pipeline/readiness-checks.js';
@@ -58,6 +59,7 @@ export async function startEventgenerator(config: Config, context: ProcessContex
       lifecycle,
       readinessChecks: readinessChecks({ databases, logCache, ownership, httpTimers: pipeline.httpTimers }),
       apiModules: [membersRoutes(readMembers, clock), decisionsRoutes(pipeline.decisions, clock)],
+      pages: openPages({ ...context, ...pipeline, readMembers, config }),
     });
     pipeline.start(releasers);
     contacts.push(

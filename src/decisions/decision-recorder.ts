@@ -184,6 +184,13 @@ export class DecisionRecorder {
       .map(([appId, record]) => ({ ...this.#knowledge(record), appId }));
   }
 
+  /** How many apps have each code. */
+  count(): Map<ReasonCode, number> {
+    const counts = new Map<ReasonCode, number>();
+    for (const { code } of this.#apps.values()) counts.set(code, (counts.get(code) ?? 0) + 1);
+    return counts;
+  }
+
   #recordOf(app: AppPolicy): AppRecord {
     const { appId, version } = app;
     const known = this.#apps.get(appId);

@@ -31,6 +31,8 @@ export interface DecisionStore {
   readChanges(query: ChangesQuery): Promise<readonly DecisionChange[]>;
   /** Rows of one code in the order of their app ids, from after `after` on. */
   list(query: { code: ReasonCode; after: string; limit: number }): Promise<readonly DecisionRow[]>;
+  /** How many apps have each code. */
+  count(): Promise<ReadonlyMap<ReasonCode, number>>;
   /**
    * Removes changes that are too old or too many, of some apps after `after`. Returns where to go on; null: that was
    * the end, and rows that nobody has renewed for a day are gone, too.
@@ -174,6 +176,14 @@ export function createDecisionStore(database: Pick<Database, 'query'>): Decision
     async list({ code, after, limit }) {
       const { rows } = await database.query<Row>(listSql, [code, after, limit], { timeoutMs });
       return rows.map(toDecisionRow);
+    },
+
+    async count() {
+      const sql = 'select code, count(*)::int as apps from eventgenerator_decision group by code';
+      const { rows } = await database.query<{ code: string; apps: number }>(sql, [], { timeoutMs });
+      const counts = new Map<ReasonCode, number>();
+      for (const { code, apps } of rows) counts.set(codeOf(code), (counts.get(codeOf(code)) ?? 0) + apps);
+      return counts;
     },
 
     async prune(after) {

@@ -5,6 +5,7 @@ import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
 import type { ProcessContext } from '../observability/process-context.js';
+import type { ReasonCode } from '../explanation/reason.js';
 import { DecisionRecorder } from './decision-recorder.js';
 import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
 import { DecisionWriter } from './decision-writer.js';
@@ -28,6 +29,8 @@ export interface DecisionsReader {
   changes(query: ChangesQuery): Promise<readonly DecisionChange[]>;
   /** Where decisions are not shared: of the apps that this process owns. */
   list(query: ListQuery): Promise<readonly ListedDecision[]>;
+  /** How many apps have each code; of the apps that this process owns where decisions are not shared. */
+  count(): Promise<ReadonlyMap<ReasonCode, number>>;
 }
 
 export interface Decisions {
@@ -77,6 +80,11 @@ export function createDecisions(
     reader: {
       explain: async (appId) => explain(await facts.read(appId), settings),
       changes: (query) => store.readChanges(query),
+      async count() {
+        const counts = new Map(await (ownership.isElastic ? store : recorder).count());
+        const broken = options.brokenPolicies().size;
+        return broken > 0 ? counts.set('policy-broken', broken) : counts;
+      },
       async list(query) {
         if (query.code === 'policy-broken') return listBroken(options.brokenPolicies(), query);
         return (await (ownership.isElastic ? store : recorder).list(query)).map(listedDecision);

@@ -82,7 +82,7 @@ function limitText(
 }
 
 /** "rule 1 (cpu > 80 % for 120 s)" */
-function conditionOf(rule: RuleExplanation | undefined): string {
+export function conditionOf(rule: RuleExplanation | undefined): string {
   if (!rule) return 'a rule';
   const { metricType, operator, threshold } = rule.rule;
   const unit = rule.unit === '' ? '' : ` ${rule.unit}`;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
+import type { RouteModule } from './api-routes.js';
 import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
 import { createCpuProfiler } from './cpu-profile.js';
 import { sendError } from './error-responses.js';
@@ -23,16 +24,18 @@ export interface HealthRoutesOptions {
   readonly readiness: Readiness | null;
   readonly lifecycle: () => Lifecycle;
   readonly clock: Clock;
+  /** Routes below `/health/apps`; null: there are none. */
+  readonly pages: RouteModule | null;
   /** Where Prometheus metrics are served, as path patterns. */
   readonly metricsPaths: readonly string[];
 }
 
 /**
- * Liveness and readiness for everyone; metrics behind basic authentication where it is configured; profiles only where
- * it is.
+ * Liveness and readiness for everyone; metrics behind basic authentication where it is configured; profiles and pages
+ * only where it is.
  */
 export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstance) => void {
-  const { metrics, basicAuth, readiness, lifecycle, clock, metricsPaths } = options;
+  const { metrics, basicAuth, readiness, lifecycle, clock, pages, metricsPaths } = options;
   const profiler = createCpuProfiler(clock);
   const metricsText = shared(clock, () => metrics.registry.metrics());
 
@@ -64,6 +67,15 @@ export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstanc
     return reply.type(metrics.registry.contentType).send(await metricsText());
   }
 
+  function addPages(guarded: FastifyInstance, routes: RouteModule): void {
+    if (basicAuth.configured) return routes(guarded);
+    for (const path of ['/health/apps', '/health/apps/*']) {
+      getRoute(guarded, path, (_request, reply) =>
+        sendError(reply, 404, 'Pages need basic authentication to be configured'),
+      );
+    }
+  }
+
   return (app) => {
     getRoute(app, '/health/liveness', async () => ({}), { allowHead: true });
     if (readiness) {
@@ -74,6 +86,7 @@ export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstanc
     void app.register(async (guarded) => {
       requireBasicAuth(guarded, basicAuth);
       getRoute(guarded, '/debug/pprof/profile', respondProfile);
+      if (pages) addPages(guarded, pages);
       for (const path of metricsPaths) getRoute(guarded, path, respondMetrics, { allowHead: true });
     });
   };

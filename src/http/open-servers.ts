@@ -9,7 +9,7 @@ export async function openServers(
   config: ServersConfig,
   context: ProcessContext,
   releasers: Releasers,
-  parts: Pick<ServersOptions, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules'>,
+  parts: Pick<ServersOptions, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules' | 'pages'>,
 ): Promise<Servers> {
   const { clock, logger, metrics } = context;
   await rejectSlowHashes(config.health.basicAuth, clock);

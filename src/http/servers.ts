@@ -37,6 +37,8 @@ export interface ServersOptions {
   readonly xfccIssuers?: Renewable<readonly string[]>;
   /** Further routes with the authentication of the API. */
   readonly apiModules?: readonly RouteModule[];
+  /** Routes below `/health/apps`. */
+  readonly pages?: RouteModule;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -110,7 +112,7 @@ class ConfiguredServers implements Servers {
   }
 
   #addHealth(app: FastifyInstance, metricsPaths: readonly string[]): void {
-    const { clock, metrics, lifecycle, readinessChecks } = this.options;
+    const { clock, metrics, lifecycle, readinessChecks, pages } = this.options;
     const { basicAuth, readinessEnabled } = this.config.health;
     healthRoutes({
       metrics,
@@ -118,6 +120,7 @@ class ConfiguredServers implements Servers {
       readiness: readinessEnabled ? createReadiness(readinessChecks, clock) : null,
       lifecycle,
       clock,
+      pages: pages ?? null,
       metricsPaths,
     })(app);
   }

@@ -3,8 +3,10 @@ import type { Metrics } from './metrics.js';
 
 export interface GaugeSources {
   readonly clock: Pick<Clock, 'setTimer'>;
-  readonly metrics: Pick<Metrics, 'workerUtilization' | 'workerQueue'>;
+  readonly metrics: Pick<Metrics, 'workerUtilization' | 'workerQueue' | 'apps'>;
   readonly evaluator: { refresh(): void };
+  /** Apps owned by the reason of their newest decision. */
+  readonly appsByReason: () => ReadonlyMap<string, number>;
   readonly pool: { utilization(): number; readonly queueSize: number };
 }
 
@@ -12,11 +14,13 @@ export interface GaugeSources {
 const periodMs = 5_000;
 
 /** Updates the gauges that no event sets. Returns how to end that. */
-export function keepGaugesFresh({ clock, metrics, evaluator, pool }: GaugeSources): () => void {
+export function keepGaugesFresh({ clock, metrics, evaluator, appsByReason, pool }: GaugeSources): () => void {
   let timer = clock.setTimer(periodMs, refresh);
 
   function refresh(): void {
     evaluator.refresh();
+    metrics.apps.reset();
+    for (const [reason, apps] of appsByReason()) metrics.apps.set({ reason }, apps);
     metrics.workerUtilization.set(pool.utilization());
     metrics.workerQueue.set(pool.queueSize);
     timer = clock.setTimer(periodMs, refresh);

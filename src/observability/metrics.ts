@@ -70,6 +70,7 @@ export function createMetrics(registry: Registry = new Registry()) {
       'failure',
     ]),
 
+    apps: gauge('apps', 'Apps owned by this instance, by the reason of their newest decision', ['reason']),
     appsOwned: gauge('apps_owned', 'Apps with scaling rules that this instance collects and evaluates'),
 
     collections: counterBy(

@@ -115,6 +115,11 @@ export class Evaluator {
     this.#forgetState(appId);
   }
 
+  /** The breaker that all apps share. */
+  get sharedBreaker(): SharedState {
+    return this.#options.breakers.state().shared;
+  }
+
   /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */
   refresh(): void {
     const { breakers, gates, metrics } = this.#options;

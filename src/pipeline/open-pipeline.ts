@@ -45,6 +45,8 @@ export interface Pipeline {
   /** Reads the memory of apps that are ours, and the database for all others. */
   readonly historyReader: HistoryReader;
   readonly decisions: DecisionsReader;
+  /** Of this process, for people. */
+  breakers(): readonly { readonly name: string; readonly state: string }[];
   /** Whether there are http timers, as far as that can be told. */
   readonly httpTimers: { isUp(): boolean };
   /** Resolves when the policies were read completely for the first time. */
@@ -81,6 +83,10 @@ export async function openPipeline(
   return {
     ownership,
     decisions,
+    breakers: () => [
+      { name: 'Scaling engine', state: parts.evaluator.sharedBreaker },
+      { name: 'PromQL queries', state: ends.logCache.queries.isUp() ? 'closed' : 'open' },
+    ],
     historyReader: createLayeredHistoryReader({
       fromMemory: (query) => (ownedApps.policyOf(query.appId) ? history.range(query) : null),
       fromDatabase,
@@ -240,7 +246,8 @@ function startParts(
     await endsWithin(clock, cyclesDeadlineMs, ended);
   });
   releasers.add('policy poller', () => poller.stop());
-  releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, pool: logCache.pool }));
+  const appsByReason = () => countsOf(decisions.recorder.count(), ownedApps.size);
+  releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, appsByReason, pool: logCache.pool }));
   releasers.add('ownership of apps', async () => {
     // The new owners read what is written by then.
     await endsWithin(clock, saveDeadlineMs, writer.saveNow());
@@ -258,4 +265,10 @@ function startParts(
   );
   poller.start();
   ownership.start();
+}
+
+/** All apps that are owned: those that were not evaluated yet are `unknown`. */
+function countsOf(recorded: Map<string, number>, owned: number): ReadonlyMap<string, number> {
+  const evaluated = [...recorded.values()].reduce((sum, apps) => sum + apps, 0);
+  return recorded.set('unknown', (recorded.get('unknown') ?? 0) + Math.max(0, owned - evaluated));
 }

@@ -170,6 +170,7 @@ describe('rows', () => {
     const page = recorder.list({ code: 'not-breached', after: 'a', limit: 1 });
     expect(page.map(({ appId }) => appId)).toEqual(['b']);
     expect(recorder.list({ code: 'fired', after: '', limit: 9 })).toEqual([]);
+    expect([...recorder.count()]).toEqual([['not-breached', 3]]);
   });
 });
 

@@ -63,6 +63,16 @@ test('apps are listed by code, page by page', async () => {
   ]);
 });
 
+test('apps are counted by code; codes of a newer version are unknown', async () => {
+  const codes = ['at-max', 'fired', 'at-max', 'unknown'] as const;
+  await store.write(
+    codes.map((code, i) => row(`app ${i}`, { code })),
+    [],
+  );
+  await db.target.pool.query("update eventgenerator_decision set code = 'of-tomorrow' where code = 'fired'");
+  expect(Object.fromEntries(await store.count())).toEqual({ 'at-max': 2, unknown: 2 });
+});
+
 test('changes are read newest first, within a time; texts are cut to their columns', async () => {
   for (const atMs of [1_000, 2_000, 3_000]) await store.write([], [change('app', atMs)]);
   await store.write([], [change('app', 4_000, { text: 'x'.repeat(500), from: 'fired', to: 'at-max' })]);

@@ -17,7 +17,10 @@ function listenerWith(reader: Partial<DecisionsReader>, clock = new ManualClock(
   const listener = testListener();
   open.push(listener);
   const nobody = () => Promise.reject(new Error('not asked here'));
-  decisionsRoutes({ explain: nobody, changes: nobody, list: nobody, ...reader }, clock)(listener.app);
+  decisionsRoutes(
+    { explain: nobody, changes: nobody, list: nobody, count: nobody, ...reader },
+    clock,
+  )(listener.app);
   return listener;
 }
 

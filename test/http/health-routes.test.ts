@@ -26,6 +26,7 @@ function startHealth(overrides: Partial<HealthRoutesOptions> = {}) {
     readiness: createReadiness([], clock),
     lifecycle: () => 'running',
     clock,
+    pages: null,
     metricsPaths: ['/*'],
     ...overrides,
   })(listener.app);

@@ -206,6 +206,7 @@ function decisions(reader: Partial<DecisionsReader> = {}) {
     explain: async () => explain(explanations[asked++ % 2] ?? factsOf([], {}), settings),
     changes: async () => [change],
     list: async () => [listed],
+    count: async () => new Map(),
     ...reader,
   };
   return start({ apiModules: [decisionsRoutes(whole, systemClock)] });

@@ -11,12 +11,14 @@ test('gauges are brought up to date until that is ended', async () => {
     clock,
     metrics,
     evaluator: { refresh: () => void refreshed++ },
+    appsByReason: () => new Map([['at-max', 2]]),
     pool: { utilization: () => 0.5, queueSize: 3 },
   });
   await clock.advance(10_000);
   expect(refreshed).toBe(2);
   expect((await metrics.workerUtilization.get()).values[0]?.value).toBe(0.5);
   expect((await metrics.workerQueue.get()).values[0]?.value).toBe(3);
+  expect((await metrics.apps.get()).values).toMatchObject([{ labels: { reason: 'at-max' }, value: 2 }]);
   end();
   await clock.advance(10_000);
   expect(refreshed).toBe(2);

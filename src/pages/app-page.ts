@@ -1,0 +1,230 @@
+import type { Explanation, RuleExplanation } from '../explanation/explain.js';
+import type { Facts } from '../explanation/facts.js';
+import type { Point } from '../explanation/point-series.js';
+import { conditionOf, sentenceOf, timeText } from '../explanation/sentence.js';
+import { nsToMs } from '../util/clock.js';
+import { chart, type ChartMark, type ChartPoint } from './chart.js';
+import { markup, type Html } from './html.js';
+import { page } from './page.js';
+
+/** A change of the decision about an app. */
+export interface ChangeOnPage {
+  readonly atMs: number;
+  readonly from: string | null;
+  readonly to: string;
+  readonly text: string;
+}
+
+export interface AppPageData {
+  readonly explanation: Explanation;
+  /** App metrics of the time that charts show, oldest first, by metric type. */
+  readonly points: ReadonlyMap<string, readonly ChartPoint[]>;
+  readonly fromMs: number;
+  /** Newest first. */
+  readonly changes: readonly ChangeOnPage[];
+  readonly collectionIntervalMs: number;
+}
+
+/** A policy may have any number of rules. */
+const maxCharts = 8;
+
+/** Why one app was scaled or not, with a chart for each rule. */
+export function appPage(data: AppPageData): string {
+  const { explanation } = data;
+  const { facts, rules, verdict } = explanation;
+  return page(
+    `App ${facts.appId}`,
+    markup`<p><a href="/health/apps">All apps</a></p>
+      <h1>App ${facts.appId}</h1>
+      <div class="verdict ${verdictClass(explanation)}">
+        <strong>${verdictTitles[verdict]}</strong>: ${sentenceOf(explanation)}
+      </div>
+      <p class="muted">As of ${timeText(facts.atMs, 0)} UTC. All times are UTC.</p>
+      ${missingParts(facts)} ${rules.length === 0 ? null : rulesTable(rules, facts)}
+      ${doubtsList(explanation)} ${factsTable(facts)}
+      ${rules.slice(0, maxCharts).map((rule) => ruleChart(rule, data))}
+      ${rules.length > maxCharts ? markup`<p class="muted">Charts of the first ${maxCharts} of ${rules.length} rules.</p>` : null}
+      ${changesTable(data.changes, facts)}`,
+  );
+}
+
+const verdictTitles: Readonly<Record<Explanation['verdict'], string>> = {
+  fired: 'Fires',
+  held: 'Held back',
+  'not-fired': 'Does not fire',
+  'not-evaluated': 'Not evaluated',
+};
+
+const badCodes: ReadonlySet<string> = new Set([
+  'policy-broken',
+  'not-owned',
+  'not-collected',
+  'stale',
+  'trigger-failed',
+  'breaker-open',
+  'lease-lost',
+]);
+
+function verdictClass({ verdict, reasons }: Explanation): string {
+  return badCodes.has(reasons[0].code) ? 'bad' : verdict;
+}
+
+function missingParts({ missing }: Facts): Html | null {
+  if (missing.length === 0) return null;
+  return markup`<p>Not known here: ${missing.join('; ')}.</p>`;
+}
+
+function rulesTable(rules: readonly RuleExplanation[], facts: Facts): Html {
+  return markup`<h2>Rules, in their order</h2>
+    <div class="table rules">
+      <table>
+        <tr>
+          <th>Rule</th>
+          <th>Verdict</th>
+          <th>Newest</th>
+          <th>App metrics</th>
+          <th>Speaks against it</th>
+          <th>Can fire</th>
+        </tr>
+        ${rules.map((rule) => ruleRow(rule, facts))}
+      </table>
+    </div>`;
+}
+
+function ruleRow(explained: RuleExplanation, facts: Facts): Html {
+  const { rule, verdict, newest, samples, against, canFireAtNs, behindRule, unit } = explained;
+  const noData = samples.noData === 0 ? '' : `, ${samples.noData} without data`;
+  const hidden = behindRule === null ? '' : ` (behind rule ${behindRule})`;
+  return markup`<tr>
+    <td>${conditionOf(explained)} → ${rule.adjustment}</td>
+    <td>${verdict}${hidden}</td>
+    <td class="number">${newest ? pointText(newest, unit, facts) : 'none'}</td>
+    <td>${samples.have} of ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
+    <td class="number">${against ? pointText(against, unit, facts) : '–'}</td>
+    <td class="number">${canFireAtNs === null ? '–' : timeText(nsToMs(canFireAtNs), facts.atMs)}</td>
+  </tr>`;
+}
+
+function pointText({ value, timestampNs }: Point, unit: string, { atMs }: Facts): string {
+  const text = value === null ? 'no data' : `${value}${unit === '' ? '' : ` ${unit}`}`;
+  return `${text} at ${timeText(nsToMs(timestampNs), atMs)}`;
+}
+
+function doubtsList({ doubts }: Explanation): Html | null {
+  if (doubts.length === 0) return null;
+  return markup`<h2>Doubtful in the policy</h2>
+    <ul>
+      ${doubts.map(({ text }) => markup`<li>${text}</li>`)}
+    </ul>`;
+}
+
+function factsTable(facts: Facts): Html {
+  const { policy, pauses, knowledge, owner, atMs } = facts;
+  const time = (ms: number | null | undefined) =>
+    ms === null || ms === undefined ? 'no' : timeText(ms, atMs);
+  const rows: [string, string][] = [
+    ['Policy', policyText(policy)],
+    ['Owner', ownerText(owner)],
+    ['Cool-down until', pauses ? time(pauses.coolDownUntilMs) : 'not known here'],
+    ['Scaling out ignored until', pauses ? time(pauses.ignoredOutUntilMs) : 'not known here'],
+    ['Scaling in ignored until', pauses ? time(pauses.ignoredInUntilMs) : 'not known here'],
+  ];
+  if (knowledge) {
+    const { code, sinceMs, lastTrigger, updatedAtMs } = knowledge;
+    rows.push(['The owner says', `${code} since ${time(sinceMs)} (as of ${time(updatedAtMs)})`]);
+    if (lastTrigger) {
+      const { rule, adjustment, result, message } = lastTrigger;
+      const said = message === null ? result : `${result}: ${message}`;
+      rows.push(['Last trigger', `rule ${rule}, ${adjustment}, at ${time(lastTrigger.atMs)}: ${said}`]);
+    }
+    for (const { metricType, failure, message, sinceMs: failsSinceMs } of knowledge.failures) {
+      rows.push([`Collection of ${metricType}`, `${failure} since ${time(failsSinceMs)}: ${message}`]);
+    }
+  }
+  return markup`<h2>Known about the app</h2>
+    <div class="table">
+      <table>
+        ${rows.map(
+          ([name, value]) =>
+            markup`<tr>
+              <th>${name}</th>
+              <td>${value}</td>
+            </tr>`,
+        )}
+      </table>
+    </div>`;
+}
+
+function policyText(policy: Facts['policy']): string {
+  switch (policy.kind) {
+    case 'unknown':
+      return 'not known here';
+    case 'none':
+      return 'none';
+    case 'broken':
+      return `version ${policy.version} cannot be used: ${policy.problem}`;
+    case 'usable': {
+      const { minInstances, maxInstances } = policy;
+      const limit = (instances: number | null) => (instances === null ? '?' : String(instances));
+      return `version ${policy.policy.version}, ${limit(minInstances)} to ${limit(maxInstances)} instances`;
+    }
+  }
+}
+
+function ownerText(owner: Facts['owner']): string {
+  if (owner === null) return 'not known here';
+  if (owner === 'nobody') return 'none: no member collects and evaluates the app';
+  const lease = owner.leaseId === null ? '' : `, lease ${owner.leaseId}`;
+  return `instance ${owner.instanceIndex}${lease}${owner.isMe === true ? ' (this one)' : ''}`;
+}
+
+function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
+  const { explanation, points, fromMs, changes, collectionIntervalMs } = data;
+  const own = points.get(rule.rule.metricType) ?? [];
+  const condition = conditionOf(rule);
+  const values = own.flatMap(({ value }) => (value === null ? [] : [value]));
+  const unit = rule.unit === '' ? '' : ` ${rule.unit}`;
+  const summary =
+    values.length === 0
+      ? 'No values in this time.'
+      : `From ${Math.min(...values)} to ${Math.max(...values)}${unit}; dashed: the threshold of ${rule.rule.threshold}${unit}; along the bottom: no data.`;
+  return markup`<h2>${condition}</h2>
+    <div class="chart">${chart(own, {
+      title: `${condition}: ${summary}`,
+      fromMs,
+      toMs: explanation.facts.atMs,
+      threshold: Number(rule.rule.threshold),
+      gapMs: 3 * collectionIntervalMs,
+      marks: changes.flatMap(scalingMark),
+    })}</div>
+    <p class="muted">${summary}</p>`;
+}
+
+/** Decisions change often; what was posted is what explains a curve. */
+function scalingMark({ atMs, to, text }: ChangeOnPage): ChartMark[] {
+  return to === 'fired' ? [{ atMs, text }] : [];
+}
+
+function changesTable(changes: readonly ChangeOnPage[], { atMs }: Facts): Html | null {
+  if (changes.length === 0) return null;
+  return markup`<h2>How the decision changed</h2>
+    <div class="table">
+      <table>
+        <tr>
+          <th>Time</th>
+          <th>From</th>
+          <th>To</th>
+          <th>Because</th>
+        </tr>
+        ${changes.map(
+          ({ atMs: changedMs, from, to, text }) =>
+            markup`<tr>
+              <td class="number">${timeText(changedMs, atMs)}</td>
+              <td>${from ?? '–'}</td>
+              <td>${to}</td>
+              <td>${text}</td>
+            </tr>`,
+        )}
+      </table>
+    </div>`;
+}

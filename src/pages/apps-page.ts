@@ -1,0 +1,132 @@
+import type { ReasonCode } from '../explanation/reason.js';
+import { timeText } from '../explanation/sentence.js';
+import type { MemberView } from '../ownership/members-view.js';
+import { markup, type Html } from './html.js';
+import { page } from './page.js';
+
+export interface AppOnPage {
+  readonly appId: string;
+  /** null: not known. */
+  readonly sinceMs: number | null;
+  readonly text: string;
+}
+
+export interface AppsPageData {
+  readonly nowMs: number;
+  /** Apps by reason, most first; null: not known here. */
+  readonly counts: readonly { readonly reason: ReasonCode; readonly apps: number }[] | null;
+  /** The apps of one reason, a page of them. */
+  readonly selected: {
+    readonly reason: ReasonCode;
+    readonly apps: readonly AppOnPage[];
+    readonly nextCursor: string | null;
+  } | null;
+  /** `static`: members know nothing of each other; null: appmetrics_db does not answer. */
+  readonly members: readonly MemberView[] | 'static' | null;
+  readonly breakers: readonly { readonly name: string; readonly state: string }[];
+}
+
+/** All apps by the reason of their decision, the members and the breakers. */
+export function appsPage(data: AppsPageData): string {
+  return page(
+    'Apps by reason',
+    markup`<h1>Eventgenerator: apps by reason</h1>
+      <p class="muted">As of ${timeText(data.nowMs, 0)} UTC.</p>
+      <form action="/health/apps" method="get">
+        <input name="app" aria-label="App GUID" placeholder="App GUID" maxlength="100" required /><button>
+          Explain
+        </button>
+      </form>
+      ${countsTable(data)} ${selectedTable(data)} ${membersTable(data.members)}
+      <h2>Breakers of this instance</h2>
+      <div class="table">
+        <table>
+          ${data.breakers.map(
+            ({ name, state }) =>
+              markup`<tr>
+                <th>${name}</th>
+                <td>${state}</td>
+              </tr>`,
+          )}
+        </table>
+      </div>`,
+  );
+}
+
+function countsTable({ counts }: AppsPageData): Html {
+  if (counts === null)
+    return markup`<p>Apps by reason are not known here: the table of decisions cannot be read.</p>`;
+  if (counts.length === 0) return markup`<p>No decision is stored yet.</p>`;
+  return markup`<div class="table">
+    <table>
+      <tr>
+        <th>Reason</th>
+        <th>Apps</th>
+      </tr>
+      ${counts.map(
+        ({ reason, apps }) =>
+          markup`<tr>
+            <td><a href="/health/apps?reason=${reason}">${reason}</a></td>
+            <td class="number">${apps}</td>
+          </tr>`,
+      )}
+    </table>
+  </div>`;
+}
+
+function selectedTable({ selected, nowMs }: AppsPageData): Html | null {
+  if (!selected) return null;
+  const { reason, apps, nextCursor } = selected;
+  const more =
+    nextCursor === null
+      ? null
+      : markup`<p>
+          <a href="/health/apps?reason=${reason}&amp;cursor=${encodeURIComponent(nextCursor)}">More</a>
+        </p>`;
+  return markup`<h2>${reason}</h2>
+    ${apps.length === 0 ? markup`<p>No app.</p>` : null}
+    <div class="table">
+      <table>
+        ${apps.map(
+          ({ appId, sinceMs, text }) =>
+            markup`<tr>
+              <td><a href="/health/apps/${encodeURIComponent(appId)}">${appId}</a></td>
+              <td class="number">${sinceMs === null ? '' : `since ${timeText(sinceMs, nowMs)}`}</td>
+              <td>${text}</td>
+            </tr>`,
+        )}
+      </table>
+    </div>
+    ${more}`;
+}
+
+function membersTable(members: AppsPageData['members']): Html {
+  if (members === null)
+    return markup`<h2>Members</h2>
+      <p>Not known here: appmetrics_db does not answer.</p>`;
+  if (members === 'static')
+    return markup`<h2>Members</h2>
+      <p>Ownership is static: instances know nothing of each other.</p>`;
+  return markup`<h2>Members</h2>
+    <div class="table">
+      <table>
+        <tr>
+          <th>Instance</th>
+          <th>Lease</th>
+          <th>Since</th>
+          <th>Expires in</th>
+          <th>Apps owned</th>
+        </tr>
+        ${members.map(
+          ({ instanceIndex, leaseId, since, expiresInSecs, appsOwned }) =>
+            markup`<tr>
+              <td>${instanceIndex}</td>
+              <td>${leaseId}</td>
+              <td class="number">${since.slice(0, 19).replace('T', ' ')}</td>
+              <td class="number">${expiresInSecs} s</td>
+              <td class="number">${appsOwned}</td>
+            </tr>`,
+        )}
+      </table>
+    </div>`;
+}

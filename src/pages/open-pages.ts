@@ -1,0 +1,30 @@
+import type { Config } from '../config/config.js';
+import type { DecisionsReader } from '../decisions/open-decisions.js';
+import type { HistoryReader } from '../history/history-reader.js';
+import type { RouteModule } from '../http/api-routes.js';
+import type { ProcessContext } from '../observability/process-context.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { pageRoutes } from './page-routes.js';
+import { createPageSource, type PageSourceOptions } from './page-source.js';
+
+interface PagesOptions
+  extends
+    Pick<ProcessContext, 'clock' | 'logger' | 'metrics'>,
+    Pick<PageSourceOptions, 'decisions' | 'readMembers' | 'breakers'> {
+  readonly decisions: DecisionsReader;
+  readonly historyReader: HistoryReader;
+  readonly config: Pick<Config, 'aggregator'>;
+}
+
+/** The pages that explain apps, as routes for whoever asks for credentials. */
+export function openPages(options: PagesOptions): RouteModule {
+  const { clock, logger, metrics, historyReader, config } = options;
+  return pageRoutes({
+    source: createPageSource({
+      ...options,
+      history: historyReader,
+      collectionIntervalMs: config.aggregator.collectionIntervalMs,
+    }),
+    repeated: new RepeatedEvents({ clock, metrics, logger: logger.child('http') }),
+  });
+}

@@ -1,0 +1,97 @@
+import { expect, test } from '@jest/globals';
+import type { DecisionsReader } from '../../src/decisions/open-decisions.js';
+import { explain } from '../../src/explanation/explain.js';
+import type { AppMetric } from '../../src/history/app-metric.js';
+import type { HistoryQuery } from '../../src/history/history-reader.js';
+import { createPageSource, type PageSourceOptions } from '../../src/pages/page-source.js';
+import { msToNs } from '../../src/util/clock.js';
+import { outRule, settings, steady } from '../evaluation/examples.js';
+import { atMs, factsOf } from '../explanation/examples.js';
+
+const away = () => Promise.reject(new Error('appmetrics_db is away'));
+const rules = [outRule, outRule, { ...outRule, metricType: 'jobs' }];
+const decisions: DecisionsReader = {
+  explain: (appId) => Promise.resolve(explain(factsOf(rules, { cpu: steady(90n) }, { appId }), settings)),
+  changes: () =>
+    Promise.resolve([{ appId: 'app', atMs, from: null, to: 'fired', rule: 1, value: '90', text: '+1' }]),
+  list: ({ code, limit }) =>
+    Promise.resolve(
+      Array.from({ length: code === 'at-max' ? limit : 1 }, (_, i) => ({
+        ...{ appId: `app ${i}`, code, sinceMs: atMs, untilMs: null, instanceIndex: 0, detail: 'why' },
+      })),
+    ),
+  count: () => Promise.resolve(new Map([['fired', 1] as const, ['at-max', 7] as const])),
+};
+
+function point(appId: string, metricType: string, ageMs: number, value: bigint | null): AppMetric {
+  return { appId, metricType, value, unit: '%', timestampNs: msToNs(atMs - ageMs) };
+}
+
+function start(changes: Partial<PageSourceOptions> = {}) {
+  const asked: HistoryQuery[] = [];
+  const source = createPageSource({
+    clock: { now: () => atMs },
+    decisions,
+    history: {
+      async *read(query) {
+        asked.push(query);
+        yield [point('app', query.metricType, 0, 3n), point('app', query.metricType, 1000, null)];
+        yield [point('app', query.metricType, 2000, 1n)];
+      },
+    },
+    readMembers: null,
+    breakers: () => [],
+    collectionIntervalMs: 40_000,
+    ...changes,
+  });
+  return { source, asked };
+}
+
+test('an app is shown with two days of each of its metric types, read once and in the order of time', async () => {
+  const { source, asked } = start();
+  const { points, changes, fromMs } = await source.app('app');
+  expect(asked.map(({ metricType }) => metricType)).toEqual(['cpu', 'jobs']);
+  expect(asked[0]).toMatchObject({ appId: 'app', startNs: msToNs(fromMs), endNs: msToNs(atMs) });
+  expect(atMs - fromMs).toBe(2 * 86_400_000);
+  expect(points.get('cpu')).toEqual([
+    { atMs: atMs - 2000, value: 1 },
+    { atMs: atMs - 1000, value: null },
+    { atMs, value: 3 },
+  ]);
+  expect(changes).toMatchObject([{ to: 'fired', text: '+1' }]);
+});
+
+test('of very many points only the newest are read', async () => {
+  let batches = 0;
+  const { source } = start({
+    history: {
+      async *read({ metricType }) {
+        for (let age = 0; ; age += 10_000) {
+          batches++;
+          yield Array.from({ length: 1000 }, (_, i) => point('app', metricType, age + i * 10, 1n));
+        }
+      },
+    },
+  });
+  const { points } = await source.app('app');
+  expect(points.get('cpu')).toHaveLength(17_280);
+  expect(points.get('cpu')?.at(-1)).toEqual({ atMs, value: 1 });
+  expect(batches).toBe(2 * 18);
+});
+
+test('without the tables of decisions an app is shown without changes, and apps without counts', async () => {
+  const { source } = start({ decisions: { ...decisions, changes: away, count: away }, readMembers: away });
+  expect((await source.app('app')).changes).toEqual([]);
+  expect(await source.apps(null, '')).toMatchObject({ counts: null, selected: null, members: null });
+  await expect(start({ decisions: { ...decisions, list: away } }).source.apps('fired', '')).rejects.toThrow(
+    'away',
+  );
+});
+
+test('apps are counted, most first; a full page has a next one', async () => {
+  const { source } = start();
+  const { counts, selected, members } = await source.apps('at-max', '');
+  expect(counts?.map(({ reason }) => reason)).toEqual(['at-max', 'fired']);
+  expect([selected?.apps.length, selected?.nextCursor, members]).toEqual([100, 'app 99', 'static']);
+  expect((await source.apps('fired', '')).selected?.nextCursor).toBeNull();
+});
