@@ -5,7 +5,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { endsWithin, sleep, type Clock } from '../util/clock.js';
-import { errorCode } from '../util/errors.js';
+import { errorCode, errorText } from '../util/errors.js';
 import type { DecisionRecorder } from './decision-recorder.js';
 import type { DecisionChange, DecisionStore } from './decision-store.js';
 
@@ -107,7 +107,12 @@ export class DecisionWriter {
       return stepMs;
     } catch (error) {
       if (goneStates.has(errorCode(error))) this.#hasTables = false;
-      this.#repeated.error('decisions-not-written', error);
+      // That the database is away is told by those who depend on it.
+      if (databaseFailureKind(error) === 'connection') {
+        this.#logger.debug('decisions-wait', { error: errorText(error) });
+      } else {
+        this.#repeated.error('decisions-not-written', error);
+      }
       return retryMs;
     }
   }

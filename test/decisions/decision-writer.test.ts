@@ -117,15 +117,19 @@ test('creates its tables, then makes one statement a second: removals, pruning, 
   expect(scene.calls).toHaveLength(3);
 });
 
-test('keeps what could not be written, up to a bound, and tells of it once', async () => {
+test.each([
+  ['tells once of a database that rejects it', new TypeError('rejected'), 1],
+  ['leaves it to others to tell that the database is away', new Error('away'), 0],
+])('keeps what could not be written, up to a bound, and %s', async (_, error, told) => {
   const scene = start();
   await steps(2);
-  scene.fail = new Error('away');
+  scene.fail = error;
   scene.waiting.push(row);
   for (let i = 0; i < 10_001; i++) scene.writer.addChange({ ...change, atMs: i });
   await steps(1);
   await steps(1, 10_000);
-  expect(log.lines.filter(({ event }) => event === 'decisions.decisions-not-written')).toHaveLength(1);
+  const errors = log.lines.filter(({ level }) => level === 'error');
+  expect(errors.map(({ event }) => event)).toEqual(Array(told).fill('decisions.decisions-not-written'));
   expect([scene.waiting.length, await counted('decisionRowsLost')]).toEqual([1, 1]);
   scene.fail = null;
   await steps(1, 10_000);
