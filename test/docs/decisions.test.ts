@@ -15,6 +15,10 @@ test('the index lists every decision with its number and title, in order', () =>
   for (const [file, heading] of listed) expect(heading).toMatch(`# ${file?.slice(0, 4)}. `);
 });
 
+test('the numbers have no gap', () => {
+  expect(files.map((file) => Number(file.slice(0, 4)))).toEqual(files.map((_, index) => index + 1));
+});
+
 test.each(files)('%s has the form of the others', (file) => {
   const found = [...read(file).matchAll(/^## (.*)$/gm)].map(([, title]) => title);
   expect(found.slice(0, 2)).toEqual(['Context', 'Decision']);
