@@ -5,7 +5,7 @@ import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerat
 import { silentLogger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { fnv1a32 } from '../../src/util/hash.js';
-import { ask, type ClientAnswer } from '../platform/client.js';
+import { ask, basic, type ClientAnswer } from '../platform/client.js';
 import { constantLoad } from '../platform/load-script.js';
 import { eventually } from '../support/eventually.js';
 import { startPipeline, stopPipelines, type Pipeline } from './harness.js';
@@ -66,6 +66,7 @@ beforeAll(async () => {
     configure: (config) => ({
       ...config,
       pool: { mode: 'static', static: { totalInstances: 2, instanceIndex: 0 } },
+      health: { ...config.health, basicAuth: { username: { plain: 'op' }, password: { plain: 'secret' } } },
     }),
     async prepare({ platform, policyDb }) {
       await policyDb.pool.query(ownTablesSql);
@@ -114,13 +115,31 @@ function get(path: string): Promise<ClientAnswer> {
   return ask(url, { ca: pipeline.platform.ca, cert, key });
 }
 
-/** What the other member says, as soon as it names this cause first. */
-async function explained(appId: string, code: string): Promise<Answer> {
+/** What the other member says, as soon as it names this cause first, and since when where `since` asks for it. */
+async function explained(appId: string, code: string, since?: 'since'): Promise<Answer> {
   return eventually(`${appId} is ${code}`, async () => {
     const { status, body } = await get(`/v1/apps/${appId}/decision`);
     const answer = JSON.parse(body) as Answer;
-    return status === 200 && answer.reasons[0]?.code === code && answer;
+    const [reason] = answer.reasons;
+    return status === 200 && reason?.code === code && (!since || reason['since'] !== undefined) && answer;
   });
+}
+
+/** What the other member's page says, without its markup. */
+async function shown(appId: string): Promise<string> {
+  const url = `http://127.0.0.1:${other.addresses().health?.port}/health/apps/${appId}`;
+  const page = await fetch(url, { headers: { authorization: basic('op', 'secret'), connection: 'close' } });
+  expect(page.status).toBe(200);
+  const body = await page.text();
+  return body
+    .replace(/<[^>]*>/g, '')
+    .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+}
+
+/** The command and the page say so. */
+async function expectTold(appId: string, text: RegExp): Promise<void> {
+  expect(await told(appId)).toMatch(text);
+  expect(await shown(appId)).toMatch(text);
 }
 
 /** What the command says. */
@@ -139,19 +158,19 @@ test('a broken policy', async () => {
   const { verdict, text } = await explained(broken, 'policy-broken');
   expect(verdict).toBe('not-evaluated');
   expect(text).toBe('The policy cannot be used: it is a list instead of an object.');
-  expect(await told(broken)).toContain(text);
+  await expectTold(broken, /The policy cannot be used: it is a list instead of an object/);
   const list = JSON.parse((await get('/v1/decisions?reason=policy-broken')).body) as object;
   expect(list).toMatchObject({ apps: [{ app_id: broken }], cursor: null });
 });
 
 test('too few app metrics', async () => {
-  const { reasons } = await explained(young, 'not-enough-samples');
+  const { reasons } = await explained(young, 'not-enough-samples', 'since');
   expect(reasons[0]).toMatchObject({ rule: 1, metric_type: 'cpu', since: time, until: time });
-  expect(await told(young)).toMatch(/cannot fire yet: \d+ of 1080 app metrics, collected since .* enough at/);
+  await expectTold(young, /cannot fire yet: \d+ of 1080 app metrics, collected since .* enough at/);
 });
 
 test('a value on the right side of the threshold', async () => {
-  const { reasons, rules, text } = await explained(calm, 'not-breached');
+  const { reasons, rules, text } = await explained(calm, 'not-breached', 'since');
   expect(reasons[0]).toMatchObject({ rule: 1, metric_type: 'cpu', since: time });
   const { value, at } = rules[0]?.against ?? { value: '', at: '' };
   const stored = (await pipeline.rows(calm)).find(
@@ -159,20 +178,20 @@ test('a value on the right side of the threshold', async () => {
   );
   expect(stored).toMatchObject({ metricType: 'cpu', value, unit: '%' });
   expect(text).toContain(`cpu of ${value} % at ${at.slice(11, 19)}`);
-  expect(await told(calm)).toMatch(/cpu of \d\d % at \d\d:\d\d:\d\d speaks against rule 1/);
+  await expectTold(calm, /cpu of \d\d % at \d\d:\d\d:\d\d speaks against rule 1/);
 });
 
 test('a cool-down, with the rule that started it', async () => {
   const { verdict, reasons } = await explained(scaled, 'cooling-down');
   expect(verdict).toBe('held');
   expect(reasons[0]).toMatchObject({ rule: 1, since: time, until: time });
-  expect(await told(scaled)).toMatch(/cools down until .*, started by rule 1 \(cpu > 80 % for 5 s\) at /);
+  await expectTold(scaled, /cools down until .*, started by rule 1 \(cpu > 80 % for 5 s\) at /);
 });
 
 test('an app at its maximum', async () => {
   const { reasons } = await explained(full, 'at-max');
   expect(reasons[0]).toMatchObject({ rule: 1, direction: 'out', limit: 2 });
-  expect(await told(full)).toContain('the app is at its maximum of 2 instances');
+  await expectTold(full, /the app is at its maximum of 2 instances/);
 });
 
 test('log-cache fails for one app', async () => {
@@ -182,7 +201,7 @@ test('log-cache fails for one app', async () => {
     since: time,
     detail: expect.stringMatching(/^server-error: /),
   });
-  expect(await told(uncollected)).toContain('Log-cache has failed for cpu since ');
+  await expectTold(uncollected, /Log-cache has failed for cpu since/);
   const list = JSON.parse((await get('/v1/decisions?reason=not-collected')).body) as object;
   expect(list).toMatchObject({ reason: 'not-collected' });
 });
@@ -195,11 +214,11 @@ test('a breaker that is open, and why', async () => {
     { code: 'trigger-failed', detail: expect.stringMatching(/^rejected: .*422.*no such app/) },
   ]);
   expect(text).toContain('422');
-  expect(await told(rejected)).toContain('no such app');
+  await expectTold(rejected, /no such app/);
 });
 
 test('another member owns the app, since when it has evaluated it', async () => {
-  const { owner, known_by: knownBy } = await explained(calm, 'not-breached');
+  const { owner, known_by: knownBy } = await explained(calm, 'not-breached', 'since');
   expect(owner).toEqual({
     instance_index: 0,
     instance_guid: null,
