@@ -5,7 +5,13 @@ const prefix = 'autoscaler_eventgenerator_';
 /** From the jitter of a timer to a missed interval. Seconds. */
 const lagBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80];
 
-const notFiredReasons = ['not-breached', 'no-data', 'not-enough-samples', 'unknown-operator', 'no-rules'];
+const notFiredReasons = [
+  'not-breached',
+  'no-data',
+  'not-enough-samples',
+  'unknown-operator',
+  'no-rules',
+] as const;
 
 const heldReasons = [
   'cooling-down',
@@ -14,19 +20,24 @@ const heldReasons = [
   'at-limit-backoff',
   'lease-lost',
   'engine-busy',
-];
+] as const;
 
 const collectionResults = [
-  ...['value', 'no_data', 'not_covered', 'no_http_timers'],
-  ...['timeout', 'gave-up', 'connection', 'unauthorized', 'client-error', 'server-error', 'bad-answer'],
-  ...['no-token', 'not-asked', 'thread'],
+  ...(['value', 'no_data', 'not_covered', 'no_http_timers'] as const),
+  ...(['timeout', 'gave-up', 'connection', 'unauthorized', 'client-error', 'server-error'] as const),
+  ...(['bad-answer', 'clock-ahead', 'no-token', 'not-asked', 'thread'] as const),
 ];
 
 const triggerResults = [
-  ...['scaled', 'cooling-down', 'ignored'],
-  ...['no-connection', 'timeout', 'unavailable', 'rejected', 'bad-answer'],
-  ...heldReasons.map((reason) => `held-${reason}`),
+  ...(['scaled', 'cooling-down', 'ignored'] as const),
+  ...(['no-connection', 'timeout', 'unavailable', 'rejected', 'bad-answer'] as const),
+  ...heldReasons.map((reason) => `held-${reason}` as const),
 ];
+
+/** A counter with one label whose values are all known, so that none can be counted that does not exist from the start. */
+interface CounterBy<L extends string, V extends string> extends Pick<Counter<L>, 'get'> {
+  inc(labels: Readonly<Record<L, V>>, value?: number): void;
+}
 
 /** Every metric of ours. Labels have few values; an app's id is never one. Parts take what they write as `Pick<Metrics, …>`. */
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -35,9 +46,14 @@ export function createMetrics(registry: Registry = new Registry()) {
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name: prefix + name, help, registers });
   /** Every series exists from the start: an alert on the first increase of one that appears with it would never fire. */
-  const counterBy = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
+  const counterBy = <L extends string, const V extends string>(
+    name: string,
+    help: string,
+    label: L,
+    values: readonly V[],
+  ): CounterBy<L, V> => {
     const created = new Counter<L>({ name: prefix + name, help, labelNames: [label], registers });
-    for (const value of values) created.inc({ [label]: value } as Record<L, string>, 0);
+    for (const value of values) created.inc({ [label]: value } as Record<L, V>, 0);
     return created;
   };
   const gauge = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>

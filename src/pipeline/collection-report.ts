@@ -84,14 +84,20 @@ export class CollectionReport {
   }
 }
 
+const noDataLabels = {
+  'no-data': 'no_data',
+  'not-covered': 'not_covered',
+  'no-http-timers': 'no_http_timers',
+} as const;
+
 /** Label of the metric of collections. */
-function resultOf(outcome: MetricOutcome): string {
+function resultOf(outcome: MetricOutcome) {
   switch (outcome.kind) {
     case 'failed':
       return outcome.failure;
     case 'value':
       return 'value';
     case 'no-data':
-      return (outcome.reason ?? 'no-data').replaceAll('-', '_');
+      return noDataLabels[outcome.reason ?? 'no-data'];
   }
 }
