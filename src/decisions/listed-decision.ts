@@ -39,6 +39,11 @@ function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
   return lastTrigger?.message ?? '';
 }
 
+/** Where the page after `page` begins, or null: only a full page has a next one. */
+export function cursorAfter(page: readonly ListedDecision[], limit: number): string | null {
+  return page.length === limit ? (page.at(-1)?.appId ?? null) : null;
+}
+
 /** As the API and `decisions --json` give it. */
 export function listedJson({ appId, code, sinceMs, untilMs, instanceIndex, detail }: ListedDecision) {
   const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DecisionChange } from '../decisions/decision-store.js';
-import { listedJson } from '../decisions/listed-decision.js';
+import { cursorAfter, listedJson } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import { isReasonCode, reasonCodes } from '../explanation/reason.js';
@@ -82,8 +82,7 @@ export function decisionsRoutes(
     }
     return ask(reply, async () => {
       const found = await reader.list({ code: reason, after: cursor, limit });
-      const next = found.length === limit ? (found.at(-1)?.appId ?? null) : null;
-      return { reason, apps: found.map(listedJson), cursor: next };
+      return { reason, apps: found.map(listedJson), cursor: cursorAfter(found, limit) };
     });
   }
 

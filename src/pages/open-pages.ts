@@ -1,5 +1,4 @@
 import type { Config } from '../config/config.js';
-import type { DecisionsReader } from '../decisions/open-decisions.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import type { RouteModule } from '../http/api-routes.js';
 import type { ProcessContext } from '../observability/process-context.js';
@@ -8,10 +7,7 @@ import { pageRoutes } from './page-routes.js';
 import { createPageSource, type PageSourceOptions } from './page-source.js';
 
 interface PagesOptions
-  extends
-    Pick<ProcessContext, 'clock' | 'logger' | 'metrics'>,
-    Pick<PageSourceOptions, 'decisions' | 'readMembers' | 'breakers'> {
-  readonly decisions: DecisionsReader;
+  extends ProcessContext, Pick<PageSourceOptions, 'decisions' | 'readMembers' | 'breakers'> {
   readonly historyReader: HistoryReader;
   readonly config: Pick<Config, 'aggregator'>;
 }

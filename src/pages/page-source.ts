@@ -1,6 +1,8 @@
+import { cursorAfter } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import type { Explanation } from '../explanation/explain.js';
 import type { ReasonCode } from '../explanation/reason.js';
+import type { AppMetric } from '../history/app-metric.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import type { MemberView } from '../ownership/members-view.js';
 import { msToNs, nsToMs, type Clock } from '../util/clock.js';
@@ -35,40 +37,19 @@ const changesPerPage = 50;
 export function createPageSource(options: PageSourceOptions): PageSource {
   const { clock, decisions, readMembers } = options;
 
-  async function pointsOf(explanation: Explanation, fromMs: number): Promise<AppPageData['points']> {
-    const metricTypes = [...new Set(explanation.rules.map(({ rule }) => rule.metricType))];
-    const points = new Map<string, readonly ChartPoint[]>();
-    for (const metricType of metricTypes.slice(0, maxMetricTypes)) {
-      points.set(metricType, await readPoints(explanation.facts.appId, metricType, fromMs));
-    }
-    return points;
-  }
-
-  async function readPoints(appId: string, metricType: string, fromMs: number): Promise<ChartPoint[]> {
-    const endNs = msToNs(clock.now());
-    const newestFirst: ChartPoint[] = [];
-    const query = { appId, metricType, startNs: msToNs(fromMs), endNs, order: 'DESC' } as const;
-    for await (const batch of options.history.read(query)) {
-      for (const { timestampNs, value } of batch) {
-        newestFirst.push({ atMs: nsToMs(timestampNs), value: value === null ? null : Number(value) });
-      }
-      if (newestFirst.length >= maxPoints) break;
-    }
-    return newestFirst.slice(0, maxPoints).reverse();
-  }
-
   return {
     async app(appId) {
       const explanation = await decisions.explain(appId);
       const untilMs = explanation.facts.atMs;
       const fromMs = untilMs - chartMs;
-      const changes = decisions.changes({ appId, sinceMs: fromMs, untilMs, limit: changesPerPage });
+      const window = { sinceMs: fromMs, untilMs };
+      // Without tables of decisions the rest of the page is as useful.
+      const changes = decisions.changes({ appId, ...window, limit: changesPerPage }).catch(() => []);
       return {
         explanation,
-        points: await pointsOf(explanation, fromMs),
+        points: await pointsOf(explanation, fromMs, options.history),
         fromMs,
-        // Without tables of decisions the rest of the page is as useful.
-        changes: await changes.catch(() => []),
+        changes: await changes,
         collectionIntervalMs: options.collectionIntervalMs,
       };
     },
@@ -92,7 +73,34 @@ export function createPageSource(options: PageSourceOptions): PageSource {
     return {
       reason,
       apps: listed.map(({ appId, sinceMs, detail }) => ({ appId, sinceMs, text: detail })),
-      nextCursor: listed.length === appsPerPage ? (listed.at(-1)?.appId ?? null) : null,
+      nextCursor: cursorAfter(listed, appsPerPage),
     };
   }
+}
+
+async function pointsOf(
+  { facts, rules }: Explanation,
+  fromMs: number,
+  history: HistoryReader,
+): Promise<AppPageData['points']> {
+  const window = { startNs: msToNs(fromMs), endNs: msToNs(facts.atMs) };
+  const metricTypes = [...new Set(rules.map(({ rule }) => rule.metricType))];
+  const points = new Map<string, readonly ChartPoint[]>();
+  for (const metricType of metricTypes.slice(0, maxMetricTypes)) {
+    const query = { appId: facts.appId, metricType, ...window, order: 'DESC' } as const;
+    points.set(metricType, await readPoints(history.read(query)));
+  }
+  return points;
+}
+
+/** In the order of time, given the newest first. */
+async function readPoints(batches: AsyncIterable<readonly AppMetric[]>): Promise<ChartPoint[]> {
+  const newestFirst: ChartPoint[] = [];
+  for await (const batch of batches) {
+    for (const { timestampNs, value } of batch) {
+      newestFirst.push({ atMs: nsToMs(timestampNs), value: value === null ? null : Number(value) });
+    }
+    if (newestFirst.length >= maxPoints) break;
+  }
+  return newestFirst.slice(0, maxPoints).reverse();
 }

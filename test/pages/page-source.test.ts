@@ -95,3 +95,17 @@ test('apps are counted, most first; a full page has a next one', async () => {
   expect([selected?.apps.length, selected?.nextCursor, members]).toEqual([100, 'app 99', 'static']);
   expect((await source.apps('fired', '')).selected?.nextCursor).toBeNull();
 });
+
+test('a database that is away altogether fails the page and nothing else', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  const { source } = start({
+    decisions: { ...decisions, changes: away },
+    history: { read: () => ({ [Symbol.asyncIterator]: () => ({ next: away }) }) },
+  });
+  await expect(source.app('app')).rejects.toThrow('away');
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
+});
