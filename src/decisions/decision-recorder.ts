@@ -67,7 +67,7 @@ export class DecisionRecorder {
     this.#options = options;
   }
 
-  /** A decision was made. What a trigger leads to is told by `posted`, or by another decision. */
+  /** Records a decision. The result of its trigger follows with `posted` or with the next decision. */
   decided(app: AppPolicy, decision: Decision): void {
     const record = this.#recordOf(app);
     switch (decision.outcome) {

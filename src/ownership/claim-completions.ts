@@ -106,7 +106,7 @@ export class ClaimCompletions {
     return true;
   }
 
-  /** Whether the next owner would do something wrong if it did not know. */
+  /** Whether a new owner would post too early without this. */
   #matters({ coolDownUntilMs, ignoredUntilMs }: ClaimPauses): boolean {
     const nowMs = this.#options.clock.now();
     return (coolDownUntilMs ?? 0) > nowMs || (ignoredUntilMs ?? 0) > nowMs;

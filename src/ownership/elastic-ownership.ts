@@ -94,7 +94,7 @@ export class ElasticOwnership implements Ownership {
     if (!this.#stopped.signal.aborted && this.#leaving === undefined) this.#loop ??= this.#run();
   }
 
-  /** Whether the lease holds by a renewal that was sent after this call; resolves within two renewals. */
+  /** Whether a renewal that is sent after this call finds that the lease holds. Resolves within two renewals. */
   confirmLease(): Promise<boolean> {
     if (this.#loop === undefined || this.#leaving !== undefined || this.#stopped.signal.aborted) {
       return Promise.resolve(false);

@@ -9,7 +9,7 @@ export interface Releasers {
   releaseAll(): Promise<void>;
 }
 
-/** What is told of a part that could not be released; a logger is one. */
+/** Learns of a part that could not be released. A logger will do. */
 interface FailureLog {
   error(event: string, error: unknown, data: { readonly part: string }): void;
 }

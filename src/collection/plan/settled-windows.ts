@@ -3,7 +3,7 @@ import { fnv1a32, mix32 } from '../../util/hash.js';
 import type { ReadJob, SettledWindow } from '../pool/job.js';
 import { ForgettingMap } from './forgetting-map.js';
 
-/** Every app reads its whole window once in as many cycles, so that no error of a settled part can stay. Costs 3 %. */
+/** Each app reads its whole window once in this many cycles, so that an error in the settled part cannot last. It costs 3 %. */
 const fullReadEvery = 30;
 /** 50,000 apps of three instances with rules on three gauges take half of it. */
 const defaultMaxBytes = 64 * 1024 * 1024;

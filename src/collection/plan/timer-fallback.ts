@@ -5,7 +5,7 @@ import type { CollectionCost, CollectionResult, HttpOutcome, HttpWindow } from '
 import type { HttpQuestion } from './collection-request.js';
 import { failureOf } from './failures.js';
 
-/** After as many slow cycles in a row the app is the cause, and not a busy moment of log-cache. */
+/** After this many slow cycles in a row the cause is the app, and not a busy moment of log-cache. */
 const cyclesThatTell = 2;
 /** How long timers are read until the query is tried again, and the query is kept where there are too many timers. */
 const triedAgainAfterMs = 10 * 60_000;

@@ -20,7 +20,7 @@ interface Running {
 export class CollectorThread {
   #running: Running | null = null;
   #outbox: [id: number, job: CollectionJob][] = [];
-  /** By id. Not a Map: a Map whose entries come and go leaves outgrown tables, which keep results from quick collection. */
+  /** By id. An array, because a Map whose entries come and go leaves old tables that keep results from being collected early. */
   #pending: (((result: CollectionResult) => void) | null)[] = [];
   readonly #freeIds: number[] = [];
 
