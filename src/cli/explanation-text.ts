@@ -1,7 +1,7 @@
 import type { Explanation, RuleExplanation } from '../explanation/explain.js';
-import type { Facts } from '../explanation/facts.js';
+import { ownedSinceMs, type Facts } from '../explanation/facts.js';
 import type { Point } from '../explanation/point-series.js';
-import { sentenceOf, timeText } from '../explanation/sentence.js';
+import { pointText, sentenceOf, timeText } from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart } from './chart.js';
 import { printable } from './table.js';
@@ -36,12 +36,13 @@ function appText({ appId, policy }: Facts): string {
   return `${appId}   ${minInstances ?? '?'} to ${maxInstances ?? '?'} instances`;
 }
 
-function ownerText({ owner, knowledge, knownBy, atMs }: Facts): string {
+function ownerText(facts: Facts): string {
+  const { owner, atMs } = facts;
   if (owner === null) return 'unknown';
   if (owner === 'nobody') return 'nobody';
   const lease = owner.leaseId === null ? '' : `, lease ${owner.leaseId}`;
-  const isKnown = knowledge !== null && knownBy !== null && knowledge.leaseId === owner.leaseId;
-  const since = isKnown ? `, since ${timeText(knowledge.ownedSinceMs, atMs)}` : '';
+  const sinceMs = ownedSinceMs(facts);
+  const since = sinceMs === null ? '' : `, since ${timeText(sinceMs, atMs)}`;
   return `instance ${owner.instanceIndex}${lease}${since}`;
 }
 
@@ -52,19 +53,14 @@ function ruleText(explained: RuleExplanation, facts: Facts): string {
   const parts = [
     verdict,
     samples.noData > 0 ? `${counts}, ${samples.noData} without data` : counts,
-    ...(newest ? [`newest ${pointText(newest, unit, facts)}`] : ['none stored']),
-    ...(explained.against ? [`against it: ${pointText(explained.against, unit, facts)}`] : []),
+    ...(newest ? [`newest ${pointText(newest, unit, facts.atMs)}`] : ['none stored']),
+    ...(explained.against ? [`against it: ${pointText(explained.against, unit, facts.atMs)}`] : []),
     ...(explained.canFireAtNs === null
       ? []
       : [`can fire at ${timeText(nsToMs(explained.canFireAtNs), facts.atMs)}`]),
     ...(behindRule === null ? [] : [`hidden by rule ${behindRule}`]),
   ];
   return `${condition}   ${parts.join('; ')}`;
-}
-
-function pointText({ value, timestampNs }: Point, unit: string, { atMs }: Facts): string {
-  const text = value === null ? 'no data' : `${value}${unit && ` ${unit}`}`;
-  return `${text} at ${timeText(nsToMs(timestampNs), atMs)}`;
 }
 
 function lastTriggerLines({ knowledge, atMs }: Facts): string[][] {

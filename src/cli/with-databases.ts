@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.js';
+import type { Config, LogLevel } from '../config/config.js';
 import { openDatabases, type Databases } from '../database/database.js';
 import { databaseOptions } from '../database/database-options.js';
 import { createLogger } from '../observability/pino-logger.js';
@@ -10,8 +10,9 @@ export async function withDatabases<T>(
   config: Config,
   trust: ProcessContext['trust'],
   work: (databases: Databases) => Promise<T>,
+  level: LogLevel = 'fatal',
 ): Promise<T> {
-  const logger = createLogger({ level: 'fatal' });
+  const logger = createLogger({ level });
   const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
   const databases = await openDatabases(config.policyDb, config.appMetricsDb, options);
   try {

@@ -19,8 +19,15 @@ export type NotFiredReason = 'not-breached' | 'no-data' | 'not-enough-samples' |
  * - `lease-lost`: this member may not post until it has a lease again
  * - `engine-busy`: too many posts were in flight for a whole evaluation interval
  */
-export type HeldReason =
-  'cooling-down' | 'posted-recently' | 'breaker-open' | 'at-limit-backoff' | 'lease-lost' | 'engine-busy';
+export const heldReasons = [
+  'cooling-down',
+  'posted-recently',
+  'breaker-open',
+  'at-limit-backoff',
+  'lease-lost',
+  'engine-busy',
+] as const;
+export type HeldReason = (typeof heldReasons)[number];
 
 export interface RuleVerdict {
   readonly rule: ScalingRule;
@@ -40,16 +47,16 @@ export type Decision =
     }
   | { readonly outcome: 'not-fired'; readonly verdicts: readonly RuleVerdict[] };
 
-/** What was decided, or why nothing was, in one word: the label of the evaluations metric. */
+/** The decision in one word, which is the label of the metric of evaluations. */
 export type OutcomeLabel = 'fired' | HeldReason | NotFiredReason | 'no-rules';
 
 /** Where rules did not fire for several reasons, the first of these counts: what an operator should look at first. */
-export const reasonsByWeight: readonly NotFiredReason[] = [
+export const reasonsByWeight = [
   'unknown-operator',
   'no-data',
   'not-enough-samples',
   'not-breached',
-];
+] as const satisfies readonly NotFiredReason[];
 
 export function labelOf(decision: Decision): OutcomeLabel {
   switch (decision.outcome) {

@@ -1,6 +1,6 @@
 import { nsToMs } from '../util/clock.js';
 import type { Explanation, RuleExplanation } from './explain.js';
-import type { Facts } from './facts.js';
+import { ownedSinceMs, type Facts } from './facts.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 import { sentenceOf } from './sentence.js';
@@ -56,14 +56,14 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
   };
 }
 
-function ownerJson({ owner, knowledge }: Facts): Record<string, unknown> | null {
+function ownerJson(facts: Facts): Record<string, unknown> | null {
+  const { owner } = facts;
   if (owner === null || owner === 'nobody') return null;
-  const isKnown = knowledge !== null && knowledge.leaseId === owner.leaseId;
   return {
     instance_index: owner.instanceIndex,
     instance_guid: owner.instanceGuid,
     lease_id: owner.leaseId,
-    since: isKnown ? iso(knowledge.ownedSinceMs) : null,
+    since: isoOrNull(ownedSinceMs(facts)),
     me: owner.isMe,
   };
 }

@@ -118,6 +118,12 @@ export function gateOf({ pauses, knowledge, policy, atMs, evaluationIntervalMs }
   };
 }
 
+/** Since when the owner has evaluated the app; null: it has not said, or what is known is of another owner. */
+export function ownedSinceMs({ owner, knowledge }: Facts): number | null {
+  if (owner === null || owner === 'nobody' || knowledge?.leaseId !== owner.leaseId) return null;
+  return knowledge.ownedSinceMs;
+}
+
 /** Tells versions of a policy apart in a few characters. */
 export function policyTag(version: string): string {
   return fnv1a32(version).toString(16).padStart(8, '0');

@@ -1,3 +1,4 @@
+import { heldReasons, reasonsByWeight } from '../evaluation/decision.js';
 import type { Direction } from '../policy/policy.js';
 
 /**
@@ -13,16 +14,8 @@ import type { Direction } from '../policy/policy.js';
  */
 export const reasonCodes = [
   'fired',
-  'cooling-down',
-  'posted-recently',
-  'breaker-open',
-  'at-limit-backoff',
-  'lease-lost',
-  'engine-busy',
-  'unknown-operator',
-  'no-data',
-  'not-enough-samples',
-  'not-breached',
+  ...heldReasons,
+  ...reasonsByWeight,
   'no-rules',
   'no-policy',
   'policy-broken',

@@ -1,5 +1,6 @@
 import { nsToMs } from '../util/clock.js';
 import type { Explanation, RuleExplanation } from './explain.js';
+import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 
 /** The explanation in one or two sentences for people. Times are UTC. */
@@ -108,6 +109,12 @@ function timed(words: string, ms: number | undefined, facts: Explanation['facts'
 
 function at(ms: number, { atMs }: Explanation['facts']): string {
   return timeText(ms, atMs);
+}
+
+/** "90 % at 22:13:20"; the time as `timeText` has it. */
+export function pointText({ value, timestampNs }: Point, unit: string, nowMs: number): string {
+  const text = value === null ? 'no data' : `${value}${unit && ` ${unit}`}`;
+  return `${text} at ${timeText(nsToMs(timestampNs), nowMs)}`;
 }
 
 /** UTC; with the day where that is another one. */

@@ -1,7 +1,6 @@
 import type { Explanation, RuleExplanation } from '../explanation/explain.js';
 import type { Facts } from '../explanation/facts.js';
-import type { Point } from '../explanation/point-series.js';
-import { conditionOf, sentenceOf, timeText } from '../explanation/sentence.js';
+import { conditionOf, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart, type ChartMark, type ChartPoint } from './chart.js';
 import { markup, type Html } from './html.js';
@@ -98,16 +97,11 @@ function ruleRow(explained: RuleExplanation, facts: Facts): Html {
   return markup`<tr>
     <td>${conditionOf(explained)} → ${rule.adjustment}</td>
     <td>${verdict}${hidden}</td>
-    <td class="number">${newest ? pointText(newest, unit, facts) : 'none'}</td>
+    <td class="number">${newest ? pointText(newest, unit, facts.atMs) : 'none'}</td>
     <td>${samples.have} of ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
-    <td class="number">${against ? pointText(against, unit, facts) : '–'}</td>
+    <td class="number">${against ? pointText(against, unit, facts.atMs) : '–'}</td>
     <td class="number">${canFireAtNs === null ? '–' : timeText(nsToMs(canFireAtNs), facts.atMs)}</td>
   </tr>`;
-}
-
-function pointText({ value, timestampNs }: Point, unit: string, { atMs }: Facts): string {
-  const text = value === null ? 'no data' : `${value}${unit === '' ? '' : ` ${unit}`}`;
-  return `${text} at ${timeText(nsToMs(timestampNs), atMs)}`;
 }
 
 function doubtsList({ doubts }: Explanation): Html | null {
