@@ -4,25 +4,16 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CollectionResult } from '../../src/collection/pool/job.js';
-import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
 import { openLogCacheCollector, type LogCacheCollectorConfig } from '../../src/collection/open-collection.js';
 import type { Config } from '../../src/config/config.js';
 import { serveGrpc, type GrpcLogCacheServer } from '../log-cache/servers.js';
 import { appId, gauge, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
-import { makeScene, until, type Scene } from '../eventgenerator/scene.js';
+import { makeScene, readJob, until, type Scene } from '../eventgenerator/scene.js';
 
 /* Over gRPC, through real threads, with real certificate files. */
 
-const job: UnauthorizedJob = {
-  kind: 'read',
-  appId,
-  startNs: 1_000n,
-  endNs: 2_000n,
-  gaugeTypes: ['cpu'],
-  presenceSinceNs: 1_000n,
-  settled: null,
-};
+const job = readJob(appId);
 const cpu = { outcomes: { cpu: { kind: 'value', value: 7n, unit: '%' } } };
 
 let authority: CertificateAuthority;

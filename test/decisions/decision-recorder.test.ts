@@ -5,19 +5,10 @@ import type { DecisionChange } from '../../src/decisions/decision-store.js';
 import type { Decision, HeldReason } from '../../src/evaluation/decision.js';
 import type { TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { inRule, outRule, policyOf, seriesOf, steady } from '../evaluation/examples.js';
+import { inRule, outRule, policyOf, seriesOf, steady, triggerFor } from '../evaluation/examples.js';
 
 const app = policyOf([inRule, outRule]);
-const trigger = {
-  app_id: 'app',
-  metric_type: 'cpu',
-  metric_unit: '%',
-  breach_duration_secs: 100,
-  threshold: 80n,
-  operator: '>',
-  cool_down_secs: 300,
-  adjustment: '+1',
-};
+const trigger = triggerFor('app');
 const fired: Decision = { outcome: 'fired', rule: outRule, trigger };
 const held = (reason: HeldReason, untilMs?: number): Decision => ({
   outcome: 'held',

@@ -7,7 +7,7 @@ import { createMetrics, type Metrics } from '../../src/observability/metrics.js'
 import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/util/clock.js';
 import { knowledgeOf } from '../explanation/examples.js';
-import { databaseConfig, noRoots } from '../support/database-config.js';
+import { databaseConfig, noRoots, openTestDatabases } from '../support/database-config.js';
 import { eventually } from '../support/eventually.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
@@ -32,12 +32,7 @@ let clock: ManualClock;
 let writers: DecisionWriter[];
 beforeEach(async () => {
   target = await createDatabase();
-  const config = databaseConfig(target.url);
-  databases = await openDatabases(config, config, {
-    clock: systemClock,
-    logger: silentLogger,
-    trustedRoots: noRoots,
-  });
+  databases = await openTestDatabases(target.url);
   log = recordingLogger();
   metrics = createMetrics();
   clock = new ManualClock();

@@ -11,6 +11,7 @@ import { createCertificateAuthority } from '../support/certificates.js';
 import { databaseConfig } from '../support/database-config.js';
 import type { LogCacheError } from '../../src/log-cache/log-cache.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
+import { triggerFor } from '../evaluation/examples.js';
 
 /** Asks once over a connection to the host; what was said when there was none. */
 type Ask = (host: string) => Promise<string>;
@@ -62,16 +63,7 @@ const clients: Readonly<Record<string, Ask>> = {
     const options = { keyPair: null, roots: fixedAuthorities(ca), timeoutMs, clock: systemClock };
     const client = createScalingEngineClient({ ...options, url: `https://${host}` });
     closers.push(() => client.close());
-    const result = await client.post({
-      app_id: 'an-app',
-      metric_type: 'cpu',
-      metric_unit: '%',
-      breach_duration_secs: 120,
-      threshold: 80n,
-      operator: '>',
-      cool_down_secs: 300,
-      adjustment: '+1',
-    });
+    const result = await client.post(triggerFor('an-app'));
     return 'message' in result ? result.message : 'answered';
   },
   async 'a database'(host) {

@@ -1,4 +1,5 @@
 import { msToNs } from '../../src/util/clock.js';
+import type { Trigger } from '../../src/evaluation/trigger.js';
 import { History } from '../../src/history/history.js';
 import { PointMemory } from '../../src/history/point-memory.js';
 import { Ring, type Series } from '../../src/history/ring.js';
@@ -18,6 +19,20 @@ export const outRule: ScalingRule = {
 };
 
 export const inRule: ScalingRule = { ...outRule, threshold: 20n, operator: '<', adjustment: '-1' };
+
+/** As it is posted for `outRule` with the usual durations. */
+export function triggerFor(appId: string): Trigger {
+  return {
+    app_id: appId,
+    metric_type: 'cpu',
+    metric_unit: '%',
+    breach_duration_secs: 120,
+    threshold: 80n,
+    operator: '>',
+    cool_down_secs: 300,
+    adjustment: '+1',
+  };
+}
 
 export function policyOf(rules: readonly ScalingRule[], version = '1', appId = 'app'): AppPolicy {
   return { appId, version, rules };

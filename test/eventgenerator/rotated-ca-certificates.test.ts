@@ -3,7 +3,6 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
 import { openLogCacheCollector } from '../../src/collection/open-collection.js';
 import { openScalingEngine } from '../../src/scaling-engine/open-scaling-engine.js';
 import { openServers } from '../../src/http/open-servers.js';
@@ -19,20 +18,13 @@ import {
 } from '../support/certificates.js';
 import { sendJson, startHttpsServer } from '../tls/https-server.js';
 import { startFakeUaa } from '../uaa/fake-uaa.js';
-import { makeScene, until, type Scene } from './scene.js';
+import { makeScene, readJob, until, type Scene } from './scene.js';
+import { triggerFor } from '../evaluation/examples.js';
 
 /* Authorities that are replaced on disk while the process runs, for all who trust them. */
 
 const noTls: TlsConfig = { key: null, cert: null, ca: null };
-const job: UnauthorizedJob = {
-  kind: 'read',
-  appId,
-  startNs: 1_000n,
-  endNs: 2_000n,
-  gaugeTypes: ['cpu'],
-  presenceSinceNs: 1_000n,
-  settled: null,
-};
+const job = readJob(appId);
 
 let folder: string;
 let authority: CertificateAuthority;
@@ -116,17 +108,7 @@ test('the scaling engine is trusted once its authority is in ca_file', async () 
   const { context, releasers } = scene;
   const config = { scalingEngine: { url: engine.url, tls }, httpClientTimeoutMs: 30_000 };
   const client = await openScalingEngine(config, context, releasers);
-  const post = () =>
-    client.post({
-      app_id: appId,
-      metric_type: 'cpu',
-      metric_unit: '%',
-      breach_duration_secs: 120,
-      threshold: 80n,
-      operator: '>',
-      cool_down_secs: 300,
-      adjustment: '+1',
-    });
+  const post = () => client.post(triggerFor(appId));
   expect(await post()).toMatchObject({ kind: 'failed', fault: 'no-connection' });
   await write('engine.crt', authority.cert, next.cert);
   await logged('scaling-engine.authorities-reloaded');

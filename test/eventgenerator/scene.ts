@@ -1,3 +1,4 @@
+import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
 import { sleep, systemClock } from '../../src/util/clock.js';
 import type { ProcessContext } from '../../src/observability/process-context.js';
 import { createMetrics } from '../../src/observability/metrics.js';
@@ -26,4 +27,17 @@ export function makeScene(trust: ProcessContext['trust'] = {}): Scene {
 /** Lets everything else run until the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(systemClock, 2);
+}
+
+/** Reads cpu of an app, as the collector is asked to. */
+export function readJob(appId: string): UnauthorizedJob {
+  return {
+    kind: 'read',
+    appId,
+    startNs: 1_000n,
+    endNs: 2_000n,
+    gaugeTypes: ['cpu'],
+    presenceSinceNs: 1_000n,
+    settled: null,
+  };
 }

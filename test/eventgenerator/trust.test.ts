@@ -8,25 +8,16 @@ import { openScalingEngine } from '../../src/scaling-engine/open-scaling-engine.
 import type { ProcessContext } from '../../src/observability/process-context.js';
 import type { Config, TlsConfig } from '../../src/config/config.js';
 import { msToNs } from '../../src/util/clock.js';
-import type { Trigger } from '../../src/evaluation/trigger.js';
 import { constantLoad } from '../platform/load-script.js';
 import { startPlatform, standardAccounts, type Platform } from '../platform/platform.js';
 import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
 import { makeScene, type Scene } from './scene.js';
+import { triggerFor } from '../evaluation/examples.js';
 
 /* Who is trusted, from the configuration to the handshake, against all servers of the miniature platform. */
 
 const noTls: TlsConfig = { key: null, cert: null, ca: null };
-const trigger: Trigger = {
-  app_id: 'shop',
-  metric_type: 'cpu',
-  metric_unit: '%',
-  breach_duration_secs: 120,
-  threshold: 80n,
-  operator: '>',
-  cool_down_secs: 300,
-  adjustment: '+1',
-};
+const trigger = triggerFor('shop');
 
 let platform: Platform;
 let identity: IssuedCertificate;

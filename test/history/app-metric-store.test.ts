@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/util/clock.js';
-import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
+import type { Database, Databases } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { HistoryQuery } from '../../src/history/history-reader.js';
-import { silentLogger } from '../../src/observability/logger.js';
-import { databaseConfig, noRoots } from '../support/database-config.js';
+import { openTestDatabases } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 let target: TestDatabase;
@@ -15,12 +13,7 @@ let store: AppMetricStore;
 
 beforeAll(async () => {
   target = await createDatabase();
-  const config = databaseConfig(target.url);
-  databases = await openDatabases(config, config, {
-    clock: systemClock,
-    logger: silentLogger,
-    trustedRoots: noRoots,
-  });
+  databases = await openTestDatabases(target.url);
   await migrate(databases, { all: true });
   store = createAppMetricStore(databases.appMetricsDb);
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../src/util/clock.js';
-import { openDatabases, type Databases } from '../../src/database/database.js';
+import type { Databases } from '../../src/database/database.js';
 import { DatabaseTimeoutError } from '../../src/database/errors.js';
 import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';
@@ -8,7 +8,7 @@ import { AppMetricWriter, type AppMetricWriterOptions } from '../../src/history/
 import type { AppMetric } from '../../src/history/app-metric.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { databaseConfig, noRoots } from '../support/database-config.js';
+import { openTestDatabases } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createAutoscalerTables } from '../support/autoscaler-tables.js';
 import { eventually } from '../support/eventually.js';
@@ -211,12 +211,7 @@ describe('rows that the table cannot hold', () => {
 
   test('those that only the database knows are found, all others are stored once', async () => {
     const target = await createDatabase();
-    const config = databaseConfig(target.url);
-    const databases = await openDatabases(config, config, {
-      clock: systemClock,
-      logger: silentLogger,
-      trustedRoots: noRoots,
-    });
+    const databases = await openTestDatabases(target.url);
     try {
       await migrate(databases, { all: true });
       await target.pool.query("alter table app_metric add check (value is distinct from '13')");
@@ -326,12 +321,7 @@ describe('flush', () => {
 
 test('a crash of the real database in between loses no row', async () => {
   const server = await startPostgres({ settings: { synchronous_commit: 'on' } });
-  const config = databaseConfig(server.url);
-  const databases = await openDatabases(config, config, {
-    clock: systemClock,
-    logger: silentLogger,
-    trustedRoots: noRoots,
-  });
+  const databases = await openTestDatabases(server.url);
   try {
     await migrate(databases, { all: true });
     const real = createAppMetricStore(databases.appMetricsDb);
@@ -374,12 +364,7 @@ describe('an attempt whose answer does not get through', () => {
     const url = new URL(target.url);
     proxy = await startTcpProxy(Number(url.port), url.hostname);
     url.port = String(proxy.port);
-    const config = databaseConfig(url.href);
-    databases = await openDatabases(config, config, {
-      clock: systemClock,
-      logger: silentLogger,
-      trustedRoots: noRoots,
-    });
+    databases = await openTestDatabases(url.href);
   });
   afterEach(async () => {
     await databases.close();

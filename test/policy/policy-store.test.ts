@@ -1,11 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { systemClock } from '../../src/util/clock.js';
-import { openDatabases, type Databases } from '../../src/database/database.js';
+import type { Databases } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations.js';
-import { silentLogger } from '../../src/observability/logger.js';
 import { maxPolicyBytes } from '../../src/policy/parse-policy.js';
 import { createPolicyStore, type StoredPolicies, type StoredPolicy } from '../../src/policy/policy-store.js';
-import { databaseConfig, noRoots } from '../support/database-config.js';
+import { openTestDatabases } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 let target: TestDatabase;
@@ -14,12 +12,7 @@ const none: StoredPolicies = new Map();
 
 beforeEach(async () => {
   target = await createDatabase();
-  const config = databaseConfig(target.url);
-  databases = await openDatabases(config, config, {
-    clock: systemClock,
-    logger: silentLogger,
-    trustedRoots: noRoots,
-  });
+  databases = await openTestDatabases(target.url);
   await migrate(databases, { all: true });
 });
 afterEach(async () => {

@@ -9,7 +9,6 @@ import {
   createScalingEngineClient,
   type ScalingEngineClient,
 } from '../../src/scaling-engine/scaling-engine-client.js';
-import type { Trigger } from '../../src/evaluation/trigger.js';
 import type { TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { openKeyPair, type KeyPair } from '../../src/tls/key-pair.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
@@ -17,17 +16,9 @@ import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
+import { triggerFor } from '../evaluation/examples.js';
 
-const trigger: Trigger = {
-  app_id: 'an-app',
-  metric_type: 'cpu',
-  metric_unit: '%',
-  breach_duration_secs: 120,
-  threshold: 80n,
-  operator: '>',
-  cool_down_secs: 300,
-  adjustment: '+1',
-};
+const trigger = triggerFor('an-app');
 const ignored = { app_id: 'an-app', status: 2, adjustment: 0, cool_down_expired_at: 0 };
 
 let folder: string;

@@ -8,28 +8,19 @@ import {
   createScalingEngineClient,
   type ScalingEngineClient,
 } from '../../src/scaling-engine/scaling-engine-client.js';
-import type { Trigger } from '../../src/evaluation/trigger.js';
 import type { TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson, startHttpsServer, type HttpsServer } from '../tls/https-server.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
+import { triggerFor } from '../evaluation/examples.js';
 
 const timeoutMs = 60_000;
 const expiryNs = '1755700300123456789';
 const scaled = `{"app_id":"an-app","status":0,"adjustment":1,"cool_down_expired_at":${expiryNs}}`;
 
-const trigger: Trigger = {
-  app_id: 'an-app',
-  metric_type: 'cpu',
-  metric_unit: '%',
-  breach_duration_secs: 120,
-  threshold: 80n,
-  operator: '>',
-  cool_down_secs: 300,
-  adjustment: '+1',
-};
+const trigger = triggerFor('an-app');
 
 let authority: CertificateAuthority;
 let keyPair: KeyPair;

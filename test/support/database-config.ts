@@ -1,4 +1,7 @@
 import type { DatabaseConfig } from '../../src/config/config.js';
+import { openDatabases, type Databases } from '../../src/database/database.js';
+import { silentLogger } from '../../src/observability/logger.js';
+import { systemClock } from '../../src/util/clock.js';
 
 /** A database configuration as it looks when only the URL is given. */
 export function databaseConfig(url: string, changes: Partial<DatabaseConfig> = {}): DatabaseConfig {
@@ -15,3 +18,13 @@ export function databaseConfig(url: string, changes: Partial<DatabaseConfig> = {
 
 /** Of a process that trusts nobody but the authority in the URL. */
 export const noRoots = (): Promise<readonly string[]> => Promise.resolve([]);
+
+/** Both databases at one URL, opened as the program does. */
+export function openTestDatabases(url: string): Promise<Databases> {
+  const config = databaseConfig(url);
+  return openDatabases(config, config, {
+    clock: systemClock,
+    logger: silentLogger,
+    trustedRoots: noRoots,
+  });
+}
