@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import { doubtsOf } from '../explanation/doubts.js';
-import { policyLimits } from '../explanation/policy-limits.js';
+import { policyLimits } from '../policy/policy-limits.js';
 import { parsePolicy } from '../policy/parse-policy.js';
 import { readPolicies } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';

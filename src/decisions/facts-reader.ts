@@ -3,7 +3,7 @@ import type { Database } from '../database/database.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Histories } from '../evaluation/decide.js';
 import type { Facts, OwnerFacts, OwnersKnowledge, Pauses, PolicyFacts } from '../explanation/facts.js';
-import { policyLimits } from '../explanation/policy-limits.js';
+import { policyLimits } from '../policy/policy-limits.js';
 import { pointSeries, type Point } from '../explanation/point-series.js';
 import { storedValue } from '../history/app-metric-store.js';
 import { createMemberStore } from '../ownership/member-store.js';

@@ -47,7 +47,7 @@ function scale({ engine, books }: ScalingEngineDependencies, appId: string, body
   return outcomeAnswer(appId, outcome);
 }
 
-function outcomeAnswer(appId: string, outcome: ScalingOutcome): Answer {
+export function outcomeAnswer(appId: string, outcome: ScalingOutcome): Answer {
   switch (outcome.kind) {
     case 'scaled':
       return result(appId, 0, outcome.after - outcome.before, `${outcome.coolDownUntilMs}${nsOfMs}`);
