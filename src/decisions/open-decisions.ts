@@ -6,6 +6,7 @@ import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
+import { createDecisionLog } from './decision-log.js';
 import { DecisionRecorder } from './decision-recorder.js';
 import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
 import { DecisionWriter } from './decision-writer.js';
@@ -48,11 +49,15 @@ export function createDecisions(
   const { databases, history, ownership, pausesOf } = options;
   const store = createDecisionStore(databases.appMetricsDb);
   const settings = evaluationSettings(config);
+  const logChange = createDecisionLog(context);
   const recorder = new DecisionRecorder({
     clock: context.clock,
     history,
     member: { leaseId: () => ownership.leaseId(), instanceIndex: config.instance.index },
-    changed: (change) => writer.addChange(change),
+    changed(change) {
+      writer.addChange(change);
+      logChange(change);
+    },
     newVersion: reportDoubtfulPolicies({ ...context, settings }),
   });
   const writer = new DecisionWriter({

@@ -54,7 +54,8 @@ export function decide(
     }
     const [hold, ...more] = gate.holds(directionOf(rule));
     if (hold) return heldBy([hold, ...more], rule);
-    return { outcome: 'fired', rule, trigger: triggerOf(policy.appId, rule, series?.unit ?? '', settings) };
+    const trigger = triggerOf(policy.appId, rule, series?.unit ?? '', settings);
+    return { outcome: 'fired', rule, trigger, value: series?.valueAt(0) ?? null };
   }
   return { outcome: 'not-fired', verdicts };
 }

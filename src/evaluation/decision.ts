@@ -36,7 +36,13 @@ export interface RuleVerdict {
 
 /** The result of evaluating one app once. */
 export type Decision =
-  | { readonly outcome: 'fired'; readonly rule: ScalingRule; readonly trigger: Trigger }
+  | {
+      readonly outcome: 'fired';
+      readonly rule: ScalingRule;
+      readonly trigger: Trigger;
+      /** The newest app metric of the rule that fires. */
+      readonly value: bigint | null;
+    }
   | {
       readonly outcome: 'held';
       readonly reason: HeldReason;

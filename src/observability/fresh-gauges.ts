@@ -4,7 +4,8 @@ import type { Metrics } from './metrics.js';
 export interface GaugeSources {
   readonly clock: Pick<Clock, 'setTimer'>;
   readonly metrics: Pick<Metrics, 'workerUtilization' | 'workerQueue' | 'apps'>;
-  readonly evaluator: { refresh(): void };
+  /** Parts that have something to do every few seconds. */
+  readonly parts: readonly { refresh(): void }[];
   /** Apps owned by the reason of their newest decision. */
   readonly appsByReason: () => ReadonlyMap<string, number>;
   readonly pool: { utilization(): number; readonly queueSize: number };
@@ -14,11 +15,11 @@ export interface GaugeSources {
 const periodMs = 5_000;
 
 /** Updates the gauges that no event sets. Returns how to end that. */
-export function keepGaugesFresh({ clock, metrics, evaluator, appsByReason, pool }: GaugeSources): () => void {
+export function keepGaugesFresh({ clock, metrics, parts, appsByReason, pool }: GaugeSources): () => void {
   let timer = clock.setTimer(periodMs, refresh);
 
   function refresh(): void {
-    evaluator.refresh();
+    for (const part of parts) part.refresh();
     metrics.apps.reset();
     for (const [reason, apps] of appsByReason()) metrics.apps.set({ reason }, apps);
     metrics.workerUtilization.set(pool.utilization());

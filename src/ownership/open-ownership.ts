@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.js';
+import type { Config, StaticPool } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
 import { grantedClaims, type Claims } from './claims.js';
 import { ElasticClaims } from './elastic-claims.js';
@@ -29,6 +29,8 @@ export interface OwnershipParts {
   readonly readCoolDowns: ElasticClaims['readCoolDowns'] | null;
   /** The living members; null where there are none. */
   readonly readMembers: (() => Promise<readonly MemberView[]>) | null;
+  /** Which part of the apps is ours with static ownership, else null. */
+  readonly staticShare: StaticPool | null;
 }
 
 /**
@@ -87,6 +89,7 @@ export async function openOwnership(
     handoverMs,
     readCoolDowns: (appIds) => claims.readCoolDowns(appIds),
     readMembers: () => membersView(store),
+    staticShare: null,
   };
 }
 
@@ -101,5 +104,6 @@ function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
     handoverMs: 0,
     readCoolDowns: null,
     readMembers: null,
+    staticShare: pool.static,
   };
 }

@@ -1,6 +1,7 @@
 import type { AppCollection } from '../collection/plan/collect-app.js';
 import type { MetricOutcome } from '../collection/pool/job.js';
 import type { LogCacheFailureKind } from '../log-cache/log-cache.js';
+import { FailingApps } from '../observability/failing-apps.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -39,15 +40,16 @@ export function isServed({ outcomes }: AppCollection): boolean {
 /** Counts and logs what collections found. */
 export class CollectionReport {
   readonly #metrics: CollectionReportOptions['metrics'];
-  /** One line a minute for each kind: an outage fails all apps, and the metrics count them. */
-  readonly #failures: RepeatedEvents;
+  readonly #failures: FailingApps;
+  readonly #defects: RepeatedEvents;
   /** One line an hour for each of ten apps: after a restart of log-cache every app lacks a part of its window. */
   readonly #uncovered: RepeatedEvents;
 
   constructor(options: CollectionReportOptions) {
     this.#metrics = options.metrics;
     const { clock, logger, metrics } = options;
-    this.#failures = new RepeatedEvents({ clock, logger, metrics });
+    this.#failures = new FailingApps({ clock, logger, metrics, event: 'collection-failed' });
+    this.#defects = new RepeatedEvents({ clock, logger, metrics });
     this.#uncovered = new RepeatedEvents({ clock, logger, metrics, lineIntervalMs: 3_600_000, maxKeys: 10 });
   }
 
@@ -70,14 +72,18 @@ export class CollectionReport {
   }
 
   cycleFailed(appId: string, error: unknown): void {
-    this.#failures.error('round-failed', error, { appId });
+    this.#defects.error('round-failed', error, { appId });
+  }
+
+  /** To be called every few seconds. */
+  refresh(): void {
+    this.#failures.refresh();
   }
 
   #log(appId: string, metricType: string, outcome: Exclude<MetricOutcome, { kind: 'value' }>): void {
     if (outcome.kind === 'failed') {
       const { failure, message } = outcome;
-      const facts = { appId, metricType, failure };
-      this.#failures.error('collection-failed', new Error(message), facts, `collection-failed ${failure}`);
+      this.#failures.failed(failure, appId, new Error(message), { metricType, failure });
     } else if (outcome.reason === 'not-covered') {
       this.#uncovered.info('window-not-covered', { appId, metricType }, appId);
     }

@@ -89,6 +89,11 @@ export class Cycles {
     if (newestNs > msToNs(clock.now() - settings.collectionIntervalMs)) this.#decideAndAct(policy, newestNs);
   }
 
+  /** Tells of failures whose line is due. To be called every few seconds. */
+  refresh(): void {
+    this.#report.refresh();
+  }
+
   /** Resolves when no http metric is to come and no trigger is being posted any more. */
   async posted(): Promise<void> {
     await Promise.all([...this.#unfinished.values()].map(({ ended }) => ended));

@@ -21,6 +21,7 @@ import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.
 import { PolicyPoller } from '../policy/policy-poller.js';
 import { createPolicyStore } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
+import { createBreakerLog } from '../scaling-engine/breaker-log.js';
 import { Breakers } from '../scaling-engine/breakers.js';
 import { Gates } from '../scaling-engine/gates.js';
 import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
@@ -219,20 +220,20 @@ function createEvaluator(
   config: Config,
   options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'breakers'>,
 ): Evaluator {
-  const { clock } = options;
   const { evaluationIntervalMs } = config.evaluator;
+  const logged = { ...options, logger: options.logger.child('evaluation') };
+  const listener = createBreakerLog(logged);
   return new Evaluator({
-    ...options,
-    logger: options.logger.child('evaluation'),
+    ...logged,
     evaluationIntervalMs,
-    breakers: new Breakers({ clock, settings: config.circuitBreaker }),
+    breakers: new Breakers({ clock: options.clock, settings: config.circuitBreaker, listener }),
   });
 }
 
 /** Releasers run in reverse order: what is handed over first stands last. */
 function startParts(
   parts: Parts,
-  { clock, metrics }: ProcessContext,
+  { clock, logger, metrics }: ProcessContext,
   { logCache }: PipelineEnds,
   releasers: Releasers,
 ): void {
@@ -247,7 +248,8 @@ function startParts(
   });
   releasers.add('policy poller', () => poller.stop());
   const appsByReason = () => countsOf(decisions.recorder.count(), ownedApps.size);
-  releasers.add('gauges', keepGaugesFresh({ clock, metrics, evaluator, appsByReason, pool: logCache.pool }));
+  const sources = { parts: [evaluator, cycles], appsByReason, pool: logCache.pool };
+  releasers.add('gauges', keepGaugesFresh({ clock, metrics, ...sources }));
   releasers.add('ownership of apps', async () => {
     // The new owners read what is written by then.
     await endsWithin(clock, saveDeadlineMs, writer.saveNow());
@@ -263,6 +265,10 @@ function startParts(
   ownership.ownership.onChange(() =>
     evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)),
   );
+  void poller.firstRead.then(() => {
+    const { staticShare } = ownership;
+    if (staticShare) logger.info('ownership.static-share', { ...staticShare, appsOwned: ownedApps.size });
+  });
   poller.start();
   ownership.start();
 }

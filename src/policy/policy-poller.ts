@@ -42,6 +42,8 @@ const maxRetryMs = 30_000;
 const ageUpdateMs = 5_000;
 /** Broken or questionable policies named in the log after one read, and a minute: a wrong schema would break thousands. */
 const maxNamedPolicies = 20;
+/** Broken policies are told of again after this long. */
+const remindEveryMs = 86_400_000;
 /** Broken policies that are told to those who ask. */
 const maxBroken = 1_000;
 
@@ -64,6 +66,10 @@ export class PolicyPoller {
   #failures = 0;
   /** Policies named in the log so far. */
   #named = 0;
+  /** Policies that could be used again, named in the log so far. */
+  #repaired = 0;
+  /** When broken policies were last told of. */
+  #remindedAtMs = -Infinity;
   #tellFirstRead = () => {};
   /** Resolves when all policies were read for the first time, and all listeners know them. */
   readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
@@ -117,6 +123,7 @@ export class PolicyPoller {
       if (this.#failures > 0) this.#repeated.info('policies-readable-again', { failures: this.#failures });
       this.#failures = 0;
       this.#take(stored);
+      this.#remind();
       this.#tellFirstRead();
     } catch (error) {
       if (signal.aborted) return;
@@ -171,7 +178,12 @@ export class PolicyPoller {
   #reportBroken(stored: StoredPolicies): void {
     let broken = 0;
     for (const [appId, entry] of stored) {
-      if (entry.kind !== 'broken' || this.#stored.get(appId)?.version === entry.version) continue;
+      const before = this.#stored.get(appId);
+      if (entry.kind === 'usable' && before?.kind === 'broken') {
+        const key = `policy-usable-again ${this.#repaired++ % maxNamedPolicies}`;
+        this.#repeated.info('policy-usable-again', { appId }, key);
+      }
+      if (entry.kind !== 'broken' || before?.version === entry.version) continue;
       if (broken++ < maxNamedPolicies) {
         const error = new Error(`the policy cannot be used: ${entry.problem}`);
         this.#repeated.error('policy-broken', error, { appId }, this.#nextName('policy-broken'));
@@ -179,6 +191,18 @@ export class PolicyPoller {
     }
     if (broken > maxNamedPolicies)
       this.#repeated.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
+    if (broken > 0 && this.#broken.size === 0) this.#remindedAtMs = this.#options.clock.monotonic();
+  }
+
+  /** Whoever looks at the log of today sees what broke last week, too. */
+  #remind(): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (this.#broken.size === 0 || nowMs - this.#remindedAtMs < remindEveryMs) return;
+    this.#remindedAtMs = nowMs;
+    const policies = this.#stored.size - this.#snapshot.size;
+    const appIds = [...this.#broken.keys()].slice(0, maxNamedPolicies);
+    const error = new Error(`${policies} policies cannot be used`);
+    this.#repeated.error('policies-still-broken', error, { policies, appIds });
   }
 
   /** Once per version, like broken ones. Such a policy can be used, but hardly does what it was meant to. */

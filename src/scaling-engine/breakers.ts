@@ -41,6 +41,16 @@ interface SharedBreaker {
   readonly failedProbe: string | null;
 }
 
+type Failure = Extract<TriggerResult, { kind: 'failed' }>;
+
+/** Is told what happens to the breakers of single apps. */
+export interface AppBreakerListener {
+  /** Also each time that it opens for longer. `untilMs`: wall-clock ms; `failures`: in a row. */
+  opened(appId: string, opening: { untilMs: number; failures: number; failure: Failure }): void;
+  /** A post succeeded, the policy changed, or the failures turned out to be an outage. Not for apps that are let go. */
+  closed(appId: string): void;
+}
+
 export interface BreakerSettings {
   readonly consecutiveFailureCount: number;
   readonly backOffInitialIntervalMs: number;
@@ -58,15 +68,22 @@ export class Breakers {
   readonly #clock: Clock;
   readonly #settings: BreakerSettings;
   readonly #random: () => number;
+  readonly #listener: AppBreakerListener | undefined;
   readonly #apps = new Map<string, AppBreaker>();
   /** Different apps that failed as in an outage since the last success, each with its breaker before that. */
   readonly #series = new Map<string, AppBreaker>();
   #shared: SharedBreaker | null = null;
   #probe: string | null = null;
 
-  constructor(options: { clock: Clock; settings: BreakerSettings; random?: () => number }) {
+  constructor(options: {
+    clock: Clock;
+    settings: BreakerSettings;
+    listener?: AppBreakerListener;
+    random?: () => number;
+  }) {
     this.#clock = options.clock;
     this.#settings = options.settings;
+    this.#listener = options.listener;
     this.#random = options.random ?? Math.random;
   }
 
@@ -97,17 +114,18 @@ export class Breakers {
   record(appId: string, result: TriggerResult): void {
     const wasProbe = this.#probe === appId;
     this.abandoned(appId);
-    if (result.kind === 'failed') this.#failed(appId, result.fault, wasProbe);
+    if (result.kind === 'failed') this.#failed(appId, result, wasProbe);
     else this.#succeeded(appId);
   }
 
   /** A new policy may have repaired what the app was rejected for. */
   policyChanged(appId: string): void {
-    this.#apps.delete(appId);
+    this.#restore(appId, closedBreaker);
     if (this.#series.has(appId)) this.#series.set(appId, closedBreaker);
   }
 
   forget(appId: string): void {
+    this.#apps.delete(appId);
     this.policyChanged(appId);
   }
 
@@ -121,12 +139,13 @@ export class Breakers {
   }
 
   #succeeded(appId: string): void {
-    this.#apps.delete(appId);
+    this.#restore(appId, closedBreaker);
     this.#series.clear();
     this.#closeShared();
   }
 
-  #failed(appId: string, fault: TriggerFailure, wasProbe: boolean): void {
+  #failed(appId: string, failure: Failure, wasProbe: boolean): void {
+    const { fault } = failure;
     if (this.#shared && wasProbe) {
       if (!endsOutage(fault, this.#shared.cause)) return this.#reopenShared(this.#shared, appId, fault);
       this.#closeShared();
@@ -137,11 +156,11 @@ export class Breakers {
     // A rejection is about this app, and so perhaps was its failure before. It is no sign of an outage.
     if (fault === 'rejected') this.#series.delete(appId);
     else if (!this.#series.has(appId)) this.#series.set(appId, this.#apps.get(appId) ?? closedBreaker);
-    this.#countFailure(appId);
+    this.#countFailure(appId, failure);
     if (this.#series.size >= outageApps) this.#openShared('outage');
   }
 
-  #countFailure(appId: string): void {
+  #countFailure(appId: string, failure: Failure): void {
     const { consecutiveFailureCount, backOffInitialIntervalMs, backOffMaxIntervalMs } = this.#settings;
     const before = this.#apps.get(appId) ?? closedBreaker;
     const failures = before.failures + 1;
@@ -153,13 +172,19 @@ export class Breakers {
     const lengthMs = backOff(backOffInitialIntervalMs, backOffMaxIntervalMs, openings);
     const openUntilMs = this.#clock.monotonic() + lengthMs * (1 + jitter * this.#random());
     this.#apps.set(appId, { failures, openUntilMs });
+    this.#listener?.opened(appId, { untilMs: this.#wallTime(openUntilMs), failures, failure });
+  }
+
+  /** An app's breaker as it was before. */
+  #restore(appId: string, before: AppBreaker): void {
+    const wasOpened = (this.#apps.get(appId) ?? closedBreaker).openUntilMs !== closedBreaker.openUntilMs;
+    if (before === closedBreaker) this.#apps.delete(appId);
+    else this.#apps.set(appId, before);
+    if (wasOpened && before.openUntilMs === closedBreaker.openUntilMs) this.#listener?.closed(appId);
   }
 
   #openShared(cause: SharedBreaker['cause']): void {
-    for (const [appId, before] of this.#series) {
-      if (before === closedBreaker) this.#apps.delete(appId);
-      else this.#apps.set(appId, before);
-    }
+    for (const [appId, before] of this.#series) this.#restore(appId, before);
     this.#series.clear();
     const untilMs = this.#clock.monotonic() + sharedInitialMs;
     this.#shared = { cause, openings: 1, untilMs, failedProbe: null };
@@ -178,7 +203,11 @@ export class Breakers {
   }
 
   #deniedUntil(monotonicMs: number): Permission {
-    return { allowed: false, untilMs: this.#clock.now() + (monotonicMs - this.#clock.monotonic()) };
+    return { allowed: false, untilMs: this.#wallTime(monotonicMs) };
+  }
+
+  #wallTime(monotonicMs: number): number {
+    return this.#clock.now() + (monotonicMs - this.#clock.monotonic());
   }
 }
 

@@ -120,7 +120,6 @@ export class Poster {
     if ((before.shared === 'closed') !== (after.shared === 'closed')) {
       this.#repeated.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
     }
-    if (after.openApps > before.openApps) this.#repeated.info('app-breaker-opened', { appId });
   }
 
   /** Keeps cool-down or back-off; returns them for other members. */
@@ -148,17 +147,24 @@ export class Poster {
 
   #report(fired: Fired, result: TriggerResult): void {
     const { logger, metrics } = this.#options;
-    const { trigger } = fired;
+    const { trigger, value } = fired;
     metrics.triggers.inc({ result: result.kind === 'failed' ? result.fault : result.kind });
     const facts = {
       appId: trigger.app_id,
       metricType: trigger.metric_type,
+      value: value?.toString(),
+      unit: trigger.metric_unit,
       operator: trigger.operator,
       threshold: trigger.threshold.toString(),
+      breachDurationSecs: trigger.breach_duration_secs,
       adjustment: trigger.adjustment,
     };
     if (result.kind === 'scaled') {
-      logger.info('scaled', { ...facts, instancesAdded: result.adjustment });
+      const { adjustment: instancesAdded, coolDownUntilMs } = result;
+      const coolDown =
+        coolDownUntilMs === null ? {} : { coolDownUntil: new Date(coolDownUntilMs).toISOString() };
+      // The scaling engine says by how many instances, but not from how many.
+      logger.info('scaled', { ...facts, instancesAdded, ...coolDown });
     } else if (result.kind === 'failed') {
       const { fault, message } = result;
       this.#repeated.error(

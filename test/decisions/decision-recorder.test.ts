@@ -9,7 +9,7 @@ import { inRule, outRule, policyOf, seriesOf, steady, triggerFor } from '../eval
 
 const app = policyOf([inRule, outRule]);
 const trigger = triggerFor('app');
-const fired: Decision = { outcome: 'fired', rule: outRule, trigger };
+const fired: Decision = { outcome: 'fired', rule: outRule, trigger, value: 90n };
 const held = (reason: HeldReason, untilMs?: number): Decision => ({
   outcome: 'held',
   reason,

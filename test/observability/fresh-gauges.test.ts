@@ -10,7 +10,7 @@ test('gauges are brought up to date until that is ended', async () => {
   const end = keepGaugesFresh({
     clock,
     metrics,
-    evaluator: { refresh: () => void refreshed++ },
+    parts: [{ refresh: () => void refreshed++ }],
     appsByReason: () => new Map([['at-max', 2]]),
     pool: { utilization: () => 0.5, queueSize: 3 },
   });

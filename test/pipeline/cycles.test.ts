@@ -35,6 +35,7 @@ const fired: Decision = {
     cool_down_secs: 0,
     adjustment: '+1',
   },
+  value: 90n,
 };
 
 function value(number: bigint): MetricOutcome {

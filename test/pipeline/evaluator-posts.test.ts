@@ -12,10 +12,21 @@ describe('failed posts', () => {
     }
     expect(await cycle()).toMatchObject({ outcome: 'held', reason: 'breaker-open' });
     expect((await cycle([outRule], '1', 'other')).outcome).toBe('fired');
+    const openedAtMs = clock.now() - evaluationIntervalMs;
+    const opened = {
+      appId: 'app',
+      until: new Date(openedAtMs + 300_000).toISOString(),
+      failures: 3,
+      fault: 'rejected',
+      cause: 'rejected happened',
+    };
     expect(lines.filter(({ level }) => level === 'info')).toEqual([
-      { level: 'info', event: 'app-breaker-opened', data: { appId: 'app' } },
+      { level: 'info', event: 'app-breaker-opened', data: opened },
     ]);
     expect((await cycle([outRule], '2')).outcome).toBe('fired');
+    expect(lines.filter(({ level }) => level === 'info').slice(1)).toEqual([
+      { level: 'info', event: 'app-breaker-closed', data: { appId: 'app' } },
+    ]);
   });
 
   test('of an engine that is down silence no app for minutes', async () => {

@@ -6,7 +6,9 @@ import { evaluationIntervalMs, failed, FakeClaims, ignored, scaled, setUp } from
 
 describe('a rule that fires', () => {
   test('is posted; the scaling is logged once at info level, and counted', async () => {
-    const { cycle, engine, lines, counted } = setUp();
+    const { cycle, clock, engine, lines, counted } = setUp();
+    const coolDownUntilMs = clock.now() + 300_000;
+    engine.answer = { kind: 'scaled', adjustment: 1, coolDownUntilMs };
     const decision = await cycle();
     expect(decision.outcome).toBe('fired');
     expect(engine.posted).toHaveLength(1);
@@ -18,10 +20,14 @@ describe('a rule that fires', () => {
         data: {
           appId: 'app',
           metricType: 'cpu',
+          value: '90',
+          unit: '%',
           operator: '>',
           threshold: '80',
+          breachDurationSecs: 100,
           adjustment: '+1',
           instancesAdded: 1,
+          coolDownUntil: new Date(coolDownUntilMs).toISOString(),
         },
       },
     ]);

@@ -230,6 +230,11 @@ test('another member owns the app, since when it has evaluated it', async () => 
   expect(await told(calm)).toMatch(/owner +instance 0, since /);
 });
 
+test('with static ownership the log says which share of the apps is ours', async () => {
+  const { data } = await pipeline.log.until('ownership.static-share');
+  expect(data).toEqual({ totalInstances: 2, instanceIndex: 0, appsOwned: 6 });
+});
+
 test('changes are told, too', async () => {
   const { status, body } = await get(`/v1/apps/${rejected}/decisions`);
   expect(status).toBe(200);

@@ -109,7 +109,9 @@ test('an app that the engine refuses is silenced alone, until its policy changes
       }),
   });
   const opened = await pipeline.log.until('evaluation.app-breaker-opened');
-  expect(opened.data).toEqual({ appId: 'refused' });
+  expect(opened.data).toMatchObject({ appId: 'refused', failures: 3, fault: 'rejected' });
+  expect(opened.data['cause']).toContain('quota exceeded');
+  expect(Date.parse(String(opened.data['until']))).toBeGreaterThan(pipeline.clock.now());
   const told = pipeline.log.lines.find(({ event }) => event === 'evaluation.trigger-failed');
   expect(told).toMatchObject({ data: { appId: 'refused', fault: 'rejected' } });
   expect(told?.message).toContain('answered 422 (CF-UnprocessableEntity: quota exceeded)');
@@ -121,6 +123,7 @@ test('an app that the engine refuses is silenced alone, until its policy changes
 
   pipeline.platform.faults.clear();
   await pipeline.setPolicy('refused', policyOf(when('cpu > 90', '+2')));
+  expect((await pipeline.log.until('evaluation.app-breaker-closed')).data).toEqual({ appId: 'refused' });
   await pipeline.platform.books.until((books) => books.triggersOf('refused').length > 0);
   expect(pipeline.platform.books.triggersOf('refused')[0]).toMatchObject({
     result: 'scaled',

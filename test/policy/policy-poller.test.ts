@@ -244,6 +244,31 @@ describe('broken policies', () => {
     expect([await gauge('policies'), await gauge('policies_broken')]).toEqual([[0], [2]]);
   });
 
+  test('are told of again each day, in one line with twenty of them', async () => {
+    const dayMs = 86_400_000;
+    const told = () => log.filter(([event]) => event === 'policies-still-broken').map(([, data]) => data);
+    answers = [found(...Array.from({ length: 30 }, (_, i) => broken(`app-${i}`, '1')))];
+    await read();
+    await clock.advance(dayMs - 2 * intervalMs);
+    expect(told()).toEqual([]);
+    await clock.advance(2 * intervalMs);
+    const appIds = Array.from({ length: 20 }, (_, i) => `app-${i}`);
+    expect(told()).toEqual([{ policies: 30, appIds, message: '30 policies cannot be used' }]);
+    await clock.advance(dayMs);
+    expect(told()).toHaveLength(2);
+    answers = [found(usable('app-0', '2'))];
+    await clock.advance(dayMs);
+    expect(told()).toHaveLength(2);
+  });
+
+  test('that can be used again are told of, too', async () => {
+    answers = [found(broken('a', '1')), found(usable('a', '2')), found(usable('a', '2'))];
+    for (let i = 0; i < 3; i++) await read();
+    expect(log.filter(([event]) => event === 'policy-usable-again')).toEqual([
+      ['policy-usable-again', { appId: 'a' }],
+    ]);
+  });
+
   test('thousands of them do not flood the log', async () => {
     answers = [found(...Array.from({ length: 1000 }, (_, i) => broken(`app-${i}`, '1')))];
     await read();

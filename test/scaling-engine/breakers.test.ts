@@ -12,8 +12,14 @@ const failed = (fault: TriggerFailure): TriggerResult => ({ kind: 'failed', faul
 
 function setUp(settings = {}, random = 0) {
   const clock = new ManualClock();
+  const events: string[] = [];
   const breakers = new Breakers({
     clock,
+    listener: {
+      opened: (appId, { untilMs, failures, failure }) =>
+        events.push(`${appId} opened: ${failures} ${failure.message}, ${untilMs - clock.now()}`),
+      closed: (appId) => events.push(`${appId} closed`),
+    },
     settings: {
       consecutiveFailureCount: 3,
       backOffInitialIntervalMs: 5 * minute,
@@ -38,7 +44,7 @@ function setUp(settings = {}, random = 0) {
   const fail = (appId: string, fault: TriggerFailure, times = 1) => {
     for (let i = 0; i < times; i++) post(appId, failed(fault));
   };
-  return { clock, breakers, allowed, waitMs, post, fail };
+  return { clock, breakers, events, allowed, waitMs, post, fail };
 }
 
 describe("an app's breaker", () => {
@@ -95,6 +101,34 @@ describe("an app's breaker", () => {
     expect(waitMs('app')).toBe(0);
     fail('app', 'rejected', 2);
     expect(waitMs('app')).toBe(0);
+  });
+
+  test('is told of when it opens, opens for longer, and closes', async () => {
+    const { breakers, clock, events, fail, post } = setUp();
+    fail('app', 'rejected', 3);
+    await clock.advance(5 * minute);
+    fail('app', 'timeout');
+    await clock.advance(10 * minute);
+    post('app', scaled);
+    expect(events).toEqual(['app opened: 3 rejected, 300000', 'app opened: 4 timeout, 600000', 'app closed']);
+    fail('app', 'rejected', 2);
+    post('app', scaled);
+    fail('other', 'rejected', 3);
+    breakers.policyChanged('other');
+    breakers.policyChanged('other');
+    expect(events.slice(3)).toEqual(['other opened: 3 rejected, 300000', 'other closed']);
+    fail('gone', 'rejected', 3);
+    breakers.forget('gone');
+    expect(events.slice(5)).toEqual(['gone opened: 3 rejected, 300000']);
+  });
+
+  test('closes when its failures turn out to be an outage', () => {
+    const { events, fail } = setUp();
+    fail('app', 'unavailable', 3);
+    fail('second', 'unavailable');
+    expect(events).toEqual(['app opened: 3 unavailable, 300000']);
+    fail('third', 'unavailable');
+    expect(events.slice(1)).toEqual(['app closed']);
   });
 
   test('is not moved by a wall clock that is set', async () => {

@@ -9,9 +9,17 @@ const linesPerMinute = 120;
 /** Lines of one message, with its kinds (of failure, say), in a minute. */
 const linesOfOneMessage = 12;
 /** One line for each app that was scaled is no repetition. */
-const perApp = new Set(['eventgenerator.evaluation.scaled', 'eventgenerator.evaluation.app-breaker-opened']);
-/** Has a bound of its own for each read of the policies. */
-const boundedElsewhere = 'eventgenerator.policy.policy-broken';
+const perApp = new Set([
+  'eventgenerator.evaluation.scaled',
+  'eventgenerator.evaluation.app-breaker-opened',
+  'eventgenerator.evaluation.app-breaker-closed',
+]);
+/** Have bounds of their own: 20 for each read of the policies, 60 a minute. */
+const boundedElsewhere = new Set([
+  'eventgenerator.policy.policy-broken',
+  'eventgenerator.policy.policy-usable-again',
+  'eventgenerator.decisions.decision-changed',
+]);
 /** Lines that mean a defect, whatever happened around. */
 const defects =
   /\.(uncaught-exception|unhandled-rejection|listener-failed|round-failed|request-failed|certificate-listener-failed|collector-thread-failed|stop-took-too-long|release-failed)$/;
@@ -103,7 +111,7 @@ function byMinute(lines: readonly LogLine[]): Iterable<LogLine[]> {
 function byMessage(lines: readonly LogLine[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { message } of lines)
-    if (message !== boundedElsewhere) counts.set(message, (counts.get(message) ?? 0) + 1);
+    if (!boundedElsewhere.has(message)) counts.set(message, (counts.get(message) ?? 0) + 1);
   return counts;
 }
 
