@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Gauge } from 'prom-client';
 import type { Config } from '../../src/config/config.js';
-import { startEventgenerator } from '../../src/eventgenerator.js';
+import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerator.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { constantLoad } from '../platform/load-script.js';
 import { startPlatform, type Platform } from '../platform/platform.js';
@@ -14,7 +14,7 @@ import { recordingLogger } from '../support/recording-logger.js';
 import { pipelineConfig } from './config.js';
 import { policyOf, when } from './policies.js';
 
-/** Stands still, so that no deadline ends what these tests look at. */
+/** Moves only where a test moves it, so that no deadline ends what these tests look at. */
 let clock: ManualClock;
 let platform: Platform;
 let database: TestDatabase;
@@ -49,6 +49,16 @@ function start(metrics = createMetrics()) {
   return startEventgenerator(config, { clock, logger, metrics, trust });
 }
 
+/** Time goes on until then, hardly faster than in life: what took a busy machine too long is tried again after a pause. */
+async function becomesReady({ ready }: Eventgenerator): Promise<void> {
+  let isReady = false;
+  void ready.then(() => (isReady = true));
+  await eventually('readiness', async () => {
+    await clock.advance(20);
+    return isReady;
+  });
+}
+
 async function valueOf(gauge: Gauge): Promise<number> {
   return (await gauge.get()).values[0]?.value ?? 0;
 }
@@ -67,23 +77,30 @@ test('it lives, but is not ready, until the policies are read', async () => {
   const eventgenerator = await start();
   try {
     expect(await statusOf('liveness')).toBe(200);
-    // Time is no substitute for policies.
-    await clock.advance(5_000);
+    await eventually('the read to wait for the lock', async () => {
+      await clock.advance(20);
+      const { rowCount } = await database.pool
+        .query(`select 1 from pg_locks join pg_database on pg_database.oid = database
+         where datname = current_database() and not granted`);
+      return rowCount === 1;
+    });
+    // Time is no substitute for policies. It ends no deadline of what waits for the database.
+    await clock.advance(4_000);
     expect(await statusOf('readiness')).toBe(503);
   } finally {
     await client.query('rollback');
     client.release();
   }
-  await eventgenerator.ready;
+  await becomesReady(eventgenerator);
   expect(await statusOf('readiness')).toBe(200);
   await eventgenerator.stop();
   expect(await statusOf('liveness')).toBeUndefined();
 });
 
 test('it lives, but is not ready, while it finishes what it has begun before it stops', async () => {
-  const eventgenerator = await start();
-  await eventgenerator.ready;
   const fault = platform.faults.set({ server: 'logCache', fault: { kind: 'hang' } });
+  const eventgenerator = await start();
+  await becomesReady(eventgenerator);
   await clock.advance(config.aggregator.collectionIntervalMs);
   await eventually('a collection', () =>
     platform.faults.list().some((rule) => rule.id === fault.id && rule.hits > 0),
@@ -106,9 +123,12 @@ test('a member has written what it collected before others learn that it leaves'
   };
   const metrics = createMetrics();
   const eventgenerator = await start(metrics);
-  await eventgenerator.ready;
-  await clock.advance(config.aggregator.collectionIntervalMs);
-  await eventually('a row to be written', async () => (await valueOf(metrics.writerBuffered)) > 0);
+  await becomesReady(eventgenerator);
+  // In steps: the lease has deadlines shorter than the interval.
+  await eventually('a row to be written', async () => {
+    await clock.advance(100);
+    return (await valueOf(metrics.writerBuffered)) > 0;
+  });
   const stopped = eventgenerator.stop();
   await eventually('the member to leave', async () => {
     const { rows } = await database.pool.query('select 1 from eventgenerator_member where leaves_at is null');

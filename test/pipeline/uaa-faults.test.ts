@@ -71,7 +71,9 @@ test('a token revoked while all apps work is replaced once, and no app metric is
   tokens.revokeAll();
   for (const { guid } of apps) await pipeline.freshRows(guid, 4);
   expect(books.of('token').requests).toBe(2);
-  expect(books.of('read').byStatus['404'] ?? 0).toBeGreaterThan(0);
+  // Whichever comes first, a read or a query, has the token replaced, perhaps before the other one is sent.
+  const rejected = (kind: 'read' | 'query') => books.of(kind).byStatus['404'] ?? 0;
+  expect(rejected('read') + rejected('query')).toBeGreaterThan(0);
   expect(await pipeline.value('collections', { result: 'unauthorized' })).toBe(0);
   expect(pipeline.told().filter(({ level }) => level === 'error')).toEqual([]);
   expect(books.triggers.total).toBe(0);
