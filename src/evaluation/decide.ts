@@ -60,6 +60,19 @@ export function decide(
   return { outcome: 'not-fired', verdicts };
 }
 
+/** The rules that a value speaks against at atNs. */
+export function notBreached(
+  policy: AppPolicy,
+  histories: Histories,
+  atNs: bigint,
+  settings: EvaluationSettings,
+): ScalingRule[] {
+  return policy.rules.filter((rule) => {
+    const series = histories.series(policy.appId, rule.metricType);
+    return judge(series, breachTerms(rule, settings), atNs) === 'not-breached';
+  });
+}
+
 /** Held for the first reason, until the last of all known times. */
 export function heldBy(holds: readonly [Hold, ...Hold[]], rule: ScalingRule): Decision {
   const ends = holds.flatMap(({ untilMs }) => (untilMs === undefined ? [] : [untilMs]));

@@ -3,8 +3,8 @@ import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { directionOf, operators, type AppPolicy, type Direction } from '../policy/policy.js';
 import type { SharedState } from '../scaling-engine/breakers.js';
-import { breachTerms, isOperator, judge, type EvaluationSettings } from '../evaluation/breach-rule.js';
-import { decide, type Gate, type Histories, type Hold } from '../evaluation/decide.js';
+import { isOperator, type EvaluationSettings } from '../evaluation/breach-rule.js';
+import { decide, notBreached, type Gate, type Histories } from '../evaluation/decide.js';
 import { labelOf, type Decision, type HeldReason } from '../evaluation/decision.js';
 import { Poster, type PosterOptions } from '../scaling-engine/poster.js';
 
@@ -152,9 +152,8 @@ export class Evaluator {
       holds: (direction) => {
         const permission = breakers.mayPost(appId);
         return [
-          ...holdUntil('breaker-open', permission.allowed ? null : permission.untilMs),
-          ...holdUntil('at-limit-backoff', gates.backOffUntilMs(appId, direction)),
-          ...holdUntil('posted-recently', gates.nextPostMs(appId)),
+          ...(permission.allowed ? [] : [{ reason: 'breaker-open', untilMs: permission.untilMs } as const]),
+          ...gates.holds(appId, direction),
           ...(this.#poster.isPosting(appId) ? [{ reason: 'posted-recently' } as const] : []),
         ];
       },
@@ -163,11 +162,9 @@ export class Evaluator {
 
   #forgetIgnoredIfNotBreached(app: AppPolicy, atNs: bigint): void {
     const { gates, history, settings } = this.#options;
-    for (const rule of gates.ignoredRules(app.appId)) {
-      const series = history.series(app.appId, rule.metricType);
-      if (judge(series, breachTerms(rule, settings), atNs) === 'not-breached') {
-        this.#forgetIgnored(app.appId, directionOf(rule));
-      }
+    const ignored = { ...app, rules: gates.ignoredRules(app.appId) };
+    for (const rule of notBreached(ignored, history, atNs, settings)) {
+      this.#forgetIgnored(app.appId, directionOf(rule));
     }
   }
 
@@ -196,10 +193,6 @@ export class Evaluator {
       this.#repeated.error('unknown-operator', error, { appId: app.appId, metricType }, key);
     }
   }
-}
-
-function holdUntil(reason: HeldReason, untilMs: number | null): readonly Hold[] {
-  return untilMs === null ? [] : [{ reason, untilMs }];
 }
 
 function factsOf(decision: Decision): Readonly<Record<string, unknown>> {

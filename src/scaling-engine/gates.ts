@@ -1,6 +1,9 @@
 import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
+import type { Hold } from '../evaluation/decide.js';
+import type { ClaimPauses } from '../ownership/claims.js';
 import { directionOf, type Direction, type ScalingRule } from '../policy/policy.js';
+import type { TriggerResult } from './trigger-result.js';
 
 /**
  * The longest cool-down that is believed: the policy schema allows 3600 s, and clocks may differ by a minute. If the
@@ -38,11 +41,11 @@ interface AppState {
  * come and go as wall-clock times, because other members and operators read them.
  */
 export class Gates {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly #evaluationIntervalMs: number;
   readonly #apps = new Map<string, AppState>();
 
-  constructor(options: { clock: Clock; evaluationIntervalMs: number }) {
+  constructor(options: { clock: Pick<Clock, 'now' | 'monotonic'>; evaluationIntervalMs: number }) {
     this.#clock = options.clock;
     this.#evaluationIntervalMs = options.evaluationIntervalMs;
   }
@@ -60,6 +63,16 @@ export class Gates {
   /** Wall-clock ms until which this direction is held back after "ignored", else null. */
   backOffUntilMs(appId: string, direction: Direction): number | null {
     return this.#wallTimeIfAhead(this.#apps.get(appId)?.backOffs.get(direction)?.endMs);
+  }
+
+  /** What holds a trigger of this direction back, besides a cool-down; the most important first. */
+  holds(appId: string, direction: Direction): Hold[] {
+    const backOffUntilMs = this.backOffUntilMs(appId, direction);
+    const nextPostMs = this.nextPostMs(appId);
+    return [
+      ...(backOffUntilMs === null ? [] : [{ reason: 'at-limit-backoff', untilMs: backOffUntilMs } as const]),
+      ...(nextPostMs === null ? [] : [{ reason: 'posted-recently', untilMs: nextPostMs } as const]),
+    ];
   }
 
   /** The rules that the scaling engine ignored last, at most one per direction. */
@@ -86,6 +99,25 @@ export class Gates {
   coolDown(appId: string, untilMs: number, coolDownSecs = 0): void {
     const longestMs = coolDownSecs > 0 ? Math.min(coolDownSecs * 1000, maxCoolDownMs) : maxCoolDownMs;
     this.#state(appId).coolDownEndMs = this.#endOf(untilMs, longestMs);
+  }
+
+  /** Keeps the cool-down or back-off that the response to this rule's trigger means; returns them for other members. */
+  keep(appId: string, rule: ScalingRule, result: TriggerResult): ClaimPauses {
+    switch (result.kind) {
+      case 'scaled':
+        // With another number of instances the app is not at the limit it was ignored for.
+        this.forgetIgnored(appId, 'out');
+        this.forgetIgnored(appId, 'in');
+        if (result.coolDownUntilMs !== null) this.coolDown(appId, result.coolDownUntilMs, rule.coolDownSecs);
+        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
+      case 'cooling-down':
+        this.coolDown(appId, result.coolDownUntilMs);
+        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
+      case 'ignored':
+        return { coolDownUntilMs: null, ignoredUntilMs: this.ignored(appId, rule) };
+      case 'failed':
+        return { coolDownUntilMs: null, ignoredUntilMs: null };
+    }
   }
 
   /** The scaling engine ignored this rule's trigger. Returns when its direction may be tried again, wall-clock ms. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.js';
 import { Semaphore } from '../util/semaphore.js';
-import type { ClaimPauses, ClaimResult, Claims } from '../ownership/claims.js';
+import type { ClaimResult, Claims } from '../ownership/claims.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -89,7 +89,7 @@ export class Poster {
     gates.posted(appId);
     const result = await scalingEngine.post(trigger);
     this.#recordInBreakers(appId, result);
-    const pauses = this.#keepPauses(fired, result);
+    const pauses = gates.keep(appId, rule, result);
     this.#report(fired, result);
     await claims.complete(appId, direction, pauses);
     return fired;
@@ -119,29 +119,6 @@ export class Poster {
     const after = breakers.state();
     if ((before.shared === 'closed') !== (after.shared === 'closed')) {
       this.#repeated.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
-    }
-  }
-
-  /** Keeps cool-down or back-off; returns them for other members. */
-  #keepPauses({ rule, trigger }: Fired, result: TriggerResult): ClaimPauses {
-    const { gates } = this.#options;
-    const appId = trigger.app_id;
-    switch (result.kind) {
-      case 'scaled':
-        // With another number of instances the app is not at the limit it was ignored for.
-        gates.forgetIgnored(appId, 'out');
-        gates.forgetIgnored(appId, 'in');
-        if (result.coolDownUntilMs !== null) {
-          gates.coolDown(appId, result.coolDownUntilMs, trigger.cool_down_secs);
-        }
-        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
-      case 'cooling-down':
-        gates.coolDown(appId, result.coolDownUntilMs);
-        return { coolDownUntilMs: result.coolDownUntilMs, ignoredUntilMs: null };
-      case 'ignored':
-        return { coolDownUntilMs: null, ignoredUntilMs: gates.ignored(appId, rule) };
-      case 'failed':
-        return { coolDownUntilMs: null, ignoredUntilMs: null };
     }
   }
 
