@@ -1,0 +1,156 @@
+import { nsToMs, msToNs } from '../util/clock.js';
+import { breachDurationSecs } from '../policy/policy.js';
+import { coverageOf, type Coverage, type Span } from './coverage.js';
+import { sharedAmongInstances, sharedLoad } from './load-model.js';
+import { replay, type Replayed, type ReplayedPolicy, type ReplaySettings, type Scaling } from './replay.js';
+import { instancesAt, type InstanceCounts } from './scaling-history.js';
+import type { Recording } from './tape.js';
+
+export interface NamedPolicy extends ReplayedPolicy {
+  readonly name: string;
+}
+
+export interface BacktestOptions {
+  readonly appId: string;
+  readonly span: Span;
+  readonly tried: NamedPolicy;
+  /** What it is compared with; null: nothing. */
+  readonly against: NamedPolicy | null;
+  readonly recordings: readonly Recording[];
+  readonly settings: ReplaySettings;
+  /** The real numbers of instances; null: unknown, the loop stays open. */
+  readonly counts: InstanceCounts | null;
+  /** When the open loop begins; null: the minimum of each policy. */
+  readonly instances: number | null;
+}
+
+export interface Trial extends Replayed {
+  readonly tried: NamedPolicy;
+  readonly instancesAtStart: number;
+  /** Scalings against the direction of the one before, within 15 minutes of it. */
+  readonly reversals: number;
+  /** Metric types of rules that have no value at all in the time. */
+  readonly withoutValues: readonly string[];
+}
+
+export interface Backtest {
+  readonly appId: string;
+  readonly span: Span;
+  readonly settings: ReplaySettings;
+  readonly coverage: Coverage;
+  readonly trial: Trial;
+  readonly against: Trial | null;
+  /** null: open loop; else the metric types that the load model applies to. */
+  readonly closedFor: readonly string[] | null;
+  /** null where there is nothing to compare with. */
+  readonly difference: Difference | null;
+}
+
+/** Scalings that only one of two trials has. */
+export interface Difference {
+  readonly common: number;
+  readonly onlyFirst: readonly Scaling[];
+  readonly onlySecond: readonly Scaling[];
+}
+
+const reversalMs = 15 * 60_000;
+
+/** Tries policies on what was recorded of one app. */
+export function backtest(options: BacktestOptions): Backtest {
+  const { appId, span, recordings, settings, counts } = options;
+  const trial = attempt(options.tried, options);
+  const against = options.against && attempt(options.against, options);
+  const used = recordings.filter(({ points }) => points.length > 0).map(({ metricType }) => metricType);
+  return {
+    appId,
+    span,
+    settings,
+    coverage: coverageOf(recordings, span, settings.collectionIntervalMs),
+    trial,
+    against,
+    closedFor: counts && used.filter((metricType) => sharedAmongInstances.has(metricType)),
+    difference: against && differenceOf(trial.scalings, against.scalings, settings.collectionIntervalMs),
+  };
+}
+
+/** The metric types that rules of these policies need, and how far back before a time they look. */
+export function neededRecordings(
+  policies: readonly ReplayedPolicy[],
+  { defaultBreachDurationSecs }: ReplaySettings,
+): { readonly metricTypes: string[]; readonly reachMs: number } {
+  const rules = policies.flatMap(({ policy }) => policy.rules);
+  const longestSecs = Math.max(
+    0,
+    ...rules.map((rule) => breachDurationSecs(rule, defaultBreachDurationSecs)),
+  );
+  return {
+    metricTypes: [...new Set(rules.map(({ metricType }) => metricType))],
+    reachMs: 2_000 * longestSecs,
+  };
+}
+
+function attempt(tried: NamedPolicy, options: BacktestOptions): Trial {
+  const { span, recordings, settings, counts } = options;
+  const instances = counts
+    ? instancesAt(counts, span.fromMs)
+    : (options.instances ?? Math.max(1, tried.limits.minInstances ?? 1));
+  const replayed = replay({
+    ...tried,
+    recordings,
+    fromNs: msToNs(span.fromMs),
+    untilNs: msToNs(span.toMs),
+    instances,
+    settings,
+    load: counts && sharedLoad(counts),
+  });
+  const withValues = new Set(
+    recordings
+      .filter(({ points }) =>
+        points.some(({ value, timestampNs }) => value !== null && nsToMs(timestampNs) >= span.fromMs),
+      )
+      .map(({ metricType }) => metricType),
+  );
+  const metricTypes = new Set(tried.policy.rules.map(({ metricType }) => metricType));
+  return {
+    ...replayed,
+    tried,
+    instancesAtStart: instances,
+    reversals: reversalsOf(replayed.scalings),
+    withoutValues: [...metricTypes].filter((metricType) => !withValues.has(metricType)),
+  };
+}
+
+function reversalsOf(scalings: readonly Scaling[]): number {
+  return scalings.filter((scaling, index) => {
+    const before = scalings[index - 1];
+    return (
+      before !== undefined && isOut(before) !== isOut(scaling) && scaling.atMs - before.atMs <= reversalMs
+    );
+  }).length;
+}
+
+export function isOut({ from, to }: Pick<Scaling, 'from' | 'to'>): boolean {
+  return to > from;
+}
+
+/** Two scalings are the same if they go in the same direction within a collection interval. */
+function differenceOf(first: readonly Scaling[], second: readonly Scaling[], intervalMs: number): Difference {
+  const onlyFirst: Scaling[] = [];
+  const onlySecond: Scaling[] = [];
+  let place = 0;
+  let common = 0;
+  for (const scaling of first) {
+    for (let other = second[place]; other && other.atMs < scaling.atMs - intervalMs; other = second[place]) {
+      onlySecond.push(other);
+      place++;
+    }
+    const other = second[place];
+    if (other && other.atMs <= scaling.atMs + intervalMs && isOut(other) === isOut(scaling)) {
+      common++;
+      place++;
+    } else {
+      onlyFirst.push(scaling);
+    }
+  }
+  return { common, onlyFirst, onlySecond: [...onlySecond, ...second.slice(place)] };
+}
