@@ -15,16 +15,24 @@ export interface HistorySettings {
   readonly collectionIntervalMs: number;
 }
 
-/** One key per metric type of the policy's rules, each for its longest rule. */
+/** One key per metric type of the policy's rules. */
 export function historyKeys(policy: AppPolicy, settings: HistorySettings, cacheSize: number): HistoryKey[] {
-  const longest = new Map<string, number>();
+  const metricTypes = new Set(policy.rules.map(({ metricType }) => metricType));
+  return [...metricTypes].map((metricType) => historyKeyOf(policy, metricType, settings, cacheSize));
+}
+
+/** For the longest rule of a metric type. */
+export function historyKeyOf(
+  policy: AppPolicy,
+  metricType: string,
+  settings: HistorySettings,
+  cacheSize: number,
+): HistoryKey {
+  let longestSecs = 0;
   for (const rule of policy.rules) {
-    const secs = breachDurationSecs(rule, settings.defaultBreachDurationSecs);
-    longest.set(rule.metricType, Math.max(secs, longest.get(rule.metricType) ?? 0));
+    if (rule.metricType !== metricType) continue;
+    longestSecs = Math.max(longestSecs, breachDurationSecs(rule, settings.defaultBreachDurationSecs));
   }
-  return [...longest].map(([metricType, secs]) => ({
-    metricType,
-    capacity: ringCapacity(cacheSize, secs, settings.collectionIntervalMs),
-    reachSecs: 2 * secs,
-  }));
+  const capacity = ringCapacity(cacheSize, longestSecs, settings.collectionIntervalMs);
+  return { metricType, capacity, reachSecs: 2 * longestSecs };
 }

@@ -3,9 +3,10 @@ import { isHttpMetricType } from '../collection/pool/job.js';
 import type { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import { breachTerms, earliestFiringTime, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Decision } from '../evaluation/decision.js';
+import type { AppMetric } from '../history/app-metric.js';
 import type { AppMetricWriter } from '../history/app-metric-writer.js';
 import type { History } from '../history/history.js';
-import { historyKeys } from '../history/history-key.js';
+import { historyKeyOf } from '../history/history-key.js';
 import { promqlWindowSecs } from '../log-cache/promql.js';
 import type { AppPolicy } from '../policy/policy.js';
 import { msToNs, nsToMs } from '../util/clock.js';
@@ -169,14 +170,17 @@ export class Cycles {
   ): void {
     const { cacheSizePerApp, settings, writer } = this.#options;
     const { appId } = policy;
-    for (const { metricType, capacity } of historyKeys(policy, settings, cacheSizePerApp)) {
-      const outcome = outcomes.get(metricType);
-      if (!outcome || outcome.kind === 'failed') continue;
+    const appMetrics: AppMetric[] = [];
+    for (const [metricType, outcome] of outcomes) {
+      const isNeeded = policy.rules.some((rule) => rule.metricType === metricType);
+      if (outcome.kind === 'failed' || !isNeeded) continue;
       const { value, unit } = outcome.kind === 'value' ? outcome : { value: null, unit: '' };
       const appMetric = { appId, metricType, value, unit, timestampNs };
-      if (!this.#isOvertaken(appId, metricType, timestampNs)) history?.record(appMetric, capacity);
-      writer.add([appMetric]);
+      appMetrics.push(appMetric);
+      if (!history || this.#isOvertaken(appId, metricType, timestampNs)) continue;
+      history.record(appMetric, historyKeyOf(policy, metricType, settings, cacheSizePerApp).capacity);
     }
+    writer.add(appMetrics);
   }
 
   /** Whether the history has newer app metrics, as of an app that was another member's meanwhile. */

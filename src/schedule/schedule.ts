@@ -1,5 +1,5 @@
 import TinyQueue from 'tinyqueue';
-import type { Clock, Timer } from '../util/clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
 import { delayInSlot, groupsFor, phaseOf } from './phases.js';
 
@@ -58,7 +58,8 @@ export class Schedule {
   readonly #queue = new TinyQueue<QueuedRun>([], (a, b) => a.dueMs - b.dueMs);
   readonly #wallOffsetMs: number;
   #groups = 1;
-  #timer: Timer | undefined;
+  /** Calls at the time of the first run in the queue. */
+  #timer: { readonly dueMs: number; cancel(): void } | undefined;
   #inFlight = 0;
   #isStopped = false;
   #drained: (() => void)[] = [];
@@ -147,10 +148,12 @@ export class Schedule {
   }
 
   #startDue(): void {
-    const { clock, limit } = this.#options;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const nowMs = clock.monotonic();
+    this.#wakeAt(this.#startAllDue(this.#options.clock.monotonic()));
+  }
+
+  /** Returns when the next run is due; undefined where there is none, or where one must end before. */
+  #startAllDue(nowMs: number): number | undefined {
+    const { limit } = this.#options;
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
       const { entry, dueMs } = next;
       const isOver = (entry.removed || this.#isStopped) && !entry.hasLastRun;
@@ -158,14 +161,28 @@ export class Schedule {
         this.#queue.pop();
         continue;
       }
-      if (dueMs > nowMs) {
-        this.#timer = clock.setTimer(dueMs - nowMs, () => this.#startDue());
-        return;
+      if (dueMs > nowMs) return dueMs;
+      if (this.#inFlight >= limit.current) {
+        limit.waited();
+        return undefined;
       }
-      if (this.#inFlight >= limit.current) return limit.waited();
       this.#queue.pop();
       void this.#run(entry, nowMs);
     }
+    return undefined;
+  }
+
+  #wakeAt(dueMs: number | undefined): void {
+    if (this.#timer?.dueMs === dueMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (dueMs === undefined) return;
+    const { clock } = this.#options;
+    const { cancel } = clock.setTimer(dueMs - clock.monotonic(), () => {
+      this.#timer = undefined;
+      this.#startDue();
+    });
+    this.#timer = { dueMs, cancel };
   }
 
   async #run(entry: Entry, startedMs: number): Promise<void> {

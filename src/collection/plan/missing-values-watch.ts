@@ -43,12 +43,18 @@ export class MissingValuesWatch {
 
   /** What a cycle found out about an app. A failure says nothing about values. */
   collected(appId: string, outcomes: Iterable<MetricOutcome>): void {
-    const kinds = new Set([...outcomes].map(({ kind }) => kind));
-    if (kinds.has('failed') || kinds.size === 0) return;
+    let hasOutcome = false;
+    let hasValue = false;
+    for (const { kind } of outcomes) {
+      if (kind === 'failed') return;
+      hasOutcome = true;
+      if (kind === 'value') hasValue = true;
+    }
+    if (!hasOutcome) return;
     const nowMs = this.#options.clock.monotonic();
     const known = this.#apps.get(appId);
     const wasLost = known?.lostMs ?? null;
-    if (kinds.has('value')) {
+    if (hasValue) {
       if (wasLost !== null) this.#withoutValues--;
       if (known) Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
       else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
