@@ -1,5 +1,5 @@
 import TinyQueue from 'tinyqueue';
-import type { Clock } from '../util/clock.js';
+import type { Clock, Timer } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
 import { delayInSlot, groupsFor, phaseOf } from './phases.js';
 
@@ -58,8 +58,8 @@ export class Schedule {
   readonly #queue = new TinyQueue<QueuedRun>([], (a, b) => a.dueMs - b.dueMs);
   readonly #wallOffsetMs: number;
   #groups = 1;
-  /** Calls at the time of the first run in the queue. */
-  #timer: { readonly dueMs: number; cancel(): void } | undefined;
+  /** Wakes the schedule for the first run in the queue. */
+  #next: { readonly dueMs: number; readonly timer: Timer } | undefined;
   #inFlight = 0;
   #isStopped = false;
   #drained: (() => void)[] = [];
@@ -173,16 +173,16 @@ export class Schedule {
   }
 
   #wakeAt(dueMs: number | undefined): void {
-    if (this.#timer?.dueMs === dueMs) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    if (this.#next?.dueMs === dueMs) return;
+    this.#next?.timer.cancel();
+    this.#next = undefined;
     if (dueMs === undefined) return;
     const { clock } = this.#options;
-    const { cancel } = clock.setTimer(dueMs - clock.monotonic(), () => {
-      this.#timer = undefined;
+    const timer = clock.setTimer(dueMs - clock.monotonic(), () => {
+      this.#next = undefined;
       this.#startDue();
     });
-    this.#timer = { dueMs, cancel };
+    this.#next = { dueMs, timer };
   }
 
   async #run(entry: Entry, startedMs: number): Promise<void> {
