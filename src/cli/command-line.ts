@@ -4,7 +4,12 @@ import { isReasonCode, reasonCodes, type ReasonCode } from '../explanation/reaso
 
 export type Command =
   | { readonly name: 'run'; readonly configFile: string | undefined }
-  | { readonly name: 'migrate'; readonly configFile: string | undefined; readonly all: boolean }
+  | {
+      readonly name: 'migrate';
+      readonly configFile: string | undefined;
+      readonly all: boolean;
+      readonly dropObserved: boolean;
+    }
   | { readonly name: 'members'; readonly configFile: string | undefined; readonly json: boolean }
   | {
       readonly name: 'explain';
@@ -37,7 +42,8 @@ Reads apps' metrics from log-cache, evaluates scaling policies and tells the sca
 Commands:
   run        Run until SIGTERM (default)
   migrate    Create the eventgenerator's own tables in appmetrics_db; --all also creates policy_json and
-             app_metric, which elsewhere belong to the rest of the autoscaler: for laptops and tests only
+             app_metric, which elsewhere belong to the rest of the autoscaler: for laptops and tests only.
+             With --drop-observed it removes the tables of observers (evaluator.mode: observe) instead
   members    Show who shares the apps in elastic mode: since when, and how many apps each owns
   explain APP
              Say why an app was scaled or not, from the databases; --at TIME asks about the past
@@ -49,6 +55,7 @@ Options:
   -c, --config FILE   Configuration in YAML. On Cloud Foundry it is optional: the bound service with the tag
                       eventgenerator-config is read after it
   --all               With migrate: create all tables; with lint: every policy
+  --drop-observed     With migrate: remove what observers stored; none may be running any more
   --json              With members, explain and decisions: JSON instead of text
   --at TIME           With explain: a time in the past, as 2026-11-27T03:00Z
   --reason CODE       With decisions: one of
@@ -62,6 +69,7 @@ Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or star
 /** Which commands take which option, besides those that all take. */
 const takenBy = {
   all: ['migrate', 'lint'],
+  'drop-observed': ['migrate'],
   json: ['members', 'explain', 'decisions'],
   at: ['explain'],
   reason: ['decisions'],
@@ -73,7 +81,7 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (values.help) return { name: 'help' };
   if (values.version) return { name: 'version' };
   const [command = 'run', ...rest] = positionals;
-  for (const option of ['all', 'json', 'at', 'reason'] as const) {
+  for (const option of ['all', 'drop-observed', 'json', 'at', 'reason'] as const) {
     if (values[option] === undefined || (takenBy[option] as readonly string[]).includes(command)) continue;
     throw new UsageError(`--${option} goes with ${takenBy[option].join(' and ')} only`);
   }
@@ -86,7 +94,14 @@ export function parseCommandLine(args: readonly string[]): Command {
     case 'run':
       return { name: 'run', configFile };
     case 'migrate':
-      return { name: 'migrate', configFile, all: values.all ?? false };
+      if (values.all && values['drop-observed'])
+        throw new UsageError('--all and --drop-observed exclude each other');
+      return {
+        name: 'migrate',
+        configFile,
+        all: values.all ?? false,
+        dropObserved: values['drop-observed'] ?? false,
+      };
     case 'members':
       return { name: 'members', configFile, json };
     case 'explain':
@@ -142,6 +157,7 @@ function parse(args: readonly string[]) {
       options: {
         config: { type: 'string', short: 'c' },
         all: { type: 'boolean' },
+        'drop-observed': { type: 'boolean' },
         json: { type: 'boolean' },
         at: { type: 'string' },
         reason: { type: 'string' },

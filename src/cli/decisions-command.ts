@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
+import { tableNames, type TableNames } from '../database/table-names.js';
 import { createDecisionStore } from '../decisions/decision-store.js';
 import {
   listedBroken,
@@ -26,18 +27,19 @@ export async function decisionsCommand(
   trust: ProcessContext['trust'],
   { reason, json }: { readonly reason: ReasonCode; readonly json: boolean },
 ): Promise<number> {
+  const names = tableNames(config.evaluator.mode);
   return withDatabases(config, trust, async (databases) => {
     try {
       const found =
         reason === 'policy-broken'
           ? await brokenPolicies(databases)
-          : await storedDecisions(databases, reason);
+          : await storedDecisions(databases, names, reason);
       process.stdout.write(json ? decisionsJson(found) : decisionsTable(found, systemClock.now()));
       return 0;
     } catch (error) {
       process.stdout.write(
         `failed to read the decisions: ${errorText(error)}\n` +
-          'They are in the table eventgenerator_decision of appmetrics_db; `migrate` creates it, members write it.\n',
+          `They are in the table ${names.decision} of appmetrics_db; \`migrate\` creates it, members write it.\n`,
       );
       return 1;
     }
@@ -54,8 +56,12 @@ async function brokenPolicies({ policyDb }: Databases): Promise<ListedDecision[]
   return found;
 }
 
-async function storedDecisions({ appMetricsDb }: Databases, code: ReasonCode): Promise<ListedDecision[]> {
-  const store = createDecisionStore(appMetricsDb);
+async function storedDecisions(
+  { appMetricsDb }: Databases,
+  names: TableNames,
+  code: ReasonCode,
+): Promise<ListedDecision[]> {
+  const store = createDecisionStore(appMetricsDb, names);
   const found: ListedDecision[] = [];
   for (let after = ''; found.length < maxListed;) {
     const rows = await store.list({ code, after, limit: pageSize });

@@ -27,6 +27,7 @@ export async function explainCommand(
     const reader = createFactsReader({
       policyDb,
       appMetricsDb,
+      mode: config.evaluator.mode,
       settings,
       pool: config.pool,
       clock,

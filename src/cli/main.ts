@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${version()}\n`);
       return 0;
     case 'migrate':
-      return migrateCommand(load(command.configFile).config, systemTrust(), command.all);
+      return migrateCommand(load(command.configFile).config, systemTrust(), command);
     case 'members':
       return membersCommand(load(command.configFile).config, systemTrust(), command.json);
     case 'explain':

@@ -3,6 +3,7 @@ import { databaseOptions } from '../database/database-options.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { Config } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
 import { errorText } from '../util/errors.js';
 import { isReadOnly, readOnlyRemedy } from '../database/read-only.js';
 import { createLogger } from '../observability/pino-logger.js';
@@ -18,11 +19,12 @@ export async function membersCommand(
   trust: ProcessContext['trust'],
   json: boolean,
 ): Promise<number> {
+  const names = tableNames(config.evaluator.mode);
   const logger = createLogger({ level: 'error' });
   const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
   const database = await openDatabase('appmetrics_db', config.appMetricsDb, options);
   try {
-    const members = await membersView(createMemberStore(database));
+    const members = await membersView(createMemberStore(database, names));
     process.stdout.write(
       json ? `${JSON.stringify({ members: members.map(memberJson) }, null, 2)}\n` : membersTable(members),
     );
@@ -31,7 +33,7 @@ export async function membersCommand(
   } catch (error) {
     process.stdout.write(
       `failed to read the members: ${errorText(error)}\n` +
-        'They are in the table eventgenerator_member of appmetrics_db, which elastic members create; `migrate` does too.\n',
+        `They are in the table ${names.member} of appmetrics_db, which elastic members create; \`migrate\` does too.\n`,
     );
     return 1;
   } finally {

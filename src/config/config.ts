@@ -5,6 +5,9 @@
 
 export type LogLevel = 'debug' | 'info' | 'error' | 'fatal';
 
+/** `observe`: decides as in `act`, but posts nothing and leaves the tables of acting instances alone. */
+export type Mode = 'act' | 'observe';
+
 /** Where PEM text comes from. A file is read again when it changes; text came from a service binding and stays in memory. */
 export type PemSource = { readonly file: string } | { readonly pem: string };
 
@@ -93,6 +96,9 @@ export interface Config {
     readonly metricCacheSizePerApp: number;
   };
   readonly evaluator: {
+    readonly mode: Mode;
+    /** Age at which an observer removes the app metrics that it stored. */
+    readonly observedRetentionMs: number;
     /** At most one trigger per app in this time. */
     readonly evaluationIntervalMs: number;
   };

@@ -63,6 +63,8 @@ export const keys = {
     metric_cache_size_per_app: count(100),
   },
   evaluator: {
+    mode: choice('act', ['act', 'observe'], 'EVENTGENERATOR_MODE'),
+    observed_retention: interval('48h'),
     evaluation_manager_execute_interval: interval('40s'),
     evaluator_count: count(20),
     trigger_array_channel_size: count(200),

@@ -1,5 +1,5 @@
 import type { CloudFoundry } from './cloud-foundry.js';
-import type { Config, DatabaseConfig, ListenerConfig, LogLevel, TlsConfig } from './config.js';
+import type { Config, DatabaseConfig, ListenerConfig, LogLevel, Mode, TlsConfig } from './config.js';
 import type { Report } from './report.js';
 import { goDurationMs } from './go-duration.js';
 import { resolveBasicAuth } from './health-auth.js';
@@ -54,7 +54,11 @@ export function resolveConfig(
       metricPollerCount: aggregator.metric_poller_count,
       metricCacheSizePerApp: aggregator.metric_cache_size_per_app,
     },
-    evaluator: { evaluationIntervalMs: goDurationMs(values.evaluator.evaluation_manager_execute_interval) },
+    evaluator: {
+      mode: values.evaluator.mode.toLowerCase() as Mode,
+      observedRetentionMs: goDurationMs(values.evaluator.observed_retention),
+      evaluationIntervalMs: goDurationMs(values.evaluator.evaluation_manager_execute_interval),
+    },
     scalingEngine: resolveScalingEngine(values.scalingEngine, platform, report),
     logCache: resolveLogCache(values.metricCollector, report),
     defaultStatWindowSecs: values.defaultStatWindowSecs ?? 0,

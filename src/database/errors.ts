@@ -35,6 +35,7 @@ export type DatabaseFailureKind = 'connection' | 'data' | 'statement';
 /** SQLSTATE classes and codes, see PostgreSQL's appendix "Error Codes". */
 const dataClasses = new Set(['22', '23']);
 const connectionClasses = new Set(['08', '28', '3D', '40', '53', '57', '58']);
+export const noSuchTable = '42P01';
 /** Nothing can be written, for example after a fail-over. */
 export const readOnlyState = '25006';
 /** Lock and idle timeouts are the others. */

@@ -1,4 +1,6 @@
+import type { Mode } from '../config/config.js';
 import type { Database, Databases, Session } from './database.js';
+import { tableNames, type TableNames } from './table-names.js';
 
 /**
  * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase scripts fail for ever
@@ -11,12 +13,20 @@ interface Migration {
   readonly sql: string;
 }
 
+/**
+ * - `ownership`: without these there is no elastic ownership
+ * - `decisions`: without these members do not know of each other's decisions
+ * - `observed`: app metrics of observers; acting members have none of it
+ */
+export type OwnTableGroup = 'ownership' | 'decisions' | 'observed';
+
 /** In appmetrics_db. New steps are appended, old ones are never changed. */
-const ownMigrations: readonly Migration[] = [
-  {
-    table: 'eventgenerator_member',
-    // One row per lease, renewed every few seconds: room in its page keeps such an update from growing the table.
-    sql: `create table if not exists eventgenerator_member (
+const ownMigrations: Readonly<Record<OwnTableGroup, (names: TableNames) => readonly Migration[]>> = {
+  ownership: (names) => [
+    {
+      table: names.member,
+      // One row per lease, renewed every few seconds: room in its page keeps such an update from growing the table.
+      sql: `create table if not exists ${names.member} (
   lease_id uuid primary key,
   instance_guid varchar(255) not null,
   instance_index integer not null,
@@ -26,10 +36,10 @@ const ownMigrations: readonly Migration[] = [
   expires_at timestamptz not null,
   apps_owned integer not null default 0
 ) with (fillfactor = 50);`,
-  },
-  {
-    table: 'eventgenerator_trigger',
-    sql: `create table if not exists eventgenerator_trigger (
+    },
+    {
+      table: names.trigger,
+      sql: `create table if not exists ${names.trigger} (
   app_id varchar(255) primary key,
   posted_at timestamptz not null,
   posted_by uuid not null,
@@ -37,15 +47,13 @@ const ownMigrations: readonly Migration[] = [
   ignored_out_until timestamptz,
   ignored_in_until timestamptz
 );`,
-  },
-];
-
-/** In appmetrics_db, too: what members tell each other of their decisions. Nobody depends on these. */
-const decisionMigrations: readonly Migration[] = [
-  {
-    table: 'eventgenerator_decision',
-    // Rows are updated often: room in their page keeps that from growing table and index.
-    sql: `create table if not exists eventgenerator_decision (
+    },
+  ],
+  decisions: (names) => [
+    {
+      table: names.decision,
+      // Rows are updated often: room in their page keeps that from growing table and index.
+      sql: `create table if not exists ${names.decision} (
   app_id varchar(255) primary key,
   code varchar(32) not null,
   since timestamptz not null,
@@ -58,10 +66,10 @@ const decisionMigrations: readonly Migration[] = [
   failures jsonb,
   updated_at timestamptz not null
 ) with (fillfactor = 70);`,
-  },
-  {
-    table: 'eventgenerator_decision_change',
-    sql: `create table if not exists eventgenerator_decision_change (
+    },
+    {
+      table: names.decisionChange,
+      sql: `create table if not exists ${names.decisionChange} (
   app_id varchar(255) not null,
   changed_at timestamptz not null,
   from_code varchar(32),
@@ -71,8 +79,36 @@ const decisionMigrations: readonly Migration[] = [
   text varchar(300) not null,
   primary key (app_id, changed_at)
 );`,
-  },
-];
+    },
+  ],
+  observed: ({ appMetric }) => [
+    {
+      table: appMetric,
+      // The second index is for the removal of old rows. Its rows come in the order of time, so that it costs little.
+      sql: `create table if not exists ${appMetric} (${appMetricColumns});
+create index if not exists ${appMetric}_series on ${appMetric} (app_id, metric_type, timestamp);
+create index if not exists ${appMetric}_age on ${appMetric} (timestamp);`,
+    },
+  ],
+};
+
+const appMetricColumns = `
+  app_id varchar(255) not null,
+  metric_type varchar(100) not null,
+  unit varchar(20) not null,
+  timestamp bigint not null,
+  value varchar
+`;
+
+/** What members of a mode may have, in the order in which it is created. */
+const groupsOf: Readonly<Record<Mode, readonly OwnTableGroup[]>> = {
+  act: ['ownership', 'decisions'],
+  observe: ['observed', 'ownership', 'decisions'],
+};
+
+function ownSteps(mode: Mode, groups = groupsOf[mode]): readonly Migration[] {
+  return groups.flatMap((group) => ownMigrations[group](tableNames(mode)));
+}
 
 const policyMigrations: readonly Migration[] = [
   {
@@ -88,53 +124,44 @@ const policyMigrations: readonly Migration[] = [
 const appMetricMigrations: readonly Migration[] = [
   {
     table: 'app_metric',
-    sql: `create table if not exists app_metric (
-  app_id varchar(255) not null,
-  metric_type varchar(100) not null,
-  unit varchar(20) not null,
-  timestamp bigint not null,
-  value varchar
-);
+    sql: `create table if not exists app_metric (${appMetricColumns});
 create index if not exists index_app_metrics on app_metric (app_id, metric_type, timestamp);`,
   },
 ];
 
 /** For an operator who must create our tables by hand in appmetrics_db; `ownRights` are needed as well then. */
-export const ownTablesSql = [...ownMigrations, ...decisionMigrations].map(({ sql }) => sql).join('\n');
+export function ownTablesSql(mode: Mode): string {
+  return ownSteps(mode)
+    .map(({ sql }) => sql)
+    .join('\n');
+}
 
-/**
- * - `ownership`: without these there is no elastic ownership
- * - `decisions`: without these members do not know of each other's decisions
- */
-export type OwnTableGroup = 'ownership' | 'decisions';
-
-const ownGroups: Readonly<Record<OwnTableGroup, readonly Migration[]>> = {
-  ownership: ownMigrations,
-  decisions: decisionMigrations,
-};
 const ownRights = ['select', 'insert', 'update', 'delete'];
 const readTimeoutMs = 5_000;
 
 /** The same with the rights that the database's user needs. Rejects when the database does not answer. */
-export async function ownTablesSqlFor(appMetricsDb: Pick<Database, 'query'>): Promise<string> {
+export async function ownTablesSqlFor(appMetricsDb: Pick<Database, 'query'>, mode: Mode): Promise<string> {
   const rights = ownRights.join(', ');
-  const tables = [...ownMigrations, ...decisionMigrations].map(({ table }) => table).join(', ');
+  const tables = ownSteps(mode)
+    .map(({ table }) => table)
+    .join(', ');
   const { rows } = await appMetricsDb.query<{ grants: string }>(
     `select format('grant ${rights} on ${tables} to %I;', current_user) as grants`,
     [],
     { timeoutMs: readTimeoutMs },
   );
-  return [ownTablesSql, ...rows.map(({ grants }) => grants)].join('\n');
+  return [ownTablesSql(mode), ...rows.map(({ grants }) => grants)].join('\n');
 }
 
 /** Whether the database's user may do with these tables what it has to. Rejects when they are missing. */
 export async function mayUseOwnTables(
   appMetricsDb: Pick<Database, 'query'>,
-  group: OwnTableGroup = 'ownership',
+  mode: Mode,
+  group: OwnTableGroup,
 ): Promise<boolean> {
   const { rows } = await appMetricsDb.query<{ may: boolean }>(
     `select bool_and(has_table_privilege(t, r)) as may from unnest($1::text[]) t, unnest($2::text[]) r`,
-    [ownGroups[group].map(({ table }) => table), ownRights],
+    [ownSteps(mode, [group]).map(({ table }) => table), ownRights],
     { timeoutMs: readTimeoutMs },
   );
   return rows[0]?.may === true;
@@ -144,17 +171,21 @@ export async function mayUseOwnTables(
 const migrationLock = 7_201_905_314n;
 const timeoutMs = 30_000;
 
+export interface MigrateOptions {
+  readonly mode: Mode;
+  /** Also those that the rest of the autoscaler owns. */
+  readonly all: boolean;
+  /** Groups of our own; default: all that members of this mode have. */
+  readonly own?: readonly OwnTableGroup[];
+}
+
 /**
- * Creates the tables that are missing and returns their names. With `all`, also those that the rest of the autoscaler
- * owns; `own` names the groups of our own, default both. Several processes may migrate at once; all or none of a
+ * Creates the tables that are missing and returns their names. Several processes may migrate at once; all or none of a
  * database's steps take effect. Where nothing is missing no right to create tables is needed.
  */
 export async function migrate(
   databases: Pick<Databases, 'policyDb' | 'appMetricsDb'>,
-  {
-    all,
-    own = ['ownership', 'decisions'],
-  }: { readonly all: boolean; readonly own?: readonly OwnTableGroup[] },
+  { mode, all, own }: MigrateOptions,
 ): Promise<string[]> {
   const created: string[] = [];
   if (all) {
@@ -162,11 +193,28 @@ export async function migrate(
       ...(await databases.policyDb.transaction((session) => apply(session, policyMigrations), { timeoutMs })),
     );
   }
-  const migrations = [...(all ? appMetricMigrations : []), ...own.flatMap((group) => ownGroups[group])];
+  const migrations = [...(all ? appMetricMigrations : []), ...ownSteps(mode, own)];
   created.push(
     ...(await databases.appMetricsDb.transaction((session) => apply(session, migrations), { timeoutMs })),
   );
   return created;
+}
+
+/** Removes every table of observers, and returns the names of those that were there. */
+export async function dropObserversTables(appMetricsDb: Pick<Database, 'transaction'>): Promise<string[]> {
+  return appMetricsDb.transaction(
+    async (session) => {
+      await session.query('select pg_advisory_xact_lock($1)', [migrationLock]);
+      const dropped: string[] = [];
+      for (const { table } of ownSteps('observe')) {
+        if (await isMissing(session, table)) continue;
+        await session.query(`drop table ${table}`);
+        dropped.push(table);
+      }
+      return dropped;
+    },
+    { timeoutMs },
+  );
 }
 
 async function apply(session: Session, migrations: readonly Migration[]): Promise<string[]> {
@@ -174,12 +222,16 @@ async function apply(session: Session, migrations: readonly Migration[]): Promis
   const created: string[] = [];
   for (const { table, sql } of migrations) {
     // Asked first: "if not exists" alone is refused to a user without the right to create, even if the table exists.
-    const { rows } = await session.query<{ missing: boolean }>('select to_regclass($1) is null as missing', [
-      table,
-    ]);
-    if (rows[0]?.missing !== true) continue;
+    if (!(await isMissing(session, table))) continue;
     await session.query(sql);
     created.push(table);
   }
   return created;
+}
+
+async function isMissing(session: Session, table: string): Promise<boolean> {
+  const { rows } = await session.query<{ missing: boolean }>('select to_regclass($1) is null as missing', [
+    table,
+  ]);
+  return rows[0]?.missing === true;
 }

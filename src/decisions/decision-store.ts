@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.js';
+import type { TableNames } from '../database/table-names.js';
 import type { CollectionFailure, LastTrigger, OwnersKnowledge } from '../explanation/facts.js';
 import { isReasonCode, type ReasonCode } from '../explanation/reason.js';
 
@@ -48,6 +49,8 @@ export interface ChangesQuery {
   readonly limit: number;
 }
 
+type Names = Pick<TableNames, 'decision' | 'decisionChange'>;
+
 const timeoutMs = 5_000;
 const keptDays = 7;
 export const keptChangesPerApp = 200;
@@ -58,9 +61,9 @@ const ms = (time: string) => `(extract(epoch from ${time}) * 1000)::float8`;
 const time = (milliseconds: string) => `to_timestamp(${milliseconds} / 1000)`;
 
 /** In the order of the apps, lest two members that write the same apps wait for each other. */
-const writeSql = `
+const writeSql = ({ decision, decisionChange }: Names) => `
 with upserted as (
-  insert into eventgenerator_decision as d
+  insert into ${decision} as d
     (app_id, code, since, until, policy_tag, lease_id, instance_index, owned_since, last_trigger, failures, updated_at)
   select app_id, code, ${time('since')}, ${time('until')}, policy_tag, lease_id::uuid, instance_index,
     ${time('owned_since')}, last_trigger::jsonb, failures::jsonb, statement_timestamp()
@@ -73,7 +76,7 @@ with upserted as (
     owned_since = excluded.owned_since, last_trigger = excluded.last_trigger, failures = excluded.failures,
     updated_at = excluded.updated_at
 )
-insert into eventgenerator_decision_change (app_id, changed_at, from_code, to_code, rule, value, text)
+insert into ${decisionChange} (app_id, changed_at, from_code, to_code, rule, value, text)
 select app_id, ${time('at')}, from_code, to_code, rule, value, text
 from unnest($11::varchar[], $12::float8[], $13::varchar[], $14::varchar[], $15::int[], $16::varchar[], $17::varchar[])
   as c (app_id, at, from_code, to_code, rule, value, text)
@@ -83,41 +86,41 @@ on conflict do nothing`;
 const columns = `app_id, code, ${ms('since')} as since_ms, ${ms('until')} as until_ms, policy_tag, lease_id::text,
   instance_index, ${ms('owned_since')} as owned_since_ms, last_trigger, failures, ${ms('updated_at')} as updated_at_ms`;
 
-const readChangesSql = `
+const readChangesSql = ({ decisionChange }: Names) => `
 select app_id, ${ms('changed_at')} as at_ms, from_code, to_code, rule, value, text
-from eventgenerator_decision_change
+from ${decisionChange}
 where app_id = $1 and changed_at between ${time('$2::float8')} and ${time('$3::float8')}
 order by changed_at desc limit $4`;
 
-const listSql = `
-select ${columns} from eventgenerator_decision where code = $1 and app_id > $2 order by app_id limit $3`;
+const listSql = ({ decision }: Names) => `
+select ${columns} from ${decision} where code = $1 and app_id > $2 order by app_id limit $3`;
 
 /** Walks from app to app in the index: there may be millions of changes. */
-const pruneChangesSql = `
+const pruneChangesSql = ({ decisionChange }: Names) => `
 with recursive next (app_id) as (
-  (select app_id from eventgenerator_decision_change where app_id > $1 order by app_id limit 1)
+  (select app_id from ${decisionChange} where app_id > $1 order by app_id limit 1)
   union all
-  select (select c.app_id from eventgenerator_decision_change c where c.app_id > next.app_id order by c.app_id limit 1)
+  select (select c.app_id from ${decisionChange} c where c.app_id > next.app_id order by c.app_id limit 1)
   from next where next.app_id is not null
 ),
 page as (select app_id from next where app_id is not null limit ${appsPerPrune}),
 pruned as (
-  delete from eventgenerator_decision_change c using page
+  delete from ${decisionChange} c using page
   where c.app_id = page.app_id and c.changed_at < greatest(
     statement_timestamp() - interval '${keptDays} days',
-    (select n.changed_at from eventgenerator_decision_change n where n.app_id = page.app_id
+    (select n.changed_at from ${decisionChange} n where n.app_id = page.app_id
       order by n.changed_at desc offset ${keptChangesPerApp - 1} limit 1))
 )
 select max(app_id) as last, count(*)::int as apps from page`;
 
-const pruneRowsSql = `
-delete from eventgenerator_decision where app_id in (
-  select app_id from eventgenerator_decision where updated_at < statement_timestamp() - interval '1 day'
+const pruneRowsSql = ({ decision }: Names) => `
+delete from ${decision} where app_id in (
+  select app_id from ${decision} where updated_at < statement_timestamp() - interval '1 day'
   limit 1000 for update skip locked)`;
 
-const removeSql = `
-with decisions as (delete from eventgenerator_decision where app_id = any($1::varchar[]))
-delete from eventgenerator_decision_change where app_id = any($1::varchar[])`;
+const removeSql = ({ decision, decisionChange }: Names) => `
+with decisions as (delete from ${decision} where app_id = any($1::varchar[]))
+delete from ${decisionChange} where app_id = any($1::varchar[])`;
 
 type Row = {
   app_id: string;
@@ -143,25 +146,34 @@ type ChangeRow = {
   text: string;
 };
 
-export function createDecisionStore(database: Pick<Database, 'query'>): DecisionStore {
+export function createDecisionStore(database: Pick<Database, 'query'>, names: Names): DecisionStore {
+  const sql = {
+    write: writeSql(names),
+    remove: removeSql(names),
+    read: `select ${columns} from ${names.decision} where app_id = $1`,
+    readChanges: readChangesSql(names),
+    list: listSql(names),
+    count: `select code, count(*)::int as apps from ${names.decision} group by code`,
+    pruneChanges: pruneChangesSql(names),
+    pruneRows: pruneRowsSql(names),
+  };
   return {
     async write(rows, changes) {
-      await database.query(writeSql, [...rowColumns(rows), ...changeColumns(changes)], { timeoutMs });
+      await database.query(sql.write, [...rowColumns(rows), ...changeColumns(changes)], { timeoutMs });
     },
 
     async remove(appIds) {
-      await database.query(removeSql, [appIds], { timeoutMs });
+      await database.query(sql.remove, [appIds], { timeoutMs });
     },
 
     async read(appId) {
-      const sql = `select ${columns} from eventgenerator_decision where app_id = $1`;
-      const { rows } = await database.query<Row>(sql, [appId], { timeoutMs });
+      const { rows } = await database.query<Row>(sql.read, [appId], { timeoutMs });
       return rows[0] ? toDecisionRow(rows[0]) : null;
     },
 
     async readChanges({ appId, sinceMs, untilMs, limit }) {
       const params = [appId, sinceMs, untilMs, limit];
-      const { rows } = await database.query<ChangeRow>(readChangesSql, params, { timeoutMs });
+      const { rows } = await database.query<ChangeRow>(sql.readChanges, params, { timeoutMs });
       return rows.map((row) => ({
         appId: row.app_id,
         atMs: row.at_ms,
@@ -174,25 +186,30 @@ export function createDecisionStore(database: Pick<Database, 'query'>): Decision
     },
 
     async list({ code, after, limit }) {
-      const { rows } = await database.query<Row>(listSql, [code, after, limit], { timeoutMs });
+      const { rows } = await database.query<Row>(sql.list, [code, after, limit], { timeoutMs });
       return rows.map(toDecisionRow);
     },
 
     async count() {
-      const sql = 'select code, count(*)::int as apps from eventgenerator_decision group by code';
-      const { rows } = await database.query<{ code: string; apps: number }>(sql, [], { timeoutMs });
+      const { rows } = await database.query<{ code: string; apps: number }>(sql.count, [], {
+        timeoutMs,
+      });
       const counts = new Map<ReasonCode, number>();
       for (const { code, apps } of rows) counts.set(codeOf(code), (counts.get(codeOf(code)) ?? 0) + apps);
       return counts;
     },
 
     async prune(after) {
-      const { rows } = await database.query<{ last: string | null; apps: number }>(pruneChangesSql, [after], {
-        timeoutMs,
-      });
+      const { rows } = await database.query<{ last: string | null; apps: number }>(
+        sql.pruneChanges,
+        [after],
+        {
+          timeoutMs,
+        },
+      );
       const { last = null, apps = 0 } = rows[0] ?? {};
       if (last !== null && apps === appsPerPrune) return last;
-      await database.query(pruneRowsSql, [], { timeoutMs });
+      await database.query(sql.pruneRows, [], { timeoutMs });
       return null;
     },
   };

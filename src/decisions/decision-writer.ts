@@ -1,11 +1,12 @@
+import type { Mode } from '../config/config.js';
 import type { Database } from '../database/database.js';
 import { databaseFailureKind } from '../database/errors.js';
-import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
+import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { endsWithin, sleep, type Clock } from '../util/clock.js';
-import { errorCode, errorText } from '../util/errors.js';
+import { errorText } from '../util/errors.js';
 import type { DecisionRecorder } from './decision-recorder.js';
 import type { DecisionChange, DecisionStore } from './decision-store.js';
 
@@ -14,6 +15,7 @@ export interface DecisionWriterOptions {
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'decisionRowsWritten' | 'decisionRowsLost' | 'logLinesSuppressed'>;
   readonly database: Database;
+  readonly mode: Mode;
   readonly store: Pick<DecisionStore, 'write' | 'remove' | 'prune'>;
   readonly recorder: Pick<DecisionRecorder, 'takeRows' | 'giveBack'>;
   /** Whether the tables are created where they are missing. */
@@ -31,8 +33,6 @@ const pruneEveryMs = 10_000;
 const retryMs = 10_000;
 const withoutTablesMs = 600_000;
 const stopDeadlineMs = 500;
-/** No such table; no right to it. */
-const goneStates = new Set(['42P01', '42501']);
 
 /**
  * Writes what the owner knows of its apps, for other members and commands. Nothing depends on it: while the database is
@@ -106,7 +106,7 @@ export class DecisionWriter {
       await this.#runStatement();
       return stepMs;
     } catch (error) {
-      if (goneStates.has(errorCode(error))) this.#hasTables = false;
+      if (saysTableIsGone(error)) this.#hasTables = false;
       // That the database is away is told by those who depend on it.
       if (databaseFailureKind(error) === 'connection') {
         this.#logger.debug('decisions-wait', { error: errorText(error) });
@@ -152,27 +152,12 @@ export class DecisionWriter {
   }
 
   /** Whether the tables are there and may be used. Rejects when the database does not answer. */
-  async #prepare(): Promise<boolean> {
-    const { database, mayCreate } = this.#options;
-    try {
-      if (mayCreate) {
-        const options = { all: false, own: ['decisions'] } as const;
-        const created = await migrate({ policyDb: database, appMetricsDb: database }, options);
-        if (created.length > 0) this.#logger.info('tables-created', { tables: created });
-      }
-      if (await mayUseOwnTables(database, 'decisions')) return true;
-      throw new Error('the tables of decisions are there, but this user has no right to use them');
-    } catch (error) {
-      if (databaseFailureKind(error) === 'connection') throw error;
-      // Static ownership has no tables of its own unless somebody has made them.
-      if (!mayCreate && errorCode(error) === '42P01') return false;
-      const sql = await ownTablesSqlFor(database).catch(() => ownTablesSql);
-      this.#repeated.error('tables-missing', error, {
-        remedy: 'let a user who may create tables in appmetrics_db run this SQL; no restart is needed',
-        sql,
-      });
-      return false;
-    }
+  #prepare(): Promise<boolean> {
+    const { database, mode, mayCreate } = this.#options;
+    const log = { logger: this.#logger, repeated: this.#repeated };
+    // Static ownership has no tables of its own unless somebody has made them.
+    const tables = { database, mode, group: 'decisions', mayCreate } as const;
+    return ensureTables({ ...tables, ...log, andThen: '; no restart is needed' });
   }
 
   #lose(rows: number): void {

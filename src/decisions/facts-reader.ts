@@ -1,5 +1,7 @@
-import type { StaticPool } from '../config/config.js';
+import type { Mode, StaticPool } from '../config/config.js';
 import type { Database } from '../database/database.js';
+import { noSuchTable } from '../database/errors.js';
+import { tableNames } from '../database/table-names.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Histories } from '../evaluation/decide.js';
 import type { Facts, OwnerFacts, OwnersKnowledge, Pauses, PolicyFacts } from '../explanation/facts.js';
@@ -26,6 +28,8 @@ export interface LocalFacts {
 }
 
 export interface FactsReaderOptions {
+  /** Whose tables are read: those of acting members or of observers. */
+  readonly mode: Mode;
   readonly policyDb: Pick<Database, 'stream'>;
   readonly appMetricsDb: Pick<Database, 'query'>;
   readonly pool: { readonly mode: 'static' | 'elastic'; readonly static: StaticPool | null };
@@ -50,35 +54,40 @@ const maxPoints = 10_000;
 const maxMetricTypes = 50;
 
 /** Newest first, for each metric type, back to a time. The limit keeps the planner from joining the whole table. */
-const readHistoriesSql = `
+const readHistoriesSql = (table: string) => `
 select wanted.place::int, newest.unit, newest.timestamp, newest.value
 from unnest($2::varchar[], $3::bigint[], $4::int[]) with ordinality as wanted (metric_type, since_ns, points, place)
 cross join lateral (
-  select unit, timestamp, value from app_metric
+  select unit, timestamp, value from ${table}
   where app_id = $1 and metric_type = wanted.metric_type and timestamp between wanted.since_ns and $5
   order by timestamp desc limit wanted.points
 ) as newest
 order by wanted.place, newest.timestamp desc`;
 
 /** Metric types that were collected a day ago already, and have had no value since. */
-const withoutValuesSql = `
+const withoutValuesSql = (table: string) => `
 select metric_type from unnest($2::varchar[]) as wanted (metric_type)
-where exists (select from app_metric a where a.app_id = $1 and a.metric_type = wanted.metric_type
+where exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
     and a.timestamp between $3::bigint - 3600000000000 and $3 + 3600000000000)
-  and not exists (select from app_metric a where a.app_id = $1 and a.metric_type = wanted.metric_type
+  and not exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
     and a.timestamp > $3 and a.value <> '')`;
 
 /** Reads what explains an app's decision from the databases, and from the memory of this member where it owns the app. */
 export function createFactsReader(options: FactsReaderOptions): FactsReader {
   const { appMetricsDb, clock, pool, local } = options;
-  const members = createMemberStore(appMetricsDb);
-  const triggers = createTriggerStore(appMetricsDb);
-  const decisions = createDecisionStore(appMetricsDb);
+  const names = tableNames(options.mode);
+  const members = createMemberStore(appMetricsDb, names);
+  const triggers = createTriggerStore(appMetricsDb, names);
+  const decisions = createDecisionStore(appMetricsDb, names);
+  const sql = {
+    histories: readHistoriesSql(names.appMetric),
+    withoutValues: withoutValuesSql(names.appMetric),
+  };
 
   async function readHistories(policy: AppPolicy, atMs: number): Promise<Histories> {
     const wanted = wantedHistories(policy, options.settings, atMs);
     const { rows } = await appMetricsDb.query<HistoryRow>(
-      readHistoriesSql,
+      sql.histories,
       [
         policy.appId,
         wanted.map(({ metricType }) => metricType),
@@ -94,7 +103,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
   async function readWithoutValues({ appId, rules }: AppPolicy, atMs: number): Promise<readonly string[]> {
     const metricTypes = [...new Set(rules.map(({ metricType }) => metricType))].slice(0, maxMetricTypes);
     const params = [appId, metricTypes, msToNs(atMs - dayMs)];
-    const { rows } = await appMetricsDb.query<{ metric_type: string }>(withoutValuesSql, params, {
+    const { rows } = await appMetricsDb.query<{ metric_type: string }>(sql.withoutValues, params, {
       timeoutMs,
     });
     return rows.map((row) => row.metric_type);
@@ -176,9 +185,6 @@ function whyMissing(error: unknown, isOperator: boolean): string {
   if (errorCode(error) === noSuchTable) return 'the table is missing; `eventgenerator migrate` creates it';
   return isOperator ? errorText(error) : 'the database does not answer';
 }
-
-/** SQLSTATE. */
-const noSuchTable = '42P01';
 
 async function readPolicyFacts(policyDb: Pick<Database, 'stream'>, appId: string): Promise<PolicyFacts> {
   const found = await readPolicy(policyDb, appId);

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import type { Databases } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
@@ -47,7 +48,8 @@ export function createDecisions(
   options: DecisionsOptions,
 ): Decisions {
   const { databases, history, ownership, pausesOf } = options;
-  const store = createDecisionStore(databases.appMetricsDb);
+  const { mode } = config.evaluator;
+  const store = createDecisionStore(databases.appMetricsDb, tableNames(mode));
   const settings = evaluationSettings(config);
   const logChange = createDecisionLog(context);
   const recorder = new DecisionRecorder({
@@ -65,10 +67,12 @@ export function createDecisions(
     store,
     recorder,
     database: databases.appMetricsDb,
+    mode,
     mayCreate: ownership.isElastic,
   });
   const facts = createFactsReader({
     ...databases,
+    mode,
     settings,
     pool: { ...config.pool, mode: ownership.isElastic ? 'elastic' : 'static' },
     clock: context.clock,

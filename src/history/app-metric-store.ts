@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Database } from '../database/database.js';
+import type { TableNames } from '../database/table-names.js';
 import { isInt64 } from '../util/int64.js';
 import type { AppMetric } from './app-metric.js';
 import type { HistoryQuery } from './history-reader.js';
@@ -12,7 +13,7 @@ export interface RecentQuery {
   readonly sinceNs: bigint;
 }
 
-/** The table `app_metric` in appmetrics_db: appended to and read, never changed. */
+/** App metrics in appmetrics_db: appended to and read, never changed. */
 export interface AppMetricStore {
   /**
    * Writes all rows or none. Duplicates are not noticed: the table has no key. `isRepeated` is for rows
@@ -48,23 +49,23 @@ select pg_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeou
 
 const wantedRows = `unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`;
 
-const insertRows = `
-insert into app_metric (app_id, metric_type, unit, timestamp, value) select * from ${wantedRows}`;
+const insertRows = (table: string) => `
+insert into ${table} (app_id, metric_type, unit, timestamp, value) select * from ${wantedRows}`;
 
 /** The limit keeps the planner from joining the whole table: each row is looked up in the index. */
-const insertMissingRows = `
-insert into app_metric (app_id, metric_type, unit, timestamp, value)
+const insertMissingRows = (table: string) => `
+insert into ${table} (app_id, metric_type, unit, timestamp, value)
 select wanted.* from ${wantedRows} as wanted(app_id, metric_type, unit, timestamp, value)
 left join lateral (
-  select true as found from app_metric there
+  select true as found from ${table} there
   where there.app_id = wanted.app_id and there.metric_type = wanted.metric_type and there.timestamp = wanted.timestamp
   limit 1
 ) as stored on true
 where stored.found is null`;
 
 /** App id and metric type are what was asked for: half of a response's bytes, and of the work to read them. */
-const selectHistory = (order: HistoryQuery['order']) => `
-select unit, timestamp, value from app_metric
+const selectHistory = (table: string, order: HistoryQuery['order']) => `
+select unit, timestamp, value from ${table}
 where app_id = $1 and metric_type = $2 and timestamp >= $3 and timestamp <= $4
 order by timestamp ${order === 'DESC' ? 'desc' : 'asc'}`;
 
@@ -72,12 +73,12 @@ order by timestamp ${order === 'DESC' ? 'desc' : 'asc'}`;
  * The limit does not only bound: it keeps the planner from joining the whole table, which has no index by time. Of what was
  * asked for only its place comes back.
  */
-const selectRecent = `
+const selectRecent = (table: string) => `
 select newest.*, wanted.place::int from unnest($1::text[], $2::text[], $3::bigint[])
   with ordinality as wanted(app_id, metric_type, since_ns, place)
 cross join lateral (
   select * from (
-    select unit, timestamp, value from app_metric
+    select unit, timestamp, value from ${table}
     where app_id = wanted.app_id and metric_type = wanted.metric_type and timestamp >= wanted.since_ns
     order by timestamp desc limit ${maxRecentPoints}
   ) as latest
@@ -89,9 +90,13 @@ type PointRow = readonly [unit: string, timestampNs: string, value: string | nul
 /** `place` counts from 1. */
 type RecentRow = readonly [...PointRow, place: number];
 
-export function createAppMetricStore(database: Pick<Database, 'stream' | 'transaction'>): AppMetricStore {
+export function createAppMetricStore(
+  database: Pick<Database, 'stream' | 'transaction'>,
+  { appMetric: table }: Pick<TableNames, 'appMetric'>,
+): AppMetricStore {
   /** Of this writer alone: others write at the same time. */
   const lock = randomBytes(8).readBigInt64BE();
+  const [allRows, missingRows, recent] = [insertRows(table), insertMissingRows(table), selectRecent(table)];
   return {
     async insert(rows, options) {
       const columns = [
@@ -106,16 +111,20 @@ export function createAppMetricStore(database: Pick<Database, 'stream' | 'transa
         async (session) => {
           // Statements of their own: the second must see what was committed while the first waited.
           await session.query(takeLock, [lock]);
-          await session.query(options?.isRepeated ? insertMissingRows : insertRows, columns);
+          await session.query(options?.isRepeated ? missingRows : allRows, columns);
         },
         { timeoutMs },
       );
     },
     async *stream({ appId, metricType, startNs, endNs, order }) {
-      const batches = database.stream<PointRow>(selectHistory(order), [appId, metricType, startNs, endNs], {
-        batchSize,
-        timeoutMs: statementTimeoutMs,
-      });
+      const batches = database.stream<PointRow>(
+        selectHistory(table, order),
+        [appId, metricType, startNs, endNs],
+        {
+          batchSize,
+          timeoutMs: statementTimeoutMs,
+        },
+      );
       for await (const rows of batches) yield rows.map((row) => appMetric(appId, metricType, row));
     },
     async *readRecent(queries) {
@@ -124,7 +133,7 @@ export function createAppMetricStore(database: Pick<Database, 'stream' | 'transa
         queries.map((query) => query.metricType),
         queries.map((query) => query.sinceNs),
       ];
-      const batches = database.stream<RecentRow>(selectRecent, columns, {
+      const batches = database.stream<RecentRow>(recent, columns, {
         batchSize: warmUpBatchSize,
         timeoutMs: statementTimeoutMs,
       });

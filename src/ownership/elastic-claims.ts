@@ -122,7 +122,7 @@ export class ElasticClaims implements Claims {
     this.#unanswered.delete(appId);
     const error = new Error('the database renews leases but cannot make claims');
     const remedy =
-      'create the table eventgenerator_trigger and let this user select, insert, update and delete';
+      'run `eventgenerator migrate` as a user who may, and let this one select, insert, update and delete there';
     this.#repeated.error('posted-without-claim', error, { appId, remedy });
     return this.#counted('skipped', { granted: true });
   }

@@ -1,3 +1,4 @@
+import type { TableNames } from '../database/table-names.js';
 import type { LivingLease } from './roster.js';
 import {
   leaseMs,
@@ -105,33 +106,33 @@ const rosterOrder = 'order by counts_from, joined_at, lease_id';
  *
  * Locked rows are skipped: there is no need to wait for what another statement is about to remove or renew.
  */
-const joinSql = `
+const joinSql = (table: string) => `
 with ${limits},
 previous as (
-  select lease_id, least(expires_at, ${now}) as ended_at from eventgenerator_member
+  select lease_id, least(expires_at, ${now}) as ended_at from ${table}
   where lease_id >= $2::uuid and lease_id < $1::uuid and apps_owned >= 0
   order by lease_id desc limit 1
 ),
 ended as (
-  update eventgenerator_member set expires_at = ended_at, leaves_at = ended_at from previous
-  where eventgenerator_member.lease_id in (
-    select lease_id from eventgenerator_member where lease_id in (select lease_id from previous)
+  update ${table} set expires_at = ended_at, leaves_at = ended_at from previous
+  where ${table}.lease_id in (
+    select lease_id from ${table} where lease_id in (select lease_id from previous)
     for update skip locked)
 ),
 removed as (
-  delete from eventgenerator_member where lease_id in (
-    select lease_id from eventgenerator_member
+  delete from ${table} where lease_id in (
+    select lease_id from ${table}
     where expires_at < statement_timestamp() - interval '10 minutes'
       or expires_at > statement_timestamp() + interval '10 minutes'
       or (lease_id >= $2::uuid and lease_id < $1::uuid and lease_id not in (select lease_id from previous))
     for update skip locked)
 ),
 joined as (
-  insert into eventgenerator_member
+  insert into ${table}
     (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at, apps_owned)
   select $1::uuid, $3::varchar, $4::int, ${now},
     case when ended_at is not null and not exists (
-      select from eventgenerator_member
+      select from ${table}
       where ${living} and joined_at <= ended_at and expires_at - ${lease} > ended_at
     ) then ${now} else ${nextSwitch} end,
     ${now} + ${lease}, -1
@@ -141,41 +142,41 @@ joined as (
 roster as (
   select * from joined
   union all
-  select * from eventgenerator_member
+  select * from ${table}
   where ${living} and not (lease_id >= $2::uuid and lease_id < $1::uuid)
 )
 select ${livingColumns} from roster ${rosterOrder}`;
 
 /** Reads the living leases as they were before the update, the own row among them. */
-const renewSql = `
+const renewSql = (table: string) => `
 with ${limits},
 renewed as (
-  update eventgenerator_member
+  update ${table}
   set expires_at = case when leaves_at is null then ${now} + ${lease} else expires_at end, apps_owned = $2
   from limits
   where lease_id = $1::uuid and expires_at > ${now} and coalesce(leaves_at > ${now}, true)
   returning 1
 )
 select ${livingColumns}, exists (select from renewed) as renewed
-from eventgenerator_member where (${living}) or lease_id = $1::uuid ${rosterOrder}`;
+from ${table} where (${living}) or lease_id = $1::uuid ${rosterOrder}`;
 
-const leaveSql = `
+const leaveSql = (table: string) => `
 with ${limits},
 leaving as (
-  update eventgenerator_member set leaves_at = ${nextSwitch} from limits where lease_id between $1::uuid and $2::uuid
+  update ${table} set leaves_at = ${nextSwitch} from limits where lease_id between $1::uuid and $2::uuid
   returning ${msUntil('leaves_at')} as leaves_in_ms
 )
 select coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
 
-const removeSql = `
+const removeSql = (table: string) => `
 with ${limits}
-delete from eventgenerator_member using limits where lease_id between $1::uuid and $2::uuid`;
+delete from ${table} using limits where lease_id between $1::uuid and $2::uuid`;
 
-const readSql = `
+const readSql = (table: string) => `
 select ${livingColumns}, instance_guid, instance_index, apps_owned,
   (extract(epoch from joined_at) * 1000)::float8 as joined_at_ms,
   (extract(epoch from expires_at - statement_timestamp()) * 1000)::float8 as expires_in_ms
-from eventgenerator_member where ${living}
+from ${table} where ${living}
 order by joined_at, lease_id`;
 
 /** Width of the column. A longer name is cut: it is for display only. */
@@ -187,11 +188,21 @@ function toLivingLease(row: LivingRow): LivingLease {
   return { leaseId: row.lease_id, countsInMs: row.counts_in_ms, leavesInMs: row.leaves_in_ms };
 }
 
-export function createMemberStore(statements: Statements): MemberStore {
+export function createMemberStore(
+  statements: Statements,
+  { member: table }: Pick<TableNames, 'member'>,
+): MemberStore {
+  const sql = {
+    join: joinSql(table),
+    renew: renewSql(table),
+    leave: leaveSql(table),
+    remove: removeSql(table),
+    read: readSql(table),
+  };
   return {
     async join({ leaseId, lowestLeaseId, instanceGuid, instanceIndex }) {
       const { rows } = await statements.query<LivingRow>(
-        joinSql,
+        sql.join,
         [leaseId, lowestLeaseId, instanceGuid.slice(0, guidLength), instanceIndex],
         { timeoutMs: renewDeadlineMs },
       );
@@ -200,7 +211,7 @@ export function createMemberStore(statements: Statements): MemberStore {
 
     async renew(leaseId, appsOwned) {
       const { rows } = await statements.query<LivingRow & { renewed: boolean }>(
-        renewSql,
+        sql.renew,
         [leaseId, appsOwned],
         { timeoutMs: renewDeadlineMs },
       );
@@ -209,7 +220,7 @@ export function createMemberStore(statements: Statements): MemberStore {
 
     async leave(lowestLeaseId, highestLeaseId) {
       const { rows } = await statements.query<{ leaves_in_ms: number }>(
-        leaveSql,
+        sql.leave,
         [lowestLeaseId, highestLeaseId],
         { timeoutMs: leaveDeadlineMs },
       );
@@ -217,7 +228,7 @@ export function createMemberStore(statements: Statements): MemberStore {
     },
 
     async remove(lowestLeaseId, highestLeaseId) {
-      await statements.query(removeSql, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
+      await statements.query(sql.remove, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
     },
 
     async readMembers() {
@@ -228,7 +239,7 @@ export function createMemberStore(statements: Statements): MemberStore {
         joined_at_ms: number;
         expires_in_ms: number;
       };
-      const { rows } = await statements.query<Row>(readSql, [], { timeoutMs: membersReadDeadlineMs });
+      const { rows } = await statements.query<Row>(sql.read, [], { timeoutMs: membersReadDeadlineMs });
       return rows.map((row) => ({
         ...toLivingLease(row),
         instanceGuid: row.instance_guid,

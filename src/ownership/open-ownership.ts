@@ -1,5 +1,6 @@
 import type { Config, StaticPool } from '../config/config.js';
 import { openDatabase } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
 import { grantedClaims, type Claims } from './claims.js';
 import { ElasticClaims } from './elastic-claims.js';
 import { ElasticOwnership } from './elastic-ownership.js';
@@ -58,7 +59,7 @@ export async function openOwnership(
     databaseOptions(context, 'ownership'),
   );
   releasers.add('ownership database', () => database.close());
-  const tables = new OwnTables(database, context);
+  const tables = new OwnTables(database, config.evaluator.mode, context);
   releasers.add('table creation', () => tables.stop());
   if ((await tables.prepare()) === 'refused') {
     if (pool.static) {
@@ -70,13 +71,14 @@ export async function openOwnership(
     );
   }
 
-  const store = createMemberStore(tables);
+  const names = tableNames(config.evaluator.mode);
+  const store = createMemberStore(tables, names);
   const ownership = new ElasticOwnership({ ...context, store, appsOwned, instance: config.instance });
   releasers.add('ownership', () => ownership.close());
   const claims = new ElasticClaims({
     ...context,
     ownership,
-    store: createTriggerStore(tables),
+    store: createTriggerStore(tables, names),
     intervalMs: config.evaluator.evaluationIntervalMs,
   });
   releasers.add('claims', () => claims.stop());

@@ -1,9 +1,8 @@
+import type { Mode } from '../config/config.js';
 import { backOff } from '../util/back-off.js';
 import { sleep, type Clock } from '../util/clock.js';
 import type { Database } from '../database/database.js';
-import { databaseFailureKind } from '../database/errors.js';
-import { errorCode } from '../util/errors.js';
-import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor } from '../database/migrations.js';
+import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
 import type { Logger } from '../observability/logger.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { Statements } from './member-store.js';
@@ -23,8 +22,6 @@ const firstRetryMs = 2_000;
 const maxRetryMs = 60_000;
 /** A repair that lasts this long has helped. */
 const repairedAfterMs = 120_000;
-/** No such table; no right to it. */
-const goneStates = new Set(['42P01', '42501']);
 
 /**
  * Creates the tables of elastic ownership where they are missing, also later: they can vanish when the database is
@@ -32,6 +29,7 @@ const goneStates = new Set(['42P01', '42501']);
  */
 export class OwnTables implements Statements {
   readonly #database: Database;
+  readonly #mode: Mode;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
@@ -40,8 +38,9 @@ export class OwnTables implements Statements {
   #attempts = 0;
   #repairedMs = -Infinity;
 
-  constructor(database: Database, { clock, logger, metrics }: ProcessContext) {
+  constructor(database: Database, mode: Mode, { clock, logger, metrics }: ProcessContext) {
     this.#database = database;
+    this.#mode = mode;
     this.#clock = clock;
     this.#logger = logger.child('ownership');
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
@@ -63,7 +62,7 @@ export class OwnTables implements Statements {
     try {
       return await this.#database.query<Row>(sql, params, options);
     } catch (error) {
-      if (goneStates.has(errorCode(error))) this.#repair();
+      if (saysTableIsGone(error)) this.#repair();
       throw error;
     }
   }
@@ -73,29 +72,19 @@ export class OwnTables implements Statements {
     await this.#repairing;
   }
 
-  async #create(remedy: string): Promise<TablesState> {
-    const database = this.#database;
+  async #create(andThen: string): Promise<TablesState> {
+    const tables = {
+      database: this.#database,
+      mode: this.#mode,
+      group: 'ownership',
+      mayCreate: true,
+    } as const;
+    const log = { logger: this.#logger, repeated: this.#repeated };
     try {
-      const created = await migrate(
-        { policyDb: database, appMetricsDb: database },
-        { all: false, own: ['ownership'] },
-      );
-      if (created.length > 0) this.#logger.info('tables-created', { tables: created });
-      if (await mayUseOwnTables(database)) return 'ready';
-      const error = new Error('the tables are there, but this user has no right to use them');
-      return await this.#refused(error, remedy);
-    } catch (error) {
-      return databaseFailureKind(error) === 'connection' ? 'later' : await this.#refused(error, remedy);
+      return (await ensureTables({ ...tables, ...log, andThen })) ? 'ready' : 'refused';
+    } catch {
+      return 'later';
     }
-  }
-
-  async #refused(error: unknown, remedy: string): Promise<TablesState> {
-    const sql = await ownTablesSqlFor(this.#database).catch(() => ownTablesSql);
-    this.#repeated.error('tables-missing', error, {
-      remedy: `let a user who may create tables in appmetrics_db run this SQL${remedy}`,
-      sql,
-    });
-    return 'refused';
   }
 
   #repair(): void {

@@ -1,3 +1,4 @@
+import type { TableNames } from '../database/table-names.js';
 import type { Direction } from '../policy/policy.js';
 import { memberLength } from './lease-id.js';
 import type { Statements } from './member-store.js';
@@ -87,10 +88,10 @@ const blockColumns = `
  * is inserting it now.
  */
 const isOwn = `left(t.posted_by::text, ${memberLength}) = left($2::uuid::text, ${memberLength})`;
-const claimSql = `
+const claimSql = (table: string) => `
 with ${limits},
 claimed as (
-  insert into eventgenerator_trigger as t (app_id, posted_by, posted_at)
+  insert into ${table} as t (app_id, posted_by, posted_at)
   select $1::varchar, $2::uuid, ${now} from limits
   on conflict (app_id) do update set posted_by = excluded.posted_by, posted_at = excluded.posted_at
   where (
@@ -105,7 +106,7 @@ claimed as (
 )
 select exists (select from claimed) as granted,
   ${msUntil(`t.posted_at + ${ms('$3::float8')}`)} as posted_ms, ${blockColumns}
-from (select) as one_row left join eventgenerator_trigger t on t.app_id = $1::varchar`;
+from (select) as one_row left join ${table} t on t.app_id = $1::varchar`;
 
 /**
  * The row is there unless the trigger was posted without a claim: then this records the post. The last response of the
@@ -113,9 +114,9 @@ from (select) as one_row left join eventgenerator_trigger t on t.app_id = $1::va
  * not at its limit.
  */
 const ignoredUntil = `least(${now} + ${ms('$5::float8')}, ${longest})`;
-const completeSql = `
+const completeSql = (table: string) => `
 with ${limits}
-insert into eventgenerator_trigger as t
+insert into ${table} as t
   (app_id, posted_by, posted_at, cool_down_until, ignored_out_until, ignored_in_until)
 select $1::varchar, $2::uuid, ${now},
   case when $4::float8 is not null then least(to_timestamp($4::float8 / 1000), ${longest}) end,
@@ -130,23 +131,32 @@ on conflict (app_id) do update set
     then excluded.ignored_in_until else t.ignored_in_until end
 where not $6::boolean or ${isOwn}`;
 
-const readSql = `
+const readSql = (table: string) => `
 select t.app_id, ${blockColumns}
-from unnest($1::varchar[]) as wanted (app_id) join eventgenerator_trigger t on t.app_id = wanted.app_id
+from unnest($1::varchar[]) as wanted (app_id) join ${table} t on t.app_id = wanted.app_id
 where greatest(t.cool_down_until, t.ignored_out_until, t.ignored_in_until) > ${now}`;
 
-const pruneSql = `
-delete from eventgenerator_trigger where app_id in (
-  select app_id from eventgenerator_trigger where posted_at < ${now} - interval '1 day'
+const pruneSql = (table: string) => `
+delete from ${table} where app_id in (
+  select app_id from ${table} where posted_at < ${now} - interval '1 day'
   limit 1000 for update skip locked)`;
 
 type BlockRow = { cool_down_ms: number; ignored_out_ms: number; ignored_in_ms: number };
 
-export function createTriggerStore(statements: Statements): TriggerStore {
+export function createTriggerStore(
+  statements: Statements,
+  { trigger: table }: Pick<TableNames, 'trigger'>,
+): TriggerStore {
+  const sql = {
+    claim: claimSql(table),
+    complete: completeSql(table),
+    read: readSql(table),
+    prune: pruneSql(table),
+  };
   return {
     async claim({ appId, direction, claimId, intervalMs }) {
       const { rows } = await statements.query<BlockRow & { granted: boolean; posted_ms: number }>(
-        claimSql,
+        sql.claim,
         [appId, claimId, intervalMs, direction],
         { timeoutMs: claimDeadlineMs },
       );
@@ -159,7 +169,7 @@ export function createTriggerStore(statements: Statements): TriggerStore {
 
     async complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
       await statements.query(
-        completeSql,
+        sql.complete,
         [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate],
         {
           timeoutMs: claimDeadlineMs,
@@ -168,14 +178,14 @@ export function createTriggerStore(statements: Statements): TriggerStore {
     },
 
     async readBlocks(appIds) {
-      const { rows } = await statements.query<BlockRow & { app_id: string }>(readSql, [appIds], {
+      const { rows } = await statements.query<BlockRow & { app_id: string }>(sql.read, [appIds], {
         timeoutMs: blocksReadDeadlineMs,
       });
       return new Map(rows.map((row) => [row.app_id, toBlocks(row)]));
     },
 
     async prune() {
-      await statements.query(pruneSql, [], { timeoutMs: pruneDeadlineMs });
+      await statements.query(sql.prune, [], { timeoutMs: pruneDeadlineMs });
     },
   };
 }

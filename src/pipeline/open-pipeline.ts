@@ -5,6 +5,7 @@ import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import type { LogCacheCollector } from '../collection/open-collection.js';
 import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
 import { createDecisions, type Decisions, type DecisionsReader } from '../decisions/open-decisions.js';
 import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
@@ -165,8 +166,12 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
 }
 
 /** What is remembered and read: histories in memory, app metrics in the database, policies. */
-function createRecords({ aggregator }: Config, context: ProcessContext, { databases }: PipelineEnds) {
-  const store = createAppMetricStore(databases.appMetricsDb);
+function createRecords(
+  { aggregator, evaluator }: Config,
+  context: ProcessContext,
+  { databases }: PipelineEnds,
+) {
+  const store = createAppMetricStore(databases.appMetricsDb, tableNames(evaluator.mode));
   return {
     store,
     history: new History(context.metrics),

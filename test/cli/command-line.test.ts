@@ -7,8 +7,15 @@ test.each([
   [['-c', 'a.yml'], { name: 'run', configFile: 'a.yml' }],
   [['-c=a.yml'], { name: 'run', configFile: 'a.yml' }],
   [['--config', 'a.yml', 'run'], { name: 'run', configFile: 'a.yml' }],
-  [['migrate', '--all', '-c', 'a.yml'], { name: 'migrate', configFile: 'a.yml', all: true }],
-  [['migrate'], { name: 'migrate', configFile: undefined, all: false }],
+  [
+    ['migrate', '--all', '-c', 'a.yml'],
+    { name: 'migrate', configFile: 'a.yml', all: true, dropObserved: false },
+  ],
+  [['migrate'], { name: 'migrate', configFile: undefined, all: false, dropObserved: false }],
+  [
+    ['migrate', '--drop-observed'],
+    { name: 'migrate', configFile: undefined, all: false, dropObserved: true },
+  ],
   [['members', '-c', 'a.yml'], { name: 'members', configFile: 'a.yml', json: false }],
   [['members', '--json'], { name: 'members', configFile: undefined, json: true }],
   [
@@ -37,6 +44,8 @@ test.each([
   [['scale'], "unknown command 'scale'"],
   [['run', 'twice'], "unexpected argument 'twice'"],
   [['--all'], '--all goes with migrate and lint only'],
+  [['members', '--drop-observed'], '--drop-observed goes with migrate only'],
+  [['migrate', '--all', '--drop-observed'], 'exclude each other'],
   [['run', '--json'], '--json goes with members and explain and decisions only'],
   [['explain'], 'explain needs the guid of an app'],
   [['explain', 'one', 'two'], "unexpected argument 'two'"],
@@ -55,6 +64,6 @@ test.each([
 
 test('the usage names every command and option', () => {
   const words =
-    'run migrate members explain decisions lint read-log --config --all --json --at --reason --help';
+    'run migrate members explain decisions lint read-log --config --all --drop-observed --json --at --reason --help';
   for (const word of [...words.split(' '), '--version', ...reasonCodes]) expect(usage).toContain(word);
 });

@@ -25,7 +25,7 @@ test('the file that the BOSH job renders is loaded unchanged', () => {
       metricPollerCount: 20,
       metricCacheSizePerApp: 300,
     },
-    evaluator: { evaluationIntervalMs: 60_000 },
+    evaluator: { mode: 'act', observedRetentionMs: 172_800_000, evaluationIntervalMs: 60_000 },
     logCache: { url: 'log-cache.service.cf.internal:8080', uaa: null },
     circuitBreaker: {
       backOffInitialIntervalMs: 300_000,

@@ -219,3 +219,24 @@ test('the first back-off is never longer than the longest', () => {
     backOffMaxIntervalMs: 60_000,
   });
 });
+
+describe('the mode', () => {
+  const file = (mode?: string) => minimalWith({ ...base, ...(mode && { 'evaluator.mode': mode }) });
+
+  test('is act unless it is configured, and the environment wins', () => {
+    expect(loadFile(file()).config.evaluator.mode).toBe('act');
+    const observing = file('Observe');
+    expect(loadFile(observing).config.evaluator.mode).toBe('observe');
+    expect(loadFile(observing, { EVENTGENERATOR_MODE: 'act' }).config.evaluator.mode).toBe('act');
+    expect(loadFile(file(), { EVENTGENERATOR_MODE: 'observe' }).config.evaluator).toMatchObject({
+      mode: 'observe',
+      observedRetentionMs: 172_800_000,
+    });
+  });
+
+  test('of another spelling ends the start instead of acting', () => {
+    expect(refusal(() => loadFile(file(), { EVENTGENERATOR_MODE: 'observer' }))).toBe(
+      'failed to validate configuration : Configuration error: evaluator.mode is "observer", allowed are act, observe (also for EVENTGENERATOR_MODE)',
+    );
+  });
+});

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
-import { migrate, ownTablesSql } from '../../src/database/migrations.js';
+import { dropObserversTables, migrate, ownTablesSql } from '../../src/database/migrations.js';
+import { tableNames, type TableNames } from '../../src/database/table-names.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
@@ -30,19 +31,19 @@ async function columns(table: string): Promise<string[]> {
 }
 
 test('creates our own tables only, once', async () => {
-  expect(await migrate(databases, { all: false })).toEqual([
+  expect(await migrate(databases, { mode: 'act', all: false })).toEqual([
     'eventgenerator_member',
     'eventgenerator_trigger',
     'eventgenerator_decision',
     'eventgenerator_decision_change',
   ]);
-  expect(await migrate(databases, { all: false })).toEqual([]);
+  expect(await migrate(databases, { mode: 'act', all: false })).toEqual([]);
   expect(await columns('policy_json')).toEqual([]);
   expect(await columns('app_metric')).toEqual([]);
 });
 
 test("with all, the shared tables are exactly the autoscaler's", async () => {
-  expect(await migrate(databases, { all: true })).toEqual([
+  expect(await migrate(databases, { mode: 'act', all: true })).toEqual([
     'policy_json',
     'app_metric',
     'eventgenerator_member',
@@ -70,22 +71,59 @@ test("with all, the shared tables are exactly the autoscaler's", async () => {
   ]);
 });
 
+const observersTables = [
+  'eventgenerator_observed',
+  'eventgenerator_observer_member',
+  'eventgenerator_observer_trigger',
+  'eventgenerator_observer_decision',
+  'eventgenerator_observer_decision_change',
+];
+
+test('observers have tables of their own, in the form of those that they stand for', async () => {
+  await migrate(databases, { mode: 'act', all: true });
+  expect(await migrate(databases, { mode: 'observe', all: false })).toEqual(observersTables);
+  expect(await migrate(databases, { mode: 'observe', all: false })).toEqual([]);
+  const [acting, observing] = [tableNames('act'), tableNames('observe')];
+  for (const which of Object.keys(acting) as (keyof TableNames)[]) {
+    expect(await columns(observing[which])).toEqual(await columns(acting[which]));
+  }
+});
+
+test('the tables of observers are removed without a trace, and nothing else is', async () => {
+  await migrate(databases, { mode: 'act', all: true });
+  const relations = async () =>
+    (
+      await target.pool.query(
+        `select relname from pg_class where relnamespace = 'public'::regnamespace order by 1`,
+      )
+    ).rows;
+  const before = await relations();
+  await migrate(databases, { mode: 'observe', all: false });
+  expect(await dropObserversTables(databases.appMetricsDb)).toEqual(observersTables);
+  expect(await relations()).toEqual(before);
+  expect(await dropObserversTables(databases.appMetricsDb)).toEqual([]);
+});
+
 test('several members may migrate at the same time', async () => {
-  const created = await Promise.all(Array.from({ length: 4 }, () => migrate(databases, { all: true })));
+  const created = await Promise.all(
+    Array.from({ length: 4 }, () => migrate(databases, { mode: 'act', all: true })),
+  );
   expect(created.flat()).toHaveLength(6);
 });
 
 test('the SQL for operators makes the same tables, and then no right to create is needed', async () => {
-  await target.pool.query(ownTablesSql);
-  await target.pool.query(ownTablesSql);
+  await target.pool.query(ownTablesSql('act'));
+  await target.pool.query(ownTablesSql('act'));
   const user = `limited_${Date.now()}`;
   await target.pool.query(`revoke create on schema public from public; create user ${user}`);
   const url = new URL(target.url);
   url.username = user;
   const limited = await openDatabases(databaseConfig(url.href), databaseConfig(url.href), deps);
   try {
-    expect(await migrate(limited, { all: false })).toEqual([]);
-    await expect(migrate(limited, { all: true })).rejects.toThrow('permission denied for schema public');
+    expect(await migrate(limited, { mode: 'act', all: false })).toEqual([]);
+    await expect(migrate(limited, { mode: 'act', all: true })).rejects.toThrow(
+      'permission denied for schema public',
+    );
   } finally {
     await limited.close();
     await target.pool.query(`drop user ${user}`);

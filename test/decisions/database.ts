@@ -13,7 +13,7 @@ export interface DecisionDatabase {
 export async function createDecisionDatabase(): Promise<DecisionDatabase> {
   const target = await createDatabase();
   const databases = await openTestDatabases(target.url);
-  await migrate(databases, { all: true });
+  await migrate(databases, { mode: 'act', all: true });
   return {
     target,
     databases,

@@ -6,6 +6,7 @@ import {
   type DecisionRow,
   type DecisionStore,
 } from '../../src/decisions/decision-store.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { knowledgeOf } from '../explanation/examples.js';
 import { createDecisionDatabase, type DecisionDatabase } from './database.js';
 
@@ -16,7 +17,7 @@ let db: DecisionDatabase;
 let store: DecisionStore;
 beforeAll(async () => {
   db = await createDecisionDatabase();
-  store = createDecisionStore(db.databases.appMetricsDb);
+  store = createDecisionStore(db.databases.appMetricsDb, tableNames('act'));
 });
 beforeEach(() => db.target.pool.query('truncate eventgenerator_decision, eventgenerator_decision_change'));
 afterAll(() => db.close());

@@ -6,6 +6,7 @@ import { openDatabases, type Databases } from '../../src/database/database.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/util/clock.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { knowledgeOf } from '../explanation/examples.js';
 import { databaseConfig, noRoots, openTestDatabases } from '../support/database-config.js';
 import { eventually } from '../support/eventually.js';
@@ -53,7 +54,7 @@ interface Scene {
 /** A writer on a real database, whose store also notes what it is asked for. */
 function start(changes: { mayCreate?: boolean } = {}): Scene & { writer: DecisionWriter } {
   const scene: Scene = { waiting: [], calls: [], fail: null };
-  const real = createDecisionStore(databases.appMetricsDb);
+  const real = createDecisionStore(databases.appMetricsDb, tableNames('act'));
   const noted = <T>(call: string, work: () => Promise<T>): Promise<T> => {
     scene.calls.push(call);
     return scene.fail ? Promise.reject(scene.fail) : work();
@@ -63,6 +64,7 @@ function start(changes: { mayCreate?: boolean } = {}): Scene & { writer: Decisio
     metrics,
     logger: log.logger,
     database: databases.appMetricsDb,
+    mode: 'act',
     mayCreate: changes.mayCreate ?? true,
     store: {
       write: (rows, made) => noted(`write ${rows.length} ${made.length}`, () => real.write(rows, made)),
@@ -105,7 +107,7 @@ test('creates its tables, then makes one statement a second: removals, pruning, 
       data: { tables: ['eventgenerator_decision', 'eventgenerator_decision_change'] },
     },
   ]);
-  const store = createDecisionStore(databases.appMetricsDb);
+  const store = createDecisionStore(databases.appMetricsDb, tableNames('act'));
   expect(await store.read('app')).toMatchObject({ code: row.code });
   expect(await counted('decisionRowsWritten')).toBe(2);
   await steps(2);
@@ -184,7 +186,7 @@ test('tables that vanish are made again', async () => {
   scene.waiting.push(row);
   await steps(1);
   await steps(2, 10_000);
-  const store = createDecisionStore(databases.appMetricsDb);
+  const store = createDecisionStore(databases.appMetricsDb, tableNames('act'));
   await eventually('the row', async () => (await store.read('app')) !== null);
 });
 

@@ -5,6 +5,7 @@ import { policyTag } from '../../src/explanation/facts.js';
 import { explain } from '../../src/explanation/explain.js';
 import { createMemberStore } from '../../src/ownership/member-store.js';
 import { systemClock } from '../../src/util/clock.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { insertPolicy } from '../support/autoscaler-tables.js';
 import { knowledgeOf } from '../explanation/examples.js';
 import { policyOf, when } from '../pipeline/policies.js';
@@ -28,6 +29,7 @@ afterAll(() => db.close());
 function reader(changes: Partial<FactsReaderOptions> = {}) {
   return createFactsReader({
     ...db.databases,
+    mode: 'act',
     settings,
     pool: { mode: 'elastic', static: null },
     clock: systemClock,
@@ -51,7 +53,7 @@ async function insertValues(metricType: string, values: readonly string[], newes
 test('what explains an app is read from both databases, in one go', async () => {
   await insertPolicy(db.target.pool, 'app', policyOf(when('cpu > 80', '+1'), when('jobs > 5', '-1')));
   await insertValues('cpu', ['90', '91', '', '92', '93', '94', '95']);
-  const members = createMemberStore(db.databases.appMetricsDb);
+  const members = createMemberStore(db.databases.appMetricsDb, tableNames('act'));
   await members.join({ leaseId, lowestLeaseId: leaseId, instanceGuid: 'guid', instanceIndex: 3 });
   await members.renew(leaseId, 1);
   await db.target.pool.query(
@@ -59,7 +61,7 @@ test('what explains an app is read from both databases, in one go', async () => 
      values ('app', now(), $1, now() + interval '60 s')`,
     [leaseId],
   );
-  const store = createDecisionStore(db.databases.appMetricsDb);
+  const store = createDecisionStore(db.databases.appMetricsDb, tableNames('act'));
   await store.write([{ ...knowledgeOf({ leaseId, code: 'cooling-down' }), appId: 'app' }], []);
 
   const facts = await reader().read('app');
@@ -105,7 +107,7 @@ test('the past is told from app metrics and changes of decisions', async () => {
   await insertPolicy(db.target.pool, 'app', policyOf(when('cpu > 80', '+1')));
   await insertValues('cpu', ['10', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90']);
   const atMs = Date.now() - 15_000;
-  const store = createDecisionStore(db.databases.appMetricsDb);
+  const store = createDecisionStore(db.databases.appMetricsDb, tableNames('act'));
   const change = { appId: 'app', from: null, to: 'at-max', rule: 1, value: '90', text: 'so it was' } as const;
   await store.write(
     [],

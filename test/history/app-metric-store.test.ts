@@ -4,6 +4,7 @@ import { migrate } from '../../src/database/migrations.js';
 import { createAppMetricStore, type AppMetricStore } from '../../src/history/app-metric-store.js';
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { HistoryQuery } from '../../src/history/history-reader.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { openTestDatabases } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
@@ -14,8 +15,8 @@ let store: AppMetricStore;
 beforeAll(async () => {
   target = await createDatabase();
   databases = await openTestDatabases(target.url);
-  await migrate(databases, { all: true });
-  store = createAppMetricStore(databases.appMetricsDb);
+  await migrate(databases, { mode: 'act', all: true });
+  store = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
 });
 beforeEach(() => target.pool.query('truncate app_metric'));
 afterAll(async () => {
@@ -63,7 +64,8 @@ async function planOf(read: (store: AppMetricStore) => AsyncIterable<unknown>): 
       yield* [];
     },
   };
-  for await (const _batch of read(createAppMetricStore(explaining))) expect(_batch).toEqual([]);
+  for await (const _batch of read(createAppMetricStore(explaining, tableNames('act'))))
+    expect(_batch).toEqual([]);
   return plan;
 }
 
@@ -224,7 +226,7 @@ test('a repeated batch writes what is not there, looking each row up in the inde
         options,
       ),
   };
-  await createAppMetricStore(explaining).insert(rows, { isRepeated: true });
+  await createAppMetricStore(explaining, tableNames('act')).insert(rows, { isRepeated: true });
   expect(plan).toMatch(/index_app_metrics/);
   expect(plan).not.toMatch(/Seq Scan/);
 });

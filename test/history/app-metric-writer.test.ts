@@ -8,6 +8,7 @@ import { AppMetricWriter, type AppMetricWriterOptions } from '../../src/history/
 import type { AppMetric } from '../../src/history/app-metric.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { openTestDatabases } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createAutoscalerTables } from '../support/autoscaler-tables.js';
@@ -213,9 +214,9 @@ describe('rows that the table cannot hold', () => {
     const target = await createDatabase();
     const databases = await openTestDatabases(target.url);
     try {
-      await migrate(databases, { all: true });
+      await migrate(databases, { mode: 'act', all: true });
       await target.pool.query("alter table app_metric add check (value is distinct from '13')");
-      const real = createAppMetricStore(databases.appMetricsDb);
+      const real = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
       writer = create({ store: real });
       writer.add(rows(300).map((entry, i) => (i % 100 === 50 ? { ...entry, value: 13n } : entry)));
       await writer.flush(60_000);
@@ -323,8 +324,8 @@ test('a crash of the real database in between loses no row', async () => {
   const server = await startPostgres({ settings: { synchronous_commit: 'on' } });
   const databases = await openTestDatabases(server.url);
   try {
-    await migrate(databases, { all: true });
-    const real = createAppMetricStore(databases.appMetricsDb);
+    await migrate(databases, { mode: 'act', all: true });
+    const real = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
     writer = create({ store: real, clock: systemClock, saveIntervalMs: 5 });
     writer.start();
     writer.add(rows(10));
@@ -381,16 +382,19 @@ describe('an attempt whose answer does not get through', () => {
   test('writes its rows once, and those that came meanwhile too', async () => {
     const { appMetricsDb } = databases;
     let commits = 0;
-    const store = createAppMetricStore({
-      stream: (...args) => appMetricsDb.stream(...args),
-      transaction: (work, options) =>
-        appMetricsDb.transaction(async (session) => {
-          const result = await work(session);
-          // The commit gets through, but the connection breaks instead of answering.
-          if (commits++ === 0) proxy.loseNextAnswers();
-          return result;
-        }, options),
-    });
+    const store = createAppMetricStore(
+      {
+        stream: (...args) => appMetricsDb.stream(...args),
+        transaction: (work, options) =>
+          appMetricsDb.transaction(async (session) => {
+            const result = await work(session);
+            // The commit gets through, but the connection breaks instead of answering.
+            if (commits++ === 0) proxy.loseNextAnswers();
+            return result;
+          }, options),
+      },
+      tableNames('act'),
+    );
     writer = create({ store, clock: systemClock });
     writer.add(rows(300));
     await writer.saveNow();
@@ -403,7 +407,7 @@ describe('an attempt whose answer does not get through', () => {
   });
 
   test('is waited for while it is still at work', async () => {
-    const real = createAppMetricStore(databases.appMetricsDb);
+    const real = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
     const holder = await target.pool.connect();
     await holder.query('begin; lock table app_metric in exclusive mode');
     const waiting = (what: string, count: number) =>

@@ -4,13 +4,14 @@ import { createLeaseIds } from '../../src/ownership/lease-id.js';
 import { createMemberStore, type Candidate, type MemberStore } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
 import { membersView } from '../../src/ownership/members-view.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { createOwnershipDatabase, poolStatements, type OwnershipDatabase } from './tables.js';
 
 let db: OwnershipDatabase;
 let store: MemberStore;
 beforeAll(async () => {
   db = await createOwnershipDatabase();
-  store = createMemberStore(db.statements);
+  store = createMemberStore(db.statements, tableNames('act'));
 });
 afterAll(() => db.close());
 beforeEach(() => db.database.pool.query('truncate eventgenerator_member'));
@@ -203,7 +204,9 @@ test('a connection on which nothing comes back rejects at the deadline', async (
   const statements = poolStatements(`postgres://nobody@127.0.0.1:${port}/nothing?sslmode=disable`);
   try {
     const { leaseId, lowestLeaseId } = candidate();
-    await expect(createMemberStore(statements).leave(lowestLeaseId, leaseId)).rejects.toThrow('1000 ms');
+    await expect(
+      createMemberStore(statements, tableNames('act')).leave(lowestLeaseId, leaseId),
+    ).rejects.toThrow('1000 ms');
   } finally {
     for (const socket of sockets) socket.destroy();
     silent.close();

@@ -41,7 +41,7 @@ function open(fallback: typeof staticNumbers | null) {
   const config = {
     pool: { mode: 'elastic' as const, static: fallback },
     appMetricsDb: databaseConfig(url.href),
-    evaluator: { evaluationIntervalMs: 40_000 },
+    evaluator: { mode: 'act' as const, observedRetentionMs: 0, evaluationIntervalMs: 40_000 },
     instance: { guid: 'instance', index: 0 },
   };
   const context = { clock: systemClock, logger: log.logger, metrics: createMetrics(), trust: {} };

@@ -12,7 +12,7 @@ export interface OwnershipDatabase {
 /** A database with the two tables, and statements that keep the promises of `Statements`. */
 export async function createOwnershipDatabase(): Promise<OwnershipDatabase> {
   const database = await createDatabase();
-  await database.pool.query(ownTablesSql);
+  await database.pool.query(ownTablesSql('act'));
   const statements = poolStatements(database.url);
   return {
     database,

@@ -5,13 +5,14 @@ import {
   type ClaimRequest,
   type TriggerStore,
 } from '../../src/ownership/trigger-store.js';
+import { tableNames } from '../../src/database/table-names.js';
 import { createOwnershipDatabase, type OwnershipDatabase } from './tables.js';
 
 let db: OwnershipDatabase;
 let store: TriggerStore;
 beforeAll(async () => {
   db = await createOwnershipDatabase();
-  store = createTriggerStore(db.statements);
+  store = createTriggerStore(db.statements, tableNames('act'));
 });
 afterAll(() => db.close());
 beforeEach(() => db.database.pool.query('truncate eventgenerator_trigger'));

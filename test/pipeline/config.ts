@@ -42,7 +42,7 @@ export async function pipelineConfig(
       metricPollerCount: 20,
       metricCacheSizePerApp: 10,
     },
-    evaluator: { evaluationIntervalMs: 2_000 },
+    evaluator: { mode: 'act', observedRetentionMs: 172_800_000, evaluationIntervalMs: 2_000 },
     scalingEngine: { url: platform.urls.scalingEngine, tls },
     logCache: logCacheConfig(platform, transport, tls),
     defaultStatWindowSecs: 20,

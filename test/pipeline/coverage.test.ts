@@ -32,7 +32,7 @@ describe.each(transports)('over %s', (transport) => {
       configure: (config) => ({
         ...config,
         aggregator: { ...config.aggregator, collectionIntervalMs: intervalSecs * 1_000 },
-        evaluator: { evaluationIntervalMs: intervalSecs * 1_000 },
+        evaluator: { ...config.evaluator, evaluationIntervalMs: intervalSecs * 1_000 },
       }),
       ...options,
     });

@@ -69,7 +69,7 @@ beforeAll(async () => {
       health: { ...config.health, basicAuth: { username: { plain: 'op' }, password: { plain: 'secret' } } },
     }),
     async prepare({ platform, policyDb }) {
-      await policyDb.pool.query(ownTablesSql);
+      await policyDb.pool.query(ownTablesSql('act'));
       platform.faults.set({
         server: 'logCache',
         operation: 'read',

@@ -96,7 +96,7 @@ test('an engine that hangs is given up at its deadline, and triggers go through 
 test('an app that the engine refuses is silenced alone, until its policy changes', async () => {
   const pipeline = await startPipeline({
     apps: [...apps, breaching('refused')],
-    configure: (config) => ({ ...config, evaluator: { evaluationIntervalMs: 1_000 } }),
+    configure: (config) => ({ ...config, evaluator: { ...config.evaluator, evaluationIntervalMs: 1_000 } }),
     prepare: ({ platform }) =>
       platform.faults.set({
         server: 'scalingEngine',

@@ -27,7 +27,7 @@ test.each(transports)(
       configure: (config) => ({
         ...config,
         aggregator: { ...config.aggregator, collectionIntervalMs: intervalMs },
-        evaluator: { evaluationIntervalMs: intervalMs },
+        evaluator: { ...config.evaluator, evaluationIntervalMs: intervalMs },
       }),
     });
     await pipeline.freshRows('large', 6);

@@ -13,7 +13,7 @@ const none: StoredPolicies = new Map();
 beforeEach(async () => {
   target = await createDatabase();
   databases = await openTestDatabases(target.url);
-  await migrate(databases, { all: true });
+  await migrate(databases, { mode: 'act', all: true });
 });
 afterEach(async () => {
   await databases.close();
