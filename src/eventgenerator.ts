@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { countInstances } from './collection/plan/instance-count.js';
 import { openLogCacheCollector } from './collection/open-collection.js';
 import type { Config } from './config/config.js';
 import { openDatabases } from './database/database.js';
@@ -11,11 +12,15 @@ import { membersRoutes } from './http/members-routes.js';
 import { openServers } from './http/open-servers.js';
 import { openPages } from './pages/open-pages.js';
 import type { ServerName } from './http/servers.js';
-import { openPipeline } from './pipeline/open-pipeline.js';
+import { openPipeline, type PipelineEnds } from './pipeline/open-pipeline.js';
 import { readinessChecks } from './pipeline/readiness-checks.js';
+import { observersLogger } from './observability/observers-logger.js';
 import type { ProcessContext } from './observability/process-context.js';
+import { readPolicyLimits } from './policy/policy-store.js';
+import { createModelledEngine } from './scaling-engine/modelled-engine.js';
 import { openScalingEngine } from './scaling-engine/open-scaling-engine.js';
-import { createReleasers } from './util/releasers.js';
+import type { ScalingEngineClient } from './scaling-engine/scaling-engine-client.js';
+import { createReleasers, type Releasers } from './util/releasers.js';
 
 export interface Eventgenerator {
   /** Where the servers listen. */
@@ -32,7 +37,9 @@ export interface Eventgenerator {
  * The composition root: builds every part, connects them and starts them in order. Rejects, with everything released
  * again, when a part cannot be built. Databases, UAA and log-cache that are away are no reason: they may come back.
  */
-export async function startEventgenerator(config: Config, context: ProcessContext): Promise<Eventgenerator> {
+export async function startEventgenerator(config: Config, given: ProcessContext): Promise<Eventgenerator> {
+  const isObserver = config.evaluator.mode === 'observe';
+  const context = isObserver ? { ...given, logger: observersLogger(given.logger) } : given;
   const { clock, logger, metrics } = context;
   const releasers = createReleasers(logger);
   const contacts: FirstContact[] = [];
@@ -51,14 +58,15 @@ export async function startEventgenerator(config: Config, context: ProcessContex
     releasers.add('databases', () => databases.close());
     registerPoolMetrics(metrics.registry, databases);
     const logCache = await openLogCacheCollector(config, context, releasers);
-    const scalingEngine = await openScalingEngine(config, context, releasers);
+    const scalingEngine = await openEngine(config, context, releasers, { databases, logCache });
     const pipeline = await openPipeline(config, context, releasers, { databases, logCache, scalingEngine });
     const { ownership, readMembers } = pipeline.ownership;
     const servers = await openServers(config, context, releasers, {
       history: pipeline.historyReader,
       lifecycle,
+      isObserver,
       readinessChecks: readinessChecks({ databases, logCache, ownership, httpTimers: pipeline.httpTimers }),
-      apiModules: [membersRoutes(readMembers, clock), decisionsRoutes(pipeline.decisions, clock)],
+      apiModules: [membersRoutes(readMembers, clock, isObserver), decisionsRoutes(pipeline.decisions, clock)],
       pages: openPages({ ...context, ...pipeline, readMembers, config }),
     });
     pipeline.start(releasers);
@@ -83,4 +91,20 @@ export async function startEventgenerator(config: Config, context: ProcessContex
     await releasers.releaseAll();
     throw error;
   }
+}
+
+/** An observer has no connection to the scaling engine: a model takes its place. */
+async function openEngine(
+  config: Config,
+  context: ProcessContext,
+  releasers: Releasers,
+  { databases, logCache }: Omit<PipelineEnds, 'scalingEngine'>,
+): Promise<ScalingEngineClient> {
+  if (config.evaluator.mode === 'act') return openScalingEngine(config, context, releasers);
+  const { clock } = context;
+  return createModelledEngine({
+    clock,
+    limitsOf: (appId) => readPolicyLimits(databases.policyDb, appId),
+    instancesOf: (appId) => countInstances(logCache.collector, clock, appId),
+  });
 }

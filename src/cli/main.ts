@@ -4,7 +4,7 @@ import { endsWithin, systemClock } from '../util/clock.js';
 import { parseCommandLine, usage, UsageError, type Command } from './command-line.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
-import type { LoadedConfig } from '../config/config.js';
+import type { LoadedConfig, Mode } from '../config/config.js';
 import { startEventgenerator } from '../eventgenerator.js';
 import { decisionsCommand } from './decisions-command.js';
 import { explainCommand } from './explain-command.js';
@@ -66,8 +66,9 @@ function load(file: string | undefined): LoadedConfig {
 
 /** Runs until a signal, and ends the process. */
 async function run({ config, warnings }: LoadedConfig): Promise<never> {
+  const { mode } = config.evaluator;
   const logger = createLogger({ level: config.logging.level });
-  const context = systemContext(logger);
+  const context = systemContext(logger, mode);
   const exit = async (code: number): Promise<never> => {
     await endsWithin(systemClock, logsDeadlineMs, logger.close());
     // The rest of the log would be written synchronously here, which never ends if it is not read.
@@ -94,7 +95,8 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   try {
     const eventgenerator = await startEventgenerator(config, context);
     void eventgenerator.ready.then(() => {
-      if (!stopping) logger.info('started', { version: version(), addresses: eventgenerator.addresses() });
+      if (!stopping)
+        logger.info('started', { version: version(), mode, addresses: eventgenerator.addresses() });
     });
     const fault = await new Promise<unknown>((resolve) => {
       void stopAsked.then(resolve);
@@ -114,9 +116,9 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
   }
 }
 
-function systemContext(logger: Logger): ProcessContext {
+function systemContext(logger: Logger, mode: Mode): ProcessContext {
   const metrics = createMetrics();
-  metrics.buildInfo.set({ version: version(), mode: 'act' }, 1);
+  metrics.buildInfo.set({ version: version(), mode }, 1);
   collectDefaultMetrics({ register: metrics.registry });
   return { clock: systemClock, logger, metrics, trust: systemTrust() };
 }

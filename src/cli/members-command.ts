@@ -11,6 +11,7 @@ import { createMemberStore } from '../ownership/member-store.js';
 import { memberJson, membersView, type MemberView } from '../ownership/members-view.js';
 import { renderTable, type Column } from './table.js';
 
+const observersTitle = 'Observers, which post nothing:\n';
 const readOnlyTimeoutMs = 1_000;
 
 /** `eventgenerator members`: shows who shares the apps. Resolves to the exit code. */
@@ -19,14 +20,18 @@ export async function membersCommand(
   trust: ProcessContext['trust'],
   json: boolean,
 ): Promise<number> {
-  const names = tableNames(config.evaluator.mode);
+  const { mode } = config.evaluator;
+  const names = tableNames(mode);
+  const observer = mode === 'observe';
   const logger = createLogger({ level: 'error' });
   const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
   const database = await openDatabase('appmetrics_db', config.appMetricsDb, options);
   try {
     const members = await membersView(createMemberStore(database, names));
     process.stdout.write(
-      json ? `${JSON.stringify({ members: members.map(memberJson) }, null, 2)}\n` : membersTable(members),
+      json
+        ? `${JSON.stringify({ observer, members: members.map(memberJson) }, null, 2)}\n`
+        : (observer ? observersTitle : '') + membersTable(members),
     );
     if (!json && (await isReadOnly(database, readOnlyTimeoutMs))) process.stdout.write(readOnlyRemedy);
     return 0;

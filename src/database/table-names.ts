@@ -11,7 +11,7 @@ export interface TableNames {
 
 /**
  * Observers have tables of their own for everything. A column that tells them apart would be read by no member of an
- * older version, which would then share its apps with observers. docs/decisions/0042-observers-have-their-own-tables.md
+ * older version, which would then share its apps with observers.
  */
 const names: Readonly<Record<Mode, TableNames>> = {
   act: {

@@ -165,6 +165,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
       ]);
       return {
         appId,
+        isObserver: options.mode === 'observe',
         atMs,
         policy: policy ?? { kind: 'unknown' },
         histories,

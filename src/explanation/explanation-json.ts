@@ -11,6 +11,7 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
   const { policy, knowledge } = facts;
   return {
     app_id: facts.appId,
+    observer: facts.isObserver,
     at: iso(facts.atMs),
     evaluated_at: isoOrNull(evaluatedAtMs),
     verdict,

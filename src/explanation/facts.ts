@@ -73,6 +73,8 @@ export interface OwnersKnowledge {
 
 export interface Facts {
   readonly appId: string;
+  /** Observers decide, and post nothing. */
+  readonly isObserver: boolean;
   /** The time that was asked about. */
   readonly atMs: number;
   readonly policy: PolicyFacts;

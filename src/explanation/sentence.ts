@@ -3,11 +3,15 @@ import type { Explanation, RuleExplanation } from './explain.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 
+export const observersNote =
+  'This is an observer: it posts nothing, and a model answers for the scaling engine.';
+
 /** The explanation in one or two sentences for people. Times are UTC. */
 export function sentenceOf(explanation: Explanation): string {
   const [first] = explanation.reasons;
   const rule = explanation.rules.find(({ number }) => number === first.rule);
-  return `${capitalized(clauseOf(first, rule, explanation))}.`;
+  const sentence = `${capitalized(clauseOf(first, rule, explanation))}.`;
+  return explanation.facts.isObserver ? `${sentence} ${observersNote}` : sentence;
 }
 
 type Clause = (reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation) => string;

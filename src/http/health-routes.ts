@@ -23,6 +23,8 @@ export interface HealthRoutesOptions {
   /** null: the readiness endpoint is not enabled. */
   readonly readiness: Readiness | null;
   readonly lifecycle: () => Lifecycle;
+  /** Readiness says so. */
+  readonly isObserver: boolean;
   readonly clock: Clock;
   /** Routes below `/health/apps`; null: there are none. */
   readonly pages: RouteModule | null;
@@ -35,12 +37,12 @@ export interface HealthRoutesOptions {
  * only where it is.
  */
 export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstance) => void {
-  const { metrics, basicAuth, readiness, lifecycle, clock, pages, metricsPaths } = options;
+  const { metrics, basicAuth, readiness, lifecycle, isObserver, clock, pages, metricsPaths } = options;
   const profiler = createCpuProfiler(clock);
   const metricsText = shared(clock, () => metrics.registry.metrics());
 
   async function respondReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
-    const report = await checks.report();
+    const report = { ...(await checks.report()), ...(isObserver && { observer: true }) };
     if (lifecycle() === 'running') return reply.send(report);
     return reply.code(503).send({ ...report, overall_status: 'DOWN' });
   }

@@ -9,7 +9,10 @@ export async function openServers(
   config: ServersConfig,
   context: ProcessContext,
   releasers: Releasers,
-  parts: Pick<ServersOptions, 'history' | 'lifecycle' | 'readinessChecks' | 'apiModules' | 'pages'>,
+  parts: Pick<
+    ServersOptions,
+    'history' | 'lifecycle' | 'readinessChecks' | 'isObserver' | 'apiModules' | 'pages'
+  >,
 ): Promise<Servers> {
   const { clock, logger, metrics } = context;
   await rejectSlowHashes(config.health.basicAuth, clock);

@@ -37,6 +37,7 @@ export interface ServersOptions {
   readonly xfccIssuers?: Renewable<readonly string[]>;
   /** Further routes with the authentication of the API. */
   readonly apiModules?: readonly RouteModule[];
+  readonly isObserver?: boolean;
   /** Routes below `/health/apps`. */
   readonly pages?: RouteModule;
   readonly limits?: Partial<ServerLimits>;
@@ -112,13 +113,14 @@ class ConfiguredServers implements Servers {
   }
 
   #addHealth(app: FastifyInstance, metricsPaths: readonly string[]): void {
-    const { clock, metrics, lifecycle, readinessChecks, pages } = this.options;
+    const { clock, metrics, lifecycle, readinessChecks, pages, isObserver = false } = this.options;
     const { basicAuth, readinessEnabled } = this.config.health;
     healthRoutes({
       metrics,
       basicAuth: createBasicAuth(basicAuth, this.#bcrypt),
       readiness: readinessEnabled ? createReadiness(readinessChecks, clock) : null,
       lifecycle,
+      isObserver,
       clock,
       pages: pages ?? null,
       metricsPaths,

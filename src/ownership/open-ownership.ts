@@ -41,8 +41,13 @@ export interface OwnershipParts {
 const ownConnections = 3;
 /** An old owner that is alive releases its apps right after the switch and writes what it has. One that is dead costs no more. */
 const handoverMs = 1_500;
+/** Every app is its own. */
+const alone: StaticPool = { totalInstances: 1, instanceIndex: 0 };
 
-/** Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. */
+/**
+ * Ownership as `pool.mode` wants it; static where our tables cannot be had and static numbers are configured. An observer
+ * without such numbers takes every app.
+ */
 export async function openOwnership(
   config: Pick<Config, 'pool' | 'appMetricsDb' | 'evaluator' | 'instance'>,
   context: ProcessContext,
@@ -50,7 +55,7 @@ export async function openOwnership(
   appsOwned: () => number,
 ): Promise<OwnershipParts> {
   const { pool } = config;
-  if (pool.mode === 'static') return staticParts(config);
+  if (pool.mode === 'static') return staticParts(pool.static);
 
   const { logger } = context;
   const database = await openDatabase(
@@ -62,9 +67,11 @@ export async function openOwnership(
   const tables = new OwnTables(database, config.evaluator.mode, context);
   releasers.add('table creation', () => tables.stop());
   if ((await tables.prepare()) === 'refused') {
-    if (pool.static) {
-      logger.info('ownership.static-instead', { ...pool.static });
-      return staticParts(config);
+    // Two observers of one app harm nobody.
+    const numbers = pool.static ?? (config.evaluator.mode === 'observe' ? alone : null);
+    if (numbers) {
+      logger.info('ownership.static-instead', { ...numbers });
+      return staticParts(numbers);
     }
     throw new Error(
       'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
@@ -95,10 +102,10 @@ export async function openOwnership(
   };
 }
 
-function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
-  if (!pool.static) throw new Error('static ownership needs pool.total_instances and pool.instance_index');
+function staticParts(numbers: StaticPool | null): OwnershipParts {
+  if (!numbers) throw new Error('static ownership needs pool.total_instances and pool.instance_index');
   return {
-    ownership: createStaticOwnership(pool.static),
+    ownership: createStaticOwnership(numbers),
     claims: grantedClaims,
     leaseId: () => null,
     start: () => {},
@@ -106,6 +113,6 @@ function staticParts({ pool }: Pick<Config, 'pool'>): OwnershipParts {
     handoverMs: 0,
     readCoolDowns: null,
     readMembers: null,
-    staticShare: pool.static,
+    staticShare: numbers,
   };
 }

@@ -1,5 +1,5 @@
 import type { ReasonCode } from '../explanation/reason.js';
-import { timeText } from '../explanation/sentence.js';
+import { observersNote, timeText } from '../explanation/sentence.js';
 import type { MemberView } from '../ownership/members-view.js';
 import { markup, type Html } from './html.js';
 import { page } from './page.js';
@@ -12,6 +12,7 @@ export interface AppOnPage {
 }
 
 export interface AppsPageData {
+  readonly isObserver: boolean;
   readonly nowMs: number;
   /** Apps by reason, most first; null: not known here. */
   readonly counts: readonly { readonly reason: ReasonCode; readonly apps: number }[] | null;
@@ -31,6 +32,7 @@ export function appsPage(data: AppsPageData): string {
   return page(
     'Apps by reason',
     markup`<h1>Eventgenerator: apps by reason</h1>
+      ${data.isObserver ? markup`<p class="verdict">${observersNote}</p>` : null}
       <p class="muted">As of ${timeText(data.nowMs, 0)} UTC.</p>
       <form action="/health/apps" method="get">
         <input name="app" aria-label="App GUID" placeholder="App GUID" maxlength="100" required /><button>

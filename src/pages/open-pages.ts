@@ -9,7 +9,7 @@ import { createPageSource, type PageSourceOptions } from './page-source.js';
 interface PagesOptions
   extends ProcessContext, Pick<PageSourceOptions, 'decisions' | 'readMembers' | 'breakers'> {
   readonly historyReader: HistoryReader;
-  readonly config: Pick<Config, 'aggregator'>;
+  readonly config: Pick<Config, 'aggregator' | 'evaluator'>;
 }
 
 /** The pages that explain apps, as routes for whoever asks for credentials. */
@@ -20,6 +20,7 @@ export function openPages(options: PagesOptions): RouteModule {
       ...options,
       history: historyReader,
       collectionIntervalMs: config.aggregator.collectionIntervalMs,
+      isObserver: config.evaluator.mode === 'observe',
     }),
     repeated: new RepeatedEvents({ clock, metrics, logger: logger.child('http') }),
   });

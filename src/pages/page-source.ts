@@ -24,6 +24,7 @@ export interface PageSourceOptions {
   readonly readMembers: (() => Promise<readonly MemberView[]>) | null;
   readonly breakers: () => AppsPageData['breakers'];
   readonly collectionIntervalMs: number;
+  readonly isObserver: boolean;
 }
 
 /** What charts show. */
@@ -58,6 +59,7 @@ export function createPageSource(options: PageSourceOptions): PageSource {
       const counts = await decisions.count().catch(() => null);
       return {
         nowMs: clock.now(),
+        isObserver: options.isObserver,
         counts:
           counts &&
           [...counts].map(([code, apps]) => ({ reason: code, apps })).sort((a, b) => b.apps - a.apps),

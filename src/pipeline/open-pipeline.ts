@@ -4,7 +4,7 @@ import { HttpTimerEvidence } from '../collection/plan/http-timer-evidence.js';
 import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
 import type { LogCacheCollector } from '../collection/open-collection.js';
 import type { Config } from '../config/config.js';
-import type { Databases } from '../database/database.js';
+import type { Database, Databases } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import { createDecisions, type Decisions, type DecisionsReader } from '../decisions/open-decisions.js';
 import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
@@ -14,6 +14,7 @@ import { AppMetricWriter } from '../history/app-metric-writer.js';
 import { History } from '../history/history.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 import { createLayeredHistoryReader } from '../history/layered-history-reader.js';
+import { ObservedTable } from '../history/observed-table.js';
 import { createReaderShare } from '../history/reader-share.js';
 import { createWarmUp } from '../history/warm-up.js';
 import { keepGaugesFresh } from '../observability/fresh-gauges.js';
@@ -171,9 +172,10 @@ function createRecords(
   context: ProcessContext,
   { databases }: PipelineEnds,
 ) {
-  const store = createAppMetricStore(databases.appMetricsDb, tableNames(evaluator.mode));
+  const { store, observed } = openAppMetrics(evaluator, context, databases.appMetricsDb);
   return {
     store,
+    observed,
     history: new History(context.metrics),
     writer: new AppMetricWriter({ ...context, store, saveIntervalMs: aggregator.saveIntervalMs }),
     poller: new PolicyPoller({
@@ -182,6 +184,18 @@ function createRecords(
       intervalMs: aggregator.policyPollerIntervalMs,
     }),
   };
+}
+
+/** Where app metrics are stored and read: observers have a table of their own, which they prune. */
+function openAppMetrics(
+  { mode, observedRetentionMs }: Config['evaluator'],
+  context: ProcessContext,
+  database: Database,
+) {
+  const store = createAppMetricStore(database, tableNames(mode));
+  if (mode === 'act') return { store, observed: null };
+  const observed = new ObservedTable({ ...context, database, store, retentionMs: observedRetentionMs });
+  return { store: observed, observed };
 }
 
 function createCollection({ aggregator }: Config, context: ProcessContext, { logCache }: PipelineEnds) {
@@ -223,13 +237,14 @@ function createDecisionParts(
 
 function createEvaluator(
   config: Config,
-  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'breakers'>,
+  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'mode' | 'breakers'>,
 ): Evaluator {
-  const { evaluationIntervalMs } = config.evaluator;
+  const { evaluationIntervalMs, mode } = config.evaluator;
   const logged = { ...options, logger: options.logger.child('evaluation') };
   const listener = createBreakerLog(logged);
   return new Evaluator({
     ...logged,
+    mode,
     evaluationIntervalMs,
     breakers: new Breakers({ clock: options.clock, settings: config.circuitBreaker, listener }),
   });
@@ -243,6 +258,8 @@ function startParts(
   releasers: Releasers,
 ): void {
   const { ownership, ownedApps, decisions, evaluator, cycles, schedule, takeover, writer, poller } = parts;
+  const { observed } = parts;
+  if (observed) releasers.add('observed app metrics', () => observed.stop());
   releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
   releasers.add('decision writer', () => decisions.writer.stop());
   releasers.add('warm-up', () => parts.warmUp.stop());
@@ -261,6 +278,7 @@ function startParts(
     await ownership.leave();
   });
 
+  observed?.start();
   writer.start();
   decisions.writer.start();
   poller.onSnapshot((policies, { added, changed, removed }) => {

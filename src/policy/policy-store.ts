@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.js';
 import { maxPolicyBytes, parsePolicy } from './parse-policy.js';
+import { policyLimits, type PolicyLimits } from './policy-limits.js';
 import type { AppPolicy } from './policy.js';
 
 /** A stored policy as it was understood. `version` differs whenever guid or text of the policy differ. */
@@ -88,6 +89,15 @@ export async function readPolicy(
 ): Promise<PolicyText | null> {
   for await (const policy of policyTexts(database, 'where app_id = $2', [appId])) return policy;
   return null;
+}
+
+/** The limits of one app's policy; null where the app has none. */
+export async function readPolicyLimits(
+  database: Pick<Database, 'stream'>,
+  appId: string,
+): Promise<PolicyLimits | null> {
+  const found = await readPolicy(database, appId);
+  return found && policyLimits(found.text);
 }
 
 /** All policies, one after the other. Rejects when not everything could be read, also in the middle. */

@@ -1,3 +1,4 @@
+import type { Mode } from '../config/config.js';
 import type { Clock } from '../util/clock.js';
 import { Semaphore } from '../util/semaphore.js';
 import type { ClaimResult, Claims } from '../ownership/claims.js';
@@ -30,6 +31,7 @@ export interface PosterOptions {
   readonly metrics: Pick<Metrics, 'triggers' | 'logLinesSuppressed'>;
   readonly logger: Logger;
   readonly evaluationIntervalMs: number;
+  readonly mode: Mode;
 }
 
 /** Posts triggers: claims them, bounds how many are in flight, and records the result. */
@@ -123,7 +125,7 @@ export class Poster {
   }
 
   #report(fired: Fired, result: TriggerResult): void {
-    const { logger, metrics } = this.#options;
+    const { logger, metrics, mode } = this.#options;
     const { trigger, value } = fired;
     metrics.triggers.inc({ result: result.kind === 'failed' ? result.fault : result.kind });
     const facts = {
@@ -141,7 +143,7 @@ export class Poster {
       const coolDown =
         coolDownUntilMs === null ? {} : { coolDownUntil: new Date(coolDownUntilMs).toISOString() };
       // The scaling engine says by how many instances, but not from how many.
-      logger.info('scaled', { ...facts, instancesAdded, ...coolDown });
+      logger.info(mode === 'act' ? 'scaled' : 'would-scale', { ...facts, instancesAdded, ...coolDown });
     } else if (result.kind === 'failed') {
       const { fault, message } = result;
       this.#repeated.error(

@@ -14,6 +14,7 @@ export function factsOf(
 ): Facts {
   return {
     appId: 'app',
+    isObserver: false,
     atMs,
     policy: { kind: 'usable', policy: policyOf(rules), minInstances: 1, maxInstances: 2 },
     histories: isHistories(histories) ? histories : historyOf(histories),

@@ -25,6 +25,7 @@ function startHealth(overrides: Partial<HealthRoutesOptions> = {}) {
     basicAuth: nobody,
     readiness: createReadiness([], clock),
     lifecycle: () => 'running',
+    isObserver: false,
     clock,
     pages: null,
     metricsPaths: ['/*'],
@@ -70,6 +71,12 @@ describe('readiness', () => {
     expect(answer.body).toBe(
       '{"overall_status":"UP","checks":[{"name":"policy_db","type":"database","status":"UP"}]}',
     );
+  });
+
+  test('says of an observer that it is one', async () => {
+    const readiness = createReadiness([], new ManualClock());
+    const answer = await startHealth({ readiness, isObserver: true }).get('/health/readiness');
+    expect(answer.body).toBe('{"overall_status":"UP","checks":[],"observer":true}');
   });
 
   test('a component that is down does not take the instance out of the route', async () => {

@@ -18,7 +18,7 @@ test('members are read from the database once a second, however many ask', async
     if (++reads === 2) throw new Error('away');
     return [];
   };
-  membersRoutes(readMembers, clock)(listener.app);
+  membersRoutes(readMembers, clock, false)(listener.app);
   const statuses = async () =>
     new Set(
       await Promise.all(

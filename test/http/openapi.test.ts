@@ -147,7 +147,7 @@ test('members', async () => {
     appsOwned: 3,
   };
   const startWith = (readMembers: Parameters<typeof membersRoutes>[0]) =>
-    start({ apiModules: [membersRoutes(readMembers, new ManualClock())] });
+    start({ apiModules: [membersRoutes(readMembers, new ManualClock(), false)] });
   const url = await startWith(async () => [member]);
   await expectDocumented(path, url + path, 200);
   await expectDocumented(path, url + path, 401, { headers: { 'x-forwarded-client-cert': 'no' } });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Mode } from '../../src/config/config.js';
 import { systemClock } from '../../src/util/clock.js';
 import { openOwnership } from '../../src/ownership/open-ownership.js';
 import { createMetrics } from '../../src/observability/metrics.js';
@@ -35,13 +36,13 @@ function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-function open(fallback: typeof staticNumbers | null) {
+function open(fallback: typeof staticNumbers | null, mode: Mode = 'act') {
   const url = new URL(database.url);
   url.username = encodeURIComponent(user);
   const config = {
     pool: { mode: 'elastic' as const, static: fallback },
     appMetricsDb: databaseConfig(url.href),
-    evaluator: { mode: 'act' as const, observedRetentionMs: 0, evaluationIntervalMs: 40_000 },
+    evaluator: { mode, observedRetentionMs: 0, evaluationIntervalMs: 40_000 },
     instance: { guid: 'instance', index: 0 },
   };
   const context = { clock: systemClock, logger: log.logger, metrics: createMetrics(), trust: {} };
@@ -69,6 +70,28 @@ test('shares statically where static numbers are configured, and logs the SQL to
 
 test('does not start where there are no static numbers either, and names both remedies', async () => {
   await expect(open(null)).rejects.toThrow(/run the SQL that was logged, or configure pool\.mode: static/);
+});
+
+test('an observer takes every app then: it posts nothing', async () => {
+  const parts = await open(null, 'observe');
+  expect([parts.readMembers, parts.ownership.owns('any')]).toEqual([null, true]);
+  const { data } = await log.until('ownership.tables-missing');
+  expect(data['sql']).toContain('eventgenerator_observer_member');
+});
+
+test('observers and acting members do not see each other', async () => {
+  await database.pool.query('grant create on schema public to public');
+  const parts = [await open(null, 'act'), await open(null, 'observe')];
+  for (const part of parts) part.start();
+  await eventually('two members', async () => {
+    const members = await Promise.all(parts.map(async ({ readMembers }) => (await readMembers?.()) ?? []));
+    return (
+      members.every(({ length }) => length === 1) && parts.every(({ ownership }) => ownership.owns('any'))
+    );
+  });
+  const claims = await Promise.all(parts.map(({ claims }) => claims.claim('app', 'out')));
+  expect(claims).toEqual([{ granted: true }, { granted: true }]);
+  await Promise.all(parts.map((part) => part.leave()));
 });
 
 test('is elastic after a restart when somebody has run the logged SQL', async () => {

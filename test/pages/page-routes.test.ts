@@ -29,6 +29,7 @@ const source: PageSource = {
   apps: (reason, cursor) =>
     Promise.resolve({
       nowMs: atMs,
+      isObserver: false,
       counts: [],
       selected: reason && {
         reason,
@@ -51,6 +52,7 @@ function start(pages: PageSource, credentials: 'configured' | 'none' = 'configur
     basicAuth: createBasicAuth({ username: half('u'), password: half('p') }, unused),
     readiness: null,
     lifecycle: () => 'running',
+    isObserver: false,
     clock: new ManualClock(),
     pages: pageRoutes({ source: pages, repeated: logger }),
     metricsPaths: ['/*'],

@@ -31,6 +31,7 @@ function start(changes: Partial<PageSourceOptions> = {}) {
   const asked: HistoryQuery[] = [];
   const source = createPageSource({
     clock: { now: () => atMs },
+    isObserver: false,
     decisions,
     history: {
       async *read(query) {

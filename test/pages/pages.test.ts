@@ -30,6 +30,7 @@ function dataOf(rules: readonly ScalingRule[], changes: Partial<AppPageData> = {
 
 const appsData: AppsPageData = {
   nowMs: atMs,
+  isObserver: false,
   counts: [{ reason: 'at-max', apps: 3 }],
   selected: {
     reason: 'at-max',

@@ -11,15 +11,21 @@ export interface StoredRow {
   readonly value: string;
 }
 
+export interface StoredRowsOptions {
+  readonly appId?: string | null;
+  readonly sinceNs?: bigint;
+  readonly table?: 'app_metric' | 'eventgenerator_observed';
+}
+
 /** Rows of one app or of all, newer than sinceNs; oldest first. */
 export async function storedRows(
   database: Pick<TestDatabase, 'pool'>,
-  { appId = null, sinceNs = 0n }: { appId?: string | null; sinceNs?: bigint } = {},
+  { appId = null, sinceNs = 0n, table = 'app_metric' }: StoredRowsOptions = {},
 ): Promise<StoredRow[]> {
   const { rows } = await database.pool.query<
     Record<'app_id' | 'metric_type' | 'unit' | 'timestamp' | 'value', string>
   >(
-    `select app_id, metric_type, unit, timestamp, value from app_metric
+    `select app_id, metric_type, unit, timestamp, value from ${table}
      where timestamp > $1 and ($2::text is null or app_id = $2) order by timestamp, app_id, metric_type`,
     [sinceNs, appId],
   );

@@ -83,6 +83,7 @@ export function setUp(claims: Claims = grantedClaims) {
     logger,
     settings,
     evaluationIntervalMs,
+    mode: 'act',
     scalingEngine: engine,
     history: { series: () => series },
   });

@@ -86,7 +86,7 @@ export function watchLogCache(
 /** The failure of a job that served nothing at all. */
 function failureOf(result: CollectionResult): Failed | null {
   if (result.kind === 'failed') return result;
-  if (result.kind === 'oldest' || result.kind === 'timers') return null;
+  if (result.kind === 'oldest' || result.kind === 'timers' || result.kind === 'instances') return null;
   const outcomes: readonly HttpOutcome[] = Object.values(result.outcomes);
   const failures = outcomes.filter((outcome) => outcome.kind === 'failed');
   return failures.length === outcomes.length ? (failures[0] ?? null) : null;

@@ -81,7 +81,17 @@ export interface TimersJob extends HttpWindow {
   readonly authorization: string | null;
 }
 
-export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob;
+/** Counts one app's instances by their container metrics. */
+export interface InstancesJob {
+  readonly kind: 'instances';
+  readonly appId: string;
+  /** Where to look: start inclusive, end exclusive, ns since the epoch. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly authorization: string | null;
+}
+
+export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob | InstancesJob;
 
 /** Why there is *no data* though the app may have some: log-cache does not hold the whole window, or no http timers arrive. */
 export type NoDataReason = 'not-covered' | 'no-http-timers';
@@ -147,12 +157,19 @@ export interface TimersResult {
   readonly cost: CollectionCost;
 }
 
+export interface InstancesResult {
+  readonly kind: 'instances';
+  readonly instances: number;
+  readonly cost: CollectionCost;
+}
+
 /** The whole job failed: every metric of it has this outcome. */
 export interface JobFailed extends Failed {
   readonly cost: CollectionCost;
 }
 
-export type CollectionResult = ReadResult | QueryResult | OldestResult | TimersResult | JobFailed;
+export type CollectionResult =
+  ReadResult | QueryResult | OldestResult | TimersResult | InstancesResult | JobFailed;
 
 /** What a worker thread is told once, when it starts. */
 export interface CollectorWorkerData {

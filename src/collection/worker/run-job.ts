@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../../util/clock.js';
 import { type LogCache, LogCacheError } from '../../log-cache/log-cache.js';
 import { noCost } from '../pool/cost.js';
+import { countInstances } from './count-instances.js';
 import { findOldest } from './find-oldest.js';
 import type { CollectionJob, CollectionResult, JobFailed } from '../pool/job.js';
 import { queryHttp } from './query-http.js';
@@ -25,6 +26,8 @@ export async function runJob(
         return { ...(await findOldest(job, tools)), cost };
       case 'timers':
         return { ...(await readTimers(job, tools)), cost };
+      case 'instances':
+        return { ...(await countInstances(job, tools)), cost };
     }
   } catch (error) {
     return { ...failureOf(error), cost };

@@ -1,0 +1,38 @@
+import type { Clock } from '../../util/clock.js';
+import type { GaugeEnvelope, LogCache } from '../../log-cache/log-cache.js';
+import type { CollectionCost, InstancesJob, InstancesResult } from '../pool/job.js';
+import { countsForApp, isFromContainer } from './envelopes.js';
+import { presenceGauge } from './metric-types.js';
+import { fullPage, type PageTools, readPages } from './read-pages.js';
+
+interface Tools {
+  readonly logCache: Pick<LogCache, 'read'>;
+  readonly clock: Clock;
+  readonly cost: CollectionCost;
+}
+
+/**
+ * Indexes are numbered from 0 without a gap, so the highest tells how many instances the app should have: also while
+ * one of the others is away, and during a rolling deployment, where two have the same. Rejects with a LogCacheError.
+ */
+export async function countInstances(
+  { appId: sourceId, startNs, endNs, authorization }: InstancesJob,
+  { logCache, clock, cost }: Tools,
+): Promise<Omit<InstancesResult, 'cost'>> {
+  const names = [presenceGauge];
+  let instances = 0;
+  const pages: PageTools<GaugeEnvelope> = {
+    read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
+    clock,
+    cost,
+  };
+  await readPages({ startNs, endNs }, fullPage, pages, (envelopes) => {
+    for (const envelope of envelopes) {
+      if (!isFromContainer(envelope) || !countsForApp(envelope)) continue;
+      const index = /^\d{1,6}$/.test(envelope.instanceId) ? Number(envelope.instanceId) : -1;
+      instances = Math.max(instances, index + 1);
+    }
+    return true;
+  });
+  return { kind: 'instances', instances };
+}
