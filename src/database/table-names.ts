@@ -1,13 +1,9 @@
 import type { Mode } from '../config/config.js';
 
 /** The tables in appmetrics_db that a process works with. */
-export interface TableNames {
-  readonly appMetric: string;
-  readonly member: string;
-  readonly trigger: string;
-  readonly decision: string;
-  readonly decisionChange: string;
-}
+export type TableNames = Readonly<
+  Record<'appMetric' | 'member' | 'trigger' | 'decision' | 'decisionChange', string>
+>;
 
 /**
  * Observers have tables of their own for everything. A column that tells them apart would be read by no member of an

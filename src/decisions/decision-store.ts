@@ -146,8 +146,8 @@ type ChangeRow = {
   text: string;
 };
 
-export function createDecisionStore(database: Pick<Database, 'query'>, names: Names): DecisionStore {
-  const sql = {
+function statementsOn(names: Names) {
+  return {
     write: writeSql(names),
     remove: removeSql(names),
     read: `select ${columns} from ${names.decision} where app_id = $1`,
@@ -157,6 +157,10 @@ export function createDecisionStore(database: Pick<Database, 'query'>, names: Na
     pruneChanges: pruneChangesSql(names),
     pruneRows: pruneRowsSql(names),
   };
+}
+
+export function createDecisionStore(database: Pick<Database, 'query'>, names: Names): DecisionStore {
+  const sql = statementsOn(names);
   return {
     async write(rows, changes) {
       await database.query(sql.write, [...rowColumns(rows), ...changeColumns(changes)], { timeoutMs });

@@ -91,12 +91,12 @@ test('observers have tables of their own, in the form of those that they stand f
 
 test('the tables of observers are removed without a trace, and nothing else is', async () => {
   await migrate(databases, { mode: 'act', all: true });
-  const relations = async () =>
-    (
-      await target.pool.query(
-        `select relname from pg_class where relnamespace = 'public'::regnamespace order by 1`,
-      )
-    ).rows;
+  const relations = async () => {
+    const { rows } = await target.pool.query<{ relname: string }>(
+      `select relname from pg_class where relnamespace = 'public'::regnamespace order by 1`,
+    );
+    return rows;
+  };
   const before = await relations();
   await migrate(databases, { mode: 'observe', all: false });
   expect(await dropObserversTables(databases.appMetricsDb)).toEqual(observersTables);
