@@ -167,6 +167,7 @@ async function produced(rules: readonly ScalingRule[], recordings: readonly Reco
       settings: { consecutiveFailureCount: Infinity, backOffInitialIntervalMs: 1, backOffMaxIntervalMs: 1 },
     }),
     evaluationIntervalMs: settings.evaluationIntervalMs,
+    mode: 'act',
     scalingEngine: {
       post(trigger) {
         triggers++;
