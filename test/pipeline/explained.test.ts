@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { decisionsCommand } from '../../src/cli/decisions-command.js';
 import { explainCommand } from '../../src/cli/explain-command.js';
 import { ownTablesSql } from '../../src/database/migrations.js';
 import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerator.js';
 import { silentLogger } from '../../src/observability/logger.js';
+import type { ListedReason } from '../../src/explanation/reason.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { fnv1a32 } from '../../src/util/hash.js';
 import { ask, basic, type ClientAnswer } from '../platform/client.js';
@@ -33,6 +35,8 @@ const scaled = owned('scaled');
 const full = owned('full');
 const uncollected = owned('uncollected');
 const rejected = owned('rejected');
+const halfBlind = owned('half-blind');
+const ruleless = owned('ruleless');
 
 const scaleOut = policyOf(when('cpu > 80', '+1', { cool_down_secs: 3_600 }));
 
@@ -62,6 +66,13 @@ beforeAll(async () => {
       },
       { guid: uncollected, tickSecs: 1, load: busy, policy: scaleOut },
       { guid: rejected, tickSecs: 1, load: busy, policy: scaleOut },
+      {
+        guid: halfBlind,
+        tickSecs: 1,
+        load: busy,
+        policy: policyOf(when('cpu > 10000', '+1'), when('throughput > 10000', '+1')),
+      },
+      { guid: ruleless, load: busy, policy: { instance_min_count: 1, instance_max_count: 2 } },
     ],
     configure: (config) => ({
       ...config,
@@ -104,7 +115,9 @@ interface Answer {
   readonly verdict: string;
   readonly text: string;
   readonly reasons: readonly { readonly code: string; readonly [name: string]: unknown }[];
-  readonly rules: readonly { readonly against: { readonly value: string; readonly at: string } | null }[];
+  readonly rules: readonly {
+    readonly against: { readonly value: string; readonly at: string } | null;
+  }[];
   readonly owner: unknown;
   readonly known_by: string | null;
 }
@@ -144,12 +157,32 @@ async function expectTold(appId: string, text: RegExp): Promise<void> {
 
 /** What the command says. */
 async function told(appId: string): Promise<string> {
-  const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
   const options = { appId, json: false, atMs: undefined };
-  expect(await explainCommand(pipeline.config, trust, options, pipeline.clock)).toBe(0);
-  const text = written.mock.calls.map(([chunk]) => String(chunk)).join('');
-  written.mockRestore();
+  return written(() => explainCommand(pipeline.config, trust, options, pipeline.clock));
+}
+
+/** What a command writes that succeeds. */
+async function written(command: () => Promise<number>): Promise<string> {
+  const write = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+  expect(await command()).toBe(0);
+  const text = write.mock.calls.map(([chunk]) => String(chunk)).join('');
+  write.mockRestore();
   return text;
+}
+
+/** Apps of one reason, as the other member and the command list them. */
+async function listed(reason: ListedReason): Promise<string[]> {
+  const { apps } = JSON.parse((await get(`/v1/decisions?reason=${reason}`)).body) as {
+    apps: readonly { readonly app_id: string }[];
+  };
+  const table = await written(() => decisionsCommand(pipeline.config, trust, { reason, json: false }));
+  for (const app of apps) expect(table).toContain(app.app_id);
+  return apps.map(({ app_id: appId }) => appId);
+}
+
+/** Resolves as soon as the app is listed by this reason, which is when its owner's row is written. */
+async function isListed(appId: string, reason: ListedReason): Promise<void> {
+  await eventually(`${appId} is listed as ${reason}`, async () => (await listed(reason)).includes(appId));
 }
 
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown as string;
@@ -192,6 +225,8 @@ test('an app at its maximum', async () => {
   const { reasons } = await explained(full, 'at-max');
   expect(reasons[0]).toMatchObject({ rule: 1, direction: 'out', limit: 2 });
   await expectTold(full, /the app is at its maximum of 2 instances/);
+  await isListed(full, 'at-max');
+  expect(await listed('fired')).not.toContain(full);
 });
 
 test('log-cache fails for one app', async () => {
@@ -206,6 +241,26 @@ test('log-cache fails for one app', async () => {
   expect(list).toMatchObject({ reason: 'not-collected' });
 });
 
+test('gauges fail while the throughput is fine', async () => {
+  await explained(halfBlind, 'not-breached');
+  const fault = { kind: 'status', status: 400 } as const;
+  pipeline.platform.faults.set({ server: 'logCache', operation: 'gauges', app: halfBlind, fault });
+  const { reasons } = await explained(halfBlind, 'not-collected');
+  expect(reasons[0]).toMatchObject({ metric_type: 'cpu', detail: expect.stringMatching(/^client-error: /) });
+  expect(reasons.map(({ code }) => code)).not.toContain('fired');
+  const failingNs = BigInt(Math.ceil(pipeline.clock.now())) * 1_000_000n;
+  await eventually('throughput is still stored', async () => {
+    const rows = await pipeline.rows(halfBlind);
+    return rows.some(
+      ({ metricType, timestampNs, value }) =>
+        metricType === 'throughput' && timestampNs > failingNs && value !== '',
+    );
+  });
+  await expectTold(halfBlind, /Log-cache has failed for cpu since/);
+  await isListed(halfBlind, 'not-collected');
+  expect(await listed('fired')).not.toContain(halfBlind);
+});
+
 test('a breaker that is open, and why', async () => {
   const { verdict, reasons, text } = await explained(rejected, 'breaker-open');
   expect(verdict).toBe('held');
@@ -215,6 +270,14 @@ test('a breaker that is open, and why', async () => {
   ]);
   expect(text).toContain('422');
   await expectTold(rejected, /no such app/);
+  await isListed(rejected, 'breaker-open');
+  expect(await listed('fired')).not.toContain(rejected);
+});
+
+test('a policy without rules is listed, and rows whose reason is found only on asking are not', async () => {
+  expect(await listed('no-rules')).toEqual([ruleless]);
+  const { status, body } = await get('/v1/decisions?reason=stale');
+  expect([status, body]).toEqual([400, expect.stringContaining('listed as not-collected')]);
 });
 
 test('another member owns the app, since when it has evaluated it', async () => {
@@ -232,7 +295,7 @@ test('another member owns the app, since when it has evaluated it', async () => 
 
 test('with static ownership the log says which share of the apps is ours', async () => {
   const { data } = await pipeline.log.until('ownership.static-share');
-  expect(data).toEqual({ totalInstances: 2, instanceIndex: 0, appsOwned: 6 });
+  expect(data).toEqual({ totalInstances: 2, instanceIndex: 0, appsOwned: 7 });
 });
 
 test('changes are told, too', async () => {

@@ -46,6 +46,19 @@ test('a status is answered as often as asked for, for the app asked for', async 
   ]);
 });
 
+test('reads of gauges can fail alone, and fail where reads do', async () => {
+  const gauges = `${path}${path.includes('?') ? '&' : '?'}envelope_types=GAUGE`;
+  for (const [operation, statuses] of [
+    ['gauges', [503, 200]],
+    ['read', [503, 503]],
+  ] as const) {
+    const fault = { kind: 'status', status: 503 } as const;
+    const { lift } = platform.faults.set({ server: 'logCache', operation, fault });
+    expect([(await get(gauges)).status, (await get(path)).status]).toEqual(statuses);
+    lift();
+  }
+});
+
 test('reset and cut break the connection', async () => {
   for (const kind of ['reset', 'cut'] as const) {
     const fault = platform.faults.set({ server: 'logCache', fault: { kind } });

@@ -12,7 +12,8 @@ export type ServerName = (typeof serverNames)[number];
 export const faultTargets = [...serverNames, 'cloudController'] as const;
 type FaultTarget = (typeof faultTargets)[number];
 
-export const operations = ['token', 'info', 'read', 'query', 'scale', 'apps'] as const;
+/** `gauges` is a `read` of gauges alone. */
+export const operations = ['token', 'info', 'read', 'gauges', 'query', 'scale', 'apps'] as const;
 export type Operation = (typeof operations)[number];
 
 /**
@@ -106,7 +107,8 @@ export class FaultSwitch {
     const met = [...this.#active.values()].filter(
       (rule) =>
         rule.server === server &&
-        (rule.operation === undefined || rule.operation === operation) &&
+        ((rule.operation ?? operation) === operation ||
+          (rule.operation === 'read' && operation === 'gauges')) &&
         (rule.app === undefined || apps.includes(rule.app)) &&
         rule.hits < (rule.times ?? Infinity),
     );

@@ -52,7 +52,8 @@ async function serveRead({ store, faults, books }: GrpcDependencies, exchange: G
   const message = await exchange.message();
   if (!message) return;
   const request = egressService.Read.requestDeserialize(message);
-  const met = faults.meet('logCache', 'read', [request.source_id]);
+  const operation = request.envelope_types.join() === 'GAUGE' ? 'gauges' : 'read';
+  const met = faults.meet('logCache', operation, [request.source_id]);
   let items = 0;
   if (!(await exchange.suffer(met))) {
     if (hasFault(met, 'unauthorized')) {

@@ -96,7 +96,8 @@ async function serveRead(
   encodedId: string,
 ): Promise<void> {
   const sourceId = decode(encodedId);
-  const faults = logCache.faults.meet('logCache', 'read', sourceId === undefined ? [] : [sourceId]);
+  const operation = exchange.url.searchParams.get('envelope_types') === 'GAUGE' ? 'gauges' : 'read';
+  const faults = logCache.faults.meet('logCache', operation, sourceId === undefined ? [] : [sourceId]);
   let items = 0;
   if (!(await exchange.suffer(faults))) {
     const answer = readAnswer(logCache, exchange, sourceId, faults);
