@@ -1,6 +1,6 @@
 import { errorText } from '../util/errors.js';
 import { parseArgs } from 'node:util';
-import { isReasonCode, reasonCodes, type ReasonCode } from '../explanation/reason.js';
+import { isListedReason, listedReasons, whyNotListed, type ListedReason } from '../explanation/reason.js';
 
 export type Command =
   | { readonly name: 'run'; readonly configFile: string | undefined }
@@ -22,7 +22,7 @@ export type Command =
   | {
       readonly name: 'decisions';
       readonly configFile: string | undefined;
-      readonly reason: ReasonCode;
+      readonly reason: ListedReason;
       readonly json: boolean;
     }
   /** file null: every policy of policy_db. */
@@ -59,7 +59,7 @@ Options:
   --json              With members, explain and decisions: JSON instead of text
   --at TIME           With explain: a time in the past, as 2026-11-27T03:00Z
   --reason CODE       With decisions: one of
-                      ${wrapped(reasonCodes, 60).join('\n                      ')}
+                      ${wrapped(listedReasons, 60).join('\n                      ')}
   -h, --help          Show this help
   --version           Show the version
 
@@ -108,7 +108,7 @@ export function parseCommandLine(args: readonly string[]): Command {
       if (argument === undefined) throw new UsageError('explain needs the guid of an app');
       return { name: 'explain', configFile, appId: argument, json, atMs: pastTime(values.at) };
     case 'decisions':
-      return { name: 'decisions', configFile, json, reason: reasonCode(values.reason) };
+      return { name: 'decisions', configFile, json, reason: listedReason(values.reason) };
     case 'lint':
       if (argument === undefined && !values.all) throw new UsageError('lint needs a file, or --all');
       return { name: 'lint', configFile, file: argument ?? null };
@@ -130,9 +130,9 @@ function pastTime(text: string | undefined): number | undefined {
   return atMs;
 }
 
-function reasonCode(text: string | undefined): ReasonCode {
+function listedReason(text: string | undefined): ListedReason {
   if (text === undefined) throw new UsageError('decisions needs --reason CODE');
-  if (!isReasonCode(text)) throw new UsageError(`--reason '${text}' is none of ${reasonCodes.join(' ')}`);
+  if (!isListedReason(text)) throw new UsageError(`--reason '${text}': ${whyNotListed(text)}`);
   return text;
 }
 

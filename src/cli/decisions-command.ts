@@ -3,14 +3,16 @@ import type { Databases } from '../database/database.js';
 import { tableNames, type TableNames } from '../database/table-names.js';
 import { createDecisionStore } from '../decisions/decision-store.js';
 import {
-  listedBroken,
+  isPolicyReason,
+  listedByPolicy,
   listedDecision,
   listedJson,
   type ListedDecision,
+  type PolicyReason,
 } from '../decisions/listed-decision.js';
-import type { ReasonCode } from '../explanation/reason.js';
+import type { ListedReason } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
-import { createPolicyStore } from '../policy/policy-store.js';
+import { readPolicies } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
@@ -25,41 +27,49 @@ const maxListed = 10_000;
 export async function decisionsCommand(
   config: Config,
   trust: ProcessContext['trust'],
-  { reason, json }: { readonly reason: ReasonCode; readonly json: boolean },
+  { reason, json }: { readonly reason: ListedReason; readonly json: boolean },
 ): Promise<number> {
   const names = tableNames(config.evaluator.mode);
   return withDatabases(config, trust, async (databases) => {
     try {
-      const found =
-        reason === 'policy-broken'
-          ? await brokenPolicies(databases)
-          : await storedDecisions(databases, names, reason);
+      const found = isPolicyReason(reason)
+        ? await decisionsByPolicy(databases, reason)
+        : await storedDecisions(databases, names, reason);
       process.stdout.write(json ? decisionsJson(found) : decisionsTable(found, systemClock.now()));
       return 0;
     } catch (error) {
       process.stdout.write(
-        `failed to read the decisions: ${errorText(error)}\n` +
-          `They are in the table ${names.decision} of appmetrics_db; \`migrate\` creates it, members write it.\n`,
+        `failed to read the decisions: ${errorText(error)}\n${whereFrom(reason, names)}\n`,
       );
       return 1;
     }
   });
 }
 
-/** Broken policies are evaluated by nobody: policy_db itself tells of them. */
-async function brokenPolicies({ policyDb }: Databases): Promise<ListedDecision[]> {
+function whereFrom(reason: ListedReason, names: TableNames): string {
+  return isPolicyReason(reason)
+    ? 'They are found by the policies in policy_db.'
+    : `They are in the table ${names.decision} of appmetrics_db; \`migrate\` creates it, members write it.`;
+}
+
+/** Apps that nobody evaluates: policy_db itself tells of them. */
+async function decisionsByPolicy({ policyDb }: Databases, code: PolicyReason): Promise<ListedDecision[]> {
   const found: ListedDecision[] = [];
-  for (const [appId, stored] of await createPolicyStore(policyDb).read(new Map())) {
-    if (stored.kind !== 'broken' || found.length >= maxListed) continue;
-    found.push(listedBroken(appId, stored.problem));
+  for await (const { appId, stored } of readPolicies(policyDb)) {
+    const isBroken = stored.kind === 'broken';
+    const isOne = isBroken
+      ? code === 'policy-broken'
+      : code === 'no-rules' && stored.policy.rules.length === 0;
+    if (isOne) found.push(listedByPolicy(appId, code, isBroken ? stored.problem : ''));
+    if (found.length === maxListed) break;
   }
-  return found;
+  return found.sort((a, b) => (a.appId < b.appId ? -1 : 1));
 }
 
 async function storedDecisions(
   { appMetricsDb }: Databases,
   names: TableNames,
-  code: ReasonCode,
+  code: ListedReason,
 ): Promise<ListedDecision[]> {
   const store = createDecisionStore(appMetricsDb, names);
   const found: ListedDecision[] = [];

@@ -60,6 +60,11 @@ export class DecisionWriter {
     });
   }
 
+  /** Whether there are tables that this member writes. */
+  get hasTables(): boolean {
+    return this.#hasTables;
+  }
+
   addChange(change: DecisionChange): void {
     this.#changes.push(change);
     const surplus = this.#changes.length - maxChanges;

@@ -1,4 +1,4 @@
-import type { ReasonCode } from '../explanation/reason.js';
+import type { ListedReason, ReasonCode } from '../explanation/reason.js';
 import type { DecisionRow } from './decision-store.js';
 
 /** An app in a list of those of one code. Times are wall-clock ms; null: not known, or there is none. */
@@ -12,7 +12,7 @@ export interface ListedDecision {
 }
 
 export interface ListQuery {
-  readonly code: ReasonCode;
+  readonly code: ListedReason;
   /** The list begins after this app id. */
   readonly after: string;
   readonly limit: number;
@@ -23,10 +23,15 @@ export function listedDecision(row: DecisionRow): ListedDecision {
   return { appId, code, sinceMs, untilMs, instanceIndex, detail: detailOf(row) };
 }
 
-/** Broken policies are evaluated by nobody: whoever reads policy_db knows them. */
-export function listedBroken(appId: string, problem: string): ListedDecision {
-  const unknown = { sinceMs: null, untilMs: null, instanceIndex: null };
-  return { appId, code: 'policy-broken', ...unknown, detail: problem };
+/** Reasons of apps that nobody evaluates: whoever reads the policies knows them. */
+export type PolicyReason = 'policy-broken' | 'no-rules';
+
+export function isPolicyReason(code: ListedReason): code is PolicyReason {
+  return code === 'policy-broken' || code === 'no-rules';
+}
+
+export function listedByPolicy(appId: string, code: PolicyReason, detail: string): ListedDecision {
+  return { appId, code, sinceMs: null, untilMs: null, instanceIndex: null, detail };
 }
 
 /** What failed, where something did. */

@@ -5,15 +5,17 @@ import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
+import type { PolicyPoller } from '../policy/policy-poller.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
+import { createDecisionLists } from './decision-lists.js';
 import { createDecisionLog } from './decision-log.js';
 import { DecisionRecorder } from './decision-recorder.js';
 import { createDecisionStore, type ChangesQuery, type DecisionChange } from './decision-store.js';
 import { DecisionWriter } from './decision-writer.js';
 import { reportDoubtfulPolicies } from './doubtful-policies.js';
 import { createFactsReader } from './facts-reader.js';
-import { listedBroken, listedDecision, type ListedDecision, type ListQuery } from './listed-decision.js';
+import type { ListedDecision, ListQuery } from './listed-decision.js';
 
 /** What other parts know that decisions are explained with. */
 export interface DecisionsOptions {
@@ -21,8 +23,7 @@ export interface DecisionsOptions {
   readonly history: Histories;
   readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
   readonly pausesOf: (appId: string) => Pauses;
-  /** App id to the problem. */
-  readonly brokenPolicies: () => ReadonlyMap<string, string>;
+  readonly policies: Pick<PolicyPoller, 'broken' | 'withoutRules'>;
 }
 
 /** Answers questions about decisions. All but `explain` reject when the database does not answer. */
@@ -89,26 +90,9 @@ export function createDecisions(
     reader: {
       explain: async (appId) => explain(await facts.read(appId), settings),
       changes: (query) => store.readChanges(query),
-      async count() {
-        const counts = new Map(await (ownership.isElastic ? store : recorder).count());
-        const broken = options.brokenPolicies().size;
-        return broken > 0 ? counts.set('policy-broken', broken) : counts;
-      },
-      async list(query) {
-        if (query.code === 'policy-broken') return listBroken(options.brokenPolicies(), query);
-        return (await (ownership.isElastic ? store : recorder).list(query)).map(listedDecision);
-      },
+      ...createDecisionLists(options.policies, () =>
+        ownership.isElastic || writer.hasTables ? store : recorder,
+      ),
     },
   };
-}
-
-function listBroken(
-  problems: ReadonlyMap<string, string>,
-  { after, limit }: ListQuery,
-): readonly ListedDecision[] {
-  return [...problems]
-    .filter(([appId]) => appId > after)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .slice(0, limit)
-    .map(([appId, problem]) => listedBroken(appId, problem));
 }

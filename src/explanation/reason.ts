@@ -34,6 +34,34 @@ export function isReasonCode(text: string): text is ReasonCode {
   return (reasonCodes as readonly string[]).includes(text);
 }
 
+/** Reasons that are found only when one app is asked about, or that other reasons stand for: why no list has them, and what to ask. */
+const unlisted = {
+  'at-limit-backoff': 'apps that the scaling engine ignores are listed as at-max and at-min',
+  'no-policy': 'who has no policy is known to the Cloud Controller alone; ask for the decision of one app',
+  'not-owned': 'apps have no owner only while no member lives: ask for the members',
+  stale:
+    'it is found when the decision of one app is asked for; apps for which log-cache fails are listed as not-collected',
+  unknown: 'ask for the decision of one app: it says what is not known, and why',
+} as const satisfies Partial<Record<ReasonCode, string>>;
+
+/** A reason by which apps can be listed. */
+export type ListedReason = Exclude<ReasonCode, keyof typeof unlisted>;
+
+const isUnlisted = (code: string): code is keyof typeof unlisted => Object.hasOwn(unlisted, code);
+
+export const listedReasons = reasonCodes.filter((code): code is ListedReason => !isUnlisted(code));
+
+export function isListedReason(code: unknown): code is ListedReason {
+  return (listedReasons as readonly unknown[]).includes(code);
+}
+
+/** Why apps cannot be listed by what was asked for, and what to ask instead. */
+export function whyNotListed(asked: unknown): string {
+  if (typeof asked === 'string' && isUnlisted(asked))
+    return `no list has apps by '${asked}': ${unlisted[asked]}`;
+  return `it must be one of ${listedReasons.join(' ')}`;
+}
+
 /** One reason with what belongs to it. Times are wall-clock ms. */
 export interface Reason {
   readonly code: ReasonCode;

@@ -3,7 +3,7 @@ import type { DecisionChange } from '../decisions/decision-store.js';
 import { cursorAfter, listedJson } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { explanationJson } from '../explanation/explanation-json.js';
-import { isReasonCode, reasonCodes } from '../explanation/reason.js';
+import { isListedReason, whyNotListed } from '../explanation/reason.js';
 import type { Clock } from '../util/clock.js';
 import { Semaphore } from '../util/semaphore.js';
 import type { RouteModule } from './api-routes.js';
@@ -72,9 +72,7 @@ export function decisionsRoutes(
 
   async function respondList(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { reason, limit: wanted, cursor = '' } = (request as FastifyRequest<ListRequest>).query;
-    if (typeof reason !== 'string' || !isReasonCode(reason)) {
-      return sendError(reply, 400, `reason must be one of ${reasonCodes.join(' ')}`);
-    }
+    if (!isListedReason(reason)) return sendError(reply, 400, `wrong reason: ${whyNotListed(reason)}`);
     const limit = parseLimit(wanted, listLimit);
     if (limit === null) return sendError(reply, 400, `limit must be 1 to ${listLimit.most}`);
     if (typeof cursor !== 'string' || cursor.includes('\0') || cursor.length > 255) {

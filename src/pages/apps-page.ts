@@ -1,4 +1,4 @@
-import type { ReasonCode } from '../explanation/reason.js';
+import { isListedReason, type ListedReason, type ReasonCode } from '../explanation/reason.js';
 import { observersNote, timeText } from '../explanation/sentence.js';
 import type { MemberView } from '../ownership/members-view.js';
 import { markup, type Html } from './html.js';
@@ -18,7 +18,7 @@ export interface AppsPageData {
   readonly counts: readonly { readonly reason: ReasonCode; readonly apps: number }[] | null;
   /** The apps of one reason, a page of them. */
   readonly selected: {
-    readonly reason: ReasonCode;
+    readonly reason: ListedReason;
     readonly apps: readonly AppOnPage[];
     readonly nextCursor: string | null;
   } | null;
@@ -68,7 +68,7 @@ function countsTable({ counts }: AppsPageData): Html {
       ${counts.map(
         ({ reason, apps }) =>
           markup`<tr>
-            <td><a href="/health/apps?reason=${reason}">${reason}</a></td>
+            <td>${isListedReason(reason) ? markup`<a href="/health/apps?reason=${reason}">${reason}</a>` : reason}</td>
             <td class="number">${apps}</td>
           </tr>`,
       )}

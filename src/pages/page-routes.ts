@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RepeatedEvents } from '../observability/repeated-events.js';
-import { isReasonCode } from '../explanation/reason.js';
+import { isListedReason, whyNotListed } from '../explanation/reason.js';
 import type { RouteModule } from '../http/api-routes.js';
 import { getRoute } from '../http/get-route.js';
 import { appPage } from './app-page.js';
@@ -43,8 +43,8 @@ export function pageRoutes({ source, repeated }: PageRoutesOptions): RouteModule
     if (typeof appId === 'string' && appId.trim() !== '') {
       return reply.redirect(`/health/apps/${encodeURIComponent(appId.trim())}`, 303);
     }
-    if (reason !== undefined && !(typeof reason === 'string' && isReasonCode(reason))) {
-      return problem(reply, 400, 'There is no such reason.');
+    if (reason !== undefined && !isListedReason(reason)) {
+      return problem(reply, 400, `Wrong reason: ${whyNotListed(reason)}.`);
     }
     return appsPage(await source.apps(reason ?? null, typeof cursor === 'string' ? cursor : ''));
   }

@@ -1,7 +1,7 @@
 import { cursorAfter } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import type { Explanation } from '../explanation/explain.js';
-import type { ReasonCode } from '../explanation/reason.js';
+import type { ListedReason } from '../explanation/reason.js';
 import type { AppMetric } from '../history/app-metric.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import type { MemberView } from '../ownership/members-view.js';
@@ -13,7 +13,7 @@ import type { ChartPoint } from './chart.js';
 /** Where pages get what they show. Both reject when a database that they cannot do without does not answer. */
 export interface PageSource {
   app(appId: string): Promise<AppPageData>;
-  apps(reason: ReasonCode | null, cursor: string): Promise<AppsPageData>;
+  apps(reason: ListedReason | null, cursor: string): Promise<AppsPageData>;
 }
 
 export interface PageSourceOptions {
@@ -70,7 +70,7 @@ export function createPageSource(options: PageSourceOptions): PageSource {
     },
   };
 
-  async function selectedApps(reason: ReasonCode, cursor: string): Promise<AppsPageData['selected']> {
+  async function selectedApps(reason: ListedReason, cursor: string): Promise<AppsPageData['selected']> {
     const listed = await decisions.list({ code: reason, after: cursor, limit: appsPerPage });
     return {
       reason,

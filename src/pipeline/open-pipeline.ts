@@ -226,7 +226,7 @@ function createDecisionParts(
     databases,
     history,
     ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
-    brokenPolicies: () => poller.broken,
+    policies: poller,
     pausesOf: (appId) => ({
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),

@@ -87,6 +87,11 @@ export class PolicyPoller {
     return this.#broken;
   }
 
+  /** Apps whose policies have no scaling rules. */
+  withoutRules(): string[] {
+    return [...this.#snapshot.values()].filter(({ rules }) => rules.length === 0).map(({ appId }) => appId);
+  }
+
   /** Calls the listener after every read that changed something. Snapshots are never changed in place. */
   onSnapshot(listener: SnapshotListener): void {
     this.#listeners.add(listener);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { reasonCodes } from '../../src/explanation/reason.js';
+import { listedReasons, reasonCodes } from '../../src/explanation/reason.js';
 import { parseCommandLine, usage, UsageError } from '../../src/cli/command-line.js';
 
 test.each([
@@ -52,7 +52,11 @@ test.each([
   [['explain', 'guid', '--at', '03:00'], "--at '03:00' is no time with a zone"],
   [['explain', 'guid', '--at', '2026-13-01T00:00Z'], 'is no time with a zone'],
   [['decisions'], 'decisions needs --reason CODE'],
-  [['decisions', '--reason', 'bored'], "--reason 'bored' is none of"],
+  [['decisions', '--reason', 'bored'], "--reason 'bored': it must be one of fired cooling-down"],
+  [
+    ['decisions', '--reason', 'not-owned'],
+    'apps have no owner only while no member lives: ask for the members',
+  ],
   [['lint'], 'lint needs a file, or --all'],
   [['lint', '--all', 'policy.json'], "unexpected argument 'policy.json'"],
   [['-c'], 'argument missing'],
@@ -65,5 +69,13 @@ test.each([
 test('the usage names every command and option', () => {
   const words =
     'run migrate members explain decisions lint read-log --config --all --drop-observed --json --at --reason --help';
-  for (const word of [...words.split(' '), '--version', ...reasonCodes]) expect(usage).toContain(word);
+  for (const word of [...words.split(' '), '--version', ...listedReasons]) expect(usage).toContain(word);
+});
+
+test('each reason either lists apps, or says what to ask instead', () => {
+  for (const reason of reasonCodes) {
+    const parse = () => parseCommandLine(['decisions', '--reason', reason]);
+    if (listedReasons.some((listed) => listed === reason)) expect(parse()).toMatchObject({ reason });
+    else expect(parse).toThrow(`no list has apps by '${reason}': `);
+  }
 });

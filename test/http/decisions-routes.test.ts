@@ -54,6 +54,14 @@ test('a list goes on where its page before ended', async () => {
   ]);
 });
 
+test('a reason without a list is rejected, with what to ask instead', async () => {
+  const { status, body } = await askListener(listenerWith({}), '/v1/decisions?reason=at-limit-backoff');
+  expect(status).toBe(400);
+  expect(body).toContain('listed as at-max and at-min');
+  const twice = await askListener(listenerWith({}), '/v1/decisions?reason=at-max&reason=at-min');
+  expect(twice.body).toContain('wrong reason: it must be one of fired cooling-down');
+});
+
 test('changes are those of a week unless a time is given', async () => {
   const asked: number[] = [];
   const clock = new ManualClock();

@@ -8,7 +8,7 @@ import type { HistoryReader } from '../../src/history/history-reader.js';
 import type { Lifecycle } from '../../src/http/health-routes.js';
 import type { DecisionsReader } from '../../src/decisions/open-decisions.js';
 import { explain } from '../../src/explanation/explain.js';
-import { reasonCodes } from '../../src/explanation/reason.js';
+import { listedReasons, reasonCodes } from '../../src/explanation/reason.js';
 import { decisionsRoutes } from '../../src/http/decisions-routes.js';
 import { membersRoutes } from '../../src/http/members-routes.js';
 import { systemClock } from '../../src/util/clock.js';
@@ -252,7 +252,13 @@ test('apps by decision', async () => {
   const url = `${await decisions()}/v1/decisions`;
   await expectDocumented(path, `${url}?reason=at-max`, 200);
   await expectDocumented(path, `${url}?reason=at-max&limit=1&cursor=a`, 200);
-  for (const query of ['', 'reason=bored', 'reason=at-max&limit=1001', 'reason=at-max&cursor=%00']) {
+  for (const query of [
+    '',
+    'reason=bored',
+    'reason=stale',
+    'reason=at-max&limit=1001',
+    'reason=at-max&cursor=%00',
+  ]) {
     await expectDocumented(path, `${url}?${query}`, 400);
   }
   await expectDocumented(path, `${url}?reason=at-max`, 401, { headers: { 'x-forwarded-client-cert': '' } });
@@ -280,8 +286,11 @@ test('every example is what its schema describes', () => {
 });
 
 test('the reasons are those of the document', () => {
-  const { schemas } = document.components as unknown as { schemas: { ReasonCode: { enum: string[] } } };
+  const { schemas } = document.components as unknown as {
+    schemas: Record<'ReasonCode' | 'ListedReason', { enum: string[] }>;
+  };
   expect(schemas.ReasonCode.enum).toEqual(reasonCodes);
+  expect(schemas.ListedReason.enum).toEqual(listedReasons);
 });
 
 test('liveness', async () => {

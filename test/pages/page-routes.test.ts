@@ -87,6 +87,7 @@ test('apps are found by id and by reason', async () => {
   expect((await get('/health/apps?reason=at-max&cursor=x')).body).toContain('after x');
   expect((await get('/health/apps?reason=none-such')).status).toBe(400);
   expect((await get('/health/apps?reason=at-max&reason=at-min')).status).toBe(400);
+  expect((await get('/health/apps?reason=stale')).body).toContain('listed as not-collected');
   expect((await get(`/health/apps/${'a'.repeat(101)}`)).status).toBe(400);
   expect((await get('/health/apps/a%00b')).status).toBe(400);
 });

@@ -110,6 +110,8 @@ test('the page of an app says the verdict, each rule with its newest value, and 
 test('the page of apps links each reason and each app, and says how the breakers are', () => {
   const page = appsPage(appsData);
   expect(page).toContain('<a href="/health/apps?reason=at-max">at-max</a></td><td class="number">3</td>');
+  const unlisted = appsPage({ ...appsData, counts: [{ reason: 'unknown', apps: 1 }], selected: null });
+  expect(unlisted).toContain('<td>unknown</td><td class="number">1</td>');
   expect(page).toContain('<a href="/health/apps/app">app</a>');
   expect(page).toContain('<th>Scaling engine</th><td>open</td>');
   expect(appsPage({ ...appsData, counts: null, selected: null, members: null })).toContain('not known here');

@@ -53,9 +53,9 @@ test('reads of gauges can fail alone, and fail where reads do', async () => {
     ['read', [503, 503]],
   ] as const) {
     const fault = { kind: 'status', status: 503 } as const;
-    const { lift } = platform.faults.set({ server: 'logCache', operation, fault });
+    const set = platform.faults.set({ server: 'logCache', operation, fault });
     expect([(await get(gauges)).status, (await get(path)).status]).toEqual(statuses);
-    lift();
+    set.lift();
   }
 });
 
