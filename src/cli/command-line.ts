@@ -1,6 +1,8 @@
 import { errorText } from '../util/errors.js';
 import { parseArgs } from 'node:util';
 import { isListedReason, listedReasons, whyNotListed, type ListedReason } from '../explanation/reason.js';
+import { backtestOptions, backtestUsage, type BacktestChoice } from './backtest-options.js';
+import { UsageError } from './usage-error.js';
 
 export type Command =
   | { readonly name: 'run'; readonly configFile: string | undefined }
@@ -27,13 +29,10 @@ export type Command =
     }
   /** file null: every policy of policy_db. */
   | { readonly name: 'lint'; readonly configFile: string | undefined; readonly file: string | null }
+  | ({ readonly name: 'backtest'; readonly configFile: string | undefined } & BacktestChoice)
   | { readonly name: 'read-log' }
-  | { readonly name: 'help' }
+  | { readonly name: 'help'; readonly text: string }
   | { readonly name: 'version' };
-
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
 
 export const usage = `Usage: eventgenerator [command] [-c FILE]
 
@@ -49,14 +48,15 @@ Commands:
              Say why an app was scaled or not, from the databases; --at TIME asks about the past
   decisions  List the apps whose newest decision has the code in --reason
   lint FILE  Say what is doubtful about a policy; --all looks at every policy of policy_db
+  backtest   Say what a policy would have done with the app metrics of the past; backtest --help says more
   read-log   Turn the log on stdin into lines for people
 
 Options:
   -c, --config FILE   Configuration in YAML. On Cloud Foundry it is optional: the bound service with the tag
                       eventgenerator-config is read after it
-  --all               With migrate: create all tables; with lint: every policy
+  --all               With migrate: create all tables; with lint: every policy; with backtest: every app
   --drop-observed     With migrate: remove what observers stored; none may be running any more
-  --json              With members, explain and decisions: JSON instead of text
+  --json              With members, explain, decisions and backtest: JSON instead of text
   --at TIME           With explain: a time in the past, as 2026-11-27T03:00Z
   --reason CODE       With decisions: one of
                       ${wrapped(listedReasons, 60).join('\n                      ')}
@@ -68,22 +68,32 @@ Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or star
 
 /** Which commands take which option, besides those that all take. */
 const takenBy = {
-  all: ['migrate', 'lint'],
+  all: ['migrate', 'lint', 'backtest'],
   'drop-observed': ['migrate'],
-  json: ['members', 'explain', 'decisions'],
+  json: ['members', 'explain', 'decisions', 'backtest'],
   at: ['explain'],
   reason: ['decisions'],
+  policy: ['backtest'],
+  against: ['backtest'],
+  app: ['backtest'],
+  since: ['backtest'],
+  interval: ['backtest'],
+  instances: ['backtest'],
+  history: ['backtest'],
+  svg: ['backtest'],
 } as const;
+
+const helpOf: Readonly<Record<string, string>> = { backtest: backtestUsage };
 
 /** Throws UsageError for anything it does not know. */
 export function parseCommandLine(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
-  if (values.help) return { name: 'help' };
-  if (values.version) return { name: 'version' };
   const [command = 'run', ...rest] = positionals;
-  for (const option of ['all', 'drop-observed', 'json', 'at', 'reason'] as const) {
-    if (values[option] === undefined || (takenBy[option] as readonly string[]).includes(command)) continue;
-    throw new UsageError(`--${option} goes with ${takenBy[option].join(' and ')} only`);
+  if (values.help) return { name: 'help', text: helpOf[command] ?? usage };
+  if (values.version) return { name: 'version' };
+  for (const [option, commands] of Object.entries(takenBy)) {
+    if (!(option in values) || (commands as readonly string[]).includes(command)) continue;
+    throw new UsageError(`--${option} goes with ${commands.join(' and ')} only`);
   }
   const takesOne = command === 'explain' || (command === 'lint' && !values.all);
   const [argument, extra] = takesOne ? rest : [undefined, rest[0]];
@@ -94,14 +104,7 @@ export function parseCommandLine(args: readonly string[]): Command {
     case 'run':
       return { name: 'run', configFile };
     case 'migrate':
-      if (values.all && values['drop-observed'])
-        throw new UsageError('--all and --drop-observed exclude each other');
-      return {
-        name: 'migrate',
-        configFile,
-        all: values.all ?? false,
-        dropObserved: values['drop-observed'] ?? false,
-      };
+      return { name: 'migrate', configFile, ...migrateOptions(values) };
     case 'members':
       return { name: 'members', configFile, json };
     case 'explain':
@@ -112,11 +115,19 @@ export function parseCommandLine(args: readonly string[]): Command {
     case 'lint':
       if (argument === undefined && !values.all) throw new UsageError('lint needs a file, or --all');
       return { name: 'lint', configFile, file: argument ?? null };
+    case 'backtest':
+      return { name: 'backtest', configFile, ...backtestOptions(values) };
     case 'read-log':
       return { name: 'read-log' };
     default:
       throw new UsageError(`unknown command '${command}'`);
   }
+}
+
+function migrateOptions(values: ReturnType<typeof parse>['values']) {
+  const { all = false, 'drop-observed': dropObserved = false } = values;
+  if (all && dropObserved) throw new UsageError('--all and --drop-observed exclude each other');
+  return { all, dropObserved };
 }
 
 function pastTime(text: string | undefined): number | undefined {
@@ -161,6 +172,14 @@ function parse(args: readonly string[]) {
         json: { type: 'boolean' },
         at: { type: 'string' },
         reason: { type: 'string' },
+        policy: { type: 'string' },
+        against: { type: 'string' },
+        app: { type: 'string' },
+        since: { type: 'string' },
+        interval: { type: 'string' },
+        instances: { type: 'string' },
+        history: { type: 'string' },
+        svg: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
       },

@@ -1,7 +1,9 @@
 import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
-import { parseCommandLine, usage, UsageError, type Command } from './command-line.js';
+import { backtestCommand } from './backtest-command.js';
+import { parseCommandLine, usage, type Command } from './command-line.js';
+import { UsageError } from './usage-error.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig, Mode } from '../config/config.js';
@@ -29,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
   switch (command.name) {
     case 'help':
-      process.stdout.write(usage);
+      process.stdout.write(command.text);
       return 0;
     case 'version':
       process.stdout.write(`${version()}\n`);
@@ -44,6 +46,8 @@ async function main(args: readonly string[]): Promise<number> {
       return decisionsCommand(load(command.configFile).config, systemTrust(), command);
     case 'lint':
       return lint(command);
+    case 'backtest':
+      return backtestCommand(load(command.configFile).config, systemTrust(), command);
     case 'read-log':
       return readLogCommand();
     case 'run':

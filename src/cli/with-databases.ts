@@ -7,7 +7,7 @@ import { systemClock } from '../util/clock.js';
 
 /** Does the work of a command with both databases, and closes them. */
 export async function withDatabases<T>(
-  config: Config,
+  config: Pick<Config, 'policyDb' | 'appMetricsDb'>,
   trust: ProcessContext['trust'],
   work: (databases: Databases) => Promise<T>,
   level: LogLevel = 'fatal',

@@ -22,8 +22,9 @@ export interface ChartOptions {
   readonly marks: readonly ChartMark[];
 }
 
-const width = 850;
-const height = 160;
+/** Of a chart, in pixels where nothing says otherwise. */
+export const chartSize = { width: 850, height: 160 } as const;
+const { width, height } = chartSize;
 /** Room for the labels of the axes. */
 const left = 70;
 const bottom = 18;
@@ -56,7 +57,7 @@ export function chart(points: readonly ChartPoint[], options: ChartOptions): Htm
         ><title>${text}</title></line
       >`,
   );
-  return markup`<svg viewBox="0 0 ${width} ${height}" role="img">
+  return markup`<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
     <title>${title}</title>
     <text class="axis" x="${left - 6}" y="12" text-anchor="end">${label(range.max)}</text>
     <text class="axis" x="${left - 6}" y="${plotHeight}" text-anchor="end">${label(range.min)}</text>

@@ -1,12 +1,8 @@
 import { createHash } from 'node:crypto';
+import { chartStyle, colours } from './chart-style.js';
 import { Html, markup } from './html.js';
 
-const style = `
-:root { color-scheme: light dark; --text: #1b1f24; --muted: #57606a; --back: #fff; --panel: #f6f8fa; --line: #d0d7de;
-  --good: #1a7f37; --bad: #b42318; --wait: #8a5a00; --values: #0969da; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --muted: #9da7b3; --back: #0d1117; --panel: #161b22;
-  --line: #3d444d; --good: #3fb950; --bad: #ff7b72; --wait: #d29922; --values: #58a6ff; } }
-* { box-sizing: border-box; }
+const style = `${colours}* { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); }
 a { color: var(--values); }
 h1 { font-size: 1.35rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
@@ -27,13 +23,7 @@ form { display: flex; gap: .5rem; flex-wrap: wrap; margin: .6rem 0; }
 input, button { font: inherit; padding: .3rem .6rem; border: 1px solid var(--line); border-radius: .3rem; background: var(--back); color: inherit; }
 input { flex: 1 1 16rem; min-width: 0; max-width: 28rem; }
 svg { width: 100%; min-width: 34rem; height: auto; display: block; margin: .3rem 0; }
-.axis { font-size: 12px; fill: var(--muted); }
-.frame { fill: var(--panel); stroke: var(--line); }
-.values { fill: none; stroke: var(--values); stroke-width: 1.5; }
-.threshold { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 4; }
-.no-data { fill: var(--wait); }
-.mark { stroke: var(--good); stroke-width: 1.5; }
-`;
+${chartStyle}`;
 
 const styleHash = createHash('sha256').update(style).digest('base64');
 

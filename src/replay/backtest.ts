@@ -37,6 +37,7 @@ export interface Backtest {
   readonly appId: string;
   readonly span: Span;
   readonly settings: ReplaySettings;
+  readonly recordings: readonly Recording[];
   readonly coverage: Coverage;
   readonly trial: Trial;
   readonly against: Trial | null;
@@ -65,6 +66,7 @@ export function backtest(options: BacktestOptions): Backtest {
     appId,
     span,
     settings,
+    recordings,
     coverage: coverageOf(recordings, span, settings.collectionIntervalMs),
     trial,
     against,

@@ -1,6 +1,20 @@
 import { expect, test } from '@jest/globals';
 import { listedReasons, reasonCodes } from '../../src/explanation/reason.js';
-import { parseCommandLine, usage, UsageError } from '../../src/cli/command-line.js';
+import { backtestUsage } from '../../src/cli/backtest-options.js';
+import { parseCommandLine, usage } from '../../src/cli/command-line.js';
+import { UsageError } from '../../src/cli/usage-error.js';
+
+const backtest = {
+  ...{
+    name: 'backtest',
+    configFile: undefined,
+    appId: 'guid',
+    policy: 'current',
+    against: null,
+    json: false,
+  },
+  ...{ sinceMs: 86_400_000, intervalMs: null, instances: null, historyFile: null, svgFile: null },
+};
 
 test.each([
   [[], { name: 'run', configFile: undefined }],
@@ -33,8 +47,34 @@ test.each([
   [['lint', 'policy.json'], { name: 'lint', configFile: undefined, file: 'policy.json' }],
   [['lint', '--all'], { name: 'lint', configFile: undefined, file: null }],
   [['read-log'], { name: 'read-log' }],
-  [['--help'], { name: 'help' }],
-  [['migrate', '-h'], { name: 'help' }],
+  [['--help'], { name: 'help', text: usage }],
+  [['migrate', '-h'], { name: 'help', text: usage }],
+  [['backtest', '--help'], { name: 'help', text: backtestUsage }],
+  [['backtest', '--app', 'guid'], { ...backtest, configFile: undefined }],
+  [
+    [
+      'backtest',
+      '--all',
+      '--policy',
+      'p.json',
+      '--against',
+      'current',
+      '--since',
+      '7d',
+      '--interval',
+      '1m',
+      '--json',
+    ],
+    {
+      ...{ ...backtest, appId: null, policy: 'p.json', against: 'current' },
+      ...{ sinceMs: 7 * 86_400_000, intervalMs: 60_000, json: true },
+    },
+  ],
+  [
+    ['backtest', '--app', 'guid', '--instances', '3', '--svg', 'a.svg', '-c', 'a.yml'],
+    { ...backtest, configFile: 'a.yml', instances: 3, svgFile: 'a.svg' },
+  ],
+  [['backtest', '--app', 'guid', '--history', 'h.json'], { ...backtest, historyFile: 'h.json' }],
   [['--version'], { name: 'version' }],
 ])('%j', (args, command) => {
   expect(parseCommandLine(args)).toEqual(command);
@@ -43,10 +83,10 @@ test.each([
 test.each([
   [['scale'], "unknown command 'scale'"],
   [['run', 'twice'], "unexpected argument 'twice'"],
-  [['--all'], '--all goes with migrate and lint only'],
+  [['--all'], '--all goes with migrate and lint and backtest only'],
   [['members', '--drop-observed'], '--drop-observed goes with migrate only'],
   [['migrate', '--all', '--drop-observed'], 'exclude each other'],
-  [['run', '--json'], '--json goes with members and explain and decisions only'],
+  [['run', '--json'], '--json goes with members and explain and decisions and backtest only'],
   [['explain'], 'explain needs the guid of an app'],
   [['explain', 'one', 'two'], "unexpected argument 'two'"],
   [['explain', 'guid', '--at', '03:00'], "--at '03:00' is no time with a zone"],
@@ -59,6 +99,15 @@ test.each([
   ],
   [['lint'], 'lint needs a file, or --all'],
   [['lint', '--all', 'policy.json'], "unexpected argument 'policy.json'"],
+  [['backtest'], 'backtest needs either --app GUID or --all'],
+  [['backtest', '--app', 'guid', '--all'], 'backtest needs either --app GUID or --all'],
+  [['backtest', '--all', '--svg', 'x'], '--svg is about one app: it does not go with --all'],
+  [['backtest', '--app', 'guid', '--since', 'yesterday'], "--since 'yesterday' is no duration"],
+  [['backtest', '--app', 'guid', '--since', '31d'], "--since '31d' is more than 30d"],
+  [['backtest', '--app', 'guid', '--interval=-40s'], "--interval '-40s' is no duration"],
+  [['backtest', '--app', 'guid', '--instances', 'many'], "--instances 'many' is no number of instances"],
+  [['backtest', '--app', 'guid', '--instances', '2', '--history', 'x'], '--instances does not go with it'],
+  [['explain', 'guid', '--policy', 'x'], '--policy goes with backtest only'],
   [['-c'], 'argument missing'],
   [['--nonsense'], '--nonsense'],
 ])('%j is refused', (args, text) => {
@@ -68,7 +117,7 @@ test.each([
 
 test('the usage names every command and option', () => {
   const words =
-    'run migrate members explain decisions lint read-log --config --all --drop-observed --json --at --reason --help';
+    'run migrate members explain decisions lint backtest read-log --config --all --drop-observed --json --at --reason --help';
   for (const word of [...words.split(' '), '--version', ...listedReasons]) expect(usage).toContain(word);
 });
 

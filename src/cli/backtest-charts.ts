@@ -1,0 +1,53 @@
+import type { Point } from '../explanation/point-series.js';
+import { isOut, type Backtest } from '../replay/backtest.js';
+import type { Span } from '../replay/coverage.js';
+import type { Scaling } from '../replay/replay.js';
+import { nsToMs } from '../util/clock.js';
+import { chart } from './chart.js';
+import { durationText } from './duration-text.js';
+import { printable } from './table.js';
+
+const chartWidth = 72;
+const maxCharts = 4;
+
+/** Charts for a terminal, one for the first rule of each metric type, with the scalings below. */
+export function backtestCharts({ trial, span, recordings }: Backtest): string[] {
+  const seen = new Set<string>();
+  return trial.tried.policy.rules
+    .filter(({ metricType }) => !seen.has(metricType) && seen.add(metricType))
+    .slice(0, maxCharts)
+    .flatMap((rule) => {
+      const recording = recordings.find(({ metricType }) => metricType === rule.metricType);
+      const points = recording ? highestPoints(recording.points, span) : [];
+      if (!points.some(({ value }) => value !== null)) return [];
+      const title = `\n${printable(rule.metricType)}, the highest of each ${durationText((span.toMs - span.fromMs) / chartWidth)}, with a threshold of ${rule.threshold}\n`;
+      const lines = [...chart(points, rule.threshold, chartWidth), marks(trial.scalings, span)];
+      return [title, ...lines.map((line) => `${line}\n`)];
+    });
+}
+
+/** Newest first; the highest value of each column of a chart, null where there is none. */
+function highestPoints(points: readonly Point[], span: Span): Point[] {
+  const highest = Array.from({ length: chartWidth }, (): bigint | null => null);
+  for (const { timestampNs, value } of points) {
+    const column = columnOf(nsToMs(timestampNs), span);
+    const known = highest[column];
+    if (known !== undefined && value !== null && (known === null || value > known)) highest[column] = value;
+  }
+  return highest.map((value, column) => ({ timestampNs: BigInt(column), value })).reverse();
+}
+
+function columnOf(atMs: number, { fromMs, toMs }: Span): number {
+  return Math.min(chartWidth - 1, Math.floor(((atMs - fromMs) / (toMs - fromMs)) * chartWidth));
+}
+
+/** Where the app was scaled out, in, or both. */
+function marks(scalings: readonly Scaling[], span: Span): string {
+  const row = Array.from({ length: chartWidth }, () => ' ');
+  for (const scaling of scalings) {
+    const column = columnOf(scaling.atMs, span);
+    const mark = isOut(scaling) ? '▲' : '▼';
+    row[column] = row[column] === ' ' || row[column] === mark ? mark : '◆';
+  }
+  return row.join('').trimEnd();
+}

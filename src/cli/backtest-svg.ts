@@ -1,0 +1,89 @@
+import { chart, chartSize, type ChartMark, type ChartPoint } from '../pages/chart.js';
+import { chartStyle, colours } from '../pages/chart-style.js';
+import { Html, markup } from '../pages/html.js';
+import { breachDurationSecs, type ScalingRule } from '../policy/policy.js';
+import type { Backtest, Trial } from '../replay/backtest.js';
+import { nsToMs } from '../util/clock.js';
+
+/** A policy may have any number of rules. */
+const maxCharts = 8;
+const margin = 16;
+const titleHeight = 26;
+
+interface TitledChart {
+  readonly title: string;
+  readonly drawn: Html;
+}
+
+/** The values with the thresholds and scalings of the policy, and the number of instances, as an SVG of its own. */
+export function backtestSvg(result: Backtest): string {
+  const { trial, against, appId, closedFor } = result;
+  const charts = [
+    ...trial.tried.policy.rules.slice(0, maxCharts).map((rule, index) => ruleChart(rule, index + 1, result)),
+    ...[trial, ...(against ? [against] : [])].map((each) => instancesChart(each, result)),
+  ];
+  const step = titleHeight + chartSize.height + margin;
+  const [width, height] = [chartSize.width + 2 * margin, titleHeight + margin + charts.length * step];
+  const loop = closedFor === null ? 'open loop: values of the real number of instances' : 'closed loop';
+  const placed = charts.map(
+    ({ title, drawn }, index) =>
+      markup`<g transform="translate(${margin},${margin + titleHeight + index * step})"><text class="title" y="16">${title}</text>
+<g transform="translate(0,${titleHeight})">${drawn}</g></g>
+`,
+  );
+  return markup`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<style>${new Html(colours)}text { font-family: system-ui, sans-serif; fill: var(--text); } .title { font-size: 14px; }${new Html(chartStyle)}</style>
+<rect width="${width}" height="${height}" style="fill: var(--back)"/>
+<text class="title" x="${margin}" y="${margin + 10}">App ${appId}, ${loop}</text>
+${placed}</svg>
+`.text;
+}
+
+function ruleChart(rule: ScalingRule, number: number, result: Backtest): TitledChart {
+  const { recordings, span, trial, settings } = result;
+  const recording = recordings.find(({ metricType }) => metricType === rule.metricType);
+  const points = (recording?.points ?? [])
+    .map(({ timestampNs, value }): ChartPoint => ({
+      atMs: nsToMs(timestampNs),
+      value: value === null ? null : Number(value),
+    }))
+    .filter(({ atMs }) => atMs >= span.fromMs);
+  const secs = breachDurationSecs(rule, settings.defaultBreachDurationSecs);
+  const unit = recording?.unit ? ` ${recording.unit}` : '';
+  const title = `rule ${number}: ${rule.metricType} ${rule.operator} ${rule.threshold}${unit} for ${secs} s → ${rule.adjustment}; ${trial.tried.name}`;
+  const marks = trial.scalings.filter((scaling) => scaling.number === number).map(markOf);
+  return { title, drawn: drawing(title, points, Number(rule.threshold), marks, result) };
+}
+
+function markOf({ atMs, from, to }: Trial['scalings'][number]): ChartMark {
+  return { atMs, text: `${new Date(atMs).toISOString()}: ${from} → ${to}` };
+}
+
+/** A line of steps, with the maximum as its threshold. */
+function instancesChart(trial: Trial, result: Backtest): TitledChart {
+  const { span } = result;
+  const { tried, scalings, instancesAtStart } = trial;
+  const last = scalings.at(-1)?.to ?? instancesAtStart;
+  const points = [
+    { atMs: span.fromMs, value: instancesAtStart },
+    ...scalings.flatMap(({ atMs, from, to }) => [
+      { atMs, value: from },
+      { atMs, value: to },
+    ]),
+    { atMs: span.toMs, value: last },
+  ];
+  const max = tried.limits.maxInstances ?? Math.max(...points.map(({ value }) => value));
+  const title = `instances with ${tried.name}`;
+  return { title, drawn: drawing(title, points, max, [], result, Infinity) };
+}
+
+function drawing(
+  title: string,
+  points: readonly ChartPoint[],
+  threshold: number,
+  marks: readonly ChartMark[],
+  { span, settings }: Backtest,
+  gapMs = 3 * settings.collectionIntervalMs,
+): Html {
+  return chart(points, { title, fromMs: span.fromMs, toMs: span.toMs, threshold, gapMs, marks });
+}

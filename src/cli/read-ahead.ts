@@ -1,0 +1,17 @@
+/** Reads items in their order, so many at once while the consumer is busy with one. Rejects at the first failure. */
+export async function* readAhead<Item, Result>(
+  items: Iterable<Item>,
+  depth: number,
+  read: (item: Item) => Promise<Result>,
+): AsyncGenerator<Result> {
+  const reads: Promise<Result>[] = [];
+  for (const item of items) {
+    const result = read(item);
+    // Whoever takes it from the list learns of its failure.
+    result.catch(() => {});
+    reads.push(result);
+    const first = reads.length > depth ? reads.shift() : undefined;
+    if (first) yield await first;
+  }
+  for (const result of reads) yield await result;
+}
