@@ -254,6 +254,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(await pipeline.audit()).toEqual(nothingWrong);
     const events = new Set(pipeline.told().map(({ event }) => event));
     for (const expected of [
+      'decisions.decision-changed',
       'evaluation.scaled',
       'evaluation.unknown-operator',
       'http.api.handshake-refused',
@@ -262,6 +263,6 @@ describe.each(transports)('over %s', (transport) => {
     ]) {
       events.delete(expected);
     }
-    expect([...events].sort()).toEqual(['policy.policies-changed', 'warm-up.done']);
+    expect([...events].sort()).toEqual(['ownership.static-share', 'policy.policies-changed', 'warm-up.done']);
   });
 });
