@@ -8,6 +8,7 @@ export type TableNames = Readonly<
 /**
  * Observers have tables of their own for everything. A column that tells them apart would be read by no member of an
  * older version, which would then share its apps with observers.
+ * docs/decisions/0042-observers-have-their-own-tables.md has the rest.
  */
 const names: Readonly<Record<Mode, TableNames>> = {
   act: {
