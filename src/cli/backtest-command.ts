@@ -10,6 +10,7 @@ import { readPolicies, readPolicy, type PolicyText } from '../policy/policy-stor
 import { backtest, neededRecordings, type Backtest, type NamedPolicy } from '../replay/backtest.js';
 import type { Span } from '../replay/coverage.js';
 import type { ReplaySettings } from '../replay/replay.js';
+import { tableNames } from '../database/table-names.js';
 import { recordingsReader } from '../replay/recordings-reader.js';
 import { parseScalingHistory, type InstanceCounts } from '../replay/scaling-history.js';
 import { msToNs, systemClock, type Clock } from '../util/clock.js';
@@ -126,7 +127,7 @@ async function backtestApp(
   const { metricTypes, reachMs } = neededRecordings(against ? [tried, against] : [tried], settings);
   const recordings = await recordingsReader(
     appMetricsDb,
-    'app_metric',
+    tableNames('act'),
   )({
     appId,
     metricTypes,

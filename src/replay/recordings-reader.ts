@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.js';
+import type { TableNames } from '../database/table-names.js';
 import type { Point } from '../explanation/point-series.js';
 import { storedValue } from '../history/app-metric-store.js';
 import type { Recording } from './tape.js';
@@ -31,10 +32,9 @@ cross join lateral (
 
 type Row = readonly [place: number, unit: string, timestampNs: string, value: string | null];
 
-/** `table` has the columns of app_metric. */
 export function recordingsReader(
   database: Pick<Database, 'stream'>,
-  table: 'app_metric' | 'eventgenerator_observed',
+  { appMetric: table }: Pick<TableNames, 'appMetric'>,
 ): ReadRecordings {
   const sql = selectRecordings(table);
   return async ({ appId, metricTypes, sinceNs, untilNs }) => {
