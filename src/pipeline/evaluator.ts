@@ -6,6 +6,7 @@ import type { SharedState } from '../scaling-engine/breakers.js';
 import { isOperator, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import { decide, notBreached, type Gate, type Histories } from '../evaluation/decide.js';
 import { labelOf, type Decision, type HeldReason } from '../evaluation/decision.js';
+import { nsToMs } from '../util/clock.js';
 import { Poster, type PosterOptions } from '../scaling-engine/poster.js';
 
 export interface EvaluatorOptions extends PosterOptions {
@@ -48,7 +49,7 @@ export class Evaluator {
     const { history, settings } = this.#options;
     this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
-    return this.#record(app, decide(app, history, atNs, this.#gateOf(app.appId), settings));
+    return this.#record(app, atNs, decide(app, history, atNs, this.#gateOf(app.appId), settings));
   }
 
   /**
@@ -59,14 +60,14 @@ export class Evaluator {
     const { history, settings } = this.#options;
     const first = { ...app, rules: app.rules.slice(0, count) };
     const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
-    return decision.outcome === 'fired' ? this.#record(app, decision) : null;
+    return decision.outcome === 'fired' ? this.#record(app, atNs, decision) : null;
   }
 
-  #record(app: AppPolicy, decision: Decision): Decision {
+  #record(app: AppPolicy, atNs: bigint, decision: Decision): Decision {
     const { logger, metrics } = this.#options;
     this.#recordOf(app).lastDecision = decision.outcome === 'not-fired' ? null : decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
-    logger.debug('evaluated', { appId: app.appId, ...factsOf(decision) });
+    logger.debug('evaluated', { appId: app.appId, atMs: nsToMs(atNs), ...factsOf(decision) });
     return decision;
   }
 
