@@ -34,6 +34,7 @@ import type { Releasers } from '../util/releasers.js';
 import { Cycles } from './cycles.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
 import { createOwnedApps } from './owned-apps.js';
+import { countingCollector } from './counting-collector.js';
 import { createTakeover } from './takeover.js';
 
 /** What the pipeline reads from and posts to. */
@@ -131,7 +132,12 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
   const cycles = new Cycles({
     ...common,
     ...collection,
-    collector: recordedCollector(collection.collector, recorder),
+    collector: recordedCollector(
+      config.evaluator.mode === 'observe'
+        ? countingCollector(collection.collector, records.writer)
+        : collection.collector,
+      recorder,
+    ),
     evaluator: recorded,
     logger: context.logger.child('rounds'),
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),

@@ -8,6 +8,7 @@ export async function wholeCycle({ gauges, http }: CollectionParts): Promise<App
   if (!second) return first;
   return {
     outcomes: new Map([...first.outcomes, ...second.outcomes]),
+    containers: first.containers,
     cost: sumOfCosts([first.cost, second.cost]),
   };
 }

@@ -49,7 +49,7 @@ const failed = (failure: 'timeout' | 'unauthorized'): MetricOutcome => ({
 });
 
 function collectionOf(outcomes: Record<string, MetricOutcome>): AppCollection {
-  return { outcomes: new Map(Object.entries(outcomes)), cost: noCost() };
+  return { outcomes: new Map(Object.entries(outcomes)), containers: null, cost: noCost() };
 }
 
 function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {

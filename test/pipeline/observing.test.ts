@@ -59,7 +59,12 @@ afterAll(async () => {
   engine.close();
 });
 
-const observed = (appId: string, sinceNs = 0n): Promise<StoredRow[]> =>
+/** Without the numbers of containers. */
+async function observed(appId: string, sinceNs = 0n): Promise<StoredRow[]> {
+  return (await stored(appId, sinceNs)).filter(({ metricType }) => !metricType.startsWith('containers:'));
+}
+
+const stored = (appId: string, sinceNs = 0n) =>
   storedRows(pipeline.appMetricsDb, { appId, sinceNs, table: 'eventgenerator_observed' });
 
 test('a spike would be scaled again after each cool-down, and nothing is scaled', async () => {
@@ -86,6 +91,15 @@ test('instances of an app whose rules need no gauge are counted as well', async 
 test('an app at the maximum of its policy is asked for less and less often', async () => {
   await pipeline.log.until('evaluation.ignored', ({ data }) => data['appId'] === 'full');
   await pipeline.reaches('evaluations', 1, { outcome: 'at-limit-backoff' });
+});
+
+test('it stores how many containers an app has, once where that does not change', async () => {
+  await pipeline.evaluatedAgain('full', 3);
+  const counts = (await stored('full')).filter(({ metricType }) => metricType.startsWith('containers:'));
+  expect(counts.map(({ metricType, value }) => [metricType, value])).toEqual([
+    ['containers:others', '0'],
+    ['containers:web', '2'],
+  ]);
 });
 
 test('what it stores is true, and stands in a table of its own', async () => {

@@ -2,7 +2,7 @@ import type { Clock } from '../../util/clock.js';
 import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
-import type { CollectionCost, CollectionResult, MetricOutcome } from '../pool/job.js';
+import type { CollectionCost, CollectionResult, ContainerCounts, MetricOutcome } from '../pool/job.js';
 import { httpUnits } from '../worker/http-aggregation.js';
 import { jobsOf, presenceJob, type CollectionJobs, type CollectionRequest } from './collection-request.js';
 import type { Coverage } from './coverage.js';
@@ -19,6 +19,8 @@ import { verifyHttp, withoutValue } from './verify-http.js';
 export interface AppCollection {
   /** One outcome per metric type that the rules need. */
   readonly outcomes: ReadonlyMap<string, MetricOutcome>;
+  /** Of the read of gauges; null where there was none. */
+  readonly containers: ContainerCounts | null;
   /** Of queries that several apps share, one app has the whole cost. */
   readonly cost: CollectionCost;
 }
@@ -81,7 +83,7 @@ function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: Ol
     outcomes.set(metricType, outcome ?? failureOf(read));
   }
   const cost = sumOfCosts([...(read ? [read.cost] : []), probe.takeCost()]);
-  return { outcomes, cost };
+  return { outcomes, containers: read?.kind === 'read' ? read.containers : null, cost };
 }
 
 async function collectHttp(
@@ -122,7 +124,7 @@ async function collectHttp(
     hasTraffic: responses.some(({ outcome }) => outcome.kind === 'value'),
   };
   const outcomes = await verifyHttp(new Map(resolved), facts, { ...tools, probe: cycle.probe });
-  return { outcomes, cost: sumOfCosts([...costs, cycle.probe.takeCost()]) };
+  return { outcomes, containers: null, cost: sumOfCosts([...costs, cycle.probe.takeCost()]) };
 }
 
 /**

@@ -121,12 +121,22 @@ export interface CollectionCost {
   droppedSamples: number;
 }
 
+/** Containers that have sent gauges. */
+export interface ContainerCounts {
+  /** Of web processes: instances of the app. */
+  readonly web: number;
+  /** Tasks, staging and other process types, which do not count for the app. */
+  readonly others: number;
+}
+
 export interface ReadResult {
   readonly kind: 'read';
   /** One outcome per gauge type asked for. */
   readonly outcomes: Readonly<Record<string, MetricOutcome>>;
   /** Whether a container metric of the app was seen at or after presenceSinceNs; null if what was asked for cannot tell. */
   readonly containerMetricSeen: boolean | null;
+  /** Containers of the app whose gauges were read; null where no gauge was asked for. */
+  readonly containers: ContainerCounts | null;
   /** Where the read began; with all of the window, at its start. ns since the epoch. */
   readonly fromNs: bigint;
   /** Time of the oldest envelope that was read, ns since the epoch; null where there was none. */

@@ -1,6 +1,6 @@
 import type { GaugeEnvelope } from '../../log-cache/log-cache.js';
 import { countsForApp, instanceOf, isFromContainer } from './envelopes.js';
-import type { MetricOutcome, SettledWindow } from '../pool/job.js';
+import type { ContainerCounts, MetricOutcome, SettledWindow } from '../pool/job.js';
 import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
 import { Streams } from './streams.js';
@@ -39,6 +39,8 @@ export class GaugeAggregation {
   readonly #otherGauges = new Map<string, Gauge>();
   readonly #samples: WindowSamples;
   readonly #streams = new Streams();
+  readonly #webContainers = new Set<string>();
+  readonly #otherContainers = new Set<string>();
   #gaugeCount = 0;
   #dropped = 0;
 
@@ -73,13 +75,16 @@ export class GaugeAggregation {
   add(envelopes: readonly GaugeEnvelope[]): void {
     for (const envelope of envelopes) {
       if (countsForApp(envelope)) this.#addEnvelope(envelope);
+      else this.#otherContainers.add(instanceOf(envelope) + (envelope.tags['process_type'] ?? ''));
     }
   }
 
   #addEnvelope(envelope: GaugeEnvelope): void {
     const { timestamp } = envelope;
     const instance = instanceOf(envelope);
-    const gauges = isFromContainer(envelope) ? this.#containerGauges : this.#otherGauges;
+    const isContainers = isFromContainer(envelope);
+    if (isContainers) this.#webContainers.add(instance);
+    const gauges = isContainers ? this.#containerGauges : this.#otherGauges;
     for (const { name, value, unit } of envelope.metrics) {
       const gauge = gauges.get(name);
       if (!gauge) continue;
@@ -153,6 +158,10 @@ export class GaugeAggregation {
     const untilNs = this.#streams.settledUntil(fromNs, this.window.endNs);
     const samples = this.#samples.settle(untilNs);
     return samples && { untilNs, ...samples, streams: this.#streams.fingerprint(untilNs) };
+  }
+
+  get containers(): ContainerCounts {
+    return { web: this.#webContainers.size, others: this.#otherContainers.size };
   }
 
   /** Samples and quotas that were not finite, beyond int64 or (quotas) not positive. */

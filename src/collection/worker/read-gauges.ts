@@ -80,6 +80,7 @@ class Reading {
       kind: 'read',
       outcomes: aggregation.outcomes(),
       containerMetricSeen: this.#seen || (presenceCovered ? false : null),
+      containers: aggregation.containers,
       fromNs: this.#fromNs,
       oldestNs: this.#oldestNs,
       settled: this.#oldestNs === null ? null : aggregation.settle(this.#fromNs),
@@ -104,7 +105,8 @@ async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
     return !seen;
   });
   const { startNs: fromNs } = job;
-  return { kind: 'read', outcomes: {}, containerMetricSeen: seen, fromNs, oldestNs: oldest, settled: null };
+  const nothing = { outcomes: {}, containers: null, settled: null };
+  return { kind: 'read', ...nothing, containerMetricSeen: seen, fromNs, oldestNs: oldest };
 }
 
 function pagesOf(

@@ -122,6 +122,7 @@ test('who refuses or serves which apps with which token is told', async () => {
     kind: 'read',
     outcomes: {},
     containerMetricSeen: false,
+    containers: null,
     fromNs: 0n,
     oldestNs: null,
     settled: null,

@@ -18,6 +18,7 @@ const served: CollectionResult = {
   kind: 'read',
   outcomes: { cpu: { kind: 'no-data' } },
   containerMetricSeen: false,
+  containers: null,
   fromNs: 0n,
   oldestNs: null,
   settled: null,

@@ -56,6 +56,7 @@ async function run(job: UnauthorizedJob): Promise<CollectionResult> {
       kind: 'read',
       outcomes: {},
       containerMetricSeen: true,
+      containers: null,
       settled: null,
       fromNs: 0n,
       oldestNs: null,

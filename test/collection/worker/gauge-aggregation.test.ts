@@ -235,3 +235,15 @@ test('every app metric is what the design says, whatever the order and the pages
     { numRuns: 300 },
   );
 });
+
+test('containers are counted, those that do not count for the app apart, and senders of custom metrics not at all', () => {
+  const worker = { ...webTags('0'), process_type: 'worker' };
+  const { containers } = aggregate([
+    ...['0', '1', '0'].map((index) => gauge(1n, 'cpu', 1, { tags: webTags(index) })),
+    gauge(1n, 'memory', 1, { tags: { origin: 'rep' } }),
+    gauge(1n, 'cpu', 1, { tags: worker }),
+    gauge(2n, 'cpu', 1, { tags: worker }),
+    gauge(1n, 'jobs', 1, { tags: {} }),
+  ]);
+  expect(containers).toEqual({ web: 2, others: 2 });
+});

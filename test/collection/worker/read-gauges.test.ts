@@ -216,6 +216,7 @@ describe('what a read tells about presence', () => {
       fromNs: start,
       oldestNs: expect.any(BigInt),
       containerMetricSeen: true,
+      containers: null,
       settled: null,
     });
     expect(store.reads).toMatchObject([{ nameFilter: '^(cpu)$', limit: 100 }]);
