@@ -110,7 +110,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
   const { aggregator } = config;
   const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
   const records = createRecords(config, context, ends);
-  const collection = createCollection(config, context, ends);
+  const collection = createCollection(config, context, ends, records.writer);
   const common = {
     ...context,
     ...records,
@@ -132,12 +132,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
   const cycles = new Cycles({
     ...common,
     ...collection,
-    collector: recordedCollector(
-      config.evaluator.mode === 'observe'
-        ? countingCollector(collection.collector, records.writer)
-        : collection.collector,
-      recorder,
-    ),
+    collector: recordedCollector(collection.collector, recorder),
     evaluator: recorded,
     logger: context.logger.child('rounds'),
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
@@ -204,14 +199,20 @@ function openAppMetrics(
   return { store: observed, observed };
 }
 
-function createCollection({ aggregator }: Config, context: ProcessContext, { logCache }: PipelineEnds) {
+function createCollection(
+  { aggregator, evaluator }: Config,
+  context: ProcessContext,
+  { logCache }: PipelineEnds,
+  writer: AppMetricWriter,
+) {
   const { clock } = context;
   const logger = context.logger.child('collection');
   const coverage = new Coverage();
   const httpTimers = new HttpTimerEvidence({ ...context, logger });
+  const collector = createAppCollector(logCache, clock, { coverage, evidence: httpTimers });
   return {
     httpTimers,
-    collector: createAppCollector(logCache, clock, { coverage, evidence: httpTimers }),
+    collector: evaluator.mode === 'observe' ? countingCollector(collector, writer) : collector,
     values: new MissingValuesWatch({
       ...context,
       logger: new RepeatedEvents({ ...context, logger }),

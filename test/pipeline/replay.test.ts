@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { tableNames } from '../../src/database/table-names.js';
 import { policyLimits } from '../../src/policy/policy-limits.js';
 import { parsePolicy } from '../../src/policy/parse-policy.js';
 import { replay } from '../../src/replay/replay.js';
@@ -118,7 +119,7 @@ test('every scaling of a process is found again at its cycle by a replay of what
 
   const databases = await openTestDatabases(pipeline.appMetricsDb.url);
   try {
-    const read = recordingsReader(databases.appMetricsDb, 'app_metric');
+    const read = recordingsReader(databases.appMetricsDb, tableNames('act'));
     const untilNs = msToNs(pipeline.clock.now());
     for (const { guid: appId, policy, instances } of apps) {
       const text = JSON.stringify(policy);
