@@ -18,6 +18,7 @@ import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
+import { observersLogger } from '../observability/observers-logger.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { onStopSignal } from './signals.js';
@@ -71,10 +72,11 @@ function load(file: string | undefined): LoadedConfig {
 /** Runs until a signal, and ends the process. */
 async function run({ config, warnings }: LoadedConfig): Promise<never> {
   const { mode } = config.evaluator;
-  const logger = createLogger({ level: config.logging.level });
-  const context = systemContext(logger, mode);
+  const log = createLogger({ level: config.logging.level });
+  const logger = mode === 'observe' ? observersLogger(log) : log;
+  const context = systemContext(log, mode);
   const exit = async (code: number): Promise<never> => {
-    await endsWithin(systemClock, logsDeadlineMs, logger.close());
+    await endsWithin(systemClock, logsDeadlineMs, log.close());
     // The rest of the log would be written synchronously here, which never ends if it is not read.
     process.removeAllListeners('exit');
     process.exit(code);
@@ -84,7 +86,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     logger.error('uncaught-exception', error);
     void exit(1);
   });
-  const repeated = new RepeatedEvents(context);
+  const repeated = new RepeatedEvents({ ...context, logger });
   process.on('unhandledRejection', (reason) => repeated.error('unhandled-rejection', reason));
 
   const stopAsked = new Promise<void>((resolve) => onStopSignal(logger, resolve, (code) => void exit(code)));

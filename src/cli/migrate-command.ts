@@ -54,7 +54,7 @@ async function dropTables(appMetricsDb: Database): Promise<number> {
     const running = await runningObservers(appMetricsDb);
     if (running > 0) {
       process.stdout.write(
-        `nothing was removed: ${running} observers are running and would create the tables again. Stop them first.\n`,
+        `nothing was removed: observers are running (${running}) and would create the tables again. Stop them first.\n`,
       );
       return 1;
     }

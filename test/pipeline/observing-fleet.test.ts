@@ -184,7 +184,7 @@ test('observers share the apps among themselves, decide as the fleet does, and l
   expect((await run(acting.config, ['explain', busy]))[0]).not.toContain('observer');
 
   expect(await run(operator, ['migrate', '--drop-observed'])).toEqual([
-    'nothing was removed: 2 observers are running and would create the tables again. Stop them first.',
+    'nothing was removed: observers are running (2) and would create the tables again. Stop them first.',
     1,
   ]);
   for (const member of [observing, other]) member.kill('SIGTERM');

@@ -2,10 +2,7 @@ import { msToNs, secsToNs, type Clock } from '../../util/clock.js';
 import type { Collector } from './authorized-collector.js';
 import { failureOf } from './failures.js';
 
-/**
- * Container metrics come every 15 s, and may be some seconds late. An instance that is gone counts for as long, which is
- * less than a usual cool-down.
- */
+/** Container metrics come every 15 s, and may be some seconds late. */
 const windowSecs = 45;
 
 /** How many web instances an app has; 0 where it seems to be stopped. Rejects where log-cache cannot say. */

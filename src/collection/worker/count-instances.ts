@@ -1,4 +1,4 @@
-import type { Clock } from '../../util/clock.js';
+import { secsToNs, type Clock } from '../../util/clock.js';
 import type { GaugeEnvelope, LogCache } from '../../log-cache/log-cache.js';
 import type { CollectionCost, InstancesJob, InstancesResult } from '../pool/job.js';
 import { countsForApp, isFromContainer } from './envelopes.js';
@@ -11,6 +11,9 @@ interface Tools {
   readonly cost: CollectionCost;
 }
 
+/** Container metrics come every 15 s. An instance that is behind the newest of the app by more is gone. */
+const longestSilenceNs = secsToNs(20);
+
 /**
  * Indexes are numbered from 0 without a gap, so the highest tells how many instances the app should have: also while
  * one of the others is away, and during a rolling deployment, where two have the same. Rejects with a LogCacheError.
@@ -20,6 +23,7 @@ export async function countInstances(
   { logCache, clock, cost }: Tools,
 ): Promise<Omit<InstancesResult, 'cost'>> {
   const names = [presenceGauge];
+  let newestNs = 0n;
   let instances = 0;
   const pages: PageTools<GaugeEnvelope> = {
     read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
@@ -28,9 +32,12 @@ export async function countInstances(
   };
   await readPages({ startNs, endNs }, fullPage, pages, (envelopes) => {
     for (const envelope of envelopes) {
-      if (!isFromContainer(envelope) || !countsForApp(envelope)) continue;
-      const index = /^\d{1,6}$/.test(envelope.instanceId) ? Number(envelope.instanceId) : -1;
-      instances = Math.max(instances, index + 1);
+      const { instanceId, timestamp } = envelope;
+      if (!isFromContainer(envelope) || !countsForApp(envelope) || !/^\d{1,6}$/.test(instanceId)) continue;
+      const timeNs = BigInt(timestamp);
+      // The newest come first.
+      if (timeNs > newestNs) newestNs = timeNs;
+      if (timeNs >= newestNs - longestSilenceNs) instances = Math.max(instances, Number(instanceId) + 1);
     }
     return true;
   });

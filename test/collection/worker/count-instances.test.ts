@@ -1,19 +1,23 @@
 import { expect, test } from '@jest/globals';
 import { runJob } from '../../../src/collection/worker/run-job.js';
 import { LogCacheError, type GaugeEnvelope, type LogCache } from '../../../src/log-cache/log-cache.js';
+import { secsToNs } from '../../../src/util/clock.js';
 import { ManualClock } from '../../support/manual-clock.js';
+
+const endNs = 1_764_000_000_000_000_000n;
+const startNs = endNs - secsToNs(45);
 
 const job = {
   kind: 'instances',
   appId: 'app',
-  startNs: 1_000n,
-  endNs: 2_000n,
+  startNs,
+  endNs,
   authorization: 'token',
 } as const;
 
-function cpu(instanceId: string, changes: Partial<GaugeEnvelope['tags']> = {}): GaugeEnvelope {
+function cpu(instanceId: string, changes: Partial<GaugeEnvelope['tags']> = {}, ageSecs = 5): GaugeEnvelope {
   return {
-    timestamp: '1500',
+    timestamp: String(endNs - secsToNs(ageSecs)),
     sourceId: 'app',
     instanceId,
     tags: {
@@ -44,6 +48,8 @@ test.each([
   ['three, of which each reported several times', ['2', '0', '1', '0', '2'].map((id) => cpu(id)), 3],
   ['three, of which one is away', [cpu('0'), cpu('2')], 3],
   ['two that are being replaced', [cpu('0'), cpu('1'), cpu('0', { process_instance_id: 'new' })], 2],
+  ['three, of which the last is late', [cpu('0'), cpu('2', {}, 25)], 3],
+  ['one, since the second is gone', [cpu('0'), cpu('1', {}, 26), cpu('0', {}, 40)], 1],
   ['one, besides processes that are not scaled', [cpu('0'), cpu('7', { process_type: 'worker' })], 1],
   ['one, besides a custom metric of that name', [cpu('0'), cpu('7', { origin: 'app' })], 1],
   ['one, besides an index that is none', [cpu('0'), cpu('x'), cpu('')], 1],
@@ -51,7 +57,7 @@ test.each([
   const { asked, result } = await count(envelopes);
   expect(result).toMatchObject({ kind: 'instances', instances, cost: { requests: 1 } });
   expect(asked).toEqual([
-    { startNs: 1_000n, endNs: 2_000n, limit: 1_000, sourceId: 'app', names: ['cpu'], authorization: 'token' },
+    { startNs, endNs, limit: 1_000, sourceId: 'app', names: ['cpu'], authorization: 'token' },
   ]);
 });
 
