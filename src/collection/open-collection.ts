@@ -16,9 +16,8 @@ import { scopeProblem } from '../uaa/scope-problem.js';
 import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
 import type { ProcessContext } from '../observability/process-context.js';
 
-/** Deadlines of reads and of PromQL queries: one that hangs must not hold a permit for long. */
-const readTimeoutMs = 5_000;
-const queryTimeoutMs = 10_000;
+/** One that hangs must not hold a permit for long. */
+const usualTimeouts = { readTimeoutMs: 5_000, queryTimeoutMs: 10_000 };
 
 type LogCacheAccess = CollectorWorkerData['logCache'];
 
@@ -41,6 +40,8 @@ export interface LogCacheCollector {
 export interface LogCacheCollectorConfig {
   readonly logCache: Config['logCache'];
   readonly aggregator: Pick<Config['aggregator'], 'metricPollerCount'>;
+  /** Of reads and of PromQL queries; absent: the usual ones. */
+  readonly timeouts?: Pick<CollectorWorkerData, 'readTimeoutMs' | 'queryTimeoutMs'>;
 }
 
 /** A read of gauges, and one for presence or timers. */
@@ -53,12 +54,13 @@ export async function openLogCacheCollector(
   releasers: Releasers,
 ): Promise<LogCacheCollector> {
   const { uaa, url, tls } = config.logCache;
+  const { timeouts = usualTimeouts } = config;
   const { clock } = context;
   const logger = new RepeatedEvents({ ...context, logger: context.logger.child('collection') });
   const cycles = mostInFlight(config.aggregator.metricPollerCount);
   const openPool = (logCache: LogCacheAccess) =>
     createCollectorPool({
-      workerData: { logCache, readTimeoutMs, queryTimeoutMs },
+      workerData: { logCache, ...timeouts },
       threads: threadsFor(cycles),
       mostJobs: readsPerCycle * cycles,
       clock,

@@ -51,6 +51,8 @@ function config(tls: Partial<Config['logCache']['tls']> = {}): LogCacheCollector
   const files = { key: { file: join(folder, 'client.key') }, cert: { file: join(folder, 'client.crt') } };
   return {
     aggregator: { metricPollerCount: 20 },
+    // A job under way waits until certificates were looked at again, however busy the machine is.
+    timeouts: { readTimeoutMs: 120_000, queryTimeoutMs: 120_000 },
     logCache: { url: server.address, uaa: null, tls: { ...files, ca: { pem: authority.cert }, ...tls } },
   };
 }

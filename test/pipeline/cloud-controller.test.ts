@@ -12,9 +12,11 @@ const app = (guid: string, ...rules: RuleJson[]) => ({
   load: constantLoad({ cpuPercent: 50, requestsPerSecond: 10 }),
   policy: policyOf(...rules),
 });
-const cpuOnly = Array.from({ length: 10 }, (_, i) => `cpu-${i}`);
-/** More than there are places for collections. */
-const mixed = Array.from({ length: 30 }, (_, i) => `mixed-${i}`);
+/** Places for collections. */
+const metricPollerCount = 5;
+const cpuOnly = Array.from({ length: 4 }, (_, i) => `cpu-${i}`);
+/** More than there are places. */
+const mixed = Array.from({ length: 8 }, (_, i) => `mixed-${i}`);
 /** Of some twenty-five that an app has while the first queries are waited for: a slow machine may miss many. */
 const fewRounds = 8;
 
@@ -24,6 +26,7 @@ test('a hanging Cloud Controller costs http metrics only, is told apart from log
   const pipeline = await startPipeline({
     // Threads wait 10 s for a query by their own clocks, and are given up after 90 s by the hurried one.
     speed: 5,
+    configure: (config) => ({ ...config, aggregator: { ...config.aggregator, metricPollerCount } }),
     apps: [
       ...cpuOnly.map((guid) => app(guid, cpuRule)),
       ...mixed.map((guid) => app(guid, cpuRule, when('throughput > 1000', '+1'))),
