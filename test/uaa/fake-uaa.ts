@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createCertificateAuthority } from '../support/certificates.js';
-import { sendJson, startHttpsServer } from '../tls/https-server.js';
+import { sendJson, startHttpServer, startHttpsServer, type Handler } from '../tls/https-server.js';
 
 interface TokenRequestSeen {
   readonly path: string;
@@ -25,13 +25,14 @@ export interface FakeUaa {
   close(): Promise<void>;
 }
 
-export async function startFakeUaa(): Promise<FakeUaa> {
+/** `isPlain`: without TLS. */
+export async function startFakeUaa({ isPlain = false } = {}): Promise<FakeUaa> {
   const authority = await createCertificateAuthority('UAA CA');
   const { key, chain } = await authority.issue({ commonName: 'uaa', ipAddresses: ['127.0.0.1'] });
   let queue: Answer[] = [];
   let standing: Answer | null = null;
   let issued = 0;
-  const server = await startHttpsServer({ key, cert: chain }, (request, response, body) => {
+  const handle: Handler = (request, response, body) => {
     uaa.requests.push({
       path: request.url ?? '',
       headers: request.headers,
@@ -47,7 +48,8 @@ export async function startFakeUaa(): Promise<FakeUaa> {
       scope: 'logs.admin',
       jti: 'x',
     });
-  });
+  };
+  const server = await (isPlain ? startHttpServer(handle) : startHttpsServer({ key, cert: chain }, handle));
   const uaa: FakeUaa = {
     url: server.url,
     roots: [authority.cert],

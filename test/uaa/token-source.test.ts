@@ -16,7 +16,8 @@ let clock: ManualClock;
 let logger: RecordingLogger;
 let metrics: Metrics;
 let source: TokenSource;
-beforeAll(async () => void (uaa = await startFakeUaa()));
+// Hundreds of tokens, each on a connection of its own: TLS is for the tests of the request.
+beforeAll(async () => void (uaa = await startFakeUaa({ isPlain: true })));
 afterAll(() => uaa.close());
 beforeEach(() => {
   uaa.reset();
