@@ -96,6 +96,15 @@ describe('the board', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  test('stacks the apps by reason, whose sum is all apps owned', () => {
+    const panel = board.panels.find(({ title }) => title === 'Apps by reason');
+    expect(panel).toMatchObject({
+      type: 'timeseries',
+      fieldConfig: { defaults: { custom: { stacking: { mode: 'normal' } } } },
+    });
+    expect(panel?.targets?.[0]?.expr).toMatch(/^sum by \(reason\) \(autoscaler_eventgenerator_apps\{/);
+  });
+
   test('has no panels that overlap or stick out', () => {
     const cells = board.panels.flatMap(({ title, gridPos: { x, y, w, h } }) => {
       expect([title, x + w <= 24]).toEqual([title, true]);
