@@ -1,7 +1,7 @@
 import type { Explanation, RuleExplanation } from '../explanation/explain.js';
 import { ownedSinceMs, type Facts } from '../explanation/facts.js';
 import type { Point } from '../explanation/point-series.js';
-import { pointText, sentenceOf, timeText } from '../explanation/sentence.js';
+import { furtherSentences, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart } from './chart.js';
 import { printable } from './table.js';
@@ -19,7 +19,7 @@ export function explanationText(explanation: Explanation): string {
     ['at', `${new Date(facts.atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`],
     ['owner', ownerText(facts)],
     ['verdict', `${verdict.toUpperCase()}  ${reasons.map(({ code }) => code).join(', ')}`],
-    ['', sentenceOf(explanation)],
+    ...[sentenceOf(explanation), ...furtherSentences(explanation)].map((text) => ['', text]),
     ...rules.slice(0, maxRules).map((rule) => [`rule ${rule.number}`, ruleText(rule, facts)]),
     ...(rules.length > maxRules ? [['', `and ${rules.length - maxRules} rules more`]] : []),
     ...lastTriggerLines(facts),

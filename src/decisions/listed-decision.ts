@@ -1,3 +1,4 @@
+import { failureText } from '../explanation/facts.js';
 import type { ListedReason, ReasonCode } from '../explanation/reason.js';
 import type { DecisionRow } from './decision-store.js';
 
@@ -38,7 +39,7 @@ export function listedByPolicy(appId: string, code: PolicyReason, detail: string
 function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
   const [failure] = failures;
   if (code === 'not-collected' && failure) {
-    return `${failure.metricType}: ${failure.failure}: ${failure.message}`;
+    return `${failure.metricType}: ${failureText(failure)}`;
   }
   if (code !== 'breaker-open' && code !== 'trigger-failed') return '';
   return lastTrigger?.message ?? '';

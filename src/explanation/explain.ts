@@ -5,7 +5,7 @@ import { reasonsByWeight, type Decision } from '../evaluation/decision.js';
 import { breachDurationSecs, directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
 import { doubtsOf, valueDoubts, type Doubt } from './doubts.js';
 import { examine, gapIntervals, type Examination } from './examine.js';
-import { gateOf, type Facts } from './facts.js';
+import { failureText, gateOf, type Facts } from './facts.js';
 import { limitCode, type Reason } from './reason.js';
 
 export interface RuleExplanation extends Examination {
@@ -215,7 +215,7 @@ function collectionReasons(
     seen.add(metricType);
     const failure = knowledge?.failures.find((failed) => failed.metricType === metricType);
     if (failure) {
-      const detail = `${failure.failure}: ${failure.message}`;
+      const detail = failureText(failure);
       reasons.push({ code: 'not-collected', rule: number, metricType, sinceMs: failure.sinceMs, detail });
     } else if (newest && atMs - nsToMs(newest.timestampNs) > Number(gapIntervals) * collectionIntervalMs) {
       reasons.push({ code: 'stale', rule: number, metricType, sinceMs: nsToMs(newest.timestampNs) });

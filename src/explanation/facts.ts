@@ -50,8 +50,14 @@ export interface CollectionFailure {
   readonly metricType: string;
   /** As in `collections_total`. */
   readonly failure: string;
+  /** Empty where it is not known here. */
   readonly message: string;
   readonly sinceMs: number;
+}
+
+/** "timeout: no answer within 5000 ms" */
+export function failureText({ failure, message }: CollectionFailure): string {
+  return message === '' ? failure : `${failure}: ${message}`;
 }
 
 /** What only the owner of an app knows, from its memory or from the row that it wrote. */

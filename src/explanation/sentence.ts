@@ -8,10 +8,29 @@ export const observersNote =
 
 /** The explanation in one or two sentences for people. Times are UTC. */
 export function sentenceOf(explanation: Explanation): string {
-  const [first] = explanation.reasons;
-  const rule = explanation.rules.find(({ number }) => number === first.rule);
-  const sentence = `${capitalized(clauseOf(first, rule, explanation))}.`;
+  const sentence = sentenceFor(explanation.reasons[0], explanation);
   return explanation.facts.isObserver ? `${sentence} ${observersNote}` : sentence;
+}
+
+/** Reasons that repeat what stands before them. */
+const repeating: ReadonlySet<Reason['code']> = new Set([
+  'fired',
+  'posted-recently',
+  'at-limit-backoff',
+  'trigger-failed',
+]);
+
+/** What the reasons after the first add to `sentenceOf`, a sentence each. */
+export function furtherSentences(explanation: Explanation): string[] {
+  return explanation.reasons
+    .slice(1)
+    .filter(({ code }) => !repeating.has(code))
+    .map((reason) => sentenceFor(reason, explanation));
+}
+
+function sentenceFor(reason: Reason, explanation: Explanation): string {
+  const rule = explanation.rules.find(({ number }) => number === reason.rule);
+  return `${capitalized(clauseOf(reason, rule, explanation))}.`;
 }
 
 type Clause = (reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation) => string;

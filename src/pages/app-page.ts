@@ -1,6 +1,6 @@
 import type { Explanation, RuleExplanation } from '../explanation/explain.js';
-import type { Facts } from '../explanation/facts.js';
-import { conditionOf, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
+import { failureText, type Facts } from '../explanation/facts.js';
+import { conditionOf, furtherSentences, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart, type ChartMark, type ChartPoint } from './chart.js';
 import { markup, type Html } from './html.js';
@@ -38,6 +38,7 @@ export function appPage(data: AppPageData): string {
       <div class="verdict ${verdictClass(explanation)}">
         <strong>${verdictTitles[verdict]}</strong>: ${sentenceOf(explanation)}
       </div>
+      ${furtherSentences(explanation).map((text) => markup`<p>${text}</p>`)}
       <p class="muted">As of ${timeText(facts.atMs, 0)} UTC. All times are UTC.</p>
       ${missingParts(facts)} ${rules.length === 0 ? null : rulesTable(rules, facts)}
       ${doubtsList(explanation)} ${factsTable(facts)}
@@ -131,8 +132,9 @@ function factsTable(facts: Facts): Html {
       const said = message === null ? result : `${result}: ${message}`;
       rows.push(['Last trigger', `rule ${rule}, ${adjustment}, at ${time(lastTrigger.atMs)}: ${said}`]);
     }
-    for (const { metricType, failure, message, sinceMs: failsSinceMs } of knowledge.failures) {
-      rows.push([`Collection of ${metricType}`, `${failure} since ${time(failsSinceMs)}: ${message}`]);
+    for (const failure of knowledge.failures) {
+      const text = `since ${time(failure.sinceMs)}: ${failureText(failure)}`;
+      rows.push([`Collection of ${failure.metricType}`, text]);
     }
   }
   return markup`<h2>Known about the app</h2>

@@ -153,8 +153,11 @@ function round(pixels: number): number {
   return Math.round(pixels * 10) / 10;
 }
 
+/** Costs half a millisecond to make. */
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
 function label(value: number): string {
-  return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
+  return compact.format(value);
 }
 
 function timeLabel(ms: number): string {

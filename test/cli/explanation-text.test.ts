@@ -49,6 +49,16 @@ test('an explanation for a terminal: causes, rules, chart, and what is missing',
   );
 });
 
+test('each cause has a sentence, also behind one that is graver', () => {
+  const pauses = { coolDownUntilMs: atMs + 30_000, ignoredOutUntilMs: null, ignoredInUntilMs: null };
+  const facts = factsOf([outRule], { cpu: steady(300n) }, { owner: 'nobody', pauses });
+  expect(explanationText(explain(facts, settings)).split('\n').slice(3, 6)).toEqual([
+    'verdict   HELD  not-owned, cooling-down',
+    '          No living member owns the app: no eventgenerator collects and evaluates it.',
+    '          The app cools down until 22:13:50.',
+  ]);
+});
+
 test('what tenants wrote cannot move the cursor', () => {
   const rule = { ...outRule, operator: '\u001b[2J', metricType: 'jobs\u202e' };
   const text = explanationText(explain(factsOf([rule], { 'jobs\u202e': steady(1n) }), settings));
