@@ -52,20 +52,20 @@ const ownMigrations: Readonly<Record<OwnTableGroup, (names: TableNames) => reado
   decisions: (names) => [
     {
       table: names.decision,
-      // Rows are updated often: room in their page keeps that from growing table and index.
+      // Rows are updated often: room in their page keeps that from growing table and index, also when they become longer.
       sql: `create table if not exists ${names.decision} (
-  app_id varchar(255) primary key,
-  code varchar(32) not null,
   since timestamptz not null,
   until timestamptz,
-  policy_tag varchar(16) not null,
+  owned_since timestamptz not null,
+  updated_at timestamptz not null,
   lease_id uuid,
   instance_index integer not null,
-  owned_since timestamptz not null,
-  last_trigger jsonb,
-  failures jsonb,
-  updated_at timestamptz not null
-) with (fillfactor = 70);`,
+  app_id varchar(255) primary key,
+  code varchar(32) not null,
+  policy_tag varchar(16) not null,
+  last_trigger json,
+  failures json
+) with (fillfactor = 50);`,
     },
     {
       table: names.decisionChange,

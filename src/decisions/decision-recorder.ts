@@ -12,6 +12,7 @@ import { limitCode, type ReasonCode } from '../explanation/reason.js';
 import { directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
 import type { TriggerResult } from '../scaling-engine/trigger-result.js';
 import type { Clock } from '../util/clock.js';
+import { fnv1a32 } from '../util/hash.js';
 import type { DecisionChange, DecisionRow } from './decision-store.js';
 
 export interface DecisionRecorderOptions {
@@ -45,6 +46,13 @@ interface AppRecord {
 /** A single failed collection says little. */
 const failuresToTell = 2;
 const writeEveryMs = 30_000;
+/**
+ * Rows of neighbouring apps change together, and so do the rows of a page of the table. Written in so many turns they find
+ * room in their page; written at once they would need new pages.
+ */
+const turns = 8;
+/** While more apps fail it is log-cache's failure: rows do without what it said, which would double their length. */
+const maxFailuresQuoted = 1_000;
 /** So that rows of apps that nobody evaluates any more can be told from those that do not change. */
 const renewEveryMs = 3_600_000;
 const changeEveryMs = 60_000;
@@ -62,6 +70,9 @@ export class DecisionRecorder {
   readonly #apps = new Map<string, AppRecord>();
   /** Apps whose row says something else than their record. */
   readonly #unwritten = new Set<string>();
+  #turn = 0;
+  /** Apps with a metric type that fails. */
+  #failing = 0;
 
   constructor(options: DecisionRecorderOptions) {
     this.#options = options;
@@ -120,10 +131,16 @@ export class DecisionRecorder {
       if (outcome.kind !== 'failed') {
         if (!record?.failures || !known) continue;
         record.failures.delete(metricType);
-        if (record.failures.size === 0) record.failures = null;
+        if (record.failures.size === 0) {
+          record.failures = null;
+          this.#failing--;
+        }
         this.#unwritten.add(appId);
       } else if (record) {
-        record.failures ??= new Map();
+        if (!record.failures) {
+          record.failures = new Map();
+          this.#failing++;
+        }
         const { failure } = outcome;
         const isSame = known?.failure === failure;
         record.failures.set(metricType, {
@@ -139,6 +156,7 @@ export class DecisionRecorder {
   }
 
   forget(appId: string): void {
+    if (this.#apps.get(appId)?.failures) this.#failing--;
     this.#apps.delete(appId);
     this.#unwritten.delete(appId);
   }
@@ -149,20 +167,31 @@ export class DecisionRecorder {
     return record ? this.#knowledge(record) : null;
   }
 
-  /** Rows that are to be written, at most `limit`; those of one app at most every 30 s. */
+  /** Rows that are to be written, at most `limit`; those of one app at most every 30 s, and at every eighth call. */
   takeRows(limit: number): DecisionRow[] {
     const nowMs = this.#options.clock.monotonic();
     const rows: DecisionRow[] = [];
+    this.#turn = (this.#turn + 1) % turns;
     for (const appId of this.#unwritten) {
       if (rows.length >= limit) break;
       const record = this.#apps.get(appId);
-      if (record && nowMs - record.writtenAtMs < writeEveryMs) continue;
+      if (record && !this.#isDue(appId, record, nowMs)) continue;
       this.#unwritten.delete(appId);
       if (!record) continue;
       record.writtenAtMs = nowMs;
-      rows.push({ ...this.#knowledge(record), appId });
+      rows.push({ ...this.#knowledge(record), appId, failures: this.#failuresForRow(record) });
     }
     return rows;
+  }
+
+  #isDue(appId: string, { writtenAtMs }: AppRecord, nowMs: number): boolean {
+    const isFirst = writtenAtMs === -Infinity;
+    return isFirst || (nowMs - writtenAtMs >= writeEveryMs && fnv1a32(appId) % turns === this.#turn);
+  }
+
+  #failuresForRow(record: AppRecord): CollectionFailure[] {
+    const failures = this.#failuresOf(record);
+    return this.#failing <= maxFailuresQuoted ? failures : failures.map((each) => ({ ...each, message: '' }));
   }
 
   /** These rows could not be written; they are tried again. */

@@ -1,7 +1,15 @@
 import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
-import type { CollectionFailure, LastTrigger, OwnersKnowledge } from '../explanation/facts.js';
+import type { OwnersKnowledge } from '../explanation/facts.js';
 import { isReasonCode, type ReasonCode } from '../explanation/reason.js';
+import {
+  failuresOfJson,
+  failuresToJson,
+  triggerOfJson,
+  triggerToJson,
+  type FailureJson,
+  type TriggerJson,
+} from './row-json.js';
 
 /** What the owner of an app says of its newest decision. */
 export interface DecisionRow extends OwnersKnowledge {
@@ -66,7 +74,7 @@ with upserted as (
   insert into ${decision} as d
     (app_id, code, since, until, policy_tag, lease_id, instance_index, owned_since, last_trigger, failures, updated_at)
   select app_id, code, ${time('since')}, ${time('until')}, policy_tag, lease_id::uuid, instance_index,
-    ${time('owned_since')}, last_trigger::jsonb, failures::jsonb, statement_timestamp()
+    ${time('owned_since')}, last_trigger::json, failures::json, statement_timestamp()
   from unnest($1::varchar[], $2::varchar[], $3::float8[], $4::float8[], $5::varchar[], $6::varchar[], $7::int[],
     $8::float8[], $9::text[], $10::text[])
     as r (app_id, code, since, until, policy_tag, lease_id, instance_index, owned_since, last_trigger, failures)
@@ -131,8 +139,8 @@ type Row = {
   lease_id: string | null;
   instance_index: number;
   owned_since_ms: number;
-  last_trigger: LastTrigger | null;
-  failures: CollectionFailure[] | null;
+  last_trigger: TriggerJson | null;
+  failures: readonly FailureJson[] | null;
   updated_at_ms: number;
 };
 
@@ -221,7 +229,6 @@ export function createDecisionStore(database: Pick<Database, 'query'>, names: Na
 
 /** Columns, because one parameter a column is the fastest way into PostgreSQL. */
 function rowColumns(rows: readonly DecisionRow[]): unknown[] {
-  const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
   return [
     rows.map((row) => row.appId),
     rows.map((row) => row.code),
@@ -231,8 +238,8 @@ function rowColumns(rows: readonly DecisionRow[]): unknown[] {
     rows.map((row) => row.leaseId),
     rows.map((row) => row.instanceIndex),
     rows.map((row) => row.ownedSinceMs),
-    rows.map((row) => json(row.lastTrigger)),
-    rows.map((row) => json(row.failures.length > 0 ? row.failures : null)),
+    rows.map(({ lastTrigger }) => lastTrigger && triggerToJson(lastTrigger)),
+    rows.map(({ failures }) => (failures.length > 0 ? failuresToJson(failures) : null)),
   ];
 }
 
@@ -258,8 +265,8 @@ function toDecisionRow(row: Row): DecisionRow {
     leaseId: row.lease_id,
     instanceIndex: row.instance_index,
     ownedSinceMs: row.owned_since_ms,
-    lastTrigger: row.last_trigger,
-    failures: row.failures ?? [],
+    lastTrigger: row.last_trigger && triggerOfJson(row.last_trigger),
+    failures: failuresOfJson(row.failures ?? []),
     updatedAtMs: row.updated_at_ms,
   };
 }

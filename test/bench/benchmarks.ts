@@ -1,8 +1,10 @@
 import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
 import { collection } from './collection.js';
+import { decisions } from './decisions.js';
 import { database } from './database.js';
 import { elastic } from './elastic/elastic.js';
+import { explanations } from './explain.js';
 import { largeApp } from './large-app.js';
 import { memory } from './memory.js';
 import { reaction } from './reaction.js';
@@ -14,6 +16,8 @@ export const benchmarks: readonly Benchmark[] = [
   scale,
   reaction,
   database,
+  decisions,
+  explanations,
   memory,
   api,
   largeApp,

@@ -45,6 +45,8 @@ beforeEach(() => {
 });
 
 const code = () => recorder.knowledgeOf('app')?.code;
+/** What is due, in all turns. */
+const taken = () => Array.from({ length: 8 }, () => recorder.takeRows(10)).flat();
 
 describe('the code', () => {
   test('is what an evaluation decided, and since when', async () => {
@@ -129,19 +131,48 @@ test('each version of a policy is told once', () => {
 describe('rows', () => {
   test('are written when something changed, at most every 30 s an app, and renewed every hour', async () => {
     recorder.decided(app, quiet);
-    expect(recorder.takeRows(10)).toMatchObject([{ appId: 'app', code: 'not-breached' }]);
+    expect(taken()).toMatchObject([{ appId: 'app', code: 'not-breached' }]);
     recorder.decided(app, quiet);
-    expect(recorder.takeRows(10)).toEqual([]);
+    expect(taken()).toEqual([]);
     recorder.decided(app, held('cooling-down', 5));
-    expect(recorder.takeRows(10)).toEqual([]);
+    expect(taken()).toEqual([]);
     await clock.advance(30_000);
-    expect(recorder.takeRows(10)).toMatchObject([{ code: 'cooling-down' }]);
+    expect(taken()).toMatchObject([{ code: 'cooling-down' }]);
     await clock.advance(3_599_999);
     recorder.decided(app, held('cooling-down', 5));
-    expect(recorder.takeRows(10)).toEqual([]);
+    expect(taken()).toEqual([]);
     await clock.advance(1);
     recorder.decided(app, held('cooling-down', 5));
-    expect(recorder.takeRows(10)).toHaveLength(1);
+    expect(taken()).toHaveLength(1);
+  });
+
+  test('of apps that change together are written in turns, but the first of an app at once', async () => {
+    const apps = Array.from({ length: 80 }, (_, i) => policyOf([outRule], '1', `app-${i}`));
+    for (const each of apps) recorder.decided(each, quiet);
+    expect(recorder.takeRows(100)).toHaveLength(80);
+    await clock.advance(30_000);
+    for (const each of apps) recorder.decided(each, held('cooling-down', 5));
+    const sizes = Array.from({ length: 8 }, () => recorder.takeRows(100).length);
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(80);
+    expect(Math.max(...sizes)).toBeLessThan(30);
+  });
+
+  test('do without what log-cache said while it fails for very many apps', () => {
+    const messages = () => recorder.takeRows(2_000).map(({ failures }) => failures[0]?.message);
+    const fail = (appId: string) => {
+      recorder.decided(policyOf([outRule], '1', appId), quiet);
+      for (let i = 0; i < 2; i++) recorder.collected(appId, new Map([['cpu', failing]]));
+    };
+    for (let i = 0; i < 1_000; i++) fail(`app-${i}`);
+    expect(new Set(messages())).toEqual(new Set(['no answer']));
+    fail('one-more');
+    expect(messages()).toEqual(['']);
+    for (const gone of ['one-more', 'app-0']) recorder.forget(gone);
+    fail('another');
+    expect(messages()).toEqual(['no answer']);
+    recorder.collected('another', new Map([['cpu', fine]]));
+    fail('last');
+    expect(messages()).toEqual(['no answer']);
   });
 
   test('that could not be written are tried again, but not those of apps that are gone', () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
+import type { BenchmarkContext } from '../benchmark.js';
 import { createDatabase, startPostgres, type TestDatabase } from '../../support/postgres.js';
 import { createAutoscalerTables } from '../../support/autoscaler-tables.js';
 import { cpuSecsOfTree } from './usage.js';
@@ -17,7 +18,7 @@ export interface BenchPostgres {
  * A PostgreSQL server for benchmarks, as an operator of a small one would set it up; fsync is off, so that the disk of
  * the machine is not what is measured.
  */
-export async function startBenchPostgres(): Promise<BenchPostgres> {
+async function startBenchPostgres(): Promise<BenchPostgres> {
   const server = await startPostgres({
     settings: {
       shared_preload_libraries: 'pg_stat_statements',
@@ -37,6 +38,17 @@ export async function startBenchPostgres(): Promise<BenchPostgres> {
     cpuSecs: () => cpuSecsOfTree(Number(pid)),
     stop: () => server.stop(),
   };
+}
+
+/** One server for all benchmarks of an invocation. */
+export function sharedPostgres(
+  context: Pick<BenchmarkContext, 'shared' | 'releaseAtEnd'>,
+): Promise<BenchPostgres> {
+  return context.shared('postgres', async () => {
+    const server = await startBenchPostgres();
+    context.releaseAtEnd(() => server.stop());
+    return server;
+  });
 }
 
 export interface AppMetricWrites {

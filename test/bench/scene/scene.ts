@@ -8,7 +8,7 @@ import {
 } from '../../platform/eventgenerator-config.js';
 import type { TestDatabase } from '../../support/postgres.js';
 import type { BenchmarkContext } from '../benchmark.js';
-import { startBenchPostgres, type BenchPostgres } from '../processes/bench-postgres.js';
+import { sharedPostgres, type BenchPostgres } from '../processes/bench-postgres.js';
 import {
   startEventgeneratorProcess,
   type EventgeneratorProcess,
@@ -55,11 +55,7 @@ export async function withScene<T>(
     })());
   context.releaseAtEnd(release);
   try {
-    const postgres = await context.shared('postgres', async () => {
-      const server = await startBenchPostgres();
-      context.releaseAtEnd(() => server.stop());
-      return server;
-    });
+    const postgres = await sharedPostgres(context);
     const database = await postgres.createDatabase();
     releases.push(() => database.drop());
     await options.prepare(database);

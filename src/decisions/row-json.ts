@@ -1,0 +1,49 @@
+import type { CollectionFailure, LastTrigger } from '../explanation/facts.js';
+import { directionOf } from '../policy/policy.js';
+
+/*
+ * What rows hold as JSON: lists without names, because tens of thousands of rows are written again and again. Times are
+ * wall-clock ms.
+ */
+
+/** When, the rule counted from 1, the adjustment, the result, what the scaling engine said. */
+export type TriggerJson = readonly [
+  atMs: number,
+  rule: number,
+  adjustment: string,
+  result: string,
+  message: string | null,
+];
+
+/** One for all metric types that fail alike: since when, how, what log-cache said, the metric types. */
+export type FailureJson = readonly [
+  sinceMs: number,
+  failure: string,
+  message: string,
+  ...metricTypes: readonly string[],
+];
+
+export function triggerToJson({ atMs, rule, adjustment, result, message }: LastTrigger): string {
+  return JSON.stringify([atMs, rule, adjustment, result, message] satisfies TriggerJson);
+}
+
+export function triggerOfJson([atMs, rule, adjustment, result, message]: TriggerJson): LastTrigger {
+  return { atMs, rule, adjustment, direction: directionOf({ adjustment }), result, message };
+}
+
+export function failuresToJson(failures: readonly CollectionFailure[]): string {
+  const groups = new Map<string, [...FailureJson]>();
+  for (const { metricType, failure, message, sinceMs } of failures) {
+    const key = JSON.stringify([sinceMs, failure, message]);
+    const group = groups.get(key);
+    if (group) group.push(metricType);
+    else groups.set(key, [sinceMs, failure, message, metricType]);
+  }
+  return JSON.stringify([...groups.values()]);
+}
+
+export function failuresOfJson(groups: readonly FailureJson[]): CollectionFailure[] {
+  return groups.flatMap(([sinceMs, failure, message, ...metricTypes]) =>
+    metricTypes.map((metricType) => ({ metricType, failure, message, sinceMs })),
+  );
+}
