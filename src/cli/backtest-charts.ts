@@ -1,5 +1,6 @@
 import type { Point } from '../explanation/point-series.js';
-import { isOut, type Backtest } from '../replay/backtest.js';
+import type { Backtest } from '../replay/backtest.js';
+import { isOut } from '../replay/difference.js';
 import type { Span } from '../replay/coverage.js';
 import type { Scaling } from '../replay/replay.js';
 import { nsToMs } from '../util/clock.js';

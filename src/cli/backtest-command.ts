@@ -1,12 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
-import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { parsePolicy } from '../policy/parse-policy.js';
 import { policyLimits } from '../policy/policy-limits.js';
-import { readPolicies, readPolicy, type PolicyText } from '../policy/policy-store.js';
+import { readPolicy, type PolicyText } from '../policy/policy-store.js';
 import { backtest, neededRecordings, type Backtest, type NamedPolicy } from '../replay/backtest.js';
 import type { Span } from '../replay/coverage.js';
 import type { ReplaySettings } from '../replay/replay.js';
@@ -22,6 +20,7 @@ import { backtestLine, backtestLineTitles } from './backtest-lines.js';
 import { backtestText } from './backtest-text.js';
 import { progress } from './progress.js';
 import { readAhead } from './read-ahead.js';
+import { appsWithRules, replaySettings, type ReplayConfig } from './replay-config.js';
 import { withDatabases } from './with-databases.js';
 
 /** Makes a named policy for an app: of a file, or what the app has. */
@@ -36,31 +35,20 @@ interface Task {
   readonly counts: InstanceCounts | null;
 }
 
-/** The part of the configuration that matters. */
-export type BacktestConfig = Pick<
-  Config,
-  'policyDb' | 'appMetricsDb' | 'defaultBreachDurationSecs' | 'aggregator' | 'evaluator'
->;
-
 /** Apps whose recordings are read while one is replayed. */
 const appsAhead = 2;
 
 /** `eventgenerator backtest`: what a policy would have done with the app metrics of the past. */
 export async function backtestCommand(
-  config: BacktestConfig,
+  config: ReplayConfig,
   trust: ProcessContext['trust'],
   choice: BacktestChoice,
   clock: Pick<Clock, 'now'> = systemClock,
 ): Promise<number> {
   const toMs = clock.now();
-  const evaluation = evaluationSettings(config);
   const task: Task = {
     choice,
-    settings: {
-      ...evaluation,
-      collectionIntervalMs: choice.intervalMs ?? evaluation.collectionIntervalMs,
-      evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
-    },
+    settings: replaySettings(config, choice.intervalMs),
     span: { fromMs: toMs - choice.sinceMs, toMs },
     tried: await policySource(choice.policy),
     against: choice.against === null ? null : await policySource(choice.against),
@@ -82,12 +70,7 @@ async function backtestOne(task: Task, appId: string, databases: Databases): Pro
 
 async function backtestAll(task: Task, databases: Databases): Promise<void> {
   const { json } = task.choice;
-  const apps: PolicyText[] = [];
-  for await (const app of readPolicies(databases.policyDb)) {
-    const { stored } = app;
-    // A policy of schedules only has nothing to try.
-    if (stored.kind !== 'usable' || stored.policy.rules.length > 0) apps.push(app);
-  }
+  const apps = await appsWithRules(databases);
   if (!json) process.stdout.write(backtestLineTitles(task.against !== null));
   const told = progress('apps', apps.length);
   const replays = readAhead(apps, appsAhead, async (app) => {

@@ -1,4 +1,5 @@
-import { isOut, type Backtest, type Trial } from '../replay/backtest.js';
+import type { Backtest, Trial } from '../replay/backtest.js';
+import { isOut } from '../replay/difference.js';
 import type { Scaling } from '../replay/replay.js';
 
 /** A back-test for machines. Times are UTC, durations seconds, and values texts, as they may be beyond 2^53. */
@@ -49,7 +50,7 @@ function trialJson(trial: Trial): object {
   };
 }
 
-function scalingJson({ atMs, number, rule, unit, value, from, to }: Scaling): object {
+export function scalingJson({ atMs, number, rule, unit, value, from, to }: Scaling): object {
   return {
     at: time(atMs),
     from,

@@ -1,4 +1,4 @@
-import { parseGoDuration } from '../config/go-duration.js';
+import { durationMs, sinceMs } from './durations.js';
 import { UsageError } from './usage-error.js';
 
 /** What a back-test is about. */
@@ -42,56 +42,39 @@ Options:
 Without --history the loop is open: values are those of the real number of instances, which nobody has recorded.
 `;
 
-const dayMs = 86_400_000;
-const maxSinceMs = 30 * dayMs;
-
-type Values = Readonly<Partial<Record<string, string | boolean>>>;
+type Values = Readonly<
+  Partial<
+    Record<
+      'policy' | 'against' | 'app' | 'since' | 'interval' | 'instances' | 'history' | 'svg',
+      string | undefined
+    >
+  > & { all?: boolean | undefined; json?: boolean | undefined }
+>;
 
 /** Throws a UsageError for options that make no sense together. */
 export function backtestOptions(values: Values): BacktestChoice {
-  const text = (name: string): string | null => {
-    const value = values[name];
-    return typeof value === 'string' ? value : null;
-  };
-  const isAll = values['all'] === true;
-  const appId = text('app');
-  if (isAll === (appId !== null)) throw new UsageError('backtest needs either --app GUID or --all');
-  for (const name of ['svg', 'history', 'instances']) {
-    if (isAll && name in values)
+  const { all = false, app, instances, interval } = values;
+  if (all === (app !== undefined)) throw new UsageError('backtest needs either --app GUID or --all');
+  for (const name of ['svg', 'history', 'instances'] as const) {
+    if (all && values[name] !== undefined) {
       throw new UsageError(`--${name} is about one app: it does not go with --all`);
+    }
   }
-  const instances = text('instances');
-  if (instances !== null && !/^\d{1,6}$/.test(instances)) {
+  if (instances !== undefined && !/^\d{1,6}$/.test(instances)) {
     throw new UsageError(`--instances '${instances}' is no number of instances`);
   }
-  if (instances !== null && 'history' in values) {
+  if (instances !== undefined && values.history !== undefined) {
     throw new UsageError('--history says how many instances there were: --instances does not go with it');
   }
-  const intervalMs = duration('interval', text('interval'));
   return {
-    policy: text('policy') ?? 'current',
-    against: text('against'),
-    appId,
-    sinceMs: sinceMs(text('since')),
-    intervalMs,
-    instances: instances === null ? null : Number(instances),
-    historyFile: text('history'),
-    svgFile: text('svg'),
-    json: values['json'] === true,
+    policy: values.policy ?? 'current',
+    against: values.against ?? null,
+    appId: app ?? null,
+    sinceMs: sinceMs(values.since),
+    intervalMs: interval === undefined ? null : durationMs('interval', interval),
+    instances: instances === undefined ? null : Number(instances),
+    historyFile: values.history ?? null,
+    svgFile: values.svg ?? null,
+    json: values.json ?? false,
   };
-}
-
-function sinceMs(text: string | null): number {
-  const ms = duration('since', text) ?? dayMs;
-  if (ms > maxSinceMs) throw new UsageError(`--since '${text}' is more than 30d`);
-  return ms;
-}
-
-/** As Go writes them, and whole days: `7d`. */
-function duration(name: string, text: string | null): number | null {
-  if (text === null) return null;
-  const [, days] = /^(\d{1,4})d$/.exec(text) ?? [];
-  const ms = days === undefined ? Number(parseGoDuration(text) ?? 0n) / 1e6 : Number(days) * dayMs;
-  if (ms < 1) throw new UsageError(`--${name} '${text}' is no duration, as 90m, 24h or 7d`);
-  return ms;
 }

@@ -1,6 +1,7 @@
 import { timeText } from '../explanation/sentence.js';
 import { breachDurationSecs } from '../policy/policy.js';
-import { isOut, type Backtest, type NamedPolicy, type Trial } from '../replay/backtest.js';
+import type { Backtest, NamedPolicy, Trial } from '../replay/backtest.js';
+import { isOut } from '../replay/difference.js';
 import type { Coverage, Span } from '../replay/coverage.js';
 import type { Scaling } from '../replay/replay.js';
 import { backtestCharts } from './backtest-charts.js';

@@ -2,6 +2,7 @@ import { errorText } from '../util/errors.js';
 import { parseArgs } from 'node:util';
 import { isListedReason, listedReasons, whyNotListed, type ListedReason } from '../explanation/reason.js';
 import { backtestOptions, backtestUsage, type BacktestChoice } from './backtest-options.js';
+import { compareOptions, compareUsage, type CompareChoice } from './compare-options.js';
 import { UsageError } from './usage-error.js';
 
 export type Command =
@@ -30,6 +31,7 @@ export type Command =
   /** file null: every policy of policy_db. */
   | { readonly name: 'lint'; readonly configFile: string | undefined; readonly file: string | null }
   | ({ readonly name: 'backtest'; readonly configFile: string | undefined } & BacktestChoice)
+  | ({ readonly name: 'compare'; readonly configFile: string | undefined } & CompareChoice)
   | { readonly name: 'read-log' }
   | { readonly name: 'help'; readonly text: string }
   | { readonly name: 'version' };
@@ -49,6 +51,7 @@ Commands:
   decisions  List the apps whose newest decision has the code in --reason
   lint FILE  Say what is doubtful about a policy; --all looks at every policy of policy_db
   backtest   Say what a policy would have done with the app metrics of the past; backtest --help says more
+  compare    Compare what observers found out with what the acting fleet did; compare --help says more
   read-log   Turn the log on stdin into lines for people
 
 Options:
@@ -56,34 +59,35 @@ Options:
                       eventgenerator-config is read after it
   --all               With migrate: create all tables; with lint: every policy; with backtest: every app
   --drop-observed     With migrate: remove what observers stored; none may be running any more
-  --json              With members, explain, decisions and backtest: JSON instead of text
+  --json              With members, explain, decisions, backtest and compare: JSON instead of text
   --at TIME           With explain: a time in the past, as 2026-11-27T03:00Z
   --reason CODE       With decisions: one of
                       ${wrapped(listedReasons, 60).join('\n                      ')}
   -h, --help          Show this help
   --version           Show the version
 
-Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or start-up error, 2 for wrong usage.
+Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or start-up error, 2 for wrong usage, 3 where
+compare finds differences.
 `;
 
 /** Which commands take which option, besides those that all take. */
 const takenBy = {
   all: ['migrate', 'lint', 'backtest'],
   'drop-observed': ['migrate'],
-  json: ['members', 'explain', 'decisions', 'backtest'],
+  json: ['members', 'explain', 'decisions', 'backtest', 'compare'],
   at: ['explain'],
   reason: ['decisions'],
   policy: ['backtest'],
   against: ['backtest'],
-  app: ['backtest'],
-  since: ['backtest'],
-  interval: ['backtest'],
+  app: ['backtest', 'compare'],
+  since: ['backtest', 'compare'],
+  interval: ['backtest', 'compare'],
   instances: ['backtest'],
   history: ['backtest'],
   svg: ['backtest'],
 } as const;
 
-const helpOf: Readonly<Record<string, string>> = { backtest: backtestUsage };
+const helpOf: Readonly<Record<string, string>> = { backtest: backtestUsage, compare: compareUsage };
 
 /** Throws UsageError for anything it does not know. */
 export function parseCommandLine(args: readonly string[]): Command {
@@ -117,6 +121,8 @@ export function parseCommandLine(args: readonly string[]): Command {
       return { name: 'lint', configFile, file: argument ?? null };
     case 'backtest':
       return { name: 'backtest', configFile, ...backtestOptions(values) };
+    case 'compare':
+      return { name: 'compare', configFile, ...compareOptions(values) };
     case 'read-log':
       return { name: 'read-log' };
     default:

@@ -2,6 +2,7 @@ import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { backtestCommand } from './backtest-command.js';
+import { compareCommand } from './compare-command.js';
 import { parseCommandLine, usage, type Command } from './command-line.js';
 import { UsageError } from './usage-error.js';
 import type { ProcessContext } from '../observability/process-context.js';
@@ -49,6 +50,8 @@ async function main(args: readonly string[]): Promise<number> {
       return lint(command);
     case 'backtest':
       return backtestCommand(load(command.configFile).config, systemTrust(), command);
+    case 'compare':
+      return compareCommand(load(command.configFile).config, systemTrust(), command);
     case 'read-log':
       return readLogCommand();
     case 'run':

@@ -2,6 +2,7 @@ import { nsToMs, msToNs } from '../util/clock.js';
 import { breachDurationSecs } from '../policy/policy.js';
 import { coverageOf, type Coverage, type Span } from './coverage.js';
 import { sharedAmongInstances, sharedLoad } from './load-model.js';
+import { differenceOf, isOut, type Difference } from './difference.js';
 import { replay, type Replayed, type ReplayedPolicy, type ReplaySettings, type Scaling } from './replay.js';
 import { instancesAt, type InstanceCounts } from './scaling-history.js';
 import type { Recording } from './tape.js';
@@ -45,13 +46,6 @@ export interface Backtest {
   readonly closedFor: readonly string[] | null;
   /** null where there is nothing to compare with. */
   readonly difference: Difference | null;
-}
-
-/** Scalings that only one of two trials has. */
-export interface Difference {
-  readonly common: number;
-  readonly onlyFirst: readonly Scaling[];
-  readonly onlySecond: readonly Scaling[];
 }
 
 const reversalMs = 15 * 60_000;
@@ -129,30 +123,4 @@ function reversalsOf(scalings: readonly Scaling[]): number {
       before !== undefined && isOut(before) !== isOut(scaling) && scaling.atMs - before.atMs <= reversalMs
     );
   }).length;
-}
-
-export function isOut({ from, to }: Pick<Scaling, 'from' | 'to'>): boolean {
-  return to > from;
-}
-
-/** Two scalings are the same if they go in the same direction within a collection interval. */
-function differenceOf(first: readonly Scaling[], second: readonly Scaling[], intervalMs: number): Difference {
-  const onlyFirst: Scaling[] = [];
-  const onlySecond: Scaling[] = [];
-  let place = 0;
-  let common = 0;
-  for (const scaling of first) {
-    for (let other = second[place]; other && other.atMs < scaling.atMs - intervalMs; other = second[place]) {
-      onlySecond.push(other);
-      place++;
-    }
-    const other = second[place];
-    if (other && other.atMs <= scaling.atMs + intervalMs && isOut(other) === isOut(scaling)) {
-      common++;
-      place++;
-    } else {
-      onlyFirst.push(scaling);
-    }
-  }
-  return { common, onlyFirst, onlySecond: [...onlySecond, ...second.slice(place)] };
 }

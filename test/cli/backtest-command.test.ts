@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { backtestCommand, type BacktestConfig } from '../../src/cli/backtest-command.js';
+import { backtestCommand } from '../../src/cli/backtest-command.js';
+import type { ReplayConfig } from '../../src/cli/replay-config.js';
 import { parseCommandLine } from '../../src/cli/command-line.js';
 import { policyOf, when } from '../pipeline/policies.js';
 import { createAutoscalerTables, insertPolicies } from '../support/autoscaler-tables.js';
@@ -19,7 +20,7 @@ const policy = {
 
 let database: TestDatabase;
 let folder: string;
-let config: BacktestConfig;
+let config: ReplayConfig;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'backtest-'));
   database = await createDatabase();
@@ -46,7 +47,7 @@ beforeAll(async () => {
     defaultBreachDurationSecs: 120,
     aggregator: { collectionIntervalMs: 40_000 },
     evaluator: { evaluationIntervalMs: 40_000 },
-  } as BacktestConfig;
+  } as ReplayConfig;
 });
 afterAll(async () => {
   await database.drop();

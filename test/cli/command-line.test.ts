@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { listedReasons, reasonCodes } from '../../src/explanation/reason.js';
 import { backtestUsage } from '../../src/cli/backtest-options.js';
+import { compareUsage } from '../../src/cli/compare-options.js';
 import { parseCommandLine, usage } from '../../src/cli/command-line.js';
 import { UsageError } from '../../src/cli/usage-error.js';
 
@@ -75,6 +76,29 @@ test.each([
     { ...backtest, configFile: 'a.yml', instances: 3, svgFile: 'a.svg' },
   ],
   [['backtest', '--app', 'guid', '--history', 'h.json'], { ...backtest, historyFile: 'h.json' }],
+  [['compare', '-h'], { name: 'help', text: compareUsage }],
+  [
+    ['compare'],
+    {
+      name: 'compare',
+      configFile: undefined,
+      appId: null,
+      sinceMs: 86_400_000,
+      intervalMs: null,
+      json: false,
+    },
+  ],
+  [
+    ['compare', '--app', 'guid', '--since', '2h', '--interval', '30s', '--json'],
+    {
+      name: 'compare',
+      configFile: undefined,
+      appId: 'guid',
+      sinceMs: 7_200_000,
+      intervalMs: 30_000,
+      json: true,
+    },
+  ],
   [['--version'], { name: 'version' }],
 ])('%j', (args, command) => {
   expect(parseCommandLine(args)).toEqual(command);
@@ -86,7 +110,7 @@ test.each([
   [['--all'], '--all goes with migrate and lint and backtest only'],
   [['members', '--drop-observed'], '--drop-observed goes with migrate only'],
   [['migrate', '--all', '--drop-observed'], 'exclude each other'],
-  [['run', '--json'], '--json goes with members and explain and decisions and backtest only'],
+  [['run', '--json'], '--json goes with members and explain and decisions and backtest and compare only'],
   [['explain'], 'explain needs the guid of an app'],
   [['explain', 'one', 'two'], "unexpected argument 'two'"],
   [['explain', 'guid', '--at', '03:00'], "--at '03:00' is no time with a zone"],
@@ -117,7 +141,7 @@ test.each([
 
 test('the usage names every command and option', () => {
   const words =
-    'run migrate members explain decisions lint backtest read-log --config --all --drop-observed --json --at --reason --help';
+    'run migrate members explain decisions lint backtest compare read-log --config --all --drop-observed --json --at --reason --help';
   for (const word of [...words.split(' '), '--version', ...listedReasons]) expect(usage).toContain(word);
 });
 

@@ -1,0 +1,166 @@
+import { containerCounts } from '../history/container-counts.js';
+import { isHttpMetricType } from '../collection/pool/job.js';
+import type { Scaling } from './replay.js';
+import { replay, type ReplayedPolicy, type ReplaySettings } from './replay.js';
+import { compareValues, type ValueComparison } from './compare-values.js';
+import { coverageOf, type Span } from './coverage.js';
+import { differenceOf, type Difference } from './difference.js';
+import type { Recording } from './tape.js';
+import { msToNs, nsToMs } from '../util/clock.js';
+
+/**
+ * Why the values of the acting fleet and the observers' are not the same, most probably.
+ * - `gap`: one of them has stored nothing
+ * - `no-data-against-0`: where one has *no data* the other has 0
+ * - `more-than-6-instances`: a read of the oldest 100 envelopes, as the Go eventgenerator's, does not hold more
+ * - `worker-process`: tasks, staging or other process types were counted as instances
+ * - `percentage-rounding`: a percentage that is multiplied after it was divided is a little more, and is rounded up
+ * - `close-to-threshold`: the values are alike, but on both sides of a threshold
+ * - `unknown`: none of these
+ */
+export const causes = [
+  'gap',
+  'no-data-against-0',
+  'more-than-6-instances',
+  'worker-process',
+  'percentage-rounding',
+  'close-to-threshold',
+  'unknown',
+] as const;
+export type Cause = (typeof causes)[number];
+
+/** What must be read besides the metric types of the rules, of what observers have stored. */
+export const countTypes: readonly string[] = Object.values(containerCounts);
+
+export interface CompareOptions extends ReplayedPolicy {
+  readonly span: Span;
+  /** By the acting fleet, and by observers, which also store numbers of containers. */
+  readonly theirs: readonly Recording[];
+  readonly ours: readonly Recording[];
+  readonly settings: ReplaySettings;
+}
+
+export interface MetricComparison extends ValueComparison {
+  /** null: alike. */
+  readonly cause: Cause | null;
+  /** Where one of them has stored nothing, for the cause `gap`. */
+  readonly gap: Span | null;
+}
+
+export interface Comparison {
+  readonly appId: string;
+  /** The time that both cover. */
+  readonly span: Span;
+  readonly metrics: readonly MetricComparison[];
+  readonly theirScalings: readonly Scaling[];
+  readonly ourScalings: readonly Scaling[];
+  readonly difference: Difference;
+  /** Of the app; null: alike. */
+  readonly cause: Cause | null;
+}
+
+/** A share of values that differ, above which a metric type does; the ends of a spike are no difference. */
+const toleratedShare = 0.1;
+/** The Go eventgenerator's 100 envelopes hold 16 of each instance. */
+const largestWholeRead = 6n;
+
+/** Compares what two fleets found out about one app, and what the rules make of it. */
+export function compare(options: CompareOptions): Comparison {
+  const { policy, limits, theirs, ours, settings } = options;
+  const metricTypes = [...new Set(policy.rules.map(({ metricType }) => metricType))];
+  const span = commonSpan(options, metricTypes);
+  const metrics = metricTypes.map((metricType) => compareMetric(metricType, { ...options, span }));
+  const instances =
+    newestBefore(ours, containerCounts.web, span.fromMs) ?? BigInt(Math.max(1, limits.minInstances ?? 1));
+  const scalingsOf = (recordings: readonly Recording[]) =>
+    replay({
+      ...{ policy, limits, settings, load: null },
+      recordings: recordings.filter(({ metricType }) => metricTypes.includes(metricType)),
+      fromNs: msToNs(span.fromMs),
+      untilNs: msToNs(span.toMs),
+      instances: Number(instances),
+    }).scalings;
+  const [theirScalings, ourScalings] = [scalingsOf(theirs), scalingsOf(ours)];
+  const difference = differenceOf(theirScalings, ourScalings, 2 * settings.collectionIntervalMs);
+  const causesFound = metrics.flatMap(({ cause }) => (cause === null ? [] : [cause]));
+  const isScaledAlike = difference.onlyFirst.length + difference.onlySecond.length === 0;
+  return {
+    appId: policy.appId,
+    ...{ span, metrics, theirScalings, ourScalings, difference },
+    cause: causesFound[0] ?? (isScaledAlike ? null : 'close-to-threshold'),
+  };
+}
+
+/** Observers begin later, and both end now: what only one of them can have is no gap. */
+function commonSpan({ span, theirs, ours, settings }: CompareOptions, metricTypes: readonly string[]): Span {
+  const [there, here] = [endsOf(theirs, metricTypes), endsOf(ours, metricTypes)];
+  if (!there || !here) return span;
+  return {
+    fromMs: Math.max(span.fromMs, there.fromMs, here.fromMs),
+    toMs: Math.min(span.toMs, Math.min(there.toMs, here.toMs) + settings.collectionIntervalMs),
+  };
+}
+
+function endsOf(recordings: readonly Recording[], metricTypes: readonly string[]): Span | null {
+  const used = recordings.filter(({ metricType }) => metricTypes.includes(metricType));
+  const times = used
+    .flatMap(({ points }) => [points[0], points.at(-1)])
+    .flatMap((point) => (point ? [nsToMs(point.timestampNs)] : []));
+  return times.length === 0 ? null : { fromMs: Math.min(...times), toMs: Math.max(...times) };
+}
+
+function compareMetric(metricType: string, options: CompareOptions): MetricComparison {
+  const { span, settings } = options;
+  const of = (recordings: readonly Recording[]): Recording =>
+    recordings.find((recording) => recording.metricType === metricType) ?? {
+      metricType,
+      unit: '',
+      points: [],
+    };
+  const [theirs, ours] = [of(options.theirs), of(options.ours)];
+  const values = compareValues(theirs, ours, span, 1.5 * settings.collectionIntervalMs);
+  const cause = causeOf(values, options);
+  if (cause !== null) return { ...values, cause, gap: null };
+  const gap = gapOfOne(gapsOf(theirs, options), gapsOf(ours, options), settings.collectionIntervalMs);
+  return { ...values, first: null, cause: gap && 'gap', gap };
+}
+
+function causeOf(values: ValueComparison, { ours }: CompareOptions): Cause | null {
+  const { metricType, first, shareDiffering, shareOneMore, shareWithoutData, shareAgainstZero } = values;
+  if (first === null) return null;
+  if (shareWithoutData > toleratedShare) {
+    return shareAgainstZero > shareWithoutData / 2 ? 'no-data-against-0' : 'unknown';
+  }
+  if (shareDiffering <= toleratedShare) {
+    return isPercentage(metricType) && shareOneMore > toleratedShare ? 'percentage-rounding' : null;
+  }
+  if (isHttpMetricType(metricType)) return 'unknown';
+  const count = (name: string) => newestBefore(ours, name, first.atMs) ?? 0n;
+  if (count(containerCounts.web) > largestWholeRead) return 'more-than-6-instances';
+  return count(containerCounts.others) > 0n ? 'worker-process' : 'unknown';
+}
+
+function gapsOf(recording: Recording, { span, settings }: CompareOptions): readonly Span[] {
+  return coverageOf([recording], span, settings.collectionIntervalMs).gaps;
+}
+
+/** The first gap of the one that has more of them, where that is more than a cycle or two. */
+function gapOfOne(theirs: readonly Span[], ours: readonly Span[], intervalMs: number): Span | null {
+  const length = (gaps: readonly Span[]) => gaps.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  const moreMs = length(theirs) - length(ours);
+  if (Math.abs(moreMs) <= 3 * intervalMs) return null;
+  const [more, less] = moreMs > 0 ? [theirs, ours] : [ours, theirs];
+  const isShared = (gap: Span) => less.some(({ fromMs, toMs }) => fromMs < gap.toMs && toMs > gap.fromMs);
+  return more.find((gap) => !isShared(gap)) ?? more[0] ?? null;
+}
+
+function isPercentage(metricType: string): boolean {
+  return metricType === 'memoryutil' || metricType === 'diskutil';
+}
+
+/** The newest value at a time, else the first after it. */
+function newestBefore(recordings: readonly Recording[], name: string, atMs: number): bigint | null {
+  const points = recordings.find(({ metricType }) => metricType === name)?.points ?? [];
+  const newest = points.findLast(({ timestampNs }) => nsToMs(timestampNs) <= atMs) ?? points[0];
+  return newest?.value ?? null;
+}
