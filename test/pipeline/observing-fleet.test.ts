@@ -197,3 +197,26 @@ test('observers share the apps among themselves, decide as the fleet does, and l
   acting.kill('SIGTERM');
   expect(await acting.ended).toBe(0);
 });
+
+test('without the right to create tables everything else goes on, and no restart is needed when they are there', async () => {
+  await database.pool.query('revoke create on schema public from public');
+  const limited = new URL(database.url);
+  limited.username = user;
+  const observing = await startMember(limited.href, observe);
+  const { data } = await observing.logged('eventgenerator.observed.tables-missing');
+  expect((await observing.logged('eventgenerator.ownership.static-instead')).data).toMatchObject({
+    totalInstances: 1,
+  });
+  await observing.logged('eventgenerator.evaluation.would-scale');
+  expect(platform.books.triggersOf(busy)).toEqual([]);
+
+  await database.pool.query(String(data['sql']));
+  await eventually(
+    'observed app metrics',
+    async () =>
+      (await column('select distinct app_id as value from eventgenerator_observed')).length === apps.length,
+    60_000,
+  );
+  observing.kill('SIGTERM');
+  expect(await observing.ended).toBe(0);
+});

@@ -188,3 +188,21 @@ test('an observer stores the same app metrics, in its own table', () => {
       );
   expect(rowsIn('eventgenerator_observed')).toEqual(rowsIn('app_metric'));
 });
+
+test('an observer that is started again goes on with what it had observed', async () => {
+  const simulation = await simulateFleets(config, apps, { startMs, modes: ['act', 'observe'] });
+  try {
+    const first = await simulation.start('observe');
+    await simulation.advance(300_000);
+    await first.stop();
+    const second = await simulation.start('observe');
+    await simulation.advance(40_000);
+    const done = second.log.lines.find(({ event }) => event === 'warm-up.done');
+    expect(done?.data['points']).toBeGreaterThan(10);
+    // Without them a breach duration would have to pass first.
+    expect(scalingsOf(second, 'cpu').length).toBeGreaterThan(0);
+    await second.stop();
+  } finally {
+    await simulation.close();
+  }
+});
