@@ -18,7 +18,7 @@ import { killProcesses, startProcess, type EventgeneratorProcess } from './proce
  * observers' database user has no right to any table of the acting fleet, so that whatever they did to one would fail.
  */
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const apps = Array.from({ length: 8 }, (_, i) => `app-${i}`);
 const busy = 'app-0';
