@@ -3,7 +3,7 @@ import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
 import { tableNames } from '../database/table-names.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import { msToNs, sleep } from '../util/clock.js';
+import { endsWithin, msToNs, sleep } from '../util/clock.js';
 import type { AppMetric } from './app-metric.js';
 import type { AppMetricStore, RecentQuery } from './app-metric-store.js';
 import type { HistoryQuery } from './history-reader.js';
@@ -20,6 +20,7 @@ const pruneEveryMs = 60_000;
 /** Few enough for one statement to be quick, many enough to keep up with 50,000 apps in a minute. */
 const rowsPerStatement = 10_000;
 const statementTimeoutMs = 10_000;
+const stopDeadlineMs = 500;
 const tablesReportMs = 600_000;
 
 /** Each observer removes what others do not at that moment. */
@@ -77,9 +78,10 @@ export class ObservedTable implements AppMetricStore {
     this.#pruning ??= this.#run();
   }
 
+  /** Waits for a statement that is running, if that is quick. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#pruning;
+    await endsWithin(this.#options.clock, stopDeadlineMs, Promise.resolve(this.#pruning));
   }
 
   /** Whether the table is there and may be used. Rejects while the database is away. */
