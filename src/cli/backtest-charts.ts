@@ -2,8 +2,8 @@ import type { Point } from '../explanation/point-series.js';
 import type { Backtest } from '../replay/backtest.js';
 import { isOut } from '../replay/difference.js';
 import type { Span } from '../replay/coverage.js';
+import type { Recording } from '../replay/recording.js';
 import type { Scaling } from '../replay/replay.js';
-import { nsToMs } from '../util/clock.js';
 import { chart } from './chart.js';
 import { durationText } from './duration-text.js';
 import { printable } from './table.js';
@@ -19,7 +19,7 @@ export function backtestCharts({ trial, span, recordings }: Backtest): string[] 
     .slice(0, maxCharts)
     .flatMap((rule) => {
       const recording = recordings.find(({ metricType }) => metricType === rule.metricType);
-      const points = recording ? highestPoints(recording.points, span) : [];
+      const points = recording ? highestPoints(recording, span) : [];
       if (!points.some(({ value }) => value !== null)) return [];
       const title = `\n${printable(rule.metricType)}, the highest of each ${durationText((span.toMs - span.fromMs) / chartWidth)}, with a threshold of ${rule.threshold}\n`;
       const lines = [...chart(points, rule.threshold, chartWidth), marks(trial.scalings, span)];
@@ -28,10 +28,11 @@ export function backtestCharts({ trial, span, recordings }: Backtest): string[] 
 }
 
 /** Newest first; the highest value of each column of a chart, null where there is none. */
-function highestPoints(points: readonly Point[], span: Span): Point[] {
+function highestPoints(recording: Recording, span: Span): Point[] {
   const highest = Array.from({ length: chartWidth }, (): bigint | null => null);
-  for (const { timestampNs, value } of points) {
-    const column = columnOf(nsToMs(timestampNs), span);
+  for (let index = recording.firstFrom(span.fromMs); index < recording.size; index++) {
+    const column = columnOf(recording.ms[index] ?? 0, span);
+    const value = recording.valueAt(index);
     const known = highest[column];
     if (known !== undefined && value !== null && (known === null || value > known)) highest[column] = value;
   }

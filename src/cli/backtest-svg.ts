@@ -3,7 +3,7 @@ import { chartStyle, colours } from '../pages/chart-style.js';
 import { Html, markup } from '../pages/html.js';
 import { breachDurationSecs, type ScalingRule } from '../policy/policy.js';
 import type { Backtest, Trial } from '../replay/backtest.js';
-import { nsToMs } from '../util/clock.js';
+import type { Recording } from '../replay/recording.js';
 
 /** A policy may have any number of rules. */
 const maxCharts = 8;
@@ -42,17 +42,20 @@ ${placed}</svg>
 function ruleChart(rule: ScalingRule, number: number, result: Backtest): TitledChart {
   const { recordings, span, trial, settings } = result;
   const recording = recordings.find(({ metricType }) => metricType === rule.metricType);
-  const points = (recording?.points ?? [])
-    .map(({ timestampNs, value }): ChartPoint => ({
-      atMs: nsToMs(timestampNs),
-      value: value === null ? null : Number(value),
-    }))
-    .filter(({ atMs }) => atMs >= span.fromMs);
+  const points = recording ? chartPoints(recording, span.fromMs) : [];
   const secs = breachDurationSecs(rule, settings.defaultBreachDurationSecs);
   const unit = recording?.unit ? ` ${recording.unit}` : '';
   const title = `rule ${number}: ${rule.metricType} ${rule.operator} ${rule.threshold}${unit} for ${secs} s → ${rule.adjustment}; ${trial.tried.name}`;
   const marks = trial.scalings.filter((scaling) => scaling.number === number).map(markOf);
   return { title, drawn: drawing(title, points, Number(rule.threshold), marks, result) };
+}
+
+function chartPoints(recording: Recording, fromMs: number): ChartPoint[] {
+  const first = recording.firstFrom(fromMs);
+  return Array.from(recording.numbers.subarray(first), (value, index) => ({
+    atMs: recording.ms[first + index] ?? 0,
+    value: Number.isNaN(value) ? null : value,
+  }));
 }
 
 function markOf({ atMs, from, to }: Trial['scalings'][number]): ChartMark {

@@ -1,11 +1,11 @@
-import { nsToMs, msToNs } from '../util/clock.js';
+import { msToNs } from '../util/clock.js';
 import { breachDurationSecs } from '../policy/policy.js';
 import { coverageOf, type Coverage, type Span } from './coverage.js';
 import { sharedAmongInstances, sharedLoad } from './load-model.js';
 import { differenceOf, isOut, type Difference } from './difference.js';
 import { replay, type Replayed, type ReplayedPolicy, type ReplaySettings, type Scaling } from './replay.js';
 import { instancesAt, type InstanceCounts } from './scaling-history.js';
-import type { Recording } from './tape.js';
+import type { Recording } from './recording.js';
 
 export interface NamedPolicy extends ReplayedPolicy {
   readonly name: string;
@@ -55,7 +55,7 @@ export function backtest(options: BacktestOptions): Backtest {
   const { appId, span, recordings, settings, counts } = options;
   const trial = attempt(options.tried, options);
   const against = options.against && attempt(options.against, options);
-  const used = recordings.filter(({ points }) => points.length > 0).map(({ metricType }) => metricType);
+  const used = recordings.filter(({ size }) => size > 0).map(({ metricType }) => metricType);
   return {
     appId,
     span,
@@ -101,8 +101,8 @@ function attempt(tried: NamedPolicy, options: BacktestOptions): Trial {
   });
   const withValues = new Set(
     recordings
-      .filter(({ points }) =>
-        points.some(({ value, timestampNs }) => value !== null && nsToMs(timestampNs) >= span.fromMs),
+      .filter((recording) =>
+        recording.numbers.subarray(recording.firstFrom(span.fromMs)).some((value) => !Number.isNaN(value)),
       )
       .map(({ metricType }) => metricType),
   );

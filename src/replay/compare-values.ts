@@ -1,7 +1,5 @@
-import type { Point } from '../explanation/point-series.js';
-import { nsToMs } from '../util/clock.js';
 import type { Span } from './coverage.js';
-import type { Recording } from './tape.js';
+import type { Recording } from './recording.js';
 
 /** Values of the acting fleet and of the observers about the same time; null is *no data*. */
 export interface ValuePair {
@@ -26,7 +24,7 @@ export interface ValueComparison {
   readonly shareWithoutData: number;
   /** Of all pairs: those of them in which the other is 0. */
   readonly shareAgainstZero: number;
-  /** Pairs in which theirs is one percent more. Of all pairs, 0 to 1. */
+  /** Pairs in which theirs is one more. Of all pairs, 0 to 1. */
   readonly shareOneMore: number;
   /** The first pair that differs by more than a tenth, or of which only one has data; else the first that is one off. */
   readonly first: ValuePair | null;
@@ -45,90 +43,84 @@ export function compareValues(
   span: Span,
   longestDistanceMs: number,
 ): ValueComparison {
-  const there = theirs.points;
-  const here = ours.points.filter((point) => isWithin(point, span));
-  const differences: number[] = [];
-  let pairs = 0;
-  let differing = 0;
-  let withoutData = 0;
-  let againstZero = 0;
-  let oneMore = 0;
-  let first: ValuePair | null = null;
-  let firstOff: ValuePair | null = null;
-  let next = 0;
-  for (const point of here) {
-    while ((there[next]?.timestampNs ?? point.timestampNs) < point.timestampNs) next++;
-    const near = neighbours(there, next, point, longestDistanceMs);
-    const [nearest] = near;
-    if (!nearest) continue;
-    pairs++;
-    const pair = { atMs: nsToMs(point.timestampNs), theirs: nearest.value, ours: point.value };
-    const values = near.flatMap(({ value }) => (value === null ? [] : [value]));
-    if (point.value === null || values.length === 0) {
-      // One of two neighbours without data is the edge of a time without data.
-      if ((point.value === null) === (values.length === near.length)) {
-        withoutData++;
-        if ((pair.theirs ?? pair.ours) === 0n) againstZero++;
-        first ??= pair;
-      }
-      continue;
-    }
-    const difference = distanceFrom(values, point.value);
-    differences.push(difference);
-    if (difference > tenth && !isOneOff(values, point.value)) {
-      differing++;
-      first ??= pair;
-    }
-    if (values.every((value) => value === (point.value ?? 0n) + 1n)) {
-      oneMore++;
-      firstOff ??= pair;
+  const tally = new Tally();
+  const [from, to] = [ours.firstFrom(span.fromMs), ours.firstFrom(span.toMs + 1)];
+  const [times, values] = [theirs.ms, theirs.numbers];
+  let next = theirs.firstFrom(span.fromMs);
+  for (let index = from; index < to; index++) {
+    const atMs = ours.ms[index] ?? NaN;
+    while ((times[next] ?? Infinity) < atMs) next++;
+    const beforeMs = atMs - (times[next - 1] ?? -Infinity);
+    const afterMs = (times[next] ?? Infinity) - atMs;
+    if (Math.min(beforeMs, afterMs) > longestDistanceMs) continue;
+    const nearest = beforeMs <= afterMs ? next - 1 : next;
+    // An end of the recording, or of a part of it, has one neighbour.
+    const before = beforeMs <= longestDistanceMs ? next - 1 : nearest;
+    const after = afterMs <= longestDistanceMs ? next : nearest;
+    const kind = tally.add(ours.numbers[index] ?? NaN, values[before] ?? NaN, values[after] ?? NaN);
+    if (kind !== 'alike') {
+      tally.remember(kind, () => ({ atMs, theirs: theirs.valueAt(nearest), ours: ours.valueAt(index) }));
     }
   }
-  const sorted = differences.sort((a, b) => a - b);
-  const share = (count: number, of: number) => (of === 0 ? 0 : count / of);
-  return {
-    metricType: ours.metricType,
-    theirs: there.filter((point) => isWithin(point, span)).length,
-    ours: here.length,
-    median: sorted[Math.floor(sorted.length / 2)] ?? null,
-    largest: sorted.at(-1) ?? null,
-    shareAboveTenth: share(sorted.filter((each) => each > tenth).length, sorted.length),
-    shareDiffering: share(differing, sorted.length),
-    shareWithoutData: share(withoutData, pairs),
-    shareAgainstZero: share(againstZero, pairs),
-    shareOneMore: share(oneMore, pairs),
-    first: first ?? firstOff,
-  };
+  const inSpan = theirs.firstFrom(span.toMs + 1) - theirs.firstFrom(span.fromMs);
+  return { metricType: ours.metricType, theirs: inSpan, ours: to - from, ...tally.result() };
 }
 
-function isWithin({ timestampNs }: Point, { fromMs, toMs }: Span): boolean {
-  const atMs = nsToMs(timestampNs);
-  return atMs >= fromMs && atMs <= toMs;
-}
+class Tally {
+  readonly #differences: number[] = [];
+  #pairs = 0;
+  #differing = 0;
+  #withoutData = 0;
+  #againstZero = 0;
+  #oneMore = 0;
+  #first: ValuePair | null = null;
+  #firstOneMore: ValuePair | null = null;
 
-/** The points around this one, the nearest first, as far as they are near enough. `next` is the first that is not before. */
-function neighbours(
-  points: readonly Point[],
-  next: number,
-  { timestampNs }: Point,
-  longestMs: number,
-): Point[] {
-  const distance = (point: Point) => Math.abs(nsToMs(point.timestampNs - timestampNs));
-  return [points[next - 1], points[next]]
-    .filter((point) => point !== undefined)
-    .filter((point) => distance(point) <= longestMs)
-    .sort((a, b) => distance(a) - distance(b));
-}
+  /** NaN is *no data*. */
+  add(own: number, before: number, after: number): 'alike' | 'different' | 'one-more' {
+    this.#pairs++;
+    const min = Number.isNaN(before) ? after : Number.isNaN(after) ? before : Math.min(before, after);
+    if (Number.isNaN(own) || Number.isNaN(min)) return this.#addWithoutData(own, before, after);
+    const max = Number.isNaN(before) ? after : Number.isNaN(after) ? before : Math.max(before, after);
+    const edge = own < min ? min : own > max ? max : own;
+    const difference = edge === own ? 0 : Math.abs(edge - own) / Math.max(Math.abs(edge), Math.abs(own));
+    this.#differences.push(difference);
+    const isOneMore = min === own + 1 && max === min;
+    if (isOneMore) this.#oneMore++;
+    if (difference > tenth && Math.abs(edge - own) > 1) {
+      this.#differing++;
+      return 'different';
+    }
+    return isOneMore ? 'one-more' : 'alike';
+  }
 
-/** How far a value lies outside of others, relative to the larger of both. */
-function distanceFrom(others: readonly bigint[], value: bigint): number {
-  const numbers = others.map(Number);
-  const own = Number(value);
-  const [min, max] = [Math.min(...numbers), Math.max(...numbers)];
-  const edge = own < min ? min : own > max ? max : own;
-  return edge === own ? 0 : Math.abs(edge - own) / Math.max(Math.abs(edge), Math.abs(own));
-}
+  remember(kind: 'different' | 'one-more', pair: () => ValuePair): void {
+    if (kind === 'different') this.#first ??= pair();
+    else this.#firstOneMore ??= pair();
+  }
 
-function isOneOff(others: readonly bigint[], value: bigint): boolean {
-  return others.some((other) => other - value <= 1n && value - other <= 1n);
+  /** Where only one neighbour is without data, a time without data begins or ends there. */
+  #addWithoutData(own: number, before: number, after: number): 'alike' | 'different' {
+    const isEdge = Number.isNaN(before) !== Number.isNaN(after);
+    const other = before;
+    if (isEdge || Number.isNaN(own) === Number.isNaN(other)) return 'alike';
+    this.#withoutData++;
+    if (own === 0 || other === 0) this.#againstZero++;
+    return 'different';
+  }
+
+  result(): Omit<ValueComparison, 'metricType' | 'theirs' | 'ours'> {
+    const sorted = Float64Array.from(this.#differences).sort();
+    const share = (count: number, of: number) => (of === 0 ? 0 : count / of);
+    return {
+      median: sorted[Math.floor(sorted.length / 2)] ?? null,
+      largest: sorted.at(-1) ?? null,
+      shareAboveTenth: share(sorted.filter((each) => each > tenth).length, sorted.length),
+      shareDiffering: share(this.#differing, sorted.length),
+      shareWithoutData: share(this.#withoutData, this.#pairs),
+      shareAgainstZero: share(this.#againstZero, this.#pairs),
+      shareOneMore: share(this.#oneMore, this.#pairs),
+      first: this.#first ?? this.#firstOneMore,
+    };
+  }
 }

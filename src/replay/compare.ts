@@ -3,10 +3,10 @@ import { isHttpMetricType } from '../collection/pool/job.js';
 import type { Scaling } from './replay.js';
 import { replay, type ReplayedPolicy, type ReplaySettings } from './replay.js';
 import { compareValues, type ValueComparison } from './compare-values.js';
-import { coverageOf, type Span } from './coverage.js';
+import { gapsOf, type Span } from './coverage.js';
 import { differenceOf, type Difference } from './difference.js';
-import type { Recording } from './tape.js';
-import { msToNs, nsToMs } from '../util/clock.js';
+import { Recording } from './recording.js';
+import { msToNs } from '../util/clock.js';
 
 /**
  * Why the values of the acting fleet and the observers' are not the same, most probably.
@@ -103,25 +103,21 @@ function commonSpan({ span, theirs, ours, settings }: CompareOptions, metricType
 
 function endsOf(recordings: readonly Recording[], metricTypes: readonly string[]): Span | null {
   const used = recordings.filter(({ metricType }) => metricTypes.includes(metricType));
-  const times = used
-    .flatMap(({ points }) => [points[0], points.at(-1)])
-    .flatMap((point) => (point ? [nsToMs(point.timestampNs)] : []));
+  const times = used.flatMap(({ ms, size }) => (size > 0 ? [ms[0] ?? 0, ms[size - 1] ?? 0] : []));
   return times.length === 0 ? null : { fromMs: Math.min(...times), toMs: Math.max(...times) };
 }
 
 function compareMetric(metricType: string, options: CompareOptions): MetricComparison {
   const { span, settings } = options;
   const of = (recordings: readonly Recording[]): Recording =>
-    recordings.find((recording) => recording.metricType === metricType) ?? {
-      metricType,
-      unit: '',
-      points: [],
-    };
+    recordings.find((recording) => recording.metricType === metricType) ??
+    new Recording(metricType, '', new BigInt64Array());
   const [theirs, ours] = [of(options.theirs), of(options.ours)];
   const values = compareValues(theirs, ours, span, 1.5 * settings.collectionIntervalMs);
   const cause = causeOf(values, options);
+  const intervalMs = settings.collectionIntervalMs;
   if (cause !== null) return { ...values, cause, gap: null };
-  const gap = gapOfOne(gapsOf(theirs, options), gapsOf(ours, options), settings.collectionIntervalMs);
+  const gap = gapOfOne(gapsOf([theirs], span, intervalMs), gapsOf([ours], span, intervalMs), intervalMs);
   return { ...values, first: null, cause: gap && 'gap', gap };
 }
 
@@ -140,10 +136,6 @@ function causeOf(values: ValueComparison, { ours }: CompareOptions): Cause | nul
   return count(containerCounts.others) > 0n ? 'worker-process' : 'unknown';
 }
 
-function gapsOf(recording: Recording, { span, settings }: CompareOptions): readonly Span[] {
-  return coverageOf([recording], span, settings.collectionIntervalMs).gaps;
-}
-
 /** The first gap of the one that has more of them, where that is more than a cycle or two. */
 function gapOfOne(theirs: readonly Span[], ours: readonly Span[], intervalMs: number): Span | null {
   const length = (gaps: readonly Span[]) => gaps.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
@@ -160,7 +152,7 @@ function isPercentage(metricType: string): boolean {
 
 /** The newest value at a time, else the first after it. */
 function newestBefore(recordings: readonly Recording[], name: string, atMs: number): bigint | null {
-  const points = recordings.find(({ metricType }) => metricType === name)?.points ?? [];
-  const newest = points.findLast(({ timestampNs }) => nsToMs(timestampNs) <= atMs) ?? points[0];
-  return newest?.value ?? null;
+  const recording = recordings.find(({ metricType }) => metricType === name);
+  if (!recording || recording.size === 0) return null;
+  return recording.valueAt(Math.max(0, recording.firstFrom(atMs + 1) - 1));
 }

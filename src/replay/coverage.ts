@@ -1,5 +1,4 @@
-import { nsToMs } from '../util/clock.js';
-import { Tape, type Recording } from './tape.js';
+import type { Recording } from './recording.js';
 
 /** A time, wall-clock ms. */
 export interface Span {
@@ -18,7 +17,6 @@ export interface Coverage {
   readonly cycles: number;
   /** The usual time between two cycles, ms; null below two cycles. */
   readonly medianDistanceMs: number | null;
-  /** Times without a cycle, longer than one and a half collection intervals: one is missing at least. */
   readonly gaps: readonly Span[];
   readonly metrics: readonly RecordedMetric[];
 }
@@ -28,38 +26,58 @@ const longestDistance = 1.5;
 
 export function coverageOf(
   recordings: readonly Recording[],
-  { fromMs, toMs }: Span,
+  span: Span,
   collectionIntervalMs: number,
 ): Coverage {
-  const cycles = cycleTimes(recordings).filter((atMs) => atMs >= fromMs && atMs <= toMs);
-  const edges = [fromMs, ...cycles, toMs];
-  const gaps = edges.flatMap((atMs, index) => {
-    const beforeMs = edges[index - 1] ?? atMs;
-    const isGap = atMs - beforeMs > longestDistance * collectionIntervalMs;
-    return isGap ? [{ fromMs: beforeMs, toMs: atMs }] : [];
-  });
+  const cycles = cycleTimes(recordings, span);
   const distances = cycles.slice(1).map((atMs, index) => atMs - (cycles[index] ?? atMs));
   return {
     cycles: cycles.length,
-    medianDistanceMs: distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)] ?? null,
-    gaps,
-    metrics: recordings.map(({ metricType, points }) => {
-      const own = points.filter(({ timestampNs }) => {
-        const atMs = nsToMs(timestampNs);
-        return atMs >= fromMs && atMs <= toMs;
-      });
+    medianDistanceMs: distances.sort()[Math.floor(distances.length / 2)] ?? null,
+    gaps: gapsBetween(cycles, span, collectionIntervalMs),
+    metrics: recordings.map((recording) => {
+      const own = recording.numbers.subarray(
+        recording.firstFrom(span.fromMs),
+        recording.firstFrom(span.toMs + 1),
+      );
       return {
-        metricType,
+        metricType: recording.metricType,
         points: own.length,
-        noData: own.filter(({ value }) => value === null).length,
+        noData: own.reduce((count, value) => count + (Number.isNaN(value) ? 1 : 0), 0),
       };
     }),
   };
 }
 
-function cycleTimes(recordings: readonly Recording[]): number[] {
-  const tape = new Tape(recordings);
-  const times: number[] = [];
-  for (let atNs = tape.next(); atNs !== null; atNs = tape.next()) times.push(nsToMs(atNs));
-  return times;
+/** Times without a point of these, longer than one and a half collection intervals: one is missing at least. */
+export function gapsOf(recordings: readonly Recording[], span: Span, collectionIntervalMs: number): Span[] {
+  return gapsBetween(cycleTimes(recordings, span), span, collectionIntervalMs);
+}
+
+function gapsBetween(cycles: Float64Array, { fromMs, toMs }: Span, intervalMs: number): Span[] {
+  const gaps: Span[] = [];
+  let beforeMs = fromMs;
+  for (let index = 0; index <= cycles.length; index++) {
+    const atMs = cycles[index] ?? toMs;
+    if (atMs - beforeMs > longestDistance * intervalMs) gaps.push({ fromMs: beforeMs, toMs: atMs });
+    beforeMs = atMs;
+  }
+  return gaps;
+}
+
+/** Wall-clock ms of all cycles in a time, in their order. */
+function cycleTimes(recordings: readonly Recording[], { fromMs, toMs }: Span): Float64Array {
+  const within = recordings.map((recording) =>
+    recording.ms.subarray(recording.firstFrom(fromMs), recording.firstFrom(toMs + 1)),
+  );
+  const [only] = within;
+  if (only && within.length === 1) return only;
+  const all = new Float64Array(within.reduce((sum, { length }) => sum + length, 0));
+  let filled = 0;
+  for (const times of within) {
+    all.set(times, filled);
+    filled += times.length;
+  }
+  all.sort();
+  return all.filter((atMs, index) => atMs !== all[index - 1]);
 }

@@ -5,7 +5,8 @@ import { directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.
 import { engineOutcome, responseTo, type EngineOutcome } from '../scaling-engine/engine-model.js';
 import { Gates } from '../scaling-engine/gates.js';
 import { nsToMs } from '../util/clock.js';
-import { Tape, type Change, type Recording } from './tape.js';
+import type { Recording } from './recording.js';
+import { Tape, type Change } from './tape.js';
 
 /** A policy with what the scaling engine needs of it. */
 export interface ReplayedPolicy {
@@ -137,9 +138,11 @@ class Replay {
     const { policy, settings } = this.#options;
     const gates = this.#gates;
     this.#cycles++;
-    const ignored = { ...policy, rules: gates.ignoredRules(policy.appId) };
-    for (const rule of notBreached(ignored, this.#tape, atNs, settings)) {
-      gates.forgetIgnored(policy.appId, directionOf(rule));
+    const ignored = gates.ignoredRules(policy.appId);
+    if (ignored.length > 0) {
+      for (const rule of notBreached({ ...policy, rules: ignored }, this.#tape, atNs, settings)) {
+        gates.forgetIgnored(policy.appId, directionOf(rule));
+      }
     }
     const decision = decide(policy, this.#tape, atNs, this.#gate(), settings);
     this.#limit = null;

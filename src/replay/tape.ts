@@ -1,69 +1,63 @@
 import type { Histories } from '../evaluation/decide.js';
-import type { Point } from '../explanation/point-series.js';
 import type { Series } from '../history/ring.js';
-
-/** The recorded app metrics of one app and metric type. */
-export interface Recording {
-  readonly metricType: string;
-  /** Of the newest value; empty where there is none. */
-  readonly unit: string;
-  /** Oldest first; timestamps rise strictly. */
-  readonly points: readonly Point[];
-}
+import type { Recording } from './recording.js';
 
 /** Changes a recorded value on its way into the histories; null is *no data*. */
 export type Change = (value: bigint, metricType: string, atNs: bigint) => bigint | null;
 
 class Track implements Series {
   size = 0;
-  readonly unit: string;
-  readonly metricType: string;
-  readonly #points: readonly Point[];
-  readonly #values: (bigint | null)[] = [];
+  /** Of the next point; null after the last one. */
+  nextNs: bigint | null;
+  readonly #recording: Recording;
+  readonly #change: Change | null;
+  readonly #changed: (bigint | null)[] = [];
 
-  constructor({ metricType, unit, points }: Recording) {
-    this.metricType = metricType;
-    this.unit = unit;
-    this.#points = points;
+  constructor(recording: Recording, change: Change | null) {
+    this.#recording = recording;
+    this.#change = change;
+    this.nextNs = recording.size > 0 ? recording.timestampAt(0) : null;
   }
 
-  /** Of the next point; null after the last one. */
-  get nextNs(): bigint | null {
-    return this.#points[this.size]?.timestampNs ?? null;
+  get metricType(): string {
+    return this.#recording.metricType;
+  }
+
+  get unit(): string {
+    return this.#recording.unit;
   }
 
   timestampAt(age: number): bigint {
-    return this.#point(age).timestampNs;
+    return this.#recording.timestampAt(this.#indexOf(age));
   }
 
   valueAt(age: number): bigint | null {
-    this.#point(age);
-    return this.#values[this.size - 1 - age] ?? null;
+    const index = this.#indexOf(age);
+    return this.#change ? (this.#changed[index] ?? null) : this.#recording.valueAt(index);
   }
 
-  playNext(change: Change | null): void {
-    const point = this.#points[this.size];
-    if (!point) return;
-    const { value, timestampNs } = point;
-    this.#values.push(value === null || !change ? value : change(value, this.metricType, timestampNs));
+  playNext(): void {
+    const recording = this.#recording;
+    if (this.#change && this.nextNs !== null) {
+      const value = recording.valueAt(this.size);
+      this.#changed.push(value === null ? null : this.#change(value, recording.metricType, this.nextNs));
+    }
     this.size++;
+    this.nextNs = this.size < recording.size ? recording.timestampAt(this.size) : null;
   }
 
-  #point(age: number): Point {
-    const point = age < 0 ? undefined : this.#points[this.size - 1 - age];
-    if (!point) throw new RangeError(`no point of age ${age} among ${this.size}`);
-    return point;
+  #indexOf(age: number): number {
+    if (age < 0 || age >= this.size) throw new RangeError(`no point of age ${age} among ${this.size}`);
+    return this.size - 1 - age;
   }
 }
 
 /** Plays recordings of one app: its histories as they were, cycle by cycle. */
 export class Tape implements Histories {
   readonly #tracks: readonly Track[];
-  readonly #change: Change | null;
 
   constructor(recordings: readonly Recording[], change: Change | null = null) {
-    this.#tracks = recordings.map((recording) => new Track(recording));
-    this.#change = change;
+    this.#tracks = recordings.map((recording) => new Track(recording, change));
   }
 
   series(_appId: string, metricType: string): Series | undefined {
@@ -77,7 +71,7 @@ export class Tape implements Histories {
       if (ownNs !== null && (nextNs === null || ownNs < nextNs)) nextNs = ownNs;
     }
     if (nextNs === null) return null;
-    for (const track of this.#tracks) if (track.nextNs === nextNs) track.playNext(this.#change);
+    for (const track of this.#tracks) if (track.nextNs === nextNs) track.playNext();
     return nextNs;
   }
 }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { compare, type Comparison, type CompareOptions } from '../../src/replay/compare.js';
-import type { Recording } from '../../src/replay/tape.js';
 import { inRule, outRule, policyOf } from '../evaluation/examples.js';
 import { atCycle, recorded, settings, startMs, times } from './examples.js';
+
+const laterNs = 7_000_000_000n;
 
 type Values = readonly (number | null | undefined)[];
 
@@ -24,20 +25,13 @@ function compared(
     span: { fromMs: startMs, toMs: atCycle(Math.max(theirs.length, ours.length)) },
     theirs: [recorded(theirs, metricType)],
     ours: [
-      later(recorded(ours, metricType)),
+      recorded(ours, metricType, laterNs),
       recorded([web], 'containers:web'),
       recorded([others], 'containers:others'),
     ],
     settings,
     ...options,
   });
-}
-
-function later({ points, ...recording }: Recording): Recording {
-  return {
-    ...recording,
-    points: points.map(({ timestampNs, value }) => ({ timestampNs: timestampNs + 7_000_000_000n, value })),
-  };
 }
 
 describe('alike', () => {
@@ -111,7 +105,7 @@ describe('the cause of a difference', () => {
   test('is what was so at the time of the first difference', () => {
     const result = compared([...times(30, 90), ...times(30, 45)], busy, {
       ours: [
-        later(recorded(busy)),
+        recorded(busy, 'cpu', laterNs),
         recorded([2, ...times(19, undefined), 8], 'containers:web'),
         recorded([1, ...times(19, undefined), 0], 'containers:others'),
       ],

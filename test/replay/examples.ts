@@ -1,4 +1,4 @@
-import type { Recording } from '../../src/replay/tape.js';
+import { Recording } from '../../src/replay/recording.js';
 import type { ReplaySettings } from '../../src/replay/replay.js';
 import { msToNs } from '../../src/util/clock.js';
 import { settings as evaluationSettings } from '../evaluation/examples.js';
@@ -9,21 +9,17 @@ export const settings: ReplaySettings = { ...evaluationSettings, evaluationInter
 export const startMs = 1_700_000_000_000;
 
 /** Values from the start on, one a cycle; null is *no data*, undefined a cycle that is missing. */
-export function recorded(values: readonly (number | null | undefined)[], metricType = 'cpu'): Recording {
-  return {
-    metricType,
-    unit: '%',
-    points: values.flatMap((value, cycle) =>
-      value === undefined
-        ? []
-        : [
-            {
-              timestampNs: msToNs(atCycle(cycle)),
-              value: value === null ? null : BigInt(value),
-            },
-          ],
-    ),
-  };
+export function recorded(
+  values: readonly (number | null | undefined)[],
+  metricType = 'cpu',
+  laterNs = 0n,
+): Recording {
+  const cells = values.flatMap((value, cycle) => {
+    if (value === undefined) return [];
+    const timestampNs = msToNs(atCycle(cycle)) + laterNs;
+    return value === null ? [~timestampNs, 0n] : [timestampNs, BigInt(value)];
+  });
+  return new Recording(metricType, '%', BigInt64Array.from(cells));
 }
 
 export function atCycle(cycle: number): number {

@@ -7,7 +7,7 @@ import { grantedClaims } from '../../src/ownership/claims.js';
 import { Evaluator } from '../../src/pipeline/evaluator.js';
 import type { ScalingRule } from '../../src/policy/policy.js';
 import { replay, type LoadModel, type Replayed } from '../../src/replay/replay.js';
-import type { Recording } from '../../src/replay/tape.js';
+import type { Recording } from '../../src/replay/recording.js';
 import { sharedLoad } from '../../src/replay/load-model.js';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
 import { engineOutcome, responseTo } from '../../src/scaling-engine/engine-model.js';
@@ -29,7 +29,7 @@ interface Case {
 }
 
 function played({ rules, recordings, instances = 1, fromMs = startMs, cycles, load = null }: Case): Replayed {
-  const longest = Math.max(...recordings.map(({ points }) => points.length));
+  const longest = Math.max(...recordings.map(({ size }) => size));
   return replay({
     policy: policyOf(rules),
     limits,
@@ -182,8 +182,12 @@ async function produced(rules: readonly ScalingRule[], recordings: readonly Reco
       },
     },
   });
-  const points = recordings.flatMap(({ metricType, points: own }) =>
-    own.map((point) => ({ metricType, ...point })),
+  const points = recordings.flatMap((recording) =>
+    Array.from({ length: recording.size }, (_, index) => ({
+      metricType: recording.metricType,
+      timestampNs: recording.timestampAt(index),
+      value: recording.valueAt(index),
+    })),
   );
   const cycles = [...new Set(points.map(({ timestampNs }) => timestampNs))].sort((a, b) => Number(a - b));
   for (const atNs of cycles) {
