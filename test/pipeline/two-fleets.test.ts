@@ -1,8 +1,10 @@
 import { beforeAll, expect, jest, test } from '@jest/globals';
+import { compareCommand } from '../../src/cli/compare-command.js';
 import type { Config, Mode } from '../../src/config/config.js';
 import { tableNames } from '../../src/database/table-names.js';
 import { containerCounts } from '../../src/history/container-counts.js';
 import { keyframes, type Keyframe, type Load, type LoadScript } from '../platform/load-script.js';
+import { databaseConfig } from '../support/database-config.js';
 import { policyOf, when } from './policies.js';
 import {
   simulateFleets,
@@ -105,6 +107,8 @@ interface Played {
   readonly fleets: readonly Fleet[];
   /** By table. */
   readonly contents: ReadonlyMap<string, string>;
+  /** What `compare` says, and its exit code; null without an observer. */
+  readonly comparison: { readonly code: number; readonly text: string } | null;
 }
 
 /** Lets the fleets of these modes run together for half an hour. */
@@ -115,9 +119,23 @@ async function play(modes: readonly Mode[]): Promise<Played> {
     for (const mode of modes) fleets.push(await simulation.start(mode));
     await simulation.advance(halfAnHourMs);
     for (const fleet of fleets) await fleet.stop();
-    return { fleets, contents: await contentsOf(simulation) };
+    const comparison = modes.includes('observe') ? await compare(simulation) : null;
+    return { fleets, contents: await contentsOf(simulation), comparison };
   } finally {
     await simulation.close();
+  }
+}
+
+async function compare({ database, clock }: SimulatedFleets): Promise<Played['comparison']> {
+  const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+  try {
+    const url = databaseConfig(database.url);
+    const choice = { appId: null, sinceMs: halfAnHourMs, intervalMs: null, json: false };
+    const trust = { systemBundle: '/nowhere' };
+    const code = await compareCommand({ ...config, policyDb: url, appMetricsDb: url }, trust, choice, clock);
+    return { code, text: written.mock.calls.map(([chunk]) => String(chunk)).join('') };
+  } finally {
+    written.mockRestore();
   }
 }
 
@@ -166,6 +184,16 @@ test('an observer would have scaled every app as it was scaled, at the same time
 test('but for an app that is switched off by a label, which an observer cannot see', () => {
   const [, observing] = together.fleets;
   expect(scalingsOf(observing, switchedOff).length).toBeGreaterThan(0);
+});
+
+test('the comparison names that app alone, and says that its values are alike', () => {
+  const { code, text = '' } = together.comparison ?? {};
+  expect(code).toBe(3);
+  expect(text.split('\n').filter((line) => /^\S/.test(line))).toEqual([
+    expect.stringMatching(`^${switchedOff} `),
+    expect.stringMatching(/^7 apps, 6 alike; 1 differ/),
+  ]);
+  expect(text).toContain('median 0 %, largest 0 %, 0 % of them above 10 %');
 });
 
 test('the tables of the acting fleet are byte for byte what they are without an observer', () => {
