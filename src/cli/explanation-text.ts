@@ -18,7 +18,7 @@ export function explanationText(explanation: Explanation): string {
     ['app', appText(facts)],
     ['at', `${new Date(facts.atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`],
     ['owner', ownerText(facts)],
-    ['verdict', `${verdict.toUpperCase()}  ${reasons.map(({ code }) => code).join(', ')}`],
+    ['verdict', `${verdict.toUpperCase()}  ${[...new Set(reasons.map(({ code }) => code))].join(', ')}`],
     ...[sentenceOf(explanation), ...furtherSentences(explanation)].map((text) => ['', text]),
     ...rules.slice(0, maxRules).map((rule) => [`rule ${rule.number}`, ruleText(rule, facts)]),
     ...(rules.length > maxRules ? [['', `and ${rules.length - maxRules} rules more`]] : []),

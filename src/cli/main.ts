@@ -3,12 +3,11 @@ import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { backtestCommand } from './backtest-command.js';
 import { compareCommand } from './compare-command.js';
-import { parseCommandLine, usage, type Command } from './command-line.js';
+import { parseCommandLine, type Command } from './command-line.js';
 import { UsageError } from './usage-error.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig, Mode } from '../config/config.js';
-import { startEventgenerator } from '../eventgenerator.js';
 import { decisionsCommand } from './decisions-command.js';
 import { explainCommand } from './explain-command.js';
 import { lintAllCommand, lintFileCommand, usualSettings } from './lint-command.js';
@@ -102,6 +101,8 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     });
   });
   try {
+    // Takes a second and 30 MB, which commands need not spend.
+    const { startEventgenerator } = await import('../eventgenerator.js');
     const eventgenerator = await startEventgenerator(config, context);
     void eventgenerator.ready.then(() => {
       if (!stopping)
@@ -147,7 +148,7 @@ main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
     process.stdout.write(`${errorText(error)}\n`);
-    if (error instanceof UsageError) process.stdout.write('\n' + usage);
+    if (error instanceof UsageError) process.stdout.write('`eventgenerator --help` says how it is used.\n');
     process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

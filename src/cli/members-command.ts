@@ -49,6 +49,7 @@ export async function membersCommand(
 const columns: readonly Column<MemberView>[] = [
   { title: 'INDEX', cell: (member) => String(member.instanceIndex) },
   { title: 'INSTANCE', cell: (member) => member.instanceGuid },
+  { title: 'LEASE', cell: (member) => member.leaseId },
   { title: 'SINCE', cell: (member) => member.since },
   { title: 'APPS', cell: (member) => String(member.appsOwned) },
   { title: 'EXPIRES IN', cell: (member) => `${member.expiresInSecs} s` },

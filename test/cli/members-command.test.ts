@@ -12,9 +12,9 @@ test('members are shown as a table', () => {
   };
   expect(membersTable([member, { ...member, instanceGuid: 'b', instanceIndex: 11, appsOwned: 7 }])).toBe(
     [
-      'INDEX  INSTANCE                      SINCE                     APPS  EXPIRES IN',
-      '0      6a2f4c1e-0d3b-4d55-7c61-90ab  2026-08-01T12:00:00.000Z  1500  9.2 s',
-      '11     b                             2026-08-01T12:00:00.000Z  7     9.2 s',
+      'INDEX  INSTANCE                      LEASE  SINCE                     APPS  EXPIRES IN',
+      '0      6a2f4c1e-0d3b-4d55-7c61-90ab  lease  2026-08-01T12:00:00.000Z  1500  9.2 s',
+      '11     b                             lease  2026-08-01T12:00:00.000Z  7     9.2 s',
       '',
     ].join('\n'),
   );

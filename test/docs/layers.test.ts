@@ -36,7 +36,9 @@ function importsFound(): Map<string, Set<string>> {
     const room = roomOf(file);
     const imported = found.get(room) ?? new Set();
     found.set(room, imported);
-    for (const [, path = ''] of readFileSync(join(root, file), 'utf8').matchAll(/from\s*'(\.[^']+)'/g)) {
+    for (const [, path = ''] of readFileSync(join(root, file), 'utf8').matchAll(
+      /(?:from|\bimport\()\s*'(\.[^']+)'/g,
+    )) {
       const other = roomOf(relative(root, join(root, dirname(file), path)));
       if (other !== room) imported.add(other);
     }
