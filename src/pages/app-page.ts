@@ -178,12 +178,17 @@ function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
   const { explanation, points, fromMs, changes, collectionIntervalMs } = data;
   const own = points.get(rule.rule.metricType) ?? [];
   const condition = conditionOf(rule);
-  const values = own.flatMap(({ value }) => (value === null ? [] : [value]));
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (const { value } of own) {
+    if (value === null) continue;
+    lowest = Math.min(lowest, value);
+    highest = Math.max(highest, value);
+  }
   const unit = rule.unit === '' ? '' : ` ${rule.unit}`;
   const summary =
-    values.length === 0
+    lowest > highest
       ? 'No values in this time.'
-      : `From ${Math.min(...values)} to ${Math.max(...values)}${unit}; dashed: the threshold of ${rule.rule.threshold}${unit}; along the bottom: no data.`;
+      : `From ${lowest} to ${highest}${unit}; dashed: the threshold of ${rule.rule.threshold}${unit}; along the bottom: no data.`;
   return markup`<h2>${condition}</h2>
     <div class="chart">${chart(own, {
       title: `${condition}: ${summary}`,

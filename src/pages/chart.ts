@@ -1,10 +1,7 @@
+import type { ChartPoint } from '../history/chart-points.js';
 import { markup, type Html } from './html.js';
 
-export interface ChartPoint {
-  readonly atMs: number;
-  /** null is *no data*. */
-  readonly value: number | null;
-}
+export type { ChartPoint };
 
 export interface ChartMark {
   readonly atMs: number;

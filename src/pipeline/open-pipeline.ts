@@ -11,6 +11,7 @@ import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisio
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createAppMetricStore } from '../history/app-metric-store.js';
 import { AppMetricWriter } from '../history/app-metric-writer.js';
+import { chartPointsReader, type ReadChartPoints } from '../history/chart-points.js';
 import { History } from '../history/history.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 import { createLayeredHistoryReader } from '../history/layered-history-reader.js';
@@ -48,6 +49,8 @@ export interface Pipeline {
   readonly ownership: OwnershipParts;
   /** Reads the memory of apps that are ours, and the database for all others. */
   readonly historyReader: HistoryReader;
+  /** Reads the database alone. */
+  readonly readChartPoints: ReadChartPoints;
   readonly decisions: DecisionsReader;
   /** Of this process, for people. */
   breakers(): readonly { readonly name: string; readonly state: string }[];
@@ -91,6 +94,7 @@ export async function openPipeline(
       { name: 'Scaling engine', state: parts.evaluator.sharedBreaker },
       { name: 'PromQL queries', state: ends.logCache.queries.isUp() ? 'closed' : 'open' },
     ],
+    readChartPoints: chartPointsReader(ends.databases.appMetricsDb, tableNames(config.evaluator.mode)),
     historyReader: createLayeredHistoryReader({
       fromMemory: (query) => (ownedApps.policyOf(query.appId) ? history.range(query) : null),
       fromDatabase,

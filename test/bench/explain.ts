@@ -4,7 +4,7 @@ import { createDecisionStore } from '../../src/decisions/decision-store.js';
 import { createFactsReader } from '../../src/decisions/facts-reader.js';
 import { explain } from '../../src/explanation/explain.js';
 import { explanationJson } from '../../src/explanation/explanation-json.js';
-import { createAppMetricStore } from '../../src/history/app-metric-store.js';
+import { chartPointsReader } from '../../src/history/chart-points.js';
 import { appPage } from '../../src/pages/app-page.js';
 import { createPageSource, type PageSource } from '../../src/pages/page-source.js';
 import type { Databases } from '../../src/database/database.js';
@@ -64,7 +64,6 @@ async function measure(context: BenchmarkContext, databases: Databases, apps: nu
     local: null,
   });
   const store = createDecisionStore(databases.appMetricsDb, tableNames('act'));
-  const history = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
   const explained = async (appId: string) => explain(await facts.read(appId), settings);
   const source = createPageSource({
     clock: systemClock,
@@ -75,7 +74,7 @@ async function measure(context: BenchmarkContext, databases: Databases, apps: nu
       list: () => Promise.resolve([]),
       count: () => store.count(),
     },
-    history: { read: (query) => history.stream(query) },
+    readChartPoints: chartPointsReader(databases.appMetricsDb, tableNames('act')),
     readMembers: null,
     breakers: () => [],
     collectionIntervalMs,

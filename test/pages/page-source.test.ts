@@ -1,8 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { DecisionsReader } from '../../src/decisions/open-decisions.js';
 import { explain } from '../../src/explanation/explain.js';
-import type { AppMetric } from '../../src/history/app-metric.js';
-import type { HistoryQuery } from '../../src/history/history-reader.js';
+import type { ChartQuery } from '../../src/history/chart-points.js';
 import { createPageSource, type PageSourceOptions } from '../../src/pages/page-source.js';
 import { msToNs } from '../../src/util/clock.js';
 import { outRule, settings, steady } from '../evaluation/examples.js';
@@ -23,22 +22,15 @@ const decisions: DecisionsReader = {
   count: () => Promise.resolve(new Map([['fired', 1] as const, ['at-max', 7] as const])),
 };
 
-function point(appId: string, metricType: string, ageMs: number, value: bigint | null): AppMetric {
-  return { appId, metricType, value, unit: '%', timestampNs: msToNs(atMs - ageMs) };
-}
-
 function start(changes: Partial<PageSourceOptions> = {}) {
-  const asked: HistoryQuery[] = [];
+  const asked: ChartQuery[] = [];
   const source = createPageSource({
     clock: { now: () => atMs },
     isObserver: false,
     decisions,
-    history: {
-      async *read(query) {
-        asked.push(query);
-        yield [point('app', query.metricType, 0, 3n), point('app', query.metricType, 1000, null)];
-        yield [point('app', query.metricType, 2000, 1n)];
-      },
+    readChartPoints: async (query) => {
+      asked.push(query);
+      return new Map(query.metricTypes.map((metricType) => [metricType, [{ atMs, value: 3 }]]));
     },
     readMembers: null,
     breakers: () => [],
@@ -48,36 +40,14 @@ function start(changes: Partial<PageSourceOptions> = {}) {
   return { source, asked };
 }
 
-test('an app is shown with two days of each of its metric types, read once and in the order of time', async () => {
+test('an app is shown with two days of each of its metric types', async () => {
   const { source, asked } = start();
   const { points, changes, fromMs } = await source.app('app');
-  expect(asked.map(({ metricType }) => metricType)).toEqual(['cpu', 'jobs']);
-  expect(asked[0]).toMatchObject({ appId: 'app', startNs: msToNs(fromMs), endNs: msToNs(atMs) });
+  const window = { startNs: msToNs(fromMs), endNs: msToNs(atMs) };
+  expect(asked).toEqual([{ appId: 'app', metricTypes: ['cpu', 'jobs'], ...window }]);
   expect(atMs - fromMs).toBe(2 * 86_400_000);
-  expect(points.get('cpu')).toEqual([
-    { atMs: atMs - 2000, value: 1 },
-    { atMs: atMs - 1000, value: null },
-    { atMs, value: 3 },
-  ]);
+  expect([...points.keys()]).toEqual(['cpu', 'jobs']);
   expect(changes).toMatchObject([{ to: 'fired', text: '+1' }]);
-});
-
-test('of very many points only the newest are read', async () => {
-  let batches = 0;
-  const { source } = start({
-    history: {
-      async *read({ metricType }) {
-        for (let age = 0; ; age += 10_000) {
-          batches++;
-          yield Array.from({ length: 1000 }, (_, i) => point('app', metricType, age + i * 10, 1n));
-        }
-      },
-    },
-  });
-  const { points } = await source.app('app');
-  expect(points.get('cpu')).toHaveLength(17_280);
-  expect(points.get('cpu')?.at(-1)).toEqual({ atMs, value: 1 });
-  expect(batches).toBe(2 * 18);
 });
 
 test('without the tables of decisions an app is shown without changes, and apps without counts', async () => {
@@ -103,7 +73,7 @@ test('a database that is away altogether fails the page and nothing else', async
   process.on('unhandledRejection', note);
   const { source } = start({
     decisions: { ...decisions, changes: away },
-    history: { read: () => ({ [Symbol.asyncIterator]: () => ({ next: away }) }) },
+    readChartPoints: away,
   });
   await expect(source.app('app')).rejects.toThrow('away');
   await new Promise((resolve) => setImmediate(resolve));
