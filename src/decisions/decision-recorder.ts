@@ -167,15 +167,18 @@ export class DecisionRecorder {
     return record ? this.#knowledge(record) : null;
   }
 
-  /** Rows that are to be written, at most `limit`; those of one app at most every 30 s, and at every eighth call. */
-  takeRows(limit: number): DecisionRow[] {
+  /**
+   * Rows that are to be written, at most `limit`; those of one app at most every 30 s, and at every eighth call.
+   * `isLast`: there is no later call, so that nothing waits.
+   */
+  takeRows(limit: number, isLast = false): DecisionRow[] {
     const nowMs = this.#options.clock.monotonic();
     const rows: DecisionRow[] = [];
     this.#turn = (this.#turn + 1) % turns;
     for (const appId of this.#unwritten) {
       if (rows.length >= limit) break;
       const record = this.#apps.get(appId);
-      if (record && !this.#isDue(appId, record, nowMs)) continue;
+      if (record && !isLast && !this.#isDue(appId, record, nowMs)) continue;
       this.#unwritten.delete(appId);
       if (!record) continue;
       record.writtenAtMs = nowMs;

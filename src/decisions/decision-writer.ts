@@ -89,7 +89,7 @@ export class DecisionWriter {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const { clock } = this.#options;
-    const written = Promise.resolve(this.#loop).then(() => (this.#hasTables ? this.#step() : undefined));
+    const written = Promise.resolve(this.#loop).then(() => (this.#hasTables ? this.#write(true) : undefined));
     await endsWithin(clock, stopDeadlineMs, written);
   }
 
@@ -137,9 +137,9 @@ export class DecisionWriter {
     }
   }
 
-  async #write(): Promise<void> {
+  async #write(isLast = false): Promise<void> {
     const { metrics, recorder, store } = this.#options;
-    const rows = recorder.takeRows(rowsPerStep);
+    const rows = recorder.takeRows(rowsPerStep, isLast);
     const changes = this.#changes.splice(0, rowsPerStep);
     if (rows.length + changes.length === 0) return;
     try {

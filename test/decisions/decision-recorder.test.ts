@@ -138,6 +138,12 @@ describe('rows', () => {
     expect(taken()).toEqual([]);
     await clock.advance(30_000);
     expect(taken()).toMatchObject([{ code: 'cooling-down' }]);
+    recorder.decided(app, held('cooling-down', 6));
+    expect(taken()).toEqual([]);
+    expect(recorder.takeRows(10, true)).toMatchObject([{ untilMs: 6 }]);
+    recorder.decided(app, held('cooling-down', 5));
+    await clock.advance(30_000);
+    expect(taken()).toMatchObject([{ untilMs: 5 }]);
     await clock.advance(3_599_999);
     recorder.decided(app, held('cooling-down', 5));
     expect(taken()).toEqual([]);

@@ -47,13 +47,15 @@ afterEach(async () => {
 
 interface Scene {
   readonly waiting: DecisionRow[];
+  /** Rows that only the last statement takes. */
+  readonly late: DecisionRow[];
   readonly calls: string[];
   fail: Error | null;
 }
 
 /** A writer on a real database, whose store also notes what it is asked for. */
 function start(changes: { mayCreate?: boolean } = {}): Scene & { writer: DecisionWriter } {
-  const scene: Scene = { waiting: [], calls: [], fail: null };
+  const scene: Scene = { waiting: [], late: [], calls: [], fail: null };
   const real = createDecisionStore(databases.appMetricsDb, tableNames('act'));
   const noted = <T>(call: string, work: () => Promise<T>): Promise<T> => {
     scene.calls.push(call);
@@ -72,7 +74,8 @@ function start(changes: { mayCreate?: boolean } = {}): Scene & { writer: Decisio
       prune: (after) => noted('prune', () => real.prune(after)),
     },
     recorder: {
-      takeRows: (limit) => scene.waiting.splice(0, limit),
+      takeRows: (limit, isLast = false) =>
+        isLast ? [...scene.late, ...scene.waiting] : scene.waiting.splice(0, limit),
       giveBack: (rows) => void scene.waiting.unshift(...rows),
     },
   });
@@ -194,7 +197,9 @@ test('what waits at the stop is written', async () => {
   const scene = start();
   await steps(2);
   scene.waiting.push(row);
+  // Its turn would come later.
+  scene.late.push({ ...row, appId: 'late' });
   await scene.writer.stop();
-  expect(scene.calls.at(-1)).toBe('write 1 0');
+  expect(scene.calls.at(-1)).toBe('write 2 0');
   await scene.writer.stop();
 });
