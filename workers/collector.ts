@@ -2,9 +2,7 @@ import { workerData } from 'node:worker_threads';
 import type { CollectorWorkerData } from '../src/collection/pool/job.js';
 import { serveJobs, type Service } from '../src/collection/pool/job-port.js';
 import { runJob } from '../src/collection/worker/run-job.js';
-import { createGrpcLogCache } from '../src/log-cache/grpc-log-cache.js';
 import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
-import { createRestLogCache } from '../src/log-cache/rest-log-cache.js';
 
 /* The entry of a collector thread: jobs in, results out. Many jobs run at once, as they mostly wait. */
 
@@ -12,15 +10,21 @@ const logCache = connect(workerData as CollectorWorkerData);
 
 /** piscina calls a file's default export. */
 export default function collect(service: Service): Promise<never> {
-  return serveJobs(service, (job) => runJob(job, logCache));
+  return serveJobs(service, async (job) => runJob(job, await logCache));
 }
 
-/** Unusable certificates make every job fail with the reason: a thread that ends could not tell it. */
-function connect({ logCache: settings, ...timeouts }: CollectorWorkerData): LogCache {
+/**
+ * Loads one of the two transports: each takes a thread longer to load than all the rest, and megabytes. Unusable
+ * certificates make every job fail with the reason: a thread that ends could not tell it.
+ */
+async function connect({ logCache: settings, ...timeouts }: CollectorWorkerData): Promise<LogCache> {
   try {
-    return settings.transport === 'rest'
-      ? createRestLogCache({ ...settings, ...timeouts })
-      : createGrpcLogCache({ ...settings, ...timeouts });
+    if (settings.transport === 'rest') {
+      const { createRestLogCache } = await import('../src/log-cache/rest-log-cache.js');
+      return createRestLogCache({ ...settings, ...timeouts });
+    }
+    const { createGrpcLogCache } = await import('../src/log-cache/grpc-log-cache.js');
+    return createGrpcLogCache({ ...settings, ...timeouts });
   } catch (cause) {
     const fail = () =>
       Promise.reject(
