@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,14 +29,16 @@ const hurry = `
   globalThis.setTimeout = (callback, ms, ...rest) => wait(callback, ms / ${speed}, ...rest);
   const now = performance.now.bind(performance);
   performance.now = () => now() * ${speed};`;
-/** Often enough to see every state, and not as fast as this process can ask. */
-const readinessEveryMs = 20;
+/** Often enough to see every state, and seldom enough to leave the machine to the processes. */
+const readinessEveryMs = 100;
 const hurried = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hurry)}` };
 
 let folder: string;
 let server: PostgresServer;
 let database: TestDatabase;
 let platform: Platform;
+/** Configurations. */
+let written = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'unusable-'));
@@ -66,7 +68,7 @@ function urlWith(changes: Partial<Record<'username' | 'password' | 'pathname' | 
 }
 
 async function configure(policyDbUrl: string, appMetricsDbUrl: string): Promise<WrittenConfig> {
-  return writeEventgeneratorConfig(join(folder, 'eventgenerator.yml'), {
+  return writeEventgeneratorConfig(join(folder, `eventgenerator-${written++}.yml`), {
     platform,
     policyDbUrl,
     appMetricsDbUrl,
@@ -81,23 +83,32 @@ async function readiness({ ports }: WrittenConfig): Promise<number | undefined> 
   );
 }
 
-test.each([
-  [
-    'a wrong password',
-    'policy_db',
-    { username: 'secret', password: 'wrong' },
-    /password authentication failed for user "secret"/,
-  ],
-  ['an unknown database', 'appmetrics_db', { pathname: '/nowhere' }, /database "nowhere" does not exist/],
-  [
-    'a certificate of another authority',
-    'appmetrics_db',
-    { search: 'sslmode=verify-ca&sslrootcert=@other.pem' },
-    /certificate|self.signed/,
-  ],
-])(
-  '%s of %s: it is never ready, and ends with code 1 and the reason',
-  async (_what, name, changes, reason) => {
+describe('a database that never works', () => {
+  const cases = [
+    {
+      what: 'a wrong password',
+      name: 'policy_db',
+      changes: { username: 'secret', password: 'wrong' },
+      reason: /password authentication failed for user "secret"/,
+    },
+    {
+      what: 'an unknown database',
+      name: 'appmetrics_db',
+      changes: { pathname: '/nowhere' },
+      reason: /database "nowhere" does not exist/,
+    },
+    {
+      what: 'a certificate of another authority',
+      name: 'appmetrics_db',
+      changes: { search: 'sslmode=verify-ca&sslrootcert=@other.pem' },
+      reason: /certificate|self.signed/,
+    },
+  ] as const;
+  type Case = (typeof cases)[number];
+  const runs = new Map<Case, Awaited<ReturnType<typeof runToTheEnd>>>();
+
+  /** The process and what its readiness was while it lived. */
+  async function runToTheEnd({ name, changes }: Case) {
     const bad = urlWith(changes).replace('@other', `${folder}/other`);
     const config = await (name === 'policy_db' ? configure(bad, urlWith({})) : configure(urlWith({}), bad));
     const eventgenerator = startProcess(['-c', config.file], hurried);
@@ -108,16 +119,33 @@ test.each([
       seen.add(await readiness(config));
       await sleep(readinessEveryMs);
     }
-    expect(await eventgenerator.ended).toBe(1);
     seen.delete(undefined);
-    expect([...seen]).toEqual([503]);
-    expect(eventgenerator.lines().map(({ message }) => message)).not.toContain('eventgenerator.started');
-    expect(await eventgenerator.logged('eventgenerator.start-failed')).toMatchObject({
-      level: 'error',
-      data: { error: expect.stringMatching(new RegExp(`^${name}: .*(${reason.source})`)) },
-    });
-  },
-);
+    return { eventgenerator, seen };
+  }
+
+  // At the same time: each waits for half a minute.
+  beforeAll(() =>
+    Promise.all(cases.map(async (oneCase) => void runs.set(oneCase, await runToTheEnd(oneCase)))),
+  );
+
+  test.each(cases)(
+    '$what of $name: it is never ready, and ends with code 1 and the reason',
+    async (oneCase) => {
+      const run = runs.get(oneCase);
+      if (!run) throw new Error('not run');
+      const { eventgenerator, seen } = run;
+      expect(await eventgenerator.ended).toBe(1);
+      expect([...seen]).toEqual([503]);
+      expect(eventgenerator.lines().map(({ message }) => message)).not.toContain('eventgenerator.started');
+      expect(await eventgenerator.logged('eventgenerator.start-failed')).toMatchObject({
+        level: 'error',
+        data: {
+          error: expect.stringMatching(new RegExp(`^${oneCase.name}: .*(${oneCase.reason.source})`)),
+        },
+      });
+    },
+  );
+});
 
 test('a fault that is mended within half a minute is no reason to end', async () => {
   await database.pool.query("create user late password 'wrong'");
@@ -150,14 +178,13 @@ test('a database that can only be read is told apart by readiness, members and m
   const both = await configure(urlWith({}), urlWith({}));
   expect(await startProcess(['migrate', '-c', both.file]).ended).toBe(0);
 
-  const again = await configure(urlWith({}), readOnly);
-  const members = startProcess(['members', '-c', again.file]);
+  const members = startProcess(['members', '-c', config.file]);
   expect(await members.ended).toBe(0);
   expect(members.output).toEqual(['no members', expect.stringMatching(/^appmetrics_db is read-only, /)]);
 
-  const eventgenerator = startProcess(['-c', again.file]);
+  const eventgenerator = startProcess(['-c', config.file]);
   await eventgenerator.logged('eventgenerator.started');
-  const answer = await fetch(`http://127.0.0.1:${again.ports.health}/health/readiness`);
+  const answer = await fetch(`http://127.0.0.1:${config.ports.health}/health/readiness`);
   expect(await answer.json()).toMatchObject({
     overall_status: 'DOWN',
     checks: expect.arrayContaining([
