@@ -19,12 +19,13 @@ import { killProcesses, startProcess, type EventgeneratorProcess } from './proce
  * so that time passes here as it does in life.
  */
 
-jest.setTimeout(180_000);
+// A bound for what hangs: three processes start one after the other, and time is not hurried.
+jest.setTimeout(360_000);
 
 const intervalSecs = 4;
-const apps = Array.from({ length: 40 }, (_, i) => `app-${i}`);
+const apps = Array.from({ length: 20 }, (_, i) => `app-${i}`);
 /** Their load is above the threshold all the time. */
-const busyApps = new Set(apps.slice(0, 10));
+const busyApps = new Set(apps.slice(0, 5));
 const idleApps = apps.filter((app) => !busyApps.has(app));
 
 interface Member extends EventgeneratorProcess {
@@ -51,7 +52,7 @@ beforeEach(async () => {
     apps: apps.map((guid) => ({
       guid,
       tickSecs: 1,
-      load: constantLoad({ cpuPercent: busyApps.has(guid) ? 1_000 : 50, requestsPerSecond: 20 }),
+      load: constantLoad({ cpuPercent: busyApps.has(guid) ? 1_000 : 50 }),
     })),
   });
 });
@@ -100,16 +101,12 @@ async function membersSeenBy({ config }: Member): Promise<readonly MemberJson[]>
 
 /** Resolves when these members, and nobody else, share all apps. */
 async function sharedBy(...fleet: readonly [Member, ...Member[]]): Promise<readonly MemberJson[]> {
-  return eventually(
-    `apps shared by ${fleet.length}`,
-    async () => {
-      const members = await membersSeenBy(fleet[0]);
-      const owned = members.reduce((sum, member) => sum + member.apps_owned, 0);
-      const everybodyHasSome = members.every((member) => member.apps_owned > 0);
-      return members.length === fleet.length && everybodyHasSome && owned === apps.length && members;
-    },
-    60_000,
-  );
+  return eventually(`apps shared by ${fleet.length}`, async () => {
+    const members = await membersSeenBy(fleet[0]);
+    const owned = members.reduce((sum, member) => sum + member.apps_owned, 0);
+    const everybodyHasSome = members.every((member) => member.apps_owned > 0);
+    return members.length === fleet.length && everybodyHasSome && owned === apps.length && members;
+  });
 }
 
 function turnOf({ appId, timestampNs }: StoredRow): number {
@@ -120,14 +117,10 @@ function turnOf({ appId, timestampNs }: StoredRow): number {
 /** Resolves when every app has a row that is newer than now; to the newest turn of which all have theirs. */
 async function everyAppCollected(): Promise<number> {
   const sinceNs = BigInt(Date.now()) * 1_000_000n;
-  const fresh = await eventually(
-    'a row of every app',
-    async () => {
-      const rows = await storedRows(database, { sinceNs });
-      return new Set(rows.map(({ appId }) => appId)).size === apps.length && rows;
-    },
-    60_000,
-  );
+  const fresh = await eventually('a row of every app', async () => {
+    const rows = await storedRows(database, { sinceNs });
+    return new Set(rows.map(({ appId }) => appId)).size === apps.length && rows;
+  });
   return Math.min(...apps.map((app) => Math.min(...fresh.filter(({ appId }) => appId === app).map(turnOf))));
 }
 
