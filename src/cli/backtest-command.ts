@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Databases } from '../database/database.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { parsePolicy } from '../policy/parse-policy.js';
-import { policyLimits } from '../policy/policy-limits.js';
+import { hasSchedules, policyLimits } from '../policy/policy-limits.js';
 import { readPolicy, type PolicyText } from '../policy/policy-store.js';
 import { backtest, neededRecordings, type Backtest, type NamedPolicy } from '../replay/backtest.js';
 import type { Span } from '../replay/coverage.js';
@@ -131,14 +131,19 @@ async function policySource(source: string): Promise<PolicyOf> {
       const { stored, text } = current;
       if (stored.kind === 'broken')
         throw new Error(`the policy of ${appId} cannot be used: ${stored.problem}`);
-      return { name: 'current', policy: stored.policy, limits: policyLimits(text) };
+      const known = { limits: policyLimits(text), hasSchedules: hasSchedules(text) };
+      return { name: 'current', policy: stored.policy, ...known };
     };
   }
   const text = await readText(source);
   const parsed = parsePolicy(text);
   if (!parsed.ok) throw new Error(`${source}: the policy cannot be used: ${parsed.problem}`);
-  const limits = policyLimits(text);
-  return (appId) => ({ name: basename(source), limits, policy: { appId, version: '', rules: parsed.rules } });
+  const known = { limits: policyLimits(text), hasSchedules: hasSchedules(text) };
+  return (appId) => ({
+    name: basename(source),
+    ...known,
+    policy: { appId, version: '', rules: parsed.rules },
+  });
 }
 
 async function readHistory(file: string, appId: string | null): Promise<InstanceCounts> {

@@ -36,6 +36,7 @@ function trialJson(trial: Trial): object {
     name: tried.name,
     instance_min_count: tried.limits.minInstances,
     instance_max_count: tried.limits.maxInstances,
+    has_schedules: tried.hasSchedules,
     instances_at_start: trial.instancesAtStart,
     scaled_out: scalings.filter(isOut).length,
     scaled_in: scalings.filter((scaling) => !isOut(scaling)).length,

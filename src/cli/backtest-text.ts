@@ -69,10 +69,11 @@ function doubts(result: Backtest): string[] {
 }
 
 function trialDoubts({ tried, withoutValues, rejected }: Trial, { cycles }: Coverage): string[] {
-  const { name, limits } = tried;
+  const { name, limits, hasSchedules } = tried;
   const noLimits = limits.minInstances === null || limits.maxInstances === null;
   return [
     ...(noLimits ? [`${name} lacks instance_min_count or instance_max_count: nothing limits it there`] : []),
+    ...(hasSchedules ? [`${name} has schedules: their limits are not played, only those of the policy`] : []),
     ...(cycles === 0
       ? []
       : withoutValues.map(

@@ -7,20 +7,36 @@ export interface PolicyLimits {
 
 /** The limits of a policy's text, which are the scaling engine's business otherwise; null where there is none. */
 export function policyLimits(text: string | null): PolicyLimits {
-  let policy: unknown;
+  const policy = parsed(text);
+  const limit = (name: string): number | null => {
+    const value = field(policy, name);
+    return typeof value === 'bigint' && value >= 0n && value <= maxLimit ? Number(value) : null;
+  };
+  return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
+}
+
+/** Whether the policy has schedules, while which other limits count. */
+export function hasSchedules(text: string | null): boolean {
+  const schedules = field(parsed(text), 'schedules');
+  return ['recurring_schedule', 'specific_date'].some((kind) => {
+    const list = field(schedules, kind);
+    return Array.isArray(list) && list.length > 0;
+  });
+}
+
+function parsed(text: string | null): unknown {
   try {
-    policy = parse(text ?? 'null', null, {
+    return parse(text ?? 'null', null, {
       parseNumber: parseNumberAndBigInt,
       onDuplicateKey: ({ newValue }) => newValue,
     });
   } catch {
-    policy = null;
+    return null;
   }
-  const limit = (name: string): number | null => {
-    const value: unknown = typeof policy === 'object' && policy !== null ? Reflect.get(policy, name) : null;
-    return typeof value === 'bigint' && value >= 0n && value <= maxLimit ? Number(value) : null;
-  };
-  return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
+}
+
+function field(owner: unknown, name: string): unknown {
+  return typeof owner === 'object' && owner !== null ? (Reflect.get(owner, name) as unknown) : null;
 }
 
 /** Far beyond every quota. */

@@ -9,6 +9,8 @@ import type { Recording } from './recording.js';
 
 export interface NamedPolicy extends ReplayedPolicy {
   readonly name: string;
+  /** Their limits are not played. */
+  readonly hasSchedules: boolean;
 }
 
 export interface BacktestOptions {

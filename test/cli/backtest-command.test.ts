@@ -195,6 +195,16 @@ describe('one app', () => {
     expect(both).toContain('but   memory.json needs memoryutil, of which nothing was recorded');
   });
 
+  test('is doubtful where schedules have other limits', async () => {
+    const schedules = { timezone: 'UTC', recurring_schedule: [{ instance_max_count: 9 }], specific_date: [] };
+    const text = await told('--app', 'busy', '--policy', await file('s.json', { ...policy, schedules }));
+    expect(text).toContain(
+      'but   s.json has schedules: their limits are not played, only those of the policy\n',
+    );
+    const none = await file('n.json', { ...policy, schedules: { timezone: 'UTC', specific_date: [] } });
+    expect(await told('--app', 'busy', '--policy', none)).not.toContain('schedules');
+  });
+
   test('whose app metrics are further apart than configured is doubtful', async () => {
     expect(await told('--app', 'busy', '--interval', '60s')).toContain(
       'but   the interval is taken to be 1 min: --interval 40s says otherwise\n',

@@ -10,6 +10,7 @@ import { atCycle, recorded, settings, startMs, times } from './examples.js';
 
 const named = (name: string, rules = [outRule, inRule], limits = { minInstances: 1, maxInstances: 4 }) => ({
   name,
+  hasSchedules: false,
   policy: policyOf(rules),
   limits,
 });
