@@ -2,6 +2,7 @@ import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
 import { tableNames, type TableNames } from '../database/table-names.js';
 import { createDecisionStore } from '../decisions/decision-store.js';
+import { surveyPolicies } from '../decisions/policy-survey.js';
 import {
   isPolicyReason,
   listedByPolicy,
@@ -12,7 +13,6 @@ import {
 } from '../decisions/listed-decision.js';
 import type { ListedReason } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
-import { readPolicies } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
@@ -54,16 +54,10 @@ function whereFrom(reason: ListedReason, names: TableNames): string {
 
 /** Apps that nobody evaluates: policy_db itself tells of them. */
 async function decisionsByPolicy({ policyDb }: Databases, code: PolicyReason): Promise<ListedDecision[]> {
-  const found: ListedDecision[] = [];
-  for await (const { appId, stored } of readPolicies(policyDb)) {
-    const isBroken = stored.kind === 'broken';
-    const isOne = isBroken
-      ? code === 'policy-broken'
-      : code === 'no-rules' && stored.policy.rules.length === 0;
-    if (isOne) found.push(listedByPolicy(appId, code, isBroken ? stored.problem : ''));
-    if (found.length === maxListed) break;
-  }
-  return found.sort((a, b) => (a.appId < b.appId ? -1 : 1));
+  const apps = (await surveyPolicies(policyDb))[code];
+  return [...apps]
+    .map(([appId, problem]) => listedByPolicy(appId, code, problem))
+    .sort((a, b) => (a.appId < b.appId ? -1 : 1));
 }
 
 async function storedDecisions(

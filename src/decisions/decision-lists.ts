@@ -1,5 +1,4 @@
 import type { ReasonCode } from '../explanation/reason.js';
-import type { PolicyPoller } from '../policy/policy-poller.js';
 import type { DecisionRow } from './decision-store.js';
 import {
   isPolicyReason,
@@ -7,10 +6,8 @@ import {
   listedDecision,
   type ListedDecision,
   type ListQuery,
-  type PolicyReason,
 } from './listed-decision.js';
-
-type Policies = Pick<PolicyPoller, 'broken' | 'withoutRules'>;
+import type { AppsByPolicy } from './policy-survey.js';
 
 /** Decisions of apps that are evaluated: a table of all, or the memory of an owner. */
 interface Evaluated {
@@ -19,12 +16,12 @@ interface Evaluated {
 }
 
 /** Lists and counts apps by reason. Apps that nobody evaluates are known by their policies. */
-export function createDecisionLists(policies: Policies, evaluated: () => Evaluated) {
+export function createDecisionLists(appsByPolicy: () => Promise<AppsByPolicy>, evaluated: () => Evaluated) {
   return {
     async list(query: ListQuery): Promise<readonly ListedDecision[]> {
       const { code } = query;
       if (!isPolicyReason(code)) return (await evaluated().list(query)).map(listedDecision);
-      return [...appsByPolicy(policies, code)]
+      return [...(await appsByPolicy())[code]]
         .filter(([appId]) => appId > query.after)
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, query.limit)
@@ -33,18 +30,11 @@ export function createDecisionLists(policies: Policies, evaluated: () => Evaluat
 
     async count(): Promise<ReadonlyMap<ReasonCode, number>> {
       const counts = new Map(await evaluated().count());
+      const apps = await appsByPolicy();
       for (const code of ['policy-broken', 'no-rules'] as const) {
-        const apps = appsByPolicy(policies, code).size;
-        if (apps > 0) counts.set(code, apps);
+        if (apps[code].size > 0) counts.set(code, apps[code].size);
       }
       return counts;
     },
   };
-}
-
-/** App id to what is wrong with its policy. */
-function appsByPolicy(policies: Policies, code: PolicyReason): ReadonlyMap<string, string> {
-  return code === 'policy-broken'
-    ? policies.broken
-    : new Map(policies.withoutRules().map((appId) => [appId, '']));
 }

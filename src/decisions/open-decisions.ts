@@ -5,7 +5,6 @@ import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
 import type { Pauses } from '../explanation/facts.js';
-import type { PolicyPoller } from '../policy/policy-poller.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
 import { createDecisionLists } from './decision-lists.js';
@@ -15,6 +14,7 @@ import { createDecisionStore, type ChangesQuery, type DecisionChange } from './d
 import { DecisionWriter } from './decision-writer.js';
 import { reportDoubtfulPolicies } from './doubtful-policies.js';
 import { createFactsReader } from './facts-reader.js';
+import { createPolicySurvey } from './policy-survey.js';
 import type { ListedDecision, ListQuery } from './listed-decision.js';
 
 /** What other parts know that decisions are explained with. */
@@ -23,7 +23,6 @@ export interface DecisionsOptions {
   readonly history: Histories;
   readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
   readonly pausesOf: (appId: string) => Pauses;
-  readonly policies: Pick<PolicyPoller, 'broken' | 'withoutRules'>;
 }
 
 /** Answers questions about decisions. All but `explain` reject when the database does not answer. */
@@ -90,7 +89,7 @@ export function createDecisions(
     reader: {
       explain: async (appId) => explain(await facts.read(appId), settings),
       changes: (query) => store.readChanges(query),
-      ...createDecisionLists(options.policies, () =>
+      ...createDecisionLists(createPolicySurvey(databases.policyDb, context.clock), () =>
         ownership.isElastic || writer.hasTables ? store : recorder,
       ),
     },

@@ -44,11 +44,12 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
+    const startedMs = clock.monotonic();
+    let points: number | null = null;
     for (let failures = 0; pending.size > 0 && !stopping.signal.aborted;) {
-      const startedMs = clock.monotonic();
       try {
-        const points = await readPending();
-        logger.info('done', { points, millis: Math.round(clock.monotonic() - startedMs) });
+        const read = await readPending();
+        points = (points ?? 0) + read;
         failures = 0;
       } catch (error) {
         failures++;
@@ -57,6 +58,7 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
         for (const appId of pending.keys()) if (!isWanted(appId)) pending.delete(appId);
       }
     }
+    if (points !== null) logger.info('done', { points, millis: Math.round(clock.monotonic() - startedMs) });
   }
 
   async function readPending(): Promise<number> {

@@ -74,12 +74,19 @@ export function createMetrics(registry: Registry = new Registry()) {
       'mode',
     ]),
 
-    policies: gauge('policies', 'Policies in force'),
+    policies: gauge('policies', 'Policies in policy_db, of all apps'),
+    policiesOwned: gauge(
+      'policies_owned',
+      'Policies of the apps of this instance, also without scaling rules or broken',
+    ),
     policiesWithRules: gauge(
       'policies_with_rules',
-      'Policies in force that have scaling rules, whoever owns the apps',
+      'Policies of the apps of this instance that have scaling rules',
     ),
-    policiesBroken: gauge('policies_broken', 'Policies that could not be parsed; their apps are not scaled'),
+    policiesBroken: gauge(
+      'policies_broken',
+      'Policies of the apps of this instance that could not be parsed; these apps are not scaled',
+    ),
     policiesAgeSeconds: gauge('policies_age_seconds', 'Time since the policies were last read completely'),
     policyPolls: counterBy('policy_polls_total', 'Reads of policy_db by result', 'result', [
       'success',

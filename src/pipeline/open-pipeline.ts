@@ -21,6 +21,7 @@ import { createWarmUp } from '../history/warm-up.js';
 import { keepGaugesFresh } from '../observability/fresh-gauges.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.js';
+import type { Ownership } from '../ownership/ownership.js';
 import { PolicyPoller } from '../policy/policy-poller.js';
 import { createPolicyStore } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
@@ -34,8 +35,8 @@ import { endsWithin, msToNs } from '../util/clock.js';
 import type { Releasers } from '../util/releasers.js';
 import { Cycles } from './cycles.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
-import { createOwnedApps } from './owned-apps.js';
 import { countingCollector } from './counting-collector.js';
+import { OwnedApps } from './owned-apps.js';
 import { createTakeover } from './takeover.js';
 
 /** What the pipeline reads from and posts to. */
@@ -79,7 +80,7 @@ export async function openPipeline(
   ends: PipelineEnds,
 ): Promise<Pipeline> {
   const parts = await openParts(config, context, releasers, ends);
-  const { ownership, ownedApps, history, store, httpTimers, poller } = parts;
+  const { ownership, ownedApps, history, store, httpTimers, policies } = parts;
   const { reader: decisions } = parts.decisions;
   const connections = ends.databases.appMetricsDb.stats().maxOpenConnections;
   const fromDatabase = createReaderShare(
@@ -100,7 +101,7 @@ export async function openPipeline(
       fromDatabase,
     }),
     httpTimers,
-    policiesRead: poller.firstRead,
+    policiesRead: policies.firstRead,
     start: (startReleasers) => startParts(parts, context, ends, startReleasers),
   };
 }
@@ -113,7 +114,7 @@ export async function openPipeline(
 async function openParts(config: Config, context: ProcessContext, releasers: Releasers, ends: PipelineEnds) {
   const { aggregator } = config;
   const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
-  const records = createRecords(config, context, ends);
+  const records = createRecords(config, context, ends, ownership.ownership);
   const collection = createCollection(config, context, ends, records.writer);
   const common = {
     ...context,
@@ -121,7 +122,7 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     settings: evaluationSettings(config),
     cacheSizePerApp: aggregator.metricCacheSizePerApp,
     policyOf: (appId: string) => ownedApps.policyOf(appId),
-    policyInForce: (appId: string) => ownedApps.policyInForce(appId),
+    policyInForce: (appId: string) => records.policies.policyOf(appId),
   };
   const gates = new Gates({ ...context, evaluationIntervalMs: config.evaluator.evaluationIntervalMs });
   const decisions = createDecisionParts(config, context, ends, { ...records, ownership, gates });
@@ -151,14 +152,14 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
   const warmUp = createWarmUp({
     ...common,
     isWanted: (appId) => ownedApps.policyOf(appId) !== undefined,
-    seed: (appId, key, points) => {
+    seed(appId, key, points) {
       records.history.seed(appId, key.metricType, points, key.capacity);
       collection.httpTimers.seed(appId, key.metricType, points);
     },
     seeded: (appId) => cycles.reconsider(appId),
   });
   const takeover = createTakeover({ ...common, ...ownership, warmUp, evaluator });
-  const ownedApps = createOwnedApps({
+  const ownedApps = new OwnedApps({
     ...common,
     ownership: ownership.ownership,
     logger: context.logger.child('ownership'),
@@ -176,6 +177,7 @@ function createRecords(
   { aggregator, evaluator }: Config,
   context: ProcessContext,
   { databases }: PipelineEnds,
+  ownership: Ownership,
 ) {
   const { store, observed } = openAppMetrics(evaluator, context, databases.appMetricsDb);
   return {
@@ -183,9 +185,10 @@ function createRecords(
     observed,
     history: new History(context.metrics),
     writer: new AppMetricWriter({ ...context, store, saveIntervalMs: aggregator.saveIntervalMs }),
-    poller: new PolicyPoller({
+    policies: new PolicyPoller({
       ...context,
       store: createPolicyStore(databases.policyDb),
+      isOurs: (appId) => ownership.owns(appId),
       intervalMs: aggregator.policyPollerIntervalMs,
     }),
   };
@@ -230,14 +233,13 @@ function createDecisionParts(
   config: Config,
   context: ProcessContext,
   { databases }: PipelineEnds,
-  parts: { history: History; poller: PolicyPoller; ownership: OwnershipParts; gates: Gates },
+  parts: { history: History; ownership: OwnershipParts; gates: Gates },
 ): Decisions {
-  const { history, poller, ownership, gates } = parts;
+  const { history, ownership, gates } = parts;
   return createDecisions(config, context, {
     databases,
     history,
     ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
-    policies: poller,
     pausesOf: (appId) => ({
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
@@ -268,7 +270,7 @@ function startParts(
   { logCache }: PipelineEnds,
   releasers: Releasers,
 ): void {
-  const { ownership, ownedApps, decisions, evaluator, cycles, schedule, takeover, writer, poller } = parts;
+  const { ownership, ownedApps, decisions, evaluator, cycles, schedule, takeover, writer, policies } = parts;
   const { observed } = parts;
   if (observed) releasers.add('observed app metrics', () => observed.stop());
   releasers.add('app metric writer', () => writer.flush(flushDeadlineMs));
@@ -279,7 +281,7 @@ function startParts(
     const ended = schedule.stop().then(() => cycles.posted());
     await endsWithin(clock, cyclesDeadlineMs, ended);
   });
-  releasers.add('policy poller', () => poller.stop());
+  releasers.add('policy poller', () => policies.stop());
   const appsByReason = () => countsOf(decisions.recorder.count(), ownedApps.size);
   const sources = { parts: [evaluator, cycles], appsByReason, pool: logCache.pool };
   releasers.add('gauges', keepGaugesFresh({ clock, metrics, ...sources }));
@@ -292,18 +294,19 @@ function startParts(
   observed?.start();
   writer.start();
   decisions.writer.start();
-  poller.onSnapshot((policies, { added, changed, removed }) => {
-    ownedApps.use(policies, [...added, ...changed, ...removed]);
-    decisions.writer.remove(removed);
+  policies.onChange((changes) => {
+    ownedApps.use(changes);
+    decisions.writer.remove(changes.removed);
   });
+  ownership.ownership.onChange(({ sinceMs }) => policies.ownershipChanged(sinceMs));
   ownership.ownership.onChange(() =>
     evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)),
   );
-  void poller.firstRead.then(() => {
+  void policies.firstRead.then(() => {
     const { staticShare } = ownership;
     if (staticShare) logger.info('ownership.static-share', { ...staticShare, appsOwned: ownedApps.size });
   });
-  poller.start();
+  policies.start();
   ownership.start();
 }
 

@@ -2,17 +2,20 @@ import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import { historyKeys, type HistoryKey } from '../history/history-key.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
-import type { Ownership, OwnershipChange } from '../ownership/ownership.js';
-import type { AppPolicy, PolicySnapshot } from '../policy/policy.js';
+import type { Ownership } from '../ownership/ownership.js';
+import type { AppPolicy } from '../policy/policy.js';
+import type { PolicyChanges, PolicyPoller } from '../policy/policy-poller.js';
+import type { Schedule } from '../schedule/schedule.js';
 
 export interface OwnedAppsOptions {
   readonly ownership: Ownership;
+  readonly policies: Pick<PolicyPoller, 'policyOf' | 'appIds'>;
   readonly settings: EvaluationSettings;
   /** Points per ring, at least. */
   readonly cacheSizePerApp: number;
   readonly metrics: Pick<Metrics, 'appsOwned' | 'appsMoved'>;
   readonly logger: Logger;
-  readonly schedule: { setApps(appIds: ReadonlySet<string>, change?: OwnershipChange): void };
+  readonly schedule: Pick<Schedule, 'add' | 'remove'>;
   readonly history: {
     retain(appId: string, metricTypes: ReadonlySet<string>): void;
     forget(appId: string): void;
@@ -23,83 +26,103 @@ export interface OwnedAppsOptions {
   readonly saveSoon: () => void;
 }
 
-/** The apps that this process works on: those with scaling rules that it owns. */
-export interface OwnedApps {
-  policyOf(appId: string): AppPolicy | undefined;
-  /** The policy in force, whichever member owns the app. */
-  policyInForce(appId: string): AppPolicy | undefined;
-  /** Puts new policies in force. `changed`: the apps whose policies came, went or changed; default: any may have. */
-  use(policies: PolicySnapshot, changed?: Iterable<string>): void;
-  readonly size: number;
-}
-
 /**
- * Follows policies and ownership, and notifies the parts that keep something per app of apps gained and lost. An app
- * that is lost is forgotten everywhere, so that memory follows the policies in force. Only apps that changed are
- * touched: with tens of thousands of apps anything else would block the main thread for a tenth of a second and more.
+ * The apps that this process works on: those with scaling rules that it owns. Follows policies and ownership, and
+ * notifies the parts that keep something per app of apps gained and lost. An app that is lost is forgotten everywhere,
+ * so that memory follows the policies in force. Only apps that changed are touched: with tens of thousands of apps
+ * anything else would block the main thread for a tenth of a second and more.
  */
-export function createOwnedApps(options: OwnedAppsOptions): OwnedApps {
-  const { ownership, settings, metrics, schedule, history, evaluator, takeover } = options;
-  let policies: PolicySnapshot = new Map();
-  const owned = new Map<string, AppPolicy>();
+export class OwnedApps {
+  readonly #options: OwnedAppsOptions;
+  readonly #owned = new Map<string, AppPolicy>();
+  /** Since the log last told of them. */
+  #moved = { gained: 0, lost: 0 };
+
+  constructor(options: OwnedAppsOptions) {
+    this.#options = options;
+    const { ownership, policies } = options;
+    ownership.onChange((change) =>
+      this.#update('members', new Set([...this.#owned.keys(), ...policies.appIds()]), change),
+    );
+  }
+
+  get size(): number {
+    return this.#owned.size;
+  }
+
+  /** Asks for the owner again, because a process does not notice that it was frozen. */
+  policyOf(appId: string): AppPolicy | undefined {
+    return this.#options.ownership.owns(appId) ? this.#owned.get(appId) : undefined;
+  }
+
+  /** Takes over what changed in the policies. */
+  use({ cause, added, changed, removed, sinceMs, isGained = false }: PolicyChanges): void {
+    this.#update(cause, [...added, ...changed, ...removed], { sinceMs });
+    if (isGained) this.#tellMoved();
+  }
+
+  #update(
+    cause: PolicyChanges['cause'],
+    appIds: Iterable<string>,
+    { sinceMs, untilMs }: { readonly sinceMs?: number | undefined; readonly untilMs?: number },
+  ): void {
+    const { metrics, schedule, takeover } = this.#options;
+    const keys = new Map<string, readonly HistoryKey[]>();
+    const gained: string[] = [];
+    const lost: string[] = [];
+    for (const appId of appIds) {
+      const known = this.#owned.get(appId);
+      const policy = this.#policyToWorkOn(appId);
+      if (policy === known) continue;
+      if (!policy) {
+        lost.push(appId);
+        this.#drop(appId);
+        continue;
+      }
+      if (!known) gained.push(appId);
+      keys.set(appId, this.#take(policy, known !== undefined));
+    }
+    if (lost.length > 0) this.#options.saveSoon();
+    metrics.appsOwned.set(this.#owned.size);
+    takeover.begin(keys);
+    if (lost.length > 0) schedule.remove(lost, untilMs);
+    if (gained.length > 0) schedule.add(gained, sinceMs);
+    if (cause === 'policies') return;
+    this.#moved.gained += gained.length;
+    this.#moved.lost += lost.length;
+  }
 
   /** The app's policy if the app is ours and has something to evaluate. */
-  function policyToWorkOn(appId: string): AppPolicy | undefined {
-    const policy = policies.get(appId);
+  #policyToWorkOn(appId: string): AppPolicy | undefined {
+    const { ownership, policies } = this.#options;
+    const policy = policies.policyOf(appId);
     return policy && policy.rules.length > 0 && ownership.owns(appId) ? policy : undefined;
   }
 
-  function update(cause: 'policies' | 'members', appIds: Iterable<string>, change?: OwnershipChange): void {
-    const added = new Map<string, readonly HistoryKey[]>();
-    let gained = 0;
-    let lost = 0;
-    for (const appId of appIds) {
-      const known = owned.get(appId);
-      const policy = policyToWorkOn(appId);
-      if (policy === known) continue;
-      if (!policy) {
-        lost++;
-        drop(appId);
-        continue;
-      }
-      owned.set(appId, policy);
-      const keys = historyKeys(policy, settings, options.cacheSizePerApp);
-      added.set(appId, keys);
-      if (!known) gained++;
-      else {
-        evaluator.policyChanged(policy);
-        history.retain(appId, new Set(keys.map(({ metricType }) => metricType)));
-      }
+  #take(policy: AppPolicy, wasOwned: boolean): readonly HistoryKey[] {
+    const { cacheSizePerApp, evaluator, history, settings } = this.#options;
+    this.#owned.set(policy.appId, policy);
+    const keys = historyKeys(policy, settings, cacheSizePerApp);
+    if (wasOwned) {
+      evaluator.policyChanged(policy);
+      history.retain(policy.appId, new Set(keys.map(({ metricType }) => metricType)));
     }
-    if (lost > 0) options.saveSoon();
-    if (cause === 'members' && gained + lost > 0) {
-      metrics.appsMoved.inc({ direction: 'gained' }, gained);
-      metrics.appsMoved.inc({ direction: 'lost' }, lost);
-      options.logger.info('apps-moved', { gained, lost, owned: owned.size });
-    }
-    metrics.appsOwned.set(owned.size);
-    takeover.begin(added);
-    if (gained + lost > 0) schedule.setApps(new Set(owned.keys()), change);
+    return keys;
   }
 
-  function drop(appId: string): void {
-    owned.delete(appId);
-    evaluator.forget(appId);
-    history.forget(appId);
+  #drop(appId: string): void {
+    this.#owned.delete(appId);
+    this.#options.evaluator.forget(appId);
+    this.#options.history.forget(appId);
   }
 
-  ownership.onChange((change) => update('members', policies.keys(), change));
-
-  return {
-    // Asked again, because a process does not notice that it was frozen.
-    policyOf: (appId) => (ownership.owns(appId) ? owned.get(appId) : undefined),
-    policyInForce: (appId) => policies.get(appId),
-    use(snapshot, changed) {
-      policies = snapshot;
-      update('policies', changed ?? new Set([...owned.keys(), ...snapshot.keys()]));
-    },
-    get size() {
-      return owned.size;
-    },
-  };
+  #tellMoved(): void {
+    const { logger, metrics } = this.#options;
+    const { gained, lost } = this.#moved;
+    if (gained + lost === 0) return;
+    metrics.appsMoved.inc({ direction: 'gained' }, gained);
+    metrics.appsMoved.inc({ direction: 'lost' }, lost);
+    logger.info('apps-moved', { gained, lost, owned: this.#owned.size });
+    this.#moved = { gained: 0, lost: 0 };
+  }
 }

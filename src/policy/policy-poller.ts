@@ -3,26 +3,34 @@ import { endsUnlessAborted, sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import type { AppPolicy, PolicySnapshot } from './policy.js';
-import type { PolicyStore, StoredPolicies } from './policy-store.js';
-import { rawGaugeRules } from './raw-gauges.js';
+import type { AppPolicy } from './policy.js';
+import { listOf, PolicyIndex } from './policy-index.js';
+import { PolicyReports } from './policy-reports.js';
+import type { Bucket, PolicyStore, PolicyText, StoredPolicy } from './policy-store.js';
 
-/** App ids. A policy that became broken counts as removed. */
+/** App ids of this member's apps. A policy that became broken counts as removed. */
 export interface PolicyChanges {
+  /** Whether the policies changed, or only which apps are this member's. */
+  readonly cause: 'policies' | 'members';
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
+  /** Of apps that were gained: since when they are this member's, at the earliest. Monotonic ms. */
+  readonly sinceMs?: number;
+  /** All apps that were gained have been told of. */
+  readonly isGained?: boolean;
 }
-
-export type SnapshotListener = (snapshot: PolicySnapshot, changes: PolicyChanges) => void;
 
 export interface PolicyPollerOptions {
   readonly store: PolicyStore;
+  /** Whether an app is this member's; only their policies are kept. `ownershipChanged` says that this may have changed. */
+  readonly isOurs: (appId: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<
     Metrics,
     | 'policies'
+    | 'policiesOwned'
     | 'policiesBroken'
     | 'policiesWithRules'
     | 'policiesAgeSeconds'
@@ -35,43 +43,49 @@ export interface PolicyPollerOptions {
   readonly random?: () => number;
 }
 
+interface Known {
+  /** As its row had it when it was read. */
+  readonly stamp: number;
+  readonly stored: StoredPolicy;
+  /** It was another member's at the end of the last poll. */
+  isLeaving: boolean;
+}
+
 const firstRetryMs = 1_000;
 /** policy_db is asked again within half a minute of its return, however long it was away. */
 const maxRetryMs = 30_000;
 /** How exact the age metric is. */
 const ageUpdateMs = 5_000;
-/** Broken or questionable policies named in the log after one read, and a minute: a wrong schema would break thousands. */
-const maxNamedPolicies = 20;
-/** Broken policies are told of again after this long. */
-const remindEveryMs = 86_400_000;
-/** Broken policies that are told to those who ask. */
-const maxBroken = 1_000;
+/** Policies asked for in one statement. */
+const policiesPerStatement = 2_000;
+/** After so long the event loop has a turn. */
+const sliceMs = 8;
 
 /**
- * Keeps the policies in force up to date. While policy_db is away the last good ones stay in force, and their age is
- * a metric. Never reads twice at once; waits after every read, longer and longer after failures.
+ * Keeps the policies in force up to date, of this member's apps alone. Asks for a digest of all policies, reads of the
+ * buckets that differ which apps they have, and then the policies that differ. While policy_db is away the last good
+ * ones stay in force, and their age is a metric. Never reads twice at once; waits after every read, longer and longer
+ * after failures.
  */
 export class PolicyPoller {
   readonly #options: PolicyPollerOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
+  readonly #reports: PolicyReports;
   readonly #random: () => number;
-  readonly #listeners = new Set<SnapshotListener>();
+  readonly #listeners = new Set<(changes: PolicyChanges) => void>();
   readonly #stopping = new AbortController();
-  #stored: StoredPolicies = new Map();
-  #snapshot: PolicySnapshot = new Map();
-  #broken: ReadonlyMap<string, string> = new Map();
+  #wake = new AbortController();
+  readonly #index = new PolicyIndex();
+  readonly #known = new Map<string, Known>();
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
+  #nextPollMs = -Infinity;
+  /** Since then apps may have been gained whose policies were not read yet. Monotonic ms. */
+  #gainedSinceMs: number | null = null;
   #failures = 0;
-  /** Policies named in the log so far. */
-  #named = 0;
-  /** Policies that could be used again, named in the log so far. */
-  #repaired = 0;
-  /** When broken policies were last told of. */
-  #remindedAtMs = -Infinity;
   #tellFirstRead = () => {};
-  /** Resolves when all policies were read for the first time, and all listeners know them. */
+  /** Resolves when the policies were read for the first time, and all listeners know them. */
   readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
 
   constructor(options: PolicyPollerOptions) {
@@ -79,21 +93,23 @@ export class PolicyPoller {
     this.#logger = options.logger.child('policy');
     const { clock, metrics } = options;
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
+    this.#reports = new PolicyReports(this.#repeated, clock);
     this.#random = options.random ?? Math.random;
   }
 
-  /** Why policies cannot be used, by app id; of very many not all. */
-  get broken(): ReadonlyMap<string, string> {
-    return this.#broken;
+  /** The policy in force, of an app that is this member's or was until a moment ago. */
+  policyOf(appId: string): AppPolicy | undefined {
+    const stored = this.#known.get(appId)?.stored;
+    return stored?.kind === 'usable' ? stored.policy : undefined;
   }
 
-  /** Apps whose policies have no scaling rules. */
-  withoutRules(): string[] {
-    return [...this.#snapshot.values()].filter(({ rules }) => rules.length === 0).map(({ appId }) => appId);
+  /** The apps whose policies are kept here. */
+  appIds(): Iterable<string> {
+    return this.#known.keys();
   }
 
-  /** Calls the listener after every read that changed something. Snapshots are never changed in place. */
-  onSnapshot(listener: SnapshotListener): void {
+  /** Calls the listener with what a read changed, in slices: after each the event loop has a turn. */
+  onChange(listener: (changes: PolicyChanges) => void): void {
     this.#listeners.add(listener);
   }
 
@@ -102,9 +118,16 @@ export class PolicyPoller {
     this.#loop ??= this.#run();
   }
 
+  /** Reads the policies of apps that were gained, at once. They are this member's since then; monotonic ms. */
+  ownershipChanged(sinceMs: number): void {
+    this.#gainedSinceMs = Math.min(sinceMs, this.#gainedSinceMs ?? Infinity);
+    this.#wake.abort();
+  }
+
   /** Ends the loop at once. A read that is running has no effect, and no listener is called any more. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#wake.abort();
     await this.#loop;
   }
 
@@ -112,131 +135,198 @@ export class PolicyPoller {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await endsUnlessAborted(this.#read(), signal);
-      await this.#wait(this.#failures === 0 ? this.#options.intervalMs : this.#retryDelayMs());
+      await this.#wait();
     }
   }
 
   async #read(): Promise<void> {
-    const { store, clock, metrics } = this.#options;
-    const { signal } = this.#stopping;
+    const { clock, intervalMs } = this.#options;
     try {
-      const stored = await store.read(this.#stored);
-      if (signal.aborted) return;
-      metrics.policyPolls.inc({ result: 'success' });
-      this.#readAtMs = clock.monotonic();
+      if (clock.monotonic() >= this.#nextPollMs) await this.#poll();
+      if (this.#gainedSinceMs !== null) await this.#gain(this.#gainedSinceMs);
+      if (this.#stopping.signal.aborted) return;
+      this.#lookThrough();
       this.#updateAge();
-      if (this.#failures > 0) this.#repeated.info('policies-readable-again', { failures: this.#failures });
-      this.#failures = 0;
-      this.#take(stored);
-      this.#remind();
       this.#tellFirstRead();
     } catch (error) {
-      if (signal.aborted) return;
-      metrics.policyPolls.inc({ result: 'failure' });
-      this.#updateAge();
-      if (this.#failures++ === 0) {
-        this.#repeated.error('policies-not-readable', error, { policiesInForce: this.#snapshot.size });
-      } else {
-        this.#logger.debug('policies-still-not-readable', { failures: this.#failures });
+      if (this.#stopping.signal.aborted) return;
+      this.#failed(error);
+    }
+    const delayMs = this.#failures === 0 ? intervalMs : this.#retryDelayMs();
+    if (clock.monotonic() >= this.#nextPollMs) this.#nextPollMs = clock.monotonic() + delayMs;
+  }
+
+  /** Brings what is known up to date. A poll that fails on the way finds the rest the next time. */
+  async #poll(): Promise<void> {
+    const { store, clock, metrics } = this.#options;
+    const { signal } = this.#stopping;
+    const differing = this.#index.differing(await store.digests());
+    const { found, toRead, removed } = await this.#readBuckets(differing);
+    if (signal.aborted) return;
+    for (const appId of removed) this.#known.delete(appId);
+    this.#notify({ cause: 'policies', added: [], changed: [], removed });
+    const { added, changed, broken } = await this.#readPolicies(toRead, { cause: 'policies' });
+    if (signal.aborted) return;
+    this.#index.replace(differing, found);
+    metrics.policyPolls.inc({ result: 'success' });
+    this.#readAtMs = clock.monotonic();
+    if (this.#failures > 0) this.#repeated.info('policies-readable-again', { failures: this.#failures });
+    this.#failures = 0;
+    const counts = { added, changed, removed: removed.length + broken };
+    if (added + changed + counts.removed > 0) {
+      this.#logger.info('policies-changed', { policies: this.#index.size, ...counts });
+    }
+    this.#reports.endOfRead(this.#lookThrough({ dropsOthers: true }));
+  }
+
+  async #readBuckets(numbers: readonly number[]) {
+    const found: Bucket[] = [];
+    const toRead: string[] = [];
+    const gone = new Set<string>();
+    if (numbers.length > 0) {
+      for (const number of numbers) for (const appId of this.#index.appIdsOf(number)) gone.add(appId);
+      for await (const buckets of this.#options.store.buckets(numbers)) {
+        for (const bucket of buckets) {
+          found.push(bucket);
+          const stamps = listOf<number>(bucket.stamps);
+          for (const [i, appId] of listOf<string>(bucket.appIds).entries()) {
+            const isNew = !gone.delete(appId);
+            const known = this.#known.get(appId);
+            // Those that became ours are read when all of them are looked for.
+            const isToRead = known ? known.stamp !== stamps[i] : isNew && this.#options.isOurs(appId);
+            if (isToRead) toRead.push(appId);
+          }
+        }
       }
+    }
+    return { found, toRead, removed: [...gone].filter((appId) => this.#known.has(appId)) };
+  }
+
+  /** Reads the policies of apps that became this member's. */
+  async #gain(sinceMs: number): Promise<void> {
+    this.#gainedSinceMs = null;
+    try {
+      await this.#readPolicies(await this.#newlyOurs(), { cause: 'members', sinceMs });
+      this.#notify({ cause: 'members', added: [], changed: [], removed: [], isGained: true });
+    } catch (error) {
+      this.ownershipChanged(sinceMs);
+      throw error;
     }
   }
 
-  #take(stored: StoredPolicies): void {
-    if (stored === this.#stored) return;
-    const { metrics } = this.#options;
-    const snapshot = new Map<string, AppPolicy>();
-    let withRules = 0;
-    for (const [appId, entry] of stored) {
-      if (entry.kind !== 'usable') continue;
-      snapshot.set(appId, entry.policy);
-      if (entry.policy.rules.length > 0) withRules++;
+  async #newlyOurs(): Promise<string[]> {
+    const { clock, isOurs } = this.#options;
+    const gained: string[] = [];
+    let sliceEndMs = clock.monotonic() + sliceMs;
+    for (const appIds of this.#index.appIds()) {
+      gained.push(...appIds.filter((appId) => !this.#known.has(appId) && isOurs(appId)));
+      if (clock.monotonic() < sliceEndMs) continue;
+      await turn();
+      sliceEndMs = clock.monotonic() + sliceMs;
     }
-    this.#reportBroken(stored);
-    this.#reportRawGauges(stored);
-    this.#stored = stored;
-    this.#broken = brokenIn(stored);
-    metrics.policies.set(snapshot.size);
-    metrics.policiesWithRules.set(withRules);
-    metrics.policiesBroken.set(stored.size - snapshot.size);
+    return gained;
+  }
 
-    const changes = difference(this.#snapshot, snapshot);
-    const count = changes.added.length + changes.changed.length + changes.removed.length;
-    if (count === 0) return;
-    this.#snapshot = snapshot;
-    this.#logger.info('policies-changed', {
-      policies: snapshot.size,
-      added: changes.added.length,
-      changed: changes.changed.length,
-      removed: changes.removed.length,
-    });
+  async #readPolicies(appIds: readonly string[], why: Pick<PolicyChanges, 'cause' | 'sinceMs'>) {
+    const counts = { added: 0, changed: 0, broken: 0 };
+    for (let start = 0; start < appIds.length; start += policiesPerStatement) {
+      const some = appIds.slice(start, start + policiesPerStatement);
+      for await (const policies of this.#options.store.policies(some)) {
+        if (this.#stopping.signal.aborted) return counts;
+        const changes = this.#take(policies);
+        counts.added += changes.added.length;
+        counts.changed += changes.changed.length;
+        counts.broken += changes.removed.length;
+        this.#notify({ ...why, ...changes });
+      }
+    }
+    return counts;
+  }
+
+  #take(policies: readonly PolicyText[]) {
+    const changes = { added: [] as string[], changed: [] as string[], removed: [] as string[] };
+    for (const { appId, stamp, stored } of policies) {
+      const before = this.#known.get(appId)?.stored;
+      const isSame = before?.version === stored.version;
+      this.#known.set(appId, { stamp, stored: isSame ? before : stored, isLeaving: false });
+      if (isSame) continue;
+      this.#reports.read(appId, before, stored);
+      if (before?.kind !== 'usable') {
+        if (stored.kind === 'usable') changes.added.push(appId);
+      } else {
+        changes[stored.kind === 'usable' ? 'changed' : 'removed'].push(appId);
+      }
+    }
+    return changes;
+  }
+
+  #notify(changes: PolicyChanges): void {
+    const { added, changed, removed, isGained = false } = changes;
+    if (added.length + changed.length + removed.length === 0 && !isGained) return;
+    if (this.#stopping.signal.aborted) return;
     for (const listener of this.#listeners) {
       try {
-        listener(snapshot, changes);
+        listener(changes);
       } catch (error) {
         this.#repeated.error('listener-failed', error);
       }
     }
   }
 
-  /** Once per version of a policy: until it changes there is nothing new to say. */
-  #reportBroken(stored: StoredPolicies): void {
-    let broken = 0;
-    for (const [appId, entry] of stored) {
-      const before = this.#stored.get(appId);
-      if (entry.kind === 'usable' && before?.kind === 'broken') {
-        const key = `policy-usable-again ${this.#repaired++ % maxNamedPolicies}`;
-        this.#repeated.info('policy-usable-again', { appId }, key);
+  /**
+   * Counts what is known, and returns the apps whose policies cannot be used. `dropsOthers`: forgets what was another
+   * member's for a whole interval already; of an app that was lost just now, cycles may still be under way.
+   */
+  #lookThrough({ dropsOthers = false } = {}): string[] {
+    const { metrics, isOurs } = this.#options;
+    const broken: string[] = [];
+    const counts = { owned: 0, withRules: 0 };
+    for (const [appId, known] of this.#known) {
+      const { stored } = known;
+      const isOther = !isOurs(appId);
+      if (isOther) {
+        if (dropsOthers && known.isLeaving) this.#known.delete(appId);
+        known.isLeaving ||= dropsOthers;
+        continue;
       }
-      if (entry.kind !== 'broken' || before?.version === entry.version) continue;
-      if (broken++ < maxNamedPolicies) {
-        const error = new Error(`the policy cannot be used: ${entry.problem}`);
-        this.#repeated.error('policy-broken', error, { appId }, this.#nextName('policy-broken'));
-      }
+      known.isLeaving = false;
+      counts.owned++;
+      if (stored.kind === 'broken') broken.push(appId);
+      else if (stored.policy.rules.length > 0) counts.withRules++;
     }
-    if (broken > maxNamedPolicies)
-      this.#repeated.info('more-policies-broken', { notNamed: broken - maxNamedPolicies });
-    if (broken > 0 && this.#broken.size === 0) this.#remindedAtMs = this.#options.clock.monotonic();
+    metrics.policies.set(this.#index.size);
+    metrics.policiesOwned.set(counts.owned);
+    metrics.policiesWithRules.set(counts.withRules);
+    metrics.policiesBroken.set(broken.length);
+    return broken;
   }
 
-  /** Whoever looks at the log of today sees what broke last week, too. */
-  #remind(): void {
-    const nowMs = this.#options.clock.monotonic();
-    if (this.#broken.size === 0 || nowMs - this.#remindedAtMs < remindEveryMs) return;
-    this.#remindedAtMs = nowMs;
-    const policies = this.#stored.size - this.#snapshot.size;
-    const appIds = [...this.#broken.keys()].slice(0, maxNamedPolicies);
-    const error = new Error(`${policies} policies cannot be used`);
-    this.#repeated.error('policies-still-broken', error, { policies, appIds });
-  }
-
-  /** Once per version, like broken ones. Such a policy can be used, but hardly does what it was meant to. */
-  #reportRawGauges(stored: StoredPolicies): void {
-    let found = 0;
-    for (const [appId, entry] of stored) {
-      if (entry.kind !== 'usable' || this.#stored.get(appId)?.version === entry.version) continue;
-      const rules = rawGaugeRules(entry.policy.rules);
-      if (rules.length === 0 || found++ >= maxNamedPolicies) continue;
-      this.#repeated.info('custom-metrics-only', { appId, rules }, this.#nextName('custom-metrics-only'));
+  #failed(error: unknown): void {
+    this.#options.metrics.policyPolls.inc({ result: 'failure' });
+    this.#updateAge();
+    this.#nextPollMs = -Infinity;
+    if (this.#failures++ === 0) {
+      const policiesInForce = this.#known.size - this.#lookThrough().length;
+      this.#repeated.error('policies-not-readable', error, { policiesInForce });
+    } else {
+      this.#logger.debug('policies-still-not-readable', { failures: this.#failures });
     }
-    if (found > maxNamedPolicies) {
-      this.#repeated.info('more-custom-metrics-only', { notNamed: found - maxNamedPolicies });
-    }
-  }
-
-  /** Each policy has a line of its own, up to so many a minute. */
-  #nextName(event: string): string {
-    return `${event} ${this.#named++ % maxNamedPolicies}`;
   }
 
   #retryDelayMs(): number {
     return backOff(firstRetryMs, maxRetryMs, this.#failures, this.#random);
   }
 
-  async #wait(delayMs: number): Promise<void> {
-    const { signal } = this.#stopping;
-    for (let leftMs = delayMs; leftMs > 0 && !signal.aborted; leftMs -= ageUpdateMs) {
-      await sleep(this.#options.clock, Math.min(leftMs, ageUpdateMs), signal);
+  /** Until the next poll is due, or apps were gained. */
+  async #wait(): Promise<void> {
+    const { clock } = this.#options;
+    this.#wake = new AbortController();
+    const { signal } = this.#wake;
+    if (this.#stopping.signal.aborted || (this.#gainedSinceMs !== null && this.#failures === 0)) return;
+    for (;;) {
+      const leftMs = this.#nextPollMs - clock.monotonic();
+      if (leftMs <= 0 || signal.aborted) return;
+      await sleep(clock, Math.min(leftMs, ageUpdateMs), signal);
       this.#updateAge();
     }
   }
@@ -247,21 +337,6 @@ export class PolicyPoller {
   }
 }
 
-function brokenIn(stored: StoredPolicies): ReadonlyMap<string, string> {
-  const broken = new Map<string, string>();
-  for (const [appId, entry] of stored) {
-    if (entry.kind === 'broken' && broken.size < maxBroken) broken.set(appId, entry.problem);
-  }
-  return broken;
-}
-
-function difference(before: PolicySnapshot, after: PolicySnapshot): PolicyChanges {
-  const added: string[] = [];
-  const changed: string[] = [];
-  for (const [appId, policy] of after) {
-    const old = before.get(appId);
-    if (old === undefined) added.push(appId);
-    else if (old.version !== policy.version) changed.push(appId);
-  }
-  return { added, changed, removed: [...before.keys()].filter((appId) => !after.has(appId)) };
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }

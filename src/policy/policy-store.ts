@@ -1,27 +1,66 @@
 import type { Database } from '../database/database.js';
 import { maxPolicyBytes, parsePolicy } from './parse-policy.js';
-import { policyLimits, type PolicyLimits } from './policy-limits.js';
 import type { AppPolicy } from './policy.js';
+import { policyLimits, type PolicyLimits } from './policy-limits.js';
 
 /** A stored policy as it was understood. `version` differs whenever guid or text of the policy differ. */
 export type StoredPolicy =
   | { readonly kind: 'usable'; readonly version: string; readonly policy: AppPolicy }
   | { readonly kind: 'broken'; readonly version: string; readonly problem: string };
 
-/** Key: app id. */
-export type StoredPolicies = ReadonlyMap<string, StoredPolicy>;
-
-export interface PolicyStore {
-  /**
-   * All policies; `known` itself if nothing has changed. Those in `known` whose version is still the same are taken
-   * over as they are, neither transferred nor parsed. Rejects if not everything could be read; an empty table is an
-   * empty map.
-   */
-  read(known: StoredPolicies): Promise<StoredPolicies>;
+/** The apps of one bucket. Which bucket an app is in depends on its id alone. */
+export interface Bucket {
+  readonly number: number;
+  /** Differs, but for one chance in four billion, whenever a policy of the bucket came, went or changed. */
+  readonly digest: string;
+  /** JSON lists, in the same order: app ids, and what differs whenever the app's row differs. */
+  readonly appIds: string;
+  readonly stamps: string;
 }
 
-const batchSize = 500;
+/** A policy with its text, as far as that is not too long. */
+export interface PolicyText {
+  readonly appId: string;
+  /** As in the app's bucket at that moment. */
+  readonly stamp: number;
+  readonly stored: StoredPolicy;
+  readonly text: string | null;
+}
+
+/**
+ * The policies of a foundation, of which a member needs few. All reads reject if not everything could be read; an empty
+ * table is a legal state.
+ */
+export interface PolicyStore {
+  /** The digest of each bucket that has apps. Key: its number. */
+  digests(): Promise<ReadonlyMap<number, string>>;
+  /** These buckets, in batches. Those without apps are missing. */
+  buckets(numbers: readonly number[]): AsyncIterable<readonly Bucket[]>;
+  /** The policies of these apps, in batches. Those without a policy are missing. */
+  policies(appIds: readonly string[]): AsyncIterable<readonly PolicyText[]>;
+}
+
+/** A batch of half a million apps in 4,096 buckets has 12,000 apps, half a megabyte. */
+const bucketsPerBatch = 100;
+const policiesPerBatch = 500;
 const statementTimeoutMs = 10_000;
+
+/**
+ * Few enough that their digests cost nothing to transfer, enough that the apps of a bucket that differs are few. Any
+ * PostgreSQL may hash differently, so a bucket's number means something for as long as the server is the same; on
+ * another, all digests differ, and everything is read anew.
+ */
+const bucket = 'hashtext(app_id) & 4095';
+
+/** xmin, the transaction that wrote the row, tells a change of the text without reading it. */
+const stamp = 'hashtext(app_id || guid || xmin::text)';
+const digest = `count(*) || ':' || sum(stamp)`;
+const stamped = `(select app_id, ${bucket} as bucket, ${stamp} as stamp from policy_json) as stamped`;
+
+const selectDigests = `select bucket, ${digest} from ${stamped} group by bucket`;
+const selectBuckets = `
+select bucket, ${digest}, json_agg(app_id)::text, json_agg(stamp)::text
+from ${stamped} where bucket = any($1) group by bucket`;
 
 /**
  * The column's type is json, with old installations text, and may become jsonb. SHA-256 because MD5 is not to be had
@@ -29,57 +68,38 @@ const statementTimeoutMs = 10_000;
  */
 const version = `guid || ':' || coalesce(encode(sha256(convert_to(policy_json::text, 'UTF8')), 'hex'), 'null')`;
 
-const readVersions = `select app_id, ${version} from policy_json`;
-
 /** An app changed meanwhile is seen old or new, never torn. The text of a huge policy is not transferred. */
 const selectPolicies = (where: string) => `
-select app_id, version, octet_length(policy), case when octet_length(policy) <= $1 then policy end
-from (select app_id, ${version} as version, policy_json::text as policy from policy_json ${where}) as stored`;
+select app_id, stamp, version, octet_length(policy), case when octet_length(policy) <= $1 then policy end
+from (select app_id, ${stamp} as stamp, ${version} as version, policy_json::text as policy
+      from policy_json ${where}) as stored`;
 
-type VersionRow = readonly [appId: string, version: string];
-type PolicyRow = readonly [...VersionRow, bytes: number | null, policy: string | null];
+type PolicyRow = readonly [
+  appId: string,
+  stamp: number,
+  version: string,
+  bytes: number | null,
+  policy: string | null,
+];
 
 export function createPolicyStore(database: Pick<Database, 'stream'>): PolicyStore {
-  const rows = <Row extends readonly unknown[]>(sql: string, params: readonly unknown[]) =>
-    database.stream<Row>(sql, params, { batchSize, timeoutMs: statementTimeoutMs });
-
-  async function addPolicies(policies: Map<string, StoredPolicy>, appIds: readonly string[] | null) {
-    const batches = appIds
-      ? rows<PolicyRow>(selectPolicies('where app_id = any($2)'), [maxPolicyBytes, appIds])
-      : rows<PolicyRow>(selectPolicies(''), [maxPolicyBytes]);
-    for await (const batch of batches) {
-      for (const row of batch) policies.set(row[0], understand(row));
-    }
-  }
-
+  const options = { batchSize: bucketsPerBatch, timeoutMs: statementTimeoutMs };
   return {
-    // The versions known here are not sent to be compared there: for tens of thousands of apps that would take the
-    // main thread longer than to compare what comes back, and all at once.
-    async read(known) {
-      const policies = new Map<string, StoredPolicy>();
-      if (known.size === 0) {
-        await addPolicies(policies, null);
-        return policies;
+    async digests() {
+      const digests = new Map<number, string>();
+      for await (const rows of database.stream<readonly [number, string]>(selectDigests, [], options)) {
+        for (const [number, value] of rows) digests.set(number, value);
       }
-      const changed: string[] = [];
-      for await (const batch of rows<VersionRow>(readVersions, [])) {
-        for (const [appId, storedVersion] of batch) {
-          const entry = known.get(appId);
-          if (entry?.version === storedVersion) policies.set(appId, entry);
-          else changed.push(appId);
-        }
-      }
-      if (changed.length > 0) await addPolicies(policies, changed);
-      return changed.length === 0 && policies.size === known.size ? known : policies;
+      return digests;
     },
+    async *buckets(numbers) {
+      type Row = readonly [number: number, digest: string, appIds: string, stamps: string];
+      for await (const rows of database.stream<Row>(selectBuckets, [numbers], options)) {
+        yield rows.map((row) => ({ number: row[0], digest: row[1], appIds: row[2], stamps: row[3] }));
+      }
+    },
+    policies: (appIds) => policyTexts(database, 'where app_id = any($2)', [appIds]),
   };
-}
-
-/** A policy with its text, as far as that is not too long. */
-export interface PolicyText {
-  readonly appId: string;
-  readonly stored: StoredPolicy;
-  readonly text: string | null;
 }
 
 /** One app's policy; null where the app has none. */
@@ -87,7 +107,7 @@ export async function readPolicy(
   database: Pick<Database, 'stream'>,
   appId: string,
 ): Promise<PolicyText | null> {
-  for await (const policy of policyTexts(database, 'where app_id = $2', [appId])) return policy;
+  for await (const [policy] of policyTexts(database, 'where app_id = $2', [appId])) return policy ?? null;
   return null;
 }
 
@@ -101,25 +121,23 @@ export async function readPolicyLimits(
 }
 
 /** All policies, one after the other. Rejects when not everything could be read, also in the middle. */
-export function readPolicies(database: Pick<Database, 'stream'>): AsyncIterable<PolicyText> {
-  return policyTexts(database, '', []);
+export async function* readPolicies(database: Pick<Database, 'stream'>): AsyncGenerator<PolicyText> {
+  for await (const policies of policyTexts(database, '', [])) yield* policies;
 }
 
 async function* policyTexts(
   database: Pick<Database, 'stream'>,
   where: string,
   params: readonly unknown[],
-): AsyncGenerator<PolicyText> {
-  const batches = database.stream<PolicyRow>(selectPolicies(where), [maxPolicyBytes, ...params], {
-    batchSize,
-    timeoutMs: statementTimeoutMs,
-  });
-  for await (const batch of batches) {
-    for (const row of batch) yield { appId: row[0], stored: understand(row), text: row[3] };
+): AsyncGenerator<readonly PolicyText[]> {
+  const options = { batchSize: policiesPerBatch, timeoutMs: statementTimeoutMs };
+  const sql = selectPolicies(where);
+  for await (const rows of database.stream<PolicyRow>(sql, [maxPolicyBytes, ...params], options)) {
+    yield rows.map((row) => ({ appId: row[0], stamp: row[1], stored: understand(row), text: row[4] }));
   }
 }
 
-function understand([appId, version, bytes, text]: PolicyRow): StoredPolicy {
+function understand([appId, , version, bytes, text]: PolicyRow): StoredPolicy {
   if (bytes !== null && bytes > maxPolicyBytes) {
     return { kind: 'broken', version, problem: `it is ${bytes} bytes long, more than ${maxPolicyBytes}` };
   }

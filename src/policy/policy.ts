@@ -35,6 +35,3 @@ export function directionOf(rule: Pick<ScalingRule, 'adjustment'>): Direction {
 export function breachDurationSecs(rule: ScalingRule, defaultSecs: number): number {
   return rule.breachDurationSecs > 0 ? rule.breachDurationSecs : defaultSecs;
 }
-
-/** The policies in force: replaced as a whole, never changed in place. Key: app id. */
-export type PolicySnapshot = ReadonlyMap<string, AppPolicy>;

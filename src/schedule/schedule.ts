@@ -69,25 +69,32 @@ export class Schedule {
     this.#wallOffsetMs = options.clock.now() - options.clock.monotonic();
   }
 
-  /**
-   * Replaces the set of apps to run. New ones start at their first slot after `sinceMs`, by default now. Those that are
-   * gone are not started again, except for a run that was due by `untilMs`, by default none. Monotonic ms.
-   */
-  setApps(
-    appIds: ReadonlySet<string>,
-    change?: { readonly sinceMs: number; readonly untilMs: number },
-  ): void {
+  /** Runs these apps, too, from their first slot after `sinceMs` on, by default from now on. Monotonic ms. */
+  add(appIds: readonly string[], sinceMs?: number): void {
     const { clock, intervalMs } = this.#options;
     const nowMs = clock.monotonic();
-    this.#removeOthers(appIds, change?.untilMs ?? -Infinity);
-    this.#groups = groupsFor(appIds.size, intervalMs);
+    this.#groups = groupsFor(this.#entries.size + appIds.length, intervalMs);
     // Of the slots that were missed only the last is made up for.
-    const fromMs = Math.max(change?.sinceMs ?? nowMs, nowMs - intervalMs);
+    const fromMs = Math.max(sinceMs ?? nowMs, nowMs - intervalMs);
     for (const appId of appIds) {
       const known = this.#entries.get(appId);
       if (known) Object.assign(known, { removed: false, hasLastRun: false });
       else this.#add(appId, fromMs);
     }
+    this.#startDue();
+  }
+
+  /** Starts these apps no more, except for a run that was due by `untilMs`, by default none. Monotonic ms. */
+  remove(appIds: readonly string[], untilMs = -Infinity): void {
+    for (const appId of appIds) {
+      const entry = this.#entries.get(appId);
+      if (!entry || entry.removed) continue;
+      entry.removed = true;
+      entry.hasLastRun = !entry.running && entry.slotMs <= untilMs;
+      // A running app is forgotten when it ends: if it comes back meanwhile it must not run twice at once.
+      if (!entry.running && !entry.hasLastRun) this.#entries.delete(appId);
+    }
+    this.#groups = groupsFor(this.#entries.size, this.#options.intervalMs);
     this.#startDue();
   }
 
@@ -118,16 +125,6 @@ export class Schedule {
     const entry: Entry = { appId, slotMs: 0, dueMs: 0, extraMs: undefined, ...flags };
     this.#entries.set(appId, entry);
     this.#enqueue(entry, this.#slotAfter(appId, fromMs));
-  }
-
-  #removeOthers(appIds: ReadonlySet<string>, untilMs: number): void {
-    for (const [appId, entry] of this.#entries) {
-      if (appIds.has(appId) || entry.removed) continue;
-      entry.removed = true;
-      entry.hasLastRun = !entry.running && entry.slotMs <= untilMs;
-      // A running app is forgotten when it ends: if it comes back meanwhile it must not run twice at once.
-      if (!entry.running && !entry.hasLastRun) this.#entries.delete(appId);
-    }
   }
 
   /** Lets the app run in its slot, or already at extraMs. */

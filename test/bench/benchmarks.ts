@@ -5,6 +5,7 @@ import { decisions } from './decisions.js';
 import { database } from './database.js';
 import { elastic } from './elastic/elastic.js';
 import { explanations } from './explain.js';
+import { foundation } from './foundation.js';
 import { largeApp } from './large-app.js';
 import { memory } from './memory.js';
 import { reaction } from './reaction.js';
@@ -21,5 +22,6 @@ export const benchmarks: readonly Benchmark[] = [
   memory,
   api,
   largeApp,
+  foundation,
   elastic,
 ];

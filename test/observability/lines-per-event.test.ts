@@ -9,9 +9,9 @@ import { createServers } from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { ElasticClaims } from '../../src/ownership/elastic-claims.js';
 import { PolicyPoller } from '../../src/policy/policy-poller.js';
-import type { StoredPolicies } from '../../src/policy/policy-store.js';
 import { ask, fakeHistory, serversDeps, virtualMachineConfig } from '../http/support.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { PolicyTable } from '../support/policy-table.js';
 import { recordingLogger, type LogLine } from '../support/recording-logger.js';
 
 /** How often things happen within a minute. */
@@ -98,16 +98,11 @@ test('requests that fail', async () => {
 test('databases that fail every other time', async () => {
   const { lines, ...deps } = setUp();
   let reads = 0;
-  const poller = new PolicyPoller({
-    ...deps,
-    store: {
-      read: async (): Promise<StoredPolicies> => {
-        if (reads++ % 2 === 0) throw new Error('database away');
-        return new Map();
-      },
-    },
-    intervalMs: 10,
-  });
+  const store = new PolicyTable();
+  store.onPoll = () => {
+    if (reads++ % 2 === 0) throw new Error('database away');
+  };
+  const poller = new PolicyPoller({ ...deps, store, isOurs: () => true, intervalMs: 10 });
   poller.start();
   await deps.clock.advance(59_000);
   await poller.stop();

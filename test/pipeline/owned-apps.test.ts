@@ -3,7 +3,7 @@ import type { HistoryKey } from '../../src/history/history-key.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { OwnershipChange } from '../../src/ownership/ownership.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { createOwnedApps } from '../../src/pipeline/owned-apps.js';
+import { OwnedApps } from '../../src/pipeline/owned-apps.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
 function rule(changes: Partial<ScalingRule> = {}): ScalingRule {
@@ -28,11 +28,13 @@ function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
 
 function harness() {
   const owned = new Set(['a', 'b', 'c']);
+  let policies = new Map<string, AppPolicy>();
   let changed: (change: OwnershipChange) => void = () => {};
   const seen = {
-    scheduled: new Set<string>() as ReadonlySet<string>,
+    scheduled: new Set<string>(),
     schedules: 0,
-    change: undefined as OwnershipChange | undefined,
+    sinceMs: undefined as number | undefined,
+    untilMs: undefined as number | undefined,
     retained: new Map<string, ReadonlySet<string>>(),
     historiesForgotten: [] as string[],
     wanted: new Map<string, readonly HistoryKey[]>() as ReadonlyMap<string, readonly HistoryKey[]>,
@@ -42,7 +44,7 @@ function harness() {
   };
   const metrics = createMetrics();
   const { logger, lines } = recordingLogger();
-  const workload = createOwnedApps({
+  const workload = new OwnedApps({
     metrics,
     logger,
     settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
@@ -52,11 +54,20 @@ function harness() {
       isUp: () => true,
       onChange: (listener) => (changed = listener),
     },
+    policies: {
+      policyOf: (appId) => policies.get(appId),
+      appIds: () => policies.keys(),
+    },
     schedule: {
-      setApps: (appIds, change) => {
-        seen.change = change;
+      add: (appIds, sinceMs) => {
+        seen.sinceMs = sinceMs;
         seen.schedules++;
-        seen.scheduled = appIds;
+        for (const appId of appIds) seen.scheduled.add(appId);
+      },
+      remove: (appIds, untilMs) => {
+        seen.untilMs = untilMs;
+        seen.schedules++;
+        for (const appId of appIds) seen.scheduled.delete(appId);
       },
     },
     history: {
@@ -70,9 +81,22 @@ function harness() {
     takeover: { begin: (keys) => (seen.wanted = keys) },
     saveSoon: () => void seen.saves++,
   });
+  const listed = (...changes: string[]) => ({ added: changes, changed: [], removed: [] });
   return {
     workload,
     seen,
+    /** These policies are in force now; `changes`: what of them is said to have changed. */
+    use: (now: Map<string, AppPolicy>, changes = [...policies.keys(), ...now.keys()]) => {
+      policies = now;
+      workload.use({ cause: 'policies', ...listed(...changes) });
+    },
+    /** The policies of these apps, which are ours already, were read only now. */
+    gain: (now: Map<string, AppPolicy>) => {
+      const gained = [...now.keys()];
+      policies = new Map([...policies, ...now]);
+      workload.use({ cause: 'members', sinceMs: 7, ...listed(...gained) });
+      workload.use({ cause: 'members', ...listed(), isGained: true });
+    },
     lines,
     metrics,
     disown: () => owned.clear(),
@@ -85,8 +109,8 @@ function harness() {
 }
 
 test('only owned apps with rules are worked on, and their histories are warmed up', async () => {
-  const { workload, seen, metrics } = harness();
-  workload.use(snapshot(policy('a'), policy('b', []), policy('elsewhere')));
+  const { workload, seen, metrics, use } = harness();
+  use(snapshot(policy('a'), policy('b', []), policy('elsewhere')));
   expect([...seen.scheduled]).toEqual(['a']);
   expect([...seen.wanted.keys()]).toEqual(['a']);
   expect(workload.policyOf('a')?.appId).toBe('a');
@@ -96,18 +120,18 @@ test('only owned apps with rules are worked on, and their histories are warmed u
 });
 
 test('an unchanged policy is neither warmed up again nor reported as changed', () => {
-  const { workload, seen } = harness();
+  const { seen, use } = harness();
   const same = policy('a');
-  workload.use(snapshot(same));
-  workload.use(snapshot(same, policy('b')));
+  use(snapshot(same));
+  use(snapshot(same, policy('b')));
   expect([...seen.wanted.keys()]).toEqual(['b']);
   expect(seen.policiesChanged).toEqual([]);
 });
 
 test('a changed policy is told to the evaluator and warmed up for its new rules', () => {
-  const { workload, seen } = harness();
-  workload.use(snapshot(policy('a')));
-  workload.use(snapshot(policy('a', [rule({ metricType: 'throughput' })], '2')));
+  const { seen, use } = harness();
+  use(snapshot(policy('a')));
+  use(snapshot(policy('a', [rule({ metricType: 'throughput' })], '2')));
   expect(seen.policiesChanged).toEqual(['a']);
   expect(seen.forgotten).toEqual([]);
   expect(seen.wanted.get('a')?.map((key) => key.metricType)).toEqual(['throughput']);
@@ -116,18 +140,18 @@ test('a changed policy is told to the evaluator and warmed up for its new rules'
 });
 
 test('only apps that are said to have changed are looked at', () => {
-  const { workload, seen } = harness();
-  workload.use(snapshot(policy('a'), policy('b')));
-  workload.use(snapshot(policy('a', [rule()], '2'), policy('c')), ['b', 'c']);
+  const { seen, use } = harness();
+  use(snapshot(policy('a'), policy('b')));
+  use(snapshot(policy('a', [rule()], '2'), policy('c')), ['b', 'c']);
   expect(seen.policiesChanged).toEqual([]);
   expect(seen.forgotten).toEqual(['b']);
   expect([...seen.scheduled].sort()).toEqual(['a', 'c']);
 });
 
 test('what is gone, by policy or by ownership, is saved for its new owner and forgotten everywhere', () => {
-  const { workload, seen, own } = harness();
-  workload.use(snapshot(policy('a'), policy('b'), policy('c')));
-  workload.use(snapshot(policy('a'), policy('b')));
+  const { seen, own, use } = harness();
+  use(snapshot(policy('a'), policy('b'), policy('c')));
+  use(snapshot(policy('a'), policy('b')));
   expect(seen.forgotten).toEqual(['c']);
   expect(seen.saves).toBe(1);
   own('a');
@@ -138,11 +162,9 @@ test('what is gone, by policy or by ownership, is saved for its new owner and fo
 });
 
 test('an app taken over is scheduled and its history wanted as far back as its longest rule looks', () => {
-  const { workload, seen, own } = harness();
+  const { seen, own, use } = harness();
   own();
-  workload.use(
-    snapshot(policy('a', [rule(), rule({ breachDurationSecs: 600 }), rule({ metricType: 'disk' })])),
-  );
+  use(snapshot(policy('a', [rule(), rule({ breachDurationSecs: 600 }), rule({ metricType: 'disk' })])));
   expect(seen.scheduled.size).toBe(0);
   own('a');
   expect(seen.wanted.get('a')).toEqual([
@@ -152,29 +174,32 @@ test('an app taken over is scheduled and its history wanted as far back as its l
 });
 
 test('an app is scheduled from when it became ours, and until it ceased to be, also where that was noticed late', () => {
-  const { workload, seen, own } = harness();
-  workload.use(snapshot(policy('a'), policy('elsewhere')));
-  expect(seen.change).toBeUndefined();
+  const { workload, seen, own, use, gain } = harness();
+  use(snapshot(policy('a')));
+  expect(seen.sinceMs).toBeUndefined();
   own('a', 'elsewhere');
-  expect(seen.change).toEqual({ sinceMs: 7, untilMs: 6 });
+  gain(snapshot(policy('elsewhere')));
+  expect([...seen.scheduled]).toEqual(['a', 'elsewhere']);
+  expect(seen.sinceMs).toBe(7);
   own('a');
+  expect(seen.untilMs).toBe(6);
   expect(workload.policyOf('elsewhere')).toBeUndefined();
-  expect(workload.policyInForce('elsewhere')?.appId).toBe('elsewhere');
 });
 
 test('a process that was frozen works on nothing that it does not own any more, before anyone has told it', () => {
-  const { workload, disown } = harness();
-  workload.use(snapshot(policy('a')));
+  const { workload, disown, use } = harness();
+  use(snapshot(policy('a')));
   expect(workload.policyOf('a')).toBeDefined();
   disown();
   expect(workload.policyOf('a')).toBeUndefined();
 });
 
 test('apps that move between members are counted and said once, apps that come by policy are not', async () => {
-  const { workload, lines, metrics, own } = harness();
-  workload.use(snapshot(policy('a'), policy('b'), policy('elsewhere')));
+  const { lines, metrics, own, use, gain } = harness();
+  use(snapshot(policy('a'), policy('b')));
   expect(lines).toEqual([]);
   own('a', 'elsewhere');
+  gain(snapshot(policy('elsewhere')));
   expect(lines).toMatchObject([{ event: 'apps-moved', data: { gained: 1, lost: 1, owned: 2 } }]);
   const moved = (await metrics.appsMoved.get()).values.map(({ labels, value }) => [labels.direction, value]);
   expect(moved).toEqual([

@@ -189,7 +189,7 @@ describe.each(transports)('over %s', (transport) => {
       ['rules-are-no-list', 'the policy cannot be used: scaling_rules is an object instead of a list'],
     ]);
     expect(await pipeline.value('policiesBroken')).toBe(4);
-    expect(await pipeline.value('policies')).toBe(8);
+    expect(await pipeline.value('policies')).toBe(12);
     expect(await pipeline.value('appsOwned')).toBe(7);
   });
 

@@ -19,6 +19,8 @@ export interface EventgeneratorConfigOptions {
   readonly collectionIntervalSecs?: number;
   readonly evaluationIntervalSecs?: number;
   readonly policyPollerIntervalSecs?: number;
+  /** Of static ownership; default 1. */
+  readonly totalInstances?: number;
   readonly saveIntervalSecs?: number;
   readonly metricPollerCount?: number;
   readonly statWindowSecs?: number;
@@ -110,7 +112,7 @@ function configuration(
       policy_db: database(options.policyDbUrl),
       appmetrics_db: database(options.appMetricsDbUrl ?? options.policyDbUrl),
     },
-    pool: { total_instances: 1, instance_index: options.instanceIndex ?? 0 },
+    pool: { total_instances: options.totalInstances ?? 1, instance_index: options.instanceIndex ?? 0 },
     aggregator: {
       aggregator_execute_interval: `${options.collectionIntervalSecs ?? 40}s`,
       policy_poller_interval: `${options.policyPollerIntervalSecs ?? 40}s`,

@@ -4,26 +4,31 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { PolicyPoller, type PolicyChanges } from '../../src/policy/policy-poller.js';
-import type { PolicySnapshot } from '../../src/policy/policy.js';
-import type { StoredPolicies, StoredPolicy } from '../../src/policy/policy-store.js';
+import type { StoredPolicy } from '../../src/policy/policy-store.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { PolicyTable } from '../support/policy-table.js';
 
 const intervalMs = 40_000;
 let clock: ManualClock;
 let metrics: ReturnType<typeof createMetrics>;
 let log: [event: string, data: unknown][];
-let answers: (() => Promise<StoredPolicies>)[];
-let reads: { atMs: number; known: StoredPolicies }[];
+let table: PolicyTable;
+/** When the digests were looked at, and which policies were read. */
+let polls: number[];
+let reads: string[][];
+let others: Set<string>;
 let poller: PolicyPoller;
-/** As last told to a listener. */
-let inForce: PolicySnapshot;
 
 beforeEach(() => {
   clock = new ManualClock();
   metrics = createMetrics();
   log = [];
-  answers = [];
+  table = new PolicyTable();
+  polls = [];
   reads = [];
+  others = new Set();
+  table.onPoll = () => void polls.push(clock.monotonic());
+  table.onRead = (appIds) => void reads.push([...appIds]);
   const logger: Logger = {
     debug: () => {},
     info: (event, data) => void log.push([event, data]),
@@ -31,29 +36,24 @@ beforeEach(() => {
     child: () => logger,
   };
   poller = new PolicyPoller({
-    store: {
-      read(known) {
-        reads.push({ atMs: clock.monotonic(), known });
-        return (answers.length > 1 ? answers.shift() : answers[0])?.() ?? Promise.resolve(new Map());
-      },
-    },
+    store: table,
+    isOurs: (appId) => !others.has(appId),
     clock,
     logger,
     metrics,
     intervalMs,
     random: () => 0,
   });
-  inForce = new Map();
-  poller.onSnapshot((snapshot) => (inForce = snapshot));
 });
 afterEach(() => poller.stop());
 
-/** The first read, or the next one. */
-async function read(): Promise<void> {
-  const earlier = reads.length;
+/** The first poll, or the next one, of a table that has these policies now. */
+async function poll(...entries: [string, StoredPolicy][]): Promise<void> {
+  table.have(...entries);
+  const earlier = polls.length;
   poller.start();
   await clock.advance(earlier === 0 ? 0 : intervalMs);
-  expect(reads).toHaveLength(earlier + 1);
+  expect(polls).toHaveLength(earlier + 1);
 }
 
 const usable = (appId: string, version: string): [string, StoredPolicy] => [
@@ -69,11 +69,10 @@ const broken = (appId: string, version: string): [string, StoredPolicy] => [
   appId,
   { kind: 'broken', version, problem: 'it is NULL' },
 ];
-const found =
-  (...entries: [string, StoredPolicy][]) =>
-  () =>
-    Promise.resolve(new Map(entries));
-const away = () => Promise.reject(new Error('database away'));
+const away = () => {
+  throw new Error('database away');
+};
+const inForce = () => [...poller.appIds()].filter((appId) => poller.policyOf(appId));
 const gauge = async (name: string) => {
   const metric = await metrics.registry.getSingleMetric(`autoscaler_eventgenerator_${name}`)?.get();
   return (metric?.values ?? []).map(({ value, labels }) =>
@@ -87,41 +86,40 @@ describe('reading', () => {
     poller.start();
     poller.start();
     await clock.advance(2 * intervalMs);
-    expect(reads.map((read) => read.atMs)).toEqual([0, 40_000, 80_000]);
+    expect(polls).toEqual([0, 40_000, 80_000]);
   });
 
-  test('tells what was added, changed and removed, and nothing where nothing changed', async () => {
-    const seen: [string[], PolicyChanges][] = [];
-    poller.onSnapshot((snapshot, changes) => void seen.push([[...snapshot.keys()], changes]));
-    answers = [
-      found(usable('a', '1'), usable('b', '1')),
-      found(usable('b', '1'), usable('a', '1')),
-      found(usable('b', '2'), usable('c', '1')),
-    ];
-    await read();
-    const first = inForce;
-    await read();
-    expect(inForce).toBe(first);
-    await read();
+  test('tells what was added, changed and removed, and reads nothing of what did not change', async () => {
+    const seen: PolicyChanges[] = [];
+    poller.onChange((changes) => void seen.push(changes));
+    await poll(usable('a', '1'), usable('b', '1'));
+    const first = poller.policyOf('b');
+    await poll(usable('b', '1'), usable('a', '1'));
+    expect(poller.policyOf('b')).toBe(first);
+    await poll(usable('b', '2'), usable('c', '1'));
     expect(seen).toEqual([
-      [['a', 'b'], { added: ['a', 'b'], changed: [], removed: [] }],
-      [['b', 'c'], { added: ['c'], changed: ['b'], removed: ['a'] }],
+      { cause: 'policies', added: ['a', 'b'], changed: [], removed: [] },
+      { cause: 'policies', added: [], changed: [], removed: ['a'] },
+      { cause: 'policies', added: ['c'], changed: ['b'], removed: [] },
     ]);
-    expect([...first.keys()]).toEqual(['a', 'b']);
-    expect(reads[2]?.known.get('b')).toMatchObject({ version: '1' });
+    expect(reads.filter((appIds) => appIds.length > 0)).toEqual([
+      ['a', 'b'],
+      ['b', 'c'],
+    ]);
     expect(await gauge('policies')).toEqual([2]);
   });
 
   test('never twice at once', async () => {
-    let finish: (policies: StoredPolicies) => void = () => {};
-    answers = [() => new Promise((resolve) => (finish = resolve))];
+    let finish = () => {};
+    table.onRead = () => new Promise((resolve) => (finish = resolve));
+    table.have(usable('a', '1'));
     poller.start();
     await clock.advance(3 * intervalMs);
-    expect(reads).toHaveLength(1);
-    finish(new Map([usable('a', '1')]));
+    expect(polls).toHaveLength(1);
+    finish();
     await clock.advance(0);
-    expect([...inForce.keys()]).toEqual(['a']);
-    expect(reads).toHaveLength(1);
+    expect(inForce()).toEqual(['a']);
+    expect(polls).toHaveLength(1);
   });
 
   test('keeps nothing of policies that were replaced, however often', async () => {
@@ -132,85 +130,173 @@ describe('reading', () => {
       collectGarbage();
       return process.memoryUsage().heapUsed;
     };
-    const snapshots: WeakRef<object>[] = [];
-    poller.onSnapshot((snapshot) => void snapshots.push(new WeakRef(snapshot)));
+    const policies: WeakRef<object>[] = [];
+    poller.onChange(() => void policies.push(new WeakRef(poller.policyOf('app-7')!)));
     let version = 0;
-    answers = [
-      () => {
-        version++;
-        reads = []; // would keep them all
-        return found(...Array.from({ length: 1000 }, (_, i) => usable(`app-${i}`, String(version))))();
-      },
-    ];
+    table.onPoll = () => {
+      version++;
+      reads = []; // would keep them all
+      table.have(...Array.from({ length: 1000 }, (_, i) => usable(`app-${i}`, String(version))));
+    };
     poller.start();
     await clock.advance(20 * intervalMs);
     const before = await used();
     await clock.advance(500 * intervalMs);
     const after = await used();
-    expect(snapshots.length).toBeGreaterThan(500);
+    expect(policies.length).toBeGreaterThan(500);
     // A promise or two of the last read may still be on their way.
-    expect(snapshots.filter((snapshot) => snapshot.deref()).length).toBeLessThan(4);
-    // 500 times 1,000 policies: some 100 MB if they stayed, 20 MB if only the snapshots did.
+    expect(policies.filter((policy) => policy.deref()).length).toBeLessThan(4);
+    // 500 times 1,000 policies: some 100 MB if they stayed.
     expect(after - before).toBeLessThan(2_000_000);
   });
 
   test('an empty table is a legal state', async () => {
-    answers = [found(usable('a', '1')), found()];
-    await read();
-    await read();
-    expect(inForce.size).toBe(0);
+    await poll(usable('a', '1'));
+    await poll();
+    expect(inForce()).toEqual([]);
+    expect(await gauge('policies')).toEqual([0]);
   });
 
   test('a listener that throws stops neither the others nor the loop', async () => {
     const seen: number[] = [];
-    poller.onSnapshot(() => {
+    poller.onChange(() => {
       throw new Error('oops');
     });
-    poller.onSnapshot((snapshot) => void seen.push(snapshot.size));
-    answers = [found(usable('a', '1'))];
-    await read();
-    answers = [found()];
-    await read();
+    poller.onChange(() => void seen.push(inForce().length));
+    await poll(usable('a', '1'));
+    await poll();
     expect(seen).toEqual([1, 0]);
     expect(events()).toContain('listener-failed');
   });
 });
 
+describe('of apps that are another member’s', () => {
+  beforeEach(() => void (others = new Set(['theirs', 'taken'])));
+
+  test('nothing is read, and nothing kept; they count among all', async () => {
+    await poll(usable('a', '1'), usable('theirs', '1'), broken('taken', '1'));
+    await poll(usable('a', '1'), usable('theirs', '2'), broken('taken', '1'));
+    expect(reads.flat()).toEqual(['a']);
+    expect([...poller.appIds()]).toEqual(['a']);
+    expect(log).toEqual([['policies-changed', { policies: 3, added: 1, changed: 0, removed: 0 }]]);
+    expect([await gauge('policies'), await gauge('policies_owned'), await gauge('policies_broken')]).toEqual([
+      [3],
+      [1],
+      [0],
+    ]);
+  });
+
+  test('those gained are read at once, and told when all were', async () => {
+    await poll(usable('a', '1'), usable('theirs', '1'), usable('taken', '1'));
+    const seen: PolicyChanges[] = [];
+    poller.onChange((changes) => void seen.push(changes));
+    others = new Set(['theirs']);
+    poller.ownershipChanged(clock.monotonic());
+    await clock.advance(0);
+    expect(polls).toHaveLength(1);
+    expect(seen).toEqual([
+      { cause: 'members', sinceMs: 0, added: ['taken'], changed: [], removed: [] },
+      { cause: 'members', added: [], changed: [], removed: [], isGained: true },
+    ]);
+    expect(await gauge('policies_owned')).toEqual([2]);
+  });
+
+  test('those gained by several changes before they could be read are ours since the first', async () => {
+    await poll(usable('a', '1'), usable('taken', '1'));
+    const since: (number | undefined)[] = [];
+    poller.onChange(({ added, sinceMs }) => void (added.length > 0 && since.push(sinceMs)));
+    let finish = () => {};
+    table.onPoll = () => new Promise((resolve) => (finish = resolve));
+    await clock.advance(intervalMs);
+    others.clear();
+    poller.ownershipChanged(intervalMs + 3);
+    poller.ownershipChanged(intervalMs + 5);
+    finish();
+    await clock.advance(0);
+    expect([inForce(), since]).toEqual([['a', 'taken'], [intervalMs + 3]]);
+  });
+
+  test('those gained while policy_db is away are read when it is back', async () => {
+    await poll(usable('a', '1'), usable('taken', '1'));
+    table.onRead = away;
+    others.clear();
+    poller.ownershipChanged(clock.monotonic());
+    await clock.advance(5_000);
+    expect(inForce()).toEqual(['a']);
+    table.onRead = () => {};
+    await clock.advance(30_000);
+    expect(inForce()).toEqual(['a', 'taken']);
+    expect(events().slice(1)).toEqual(['policies-not-readable', 'policies-readable-again']);
+  });
+
+  test('those gained during a poll are read right after it', async () => {
+    let finish = () => {};
+    table.have(usable('a', '1'), usable('taken', '1'));
+    table.onRead = () => new Promise((resolve) => (finish = resolve));
+    poller.start();
+    await clock.advance(0);
+    others.clear();
+    poller.ownershipChanged(clock.monotonic());
+    table.onRead = () => {};
+    finish();
+    await clock.advance(0);
+    expect(inForce()).toEqual(['a', 'taken']);
+  });
+
+  test('those lost are known for an interval more, for the cycles that are under way', async () => {
+    await poll(usable('a', '1'), usable('b', '1'));
+    others.add('b');
+    poller.ownershipChanged(clock.monotonic());
+    await clock.advance(0);
+    await clock.advance(intervalMs);
+    expect(poller.policyOf('b')).toBeDefined();
+    await clock.advance(intervalMs);
+    expect([...poller.appIds()]).toEqual(['a']);
+  });
+});
+
 describe('while policy_db is away', () => {
   test('waits longer and longer, keeps the last good policies, and logs twice in all', async () => {
-    answers = [found(usable('a', '1')), away];
-    poller.start();
+    await poll(usable('a', '1'));
+    table.onPoll = () => {
+      polls.push(clock.monotonic());
+      away();
+    };
     await clock.advance(intervalMs + 200_000);
-    const waits = reads.slice(1).map((read, i) => read.atMs - (reads[i]?.atMs ?? 0));
+    const waits = polls.slice(1).map((atMs, i) => atMs - (polls[i] ?? 0));
     expect(waits.slice(0, 8)).toEqual([40_000, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-    expect([...inForce.keys()]).toEqual(['a']);
+    expect(inForce()).toEqual(['a']);
     const [age] = await gauge('policies_age_seconds');
     expect(age).toBeGreaterThanOrEqual(235);
     expect(await gauge('policies')).toEqual([1]);
 
-    answers = [found(usable('a', '2'))];
+    const failures = polls.length - 1;
+    table.onPoll = () => {};
+    table.have(usable('a', '2'));
     await clock.advance(30_000);
-    expect(inForce.get('a')?.version).toBe('2');
+    expect(poller.policyOf('a')?.version).toBe('2');
     expect(log.filter(([event]) => event !== 'policies-changed')).toEqual([
       ['policies-not-readable', { policiesInForce: 1, message: 'database away' }],
-      ['policies-readable-again', { failures: reads.length - 2 }],
+      ['policies-readable-again', { failures }],
     ]);
     expect(await gauge('policy_polls_total')).toEqual([
       ['success', 2],
-      ['failure', reads.length - 2],
+      ['failure', failures],
     ]);
   });
 
   test('a first read that fails is told and leaves no policy in force', async () => {
-    answers = [away];
-    await read();
+    table.onPoll = away;
+    poller.start();
+    await clock.advance(0);
     expect(log).toEqual([['policies-not-readable', { policiesInForce: 0, message: 'database away' }]]);
-    expect(inForce.size).toBe(0);
+    expect(inForce()).toEqual([]);
   });
 
   test('up to half of a wait is left out at random', async () => {
     const eager = new PolicyPoller({
-      store: { read: away },
+      store: Object.assign(new PolicyTable(), { onPoll: away }),
+      isOurs: () => true,
       clock,
       logger: silentLogger,
       metrics,
@@ -222,18 +308,26 @@ describe('while policy_db is away', () => {
     expect(clock.nextTimerInMs).toBe(500);
     await eager.stop();
   });
+
+  test('a poll that fails on the way finds the rest the next time', async () => {
+    table.onRead = away;
+    table.have(usable('a', '1'));
+    poller.start();
+    await clock.advance(0);
+    expect(inForce()).toEqual([]);
+    table.onRead = () => {};
+    await clock.advance(1_000);
+    expect(inForce()).toEqual(['a']);
+  });
 });
 
 describe('broken policies', () => {
   test('are reported once per version and counted; their apps are not in force', async () => {
-    answers = [
-      found(usable('a', '1'), broken('b', '1')),
-      found(broken('a', '2'), broken('b', '1')),
-      found(broken('a', '2'), broken('b', '2')),
-    ];
     const removed: string[] = [];
-    poller.onSnapshot((_snapshot, changes) => void removed.push(...changes.removed));
-    for (let i = 0; i < 3; i++) await read();
+    poller.onChange((changes) => void removed.push(...changes.removed));
+    await poll(usable('a', '1'), broken('b', '1'));
+    await poll(broken('a', '2'), broken('b', '1'));
+    await poll(broken('a', '2'), broken('b', '2'));
     const message = 'the policy cannot be used: it is NULL';
     expect(log.filter(([event]) => event === 'policy-broken')).toEqual([
       ['policy-broken', { appId: 'b', message }],
@@ -241,14 +335,14 @@ describe('broken policies', () => {
       ['policy-broken', { appId: 'b', message }],
     ]);
     expect(removed).toEqual(['a']);
-    expect([await gauge('policies'), await gauge('policies_broken')]).toEqual([[0], [2]]);
+    expect(inForce()).toEqual([]);
+    expect([await gauge('policies'), await gauge('policies_broken')]).toEqual([[2], [2]]);
   });
 
   test('are told of again each day, in one line with twenty of them', async () => {
     const dayMs = 86_400_000;
     const told = () => log.filter(([event]) => event === 'policies-still-broken').map(([, data]) => data);
-    answers = [found(...Array.from({ length: 30 }, (_, i) => broken(`app-${i}`, '1')))];
-    await read();
+    await poll(...Array.from({ length: 30 }, (_, i) => broken(`app-${i}`, '1')));
     await clock.advance(dayMs - 2 * intervalMs);
     expect(told()).toEqual([]);
     await clock.advance(2 * intervalMs);
@@ -256,22 +350,22 @@ describe('broken policies', () => {
     expect(told()).toEqual([{ policies: 30, appIds, message: '30 policies cannot be used' }]);
     await clock.advance(dayMs);
     expect(told()).toHaveLength(2);
-    answers = [found(usable('app-0', '2'))];
+    table.have(usable('app-0', '2'));
     await clock.advance(dayMs);
     expect(told()).toHaveLength(2);
   });
 
   test('that can be used again are told of, too', async () => {
-    answers = [found(broken('a', '1')), found(usable('a', '2')), found(usable('a', '2'))];
-    for (let i = 0; i < 3; i++) await read();
+    await poll(broken('a', '1'));
+    await poll(usable('a', '2'));
+    await poll(usable('a', '2'));
     expect(log.filter(([event]) => event === 'policy-usable-again')).toEqual([
       ['policy-usable-again', { appId: 'a' }],
     ]);
   });
 
   test('thousands of them do not flood the log', async () => {
-    answers = [found(...Array.from({ length: 1000 }, (_, i) => broken(`app-${i}`, '1')))];
-    await read();
+    await poll(...Array.from({ length: 1000 }, (_, i) => broken(`app-${i}`, '1')));
     expect(events().filter((event) => event === 'policy-broken')).toHaveLength(20);
     expect(log.at(-1)).toEqual(['more-policies-broken', { notNamed: 980 }]);
   });
@@ -284,17 +378,19 @@ describe('stopping', () => {
     await poller.stop();
     expect(clock.pendingTimers).toBe(0);
     await clock.advance(10 * intervalMs);
-    expect(reads).toHaveLength(1);
+    expect(polls).toHaveLength(1);
   });
 
   test('does not wait for a read, whose answer then comes to nothing', async () => {
-    let finish: (policies: StoredPolicies) => void = () => {};
-    answers = [() => new Promise((resolve) => (finish = resolve))];
+    let finish = () => {};
+    table.onRead = () => new Promise((resolve) => (finish = resolve));
+    table.have(usable('a', '1'));
     poller.start();
+    await clock.advance(0);
     await poller.stop();
-    finish(new Map([usable('a', '1')]));
+    finish();
     await clock.advance(intervalMs);
-    expect([inForce.size, log]).toEqual([0, []]);
+    expect([inForce(), log]).toEqual([[], []]);
   });
 });
 
@@ -310,8 +406,7 @@ describe('rules that name a gauge of containers instead of a metric type', () =>
       ['1', 1],
       ['2', 2],
     ] as const) {
-      answers = [found(questionable('a', version), usable('b', version))];
-      await read();
+      await poll(questionable('a', version), usable('b', version));
       expect(told()).toEqual(
         Array.from({ length: lines }, () => ['custom-metrics-only', { appId: 'a', rules }]),
       );
@@ -319,8 +414,7 @@ describe('rules that name a gauge of containers instead of a metric type', () =>
   });
 
   test('of many apps at once: twenty are named, the others counted', async () => {
-    answers = [found(...Array.from({ length: 1_000 }, (_, i) => questionable(`app-${i}`, '1')))];
-    await read();
+    await poll(...Array.from({ length: 1_000 }, (_, i) => questionable(`app-${i}`, '1')));
     expect(told()).toHaveLength(21);
     expect(told().at(-1)).toEqual(['more-custom-metrics-only', { notNamed: 980 }]);
   });

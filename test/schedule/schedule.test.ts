@@ -45,13 +45,13 @@ function harness({ limit = 20, takesMs = 0 }: { limit?: number; takesMs?: number
   return { clock, metrics, schedule, runs, runsOf, mostAtOnce: () => mostAtOnce };
 }
 
-function apps(count: number): Set<string> {
-  return new Set(Array.from({ length: count }, (_, i) => `app-${i}`));
+function apps(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `app-${i}`);
 }
 
 test('every app runs once per interval, at its own phase', async () => {
   const { clock, schedule, runs, runsOf } = harness();
-  schedule.setApps(apps(200));
+  schedule.add(apps(200));
   await clock.advance(intervalMs * 3);
   expect(runs).toHaveLength(600);
   for (const appId of apps(200)) {
@@ -63,7 +63,7 @@ test('every app runs once per interval, at its own phase', async () => {
 
 test('the apps are spread over the interval instead of starting in one burst', async () => {
   const { clock, schedule, runs } = harness();
-  schedule.setApps(apps(4000));
+  schedule.add(apps(4000));
   await clock.advance(intervalMs);
   const perSecond = new Map<number, number>();
   for (const run of runs) {
@@ -77,7 +77,7 @@ test('the apps are spread over the interval instead of starting in one burst', a
 test('the apps of a slot begin in groups, spread over the slot, each at the same time of every turn', async () => {
   const { clock, schedule, runs, runsOf } = harness();
   const slotMs = 500;
-  schedule.setApps(apps(4000));
+  schedule.add(apps(4000));
   await clock.advance(intervalMs * 2 + slotMs - 1);
   const timesInSlot = new Map<number, number>();
   for (const { appId, atMs } of runs) {
@@ -95,7 +95,7 @@ test('the apps of a slot begin in groups, spread over the slot, each at the same
 
 test('few apps are not spread: those of a slot share queries', async () => {
   const { clock, schedule, runs } = harness();
-  schedule.setApps(apps(1000));
+  schedule.add(apps(1000));
   await clock.advance(intervalMs);
   expect(runs).toHaveLength(1000);
   for (const { appId, atMs } of runs) {
@@ -105,7 +105,7 @@ test('few apps are not spread: those of a slot share queries', async () => {
 
 test('a second schedule made later gives an app the same phase, so that a new owner keeps its rhythm', async () => {
   const { clock, schedule, runsOf } = harness();
-  schedule.setApps(new Set(['app']));
+  schedule.add(['app']);
   await clock.advance(intervalMs);
   const later: number[] = [];
   const second = new Schedule({
@@ -118,7 +118,7 @@ test('a second schedule made later gives an app the same phase, so that a new ow
       return true;
     },
   });
-  second.setApps(new Set(['app']));
+  second.add(['app']);
   await clock.advance(intervalMs);
   expect(later[0]! - runsOf('app')[0]!).toBe(intervalMs);
 });
@@ -127,7 +127,7 @@ test('an owner that comes late to its apps makes up for the turns it missed, at 
   const { clock, schedule, runs, runsOf } = harness();
   await clock.advance(3 * intervalMs);
   const sinceMs = clock.monotonic() - 5_000;
-  schedule.setApps(apps(200), { sinceMs, untilMs: -Infinity });
+  schedule.add(apps(200), sinceMs);
   await clock.advance(0);
   const atOnce = runs.length;
   expect(atOnce).toBeGreaterThan(200 * 0.05);
@@ -137,14 +137,14 @@ test('an owner that comes late to its apps makes up for the turns it missed, at 
 
   const frozen = harness();
   await frozen.clock.advance(3 * intervalMs);
-  frozen.schedule.setApps(apps(200), { sinceMs: 0, untilMs: 0 });
+  frozen.schedule.add(apps(200), 0);
   await frozen.clock.advance(0);
   for (const appId of apps(200)) expect(frozen.runsOf(appId).length).toBeLessThanOrEqual(1);
 });
 
 test('no more cycles run at once than the limit allows, and the most overdue app goes first', async () => {
   const { clock, schedule, runs, mostAtOnce } = harness({ limit: 2, takesMs: 'manual' });
-  schedule.setApps(apps(50));
+  schedule.add(apps(50));
   await clock.advance(intervalMs - 1);
   expect(mostAtOnce()).toBe(2);
   expect(runs).toHaveLength(2);
@@ -153,7 +153,7 @@ test('no more cycles run at once than the limit allows, and the most overdue app
     await clock.advance(0);
   }
   const { clock: freeClock, schedule: free, runs: freeRuns } = harness({ limit: 1000 });
-  free.setApps(apps(50));
+  free.add(apps(50));
   await freeClock.advance(intervalMs - 1);
   const order = (list: Run[]) => list.slice(0, 50).map((run) => run.appId);
   expect(new Set(order(runs))).toEqual(new Set(order(freeRuns)));
@@ -162,7 +162,7 @@ test('no more cycles run at once than the limit allows, and the most overdue app
 
 test('cycles that cannot be kept up with are skipped and counted, never piled up', async () => {
   const { clock, schedule, runsOf, metrics } = harness({ takesMs: intervalMs * 2.5 });
-  schedule.setApps(new Set(['slow']));
+  schedule.add(['slow']);
   await clock.advance(intervalMs * 9);
   const started = runsOf('slow');
   expect(started[1]! - started[0]!).toBe(intervalMs * 3);
@@ -172,7 +172,7 @@ test('cycles that cannot be kept up with are skipped and counted, never piled up
 
 test('the lag metric tells how late a cycle started', async () => {
   const { clock, schedule, runs, metrics } = harness({ limit: 1, takesMs: 'manual' });
-  schedule.setApps(apps(2));
+  schedule.add(apps(2));
   await clock.advance(intervalMs - 1);
   runs[0]!.finish();
   await clock.advance(0);
@@ -184,18 +184,18 @@ test('the lag metric tells how late a cycle started', async () => {
 
 test('an app that is gone is not started again, and one that comes back while it runs is not started twice', async () => {
   const { clock, schedule, runs } = harness({ takesMs: 'manual' });
-  schedule.setApps(new Set(['app']));
+  schedule.add(['app']);
   await clock.advance(intervalMs);
   expect(runs).toHaveLength(1);
-  schedule.setApps(new Set());
-  schedule.setApps(new Set(['app']));
+  schedule.remove(['app']);
+  schedule.add(['app']);
   await clock.advance(intervalMs * 2);
   expect(runs).toHaveLength(1);
   runs[0]!.finish();
   await clock.advance(intervalMs);
   expect(runs).toHaveLength(2);
   runs[1]!.finish();
-  schedule.setApps(new Set());
+  schedule.remove(['app']);
   await clock.advance(intervalMs * 3);
   expect(runs).toHaveLength(2);
   expect(clock.pendingTimers).toBe(0);
@@ -203,11 +203,11 @@ test('an app that is gone is not started again, and one that comes back while it
 
 test('a turn that was due when the app went to another owner is still made, once, also while stopping', async () => {
   const { clock, schedule, runs } = harness({ limit: 1, takesMs: 'manual' });
-  schedule.setApps(apps(3));
+  schedule.add(apps(3));
   await clock.advance(intervalMs);
   expect(runs).toHaveLength(1);
   const untilMs = clock.monotonic();
-  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
+  schedule.remove(apps(3), untilMs);
   runs[0]!.finish();
   await clock.advance(0);
   expect(runs).toHaveLength(2);
@@ -226,18 +226,18 @@ test('a turn that was due when the app went to another owner is still made, once
 
 test('a turn that was due later is the new owner’s, and an app that comes back has no last turn', async () => {
   const { clock, schedule, runs, runsOf } = harness({ limit: 1, takesMs: 'manual' });
-  schedule.setApps(apps(2));
+  schedule.add(apps(2));
   await clock.advance(intervalMs);
-  schedule.setApps(new Set(), { sinceMs: 0, untilMs: 0 });
+  schedule.remove(apps(2), 0);
   runs[0]!.finish();
   await clock.advance(intervalMs);
   expect(runs).toHaveLength(1);
 
-  schedule.setApps(apps(2));
+  schedule.add(apps(2));
   await clock.advance(intervalMs);
   const untilMs = clock.monotonic();
-  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
-  schedule.setApps(apps(2), { sinceMs: untilMs, untilMs });
+  schedule.remove(apps(2), untilMs);
+  schedule.add(apps(2), untilMs);
   runs[1]!.finish();
   await clock.advance(0);
   expect(runs).toHaveLength(3);
@@ -251,13 +251,13 @@ test('a turn belongs to whoever owns the app when it begins, also where it start
   const old = harness();
   const next = harness();
   const all = apps(4000);
-  old.schedule.setApps(all);
+  old.schedule.add(all);
   await old.clock.advance(intervalMs + 10_250);
   await next.clock.advance(intervalMs + 10_250);
   const turnMs = old.clock.monotonic();
   const before = old.runs.length;
-  old.schedule.setApps(new Set(), { sinceMs: turnMs, untilMs: turnMs });
-  next.schedule.setApps(all, { sinceMs: turnMs, untilMs: -Infinity });
+  old.schedule.remove(all, turnMs);
+  next.schedule.add(all, turnMs);
   await old.clock.advance(intervalMs);
   await next.clock.advance(intervalMs + 200);
   const last = old.runs.slice(before);
@@ -271,14 +271,14 @@ test('a turn belongs to whoever owns the app when it begins, also where it start
 
 test('an additional run between the beginning of a turn and its start takes its place', async () => {
   const { clock, schedule, runs, runsOf } = harness();
-  schedule.setApps(apps(4000));
+  schedule.add(apps(4000));
   await clock.advance(intervalMs);
   const { appId, atMs } = runs.find((run) => run.atMs % 500 === 375)!;
   await clock.advance(atMs + intervalMs - 300 - clock.monotonic());
   schedule.runWithin(appId, 100);
   const untilMs = clock.monotonic();
   await clock.advance(50);
-  schedule.setApps(new Set(), { sinceMs: untilMs, untilMs });
+  schedule.remove(apps(4000), untilMs);
   await clock.advance(intervalMs);
   expect(runsOf(appId)).toEqual([atMs, atMs + intervalMs - 200]);
   expect(runs.at(-1)!.isLast).toBe(true);
@@ -286,7 +286,7 @@ test('an additional run between the beginning of a turn and its start takes its 
 
 test('an additional run comes at its time and does not shift the regular turns', async () => {
   const { clock, schedule, runsOf } = harness();
-  schedule.setApps(new Set(['app']));
+  schedule.add(['app']);
   await clock.advance(intervalMs);
   const [first] = runsOf('app');
   const rest = first! + intervalMs - clock.monotonic();
@@ -297,7 +297,7 @@ test('an additional run comes at its time and does not shift the regular turns',
 
 test('an additional run asked for during a cycle follows it', async () => {
   const { clock, schedule, runs } = harness({ takesMs: 'manual' });
-  schedule.setApps(new Set(['app']));
+  schedule.add(['app']);
   await clock.advance(intervalMs);
   schedule.runWithin('app', 1000);
   await clock.advance(2000);
@@ -309,7 +309,7 @@ test('an additional run asked for during a cycle follows it', async () => {
 
 test('stop waits for the cycles under way and starts no more', async () => {
   const { clock, schedule, runs } = harness({ takesMs: 'manual' });
-  schedule.setApps(apps(2));
+  schedule.add(apps(2));
   await clock.advance(intervalMs);
   let stopped = false;
   const stopping = schedule.stop().then(() => (stopped = true));

@@ -1,0 +1,54 @@
+import type { Bucket } from './policy-store.js';
+
+/**
+ * Which apps have a policy, some forty bytes each: a member keeps the policies of its own apps only, and has to find
+ * those it gains.
+ */
+export class PolicyIndex {
+  readonly #buckets = new Map<number, Pick<Bucket, 'digest' | 'appIds'>>();
+  #size = 0;
+
+  /** How many apps have a policy. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Numbers of the buckets in which something differs. */
+  differing(digests: ReadonlyMap<number, string>): number[] {
+    const changed = [...digests].filter(([number, digest]) => this.#buckets.get(number)?.digest !== digest);
+    const emptied = [...this.#buckets.keys()].filter((number) => !digests.has(number));
+    return [...changed.map(([number]) => number), ...emptied];
+  }
+
+  appIdsOf(number: number): readonly string[] {
+    const bucket = this.#buckets.get(number);
+    return bucket ? listOf<string>(bucket.appIds) : [];
+  }
+
+  /** Puts what was read in place of these buckets; those that were not found are empty. */
+  replace(numbers: readonly number[], found: readonly Bucket[]): void {
+    for (const number of numbers) {
+      this.#size -= sizeOf(this.#buckets.get(number));
+      this.#buckets.delete(number);
+    }
+    for (const bucket of found) {
+      const { digest, appIds } = bucket;
+      this.#buckets.set(bucket.number, { digest, appIds });
+      this.#size += sizeOf(bucket);
+    }
+  }
+
+  /** The app ids, bucket by bucket. */
+  *appIds(): Generator<readonly string[]> {
+    for (const number of this.#buckets.keys()) yield this.appIdsOf(number);
+  }
+}
+
+/** A digest begins with the number of apps. */
+function sizeOf(bucket: Pick<Bucket, 'digest'> | undefined): number {
+  return bucket ? Number.parseInt(bucket.digest, 10) : 0;
+}
+
+export function listOf<T>(json: string): readonly T[] {
+  return JSON.parse(json) as T[];
+}
