@@ -157,7 +157,7 @@ test('members share the apps; who joins and who leaves by SIGTERM costs no cycle
   const shown = startProcess(['members', '-c', second.config.file]);
   expect(await shown.ended).toBe(0);
   expect(shown.output).toHaveLength(3);
-  expect(shown.output[0]).toMatch(/INDEX +INSTANCE +SINCE +APPS +EXPIRES IN/);
+  expect(shown.output[0]).toMatch(/INDEX +INSTANCE +LEASE +SINCE +APPS +EXPIRES IN/);
   for (const member of [second, third]) member.kill('SIGTERM');
   expect(await Promise.all([second.ended, third.ended])).toEqual([0, 0]);
 });
