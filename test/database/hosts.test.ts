@@ -7,6 +7,7 @@ import { databaseConfig, noRoots } from '../support/database-config.js';
 import { eventually } from '../support/eventually.js';
 import { startPostgres, type PostgresServer } from '../support/postgres.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+import { backendsAtOnce } from './backends.js';
 
 /* Database URLs with several hosts, against two real servers: one can be written to, the other is a standby. */
 
@@ -136,17 +137,11 @@ test('a host that accepts connections and says nothing is passed over, though no
 
 test('a statement refused as read-only has every connection of the pool replaced', async () => {
   const database = await open([primary.port], '', { maxOpenConnections: 2 });
-  const backends = async () => {
-    const answers = [1, 2].map(() =>
-      database.query<{ pid: number }>('select pg_backend_pid() as pid, pg_sleep(0.1)', [], patient),
-    );
-    return (await Promise.all(answers)).map(({ rows }) => rows[0]?.pid);
-  };
-  const before = await backends();
+  const before = await backendsAtOnce(database, 2);
   expect(new Set(before).size).toBe(2);
   const sql = 'set transaction read only; create table never (id int)';
   await expect(database.transaction((session) => session.query(sql), patient)).rejects.toThrow(
     /read-only transaction/,
   );
-  expect((await backends()).filter((pid) => before.includes(pid))).toEqual([]);
+  expect((await backendsAtOnce(database, 2)).filter((pid) => before.includes(pid))).toEqual([]);
 });
