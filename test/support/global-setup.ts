@@ -9,6 +9,7 @@ declare global {
 export default async function globalSetup(): Promise<void> {
   if (process.env['DATABASE_URL']) return;
   globalThis.removePostgres = await shareInstallation();
-  globalThis.testPostgres = await startPostgres();
+  // Autovacuum would start a process for each of hundreds of databases that live for seconds.
+  globalThis.testPostgres = await startPostgres({ settings: { autovacuum: 'off' } });
   process.env['DATABASE_URL'] = globalThis.testPostgres.url;
 }

@@ -8,10 +8,13 @@ const { default: Sequencer } = createRequire(import.meta.url)('@jest/test-sequen
 
 /** Files that mostly wait or take long, longest first: one that starts last would be waited for alone. */
 const longest = [
-  'pipeline/elastic',
   'package/staged-run',
-  'pipeline/unusable-databases',
+  'pipeline/elastic',
+  'pipeline/log-cache-faults',
   'pipeline/coverage',
+  'pipeline/uaa-faults',
+  'pipeline/process',
+  'pipeline/unusable-databases',
   'pipeline/',
   'demo/main',
   'fuzz/',
