@@ -1,4 +1,4 @@
-import { afterAll, expect, jest, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { createReleasers } from '../../src/util/releasers.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { allFaults } from './faults/all.js';
@@ -7,8 +7,6 @@ import { planWave } from './play.js';
 import { Random } from './random.js';
 import { isGreen, jsonLine, text } from './report.js';
 import { faultsNamed, runChaos } from './run.js';
-
-jest.setTimeout(180_000);
 
 const releasers = createReleasers(silentLogger);
 afterAll(() => releasers.releaseAll());

@@ -1,4 +1,4 @@
-import { afterAll, expect, jest, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import { Random } from '../chaos/random.js';
@@ -7,8 +7,6 @@ import { readApiDocument } from './document.js';
 import { parseOptions, UsageError } from './options.js';
 import { generateRequest } from './requests.js';
 import { runFuzz } from './run.js';
-
-jest.setTimeout(120_000);
 
 const releasers = createReleasers(silentLogger);
 afterAll(() => releasers.releaseAll());

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import type { AppOptions } from '../platform/app-model.js';
 import { constantLoad } from '../platform/load-script.js';
 import { transports } from './config.js';
@@ -20,8 +20,6 @@ const app = (guid: string, more: Partial<AppOptions> = {}, ...rules: (typeof sca
   ...more,
 });
 
-// Windows fill at the pace of the cycles, and each test starts a pipeline of its own.
-jest.setTimeout(60_000);
 afterEach(stopPipelines);
 
 describe.each(transports)('over %s', (transport) => {

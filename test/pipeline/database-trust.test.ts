@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,8 +15,6 @@ import {
 import { killProcesses, startProcess, type EventgeneratorProcess } from './process.js';
 
 /* A database with sslmode=verify-full whose authority only the platform names, for every command as an operator runs it. */
-
-jest.setTimeout(180_000);
 
 let folder: string;
 let server: PostgresServer;

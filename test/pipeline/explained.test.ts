@@ -18,8 +18,6 @@ import { policyOf, when } from './policies.js';
  * and as the command does.
  */
 
-jest.setTimeout(180_000);
-
 const busy = constantLoad({ cpuPercent: 1_000, requestsPerSecond: 100 });
 const trust = { systemBundle: '/nowhere' };
 

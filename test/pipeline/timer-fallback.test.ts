@@ -1,4 +1,4 @@
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { constantLoad } from '../platform/load-script.js';
 import { transports } from './config.js';
 import { nothingWrong, startPipeline, stopPipelines } from './harness.js';
@@ -8,7 +8,6 @@ const intervalMs = 10_000;
 const policy = policyOf(when('throughput > 1000', '+1'), when('responsetime > 5000', '+1'));
 const tickSecs = 2;
 
-jest.setTimeout(60_000);
 afterEach(stopPipelines);
 
 test.each(transports)(

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +16,6 @@ import {
 import { killProcesses, startProcess } from './process.js';
 
 /* Databases that refuse for reasons that only an operator can mend, met by the process as an operator runs it. */
-
-jest.setTimeout(180_000);
 
 /**
  * For the process time passes so much faster, so that its half a minute is ten seconds. No more, or its deadlines for a
