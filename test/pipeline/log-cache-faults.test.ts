@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
 import { constantLoad } from '../platform/load-script.js';
 import type { Fault } from '../platform/faults.js';
 import { transports } from './config.js';
@@ -92,6 +93,16 @@ describe.each(transports)('over %s', (transport) => {
     expect(failures).toBeLessThanOrEqual(lines.length + (await fleet.value('logLinesSuppressed')));
   });
 
+  /** Whether all that the app's newest cycle found is stored, so that the next begins later. */
+  async function isCycleStored(appId: string): Promise<boolean> {
+    const rows = (await pipeline?.rows(appId)) ?? [];
+    const newest = rows.reduce(
+      (latest, { timestampNs }) => (timestampNs > latest ? timestampNs : latest),
+      0n,
+    );
+    return rows.filter(({ timestampNs }) => timestampNs === newest).length === 2;
+  }
+
   test('log-cache that lost everything is no data, and scales nothing in', async () => {
     // Slow enough that the fault comes and goes between two cycles: one whose read and query see different things proves nothing.
     pipeline = await startPipeline({ transport, apps: [app('shop')], speed: 5 });
@@ -99,6 +110,7 @@ describe.each(transports)('over %s', (transport) => {
     await pipeline.freshRows('shop');
     const fault = switches.set({ server: 'logCache', fault: { kind: 'empty' } });
     await pipeline.reaches('collections', 2 * enoughRounds, { result: 'no_data' });
+    await eventually('a cycle to be over', () => isCycleStored('shop'));
     fault.lift();
     const emptied = (await pipeline.rows('shop')).filter(({ value }) => value === '');
     expect(new Set(emptied.map(({ metricType }) => metricType))).toEqual(new Set(['cpu', 'throughput']));
