@@ -182,24 +182,36 @@ export class PolicyPoller {
   async #readBuckets(numbers: readonly number[]) {
     const found: Bucket[] = [];
     const toRead: string[] = [];
-    const gone = new Set<string>();
+    const removed: string[] = [];
+    const emptied = new Set(numbers);
     if (numbers.length > 0) {
-      for (const number of numbers) for (const appId of this.#index.appIdsOf(number)) gone.add(appId);
       for await (const buckets of this.#options.store.buckets(numbers)) {
         for (const bucket of buckets) {
           found.push(bucket);
-          const stamps = listOf<number>(bucket.stamps);
-          for (const [i, appId] of listOf<string>(bucket.appIds).entries()) {
-            const isNew = !gone.delete(appId);
-            const known = this.#known.get(appId);
-            // Those that became ours are read when all of them are looked for.
-            const isToRead = known ? known.stamp !== stamps[i] : isNew && this.#options.isOurs(appId);
-            if (isToRead) toRead.push(appId);
-          }
+          emptied.delete(bucket.number);
+          const { differing, gone } = this.#compare(bucket);
+          toRead.push(...differing);
+          removed.push(...gone);
         }
       }
     }
-    return { found, toRead, removed: [...gone].filter((appId) => this.#known.has(appId)) };
+    await this.#inSlices(emptied, (number) => {
+      removed.push(...this.#index.appIdsOf(number).filter((appId) => this.#known.has(appId)));
+    });
+    return { found, toRead, removed };
+  }
+
+  /** Of the apps of a bucket: those whose policies are to be read, and those that are known and have none any more. */
+  #compare(bucket: Bucket) {
+    const gone = new Set(this.#index.appIdsOf(bucket.number));
+    const stamps = listOf<number>(bucket.stamps);
+    const differing = listOf<string>(bucket.appIds).filter((appId, i) => {
+      const isNew = !gone.delete(appId);
+      const known = this.#known.get(appId);
+      // Those that became ours are read when all of them are looked for.
+      return known ? known.stamp !== stamps[i] : isNew && this.#options.isOurs(appId);
+    });
+    return { differing, gone: [...gone].filter((appId) => this.#known.has(appId)) };
   }
 
   /** Reads the policies of apps that became this member's. */
@@ -215,16 +227,22 @@ export class PolicyPoller {
   }
 
   async #newlyOurs(): Promise<string[]> {
-    const { clock, isOurs } = this.#options;
     const gained: string[] = [];
-    let sliceEndMs = clock.monotonic() + sliceMs;
-    for (const appIds of this.#index.appIds()) {
-      gained.push(...appIds.filter((appId) => !this.#known.has(appId) && isOurs(appId)));
-      if (clock.monotonic() < sliceEndMs) continue;
-      await turn();
-      sliceEndMs = clock.monotonic() + sliceMs;
-    }
+    await this.#inSlices(this.#index.appIds(), (appIds) => {
+      gained.push(...appIds.filter((appId) => !this.#known.has(appId) && this.#options.isOurs(appId)));
+    });
     return gained;
+  }
+
+  async #inSlices<T>(items: Iterable<T>, look: (item: T) => void): Promise<void> {
+    const { clock } = this.#options;
+    let endMs = clock.monotonic() + sliceMs;
+    for (const item of items) {
+      look(item);
+      if (clock.monotonic() < endMs) continue;
+      await turn();
+      endMs = clock.monotonic() + sliceMs;
+    }
   }
 
   async #readPolicies(appIds: readonly string[], why: Pick<PolicyChanges, 'cause' | 'sinceMs'>) {

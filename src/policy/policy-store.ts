@@ -53,7 +53,7 @@ const statementTimeoutMs = 10_000;
 const bucket = 'hashtext(app_id) & 4095';
 
 /** xmin, the transaction that wrote the row, tells a change of the text without reading it. */
-const stamp = 'hashtext(app_id || guid || xmin::text)';
+const stamp = 'hashtext(guid || xmin::text)';
 const digest = `count(*) || ':' || sum(stamp)`;
 const stamped = `(select app_id, ${bucket} as bucket, ${stamp} as stamp from policy_json) as stamped`;
 

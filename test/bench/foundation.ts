@@ -24,6 +24,7 @@ export const foundation: Benchmark = {
       figures: [
         { name: 'bytes_per_foreign_app', value: foreignBytes, target: { atMost: 100 } },
         { name: 'idle_cpu_ms_per_poll', value: alone.quiet.cpuMs },
+        { name: 'idle_longest_task_ms', value: alone.quiet.longestTaskMs },
         ...figures,
       ],
     };
