@@ -2,14 +2,13 @@ import type { Config } from '../config/config.js';
 import type { Databases } from '../database/database.js';
 import { tableNames, type TableNames } from '../database/table-names.js';
 import { createDecisionStore } from '../decisions/decision-store.js';
-import { surveyPolicies } from '../decisions/policy-survey.js';
+import { createDecisionLists } from '../decisions/decision-lists.js';
+import { createPolicySurvey } from '../decisions/policy-survey.js';
 import {
+  cursorAfter,
   isPolicyReason,
-  listedByPolicy,
-  listedDecision,
   listedJson,
   type ListedDecision,
-  type PolicyReason,
 } from '../decisions/listed-decision.js';
 import type { ListedReason } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
@@ -32,9 +31,7 @@ export async function decisionsCommand(
   const names = tableNames(config.evaluator.mode);
   return withDatabases(config, trust, async (databases) => {
     try {
-      const found = isPolicyReason(reason)
-        ? await decisionsByPolicy(databases, reason)
-        : await storedDecisions(databases, names, reason);
+      const found = await listedDecisions(databases, names, reason);
       process.stdout.write(json ? decisionsJson(found) : decisionsTable(found, systemClock.now()));
       return 0;
     } catch (error) {
@@ -52,26 +49,18 @@ function whereFrom(reason: ListedReason, names: TableNames): string {
     : `They are in the table ${names.decision} of appmetrics_db; \`migrate\` creates it, members write it.`;
 }
 
-/** Apps that nobody evaluates: policy_db itself tells of them. */
-async function decisionsByPolicy({ policyDb }: Databases, code: PolicyReason): Promise<ListedDecision[]> {
-  const apps = (await surveyPolicies(policyDb))[code];
-  return [...apps]
-    .map(([appId, problem]) => listedByPolicy(appId, code, problem))
-    .sort((a, b) => (a.appId < b.appId ? -1 : 1));
-}
-
-async function storedDecisions(
-  { appMetricsDb }: Databases,
+async function listedDecisions(
+  { policyDb, appMetricsDb }: Databases,
   names: TableNames,
   code: ListedReason,
 ): Promise<ListedDecision[]> {
   const store = createDecisionStore(appMetricsDb, names);
+  const lists = createDecisionLists(createPolicySurvey(policyDb, systemClock), () => store);
   const found: ListedDecision[] = [];
-  for (let after = ''; found.length < maxListed;) {
-    const rows = await store.list({ code, after, limit: pageSize });
-    found.push(...rows.map(listedDecision));
-    if (rows.length < pageSize) break;
-    after = rows.at(-1)?.appId ?? after;
+  for (let after: string | null = ''; after !== null && found.length < maxListed;) {
+    const page: readonly ListedDecision[] = await lists.list({ code, after, limit: pageSize });
+    found.push(...page);
+    after = cursorAfter(page, pageSize);
   }
   return found;
 }

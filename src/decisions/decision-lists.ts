@@ -21,7 +21,7 @@ export function createDecisionLists(appsByPolicy: () => Promise<AppsByPolicy>, e
     async list(query: ListQuery): Promise<readonly ListedDecision[]> {
       const { code } = query;
       if (!isPolicyReason(code)) return (await evaluated().list(query)).map(listedDecision);
-      return [...(await appsByPolicy())[code]]
+      return [...(await appsByPolicy())[code].problems]
         .filter(([appId]) => appId > query.after)
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, query.limit)
@@ -30,9 +30,10 @@ export function createDecisionLists(appsByPolicy: () => Promise<AppsByPolicy>, e
 
     async count(): Promise<ReadonlyMap<ReasonCode, number>> {
       const counts = new Map(await evaluated().count());
-      const apps = await appsByPolicy();
+      const surveyed = await appsByPolicy();
       for (const code of ['policy-broken', 'no-rules'] as const) {
-        if (apps[code].size > 0) counts.set(code, apps[code].size);
+        const { apps } = surveyed[code];
+        if (apps > 0) counts.set(code, apps);
       }
       return counts;
     },

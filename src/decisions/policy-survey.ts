@@ -3,15 +3,23 @@ import { readPolicies } from '../policy/policy-store.js';
 import type { Clock } from '../util/clock.js';
 import type { PolicyReason } from './listed-decision.js';
 
-/** The apps that nobody evaluates, by reason: the problem of each policy, which is empty where there are no rules. */
-export type AppsByPolicy = Readonly<Record<PolicyReason, ReadonlyMap<string, string>>>;
+/** Apps that nobody evaluates for one reason. */
+export interface SurveyedApps {
+  readonly apps: number;
+  /** Of some of them: the problem of each policy, which is empty where there are no rules. */
+  readonly problems: ReadonlyMap<string, string>;
+}
+export type AppsByPolicy = Readonly<Record<PolicyReason, SurveyedApps>>;
 
-/** Apps of each reason that are told. */
-const maxApps = 1_000;
+/** Apps of each reason that are named. */
+const maxNamed = 10_000;
 /** A survey reads all policies, so it serves those who ask for a while. */
 const keptMs = 30_000;
 
-/** Looks through the policies of all apps when somebody asks; members keep only those of their own apps. */
+/**
+ * Returns what looks through the policies of all apps, because members keep only those of their own apps. Rejects when not
+ * everything could be read.
+ */
 export function createPolicySurvey(
   database: Pick<Database, 'stream'>,
   clock: Pick<Clock, 'monotonic'>,
@@ -20,26 +28,31 @@ export function createPolicySurvey(
   return () => {
     const nowMs = clock.monotonic();
     if (last && nowMs - last.atMs < keptMs) return last.apps;
-    const apps = surveyPolicies(database);
-    const survey = { atMs: nowMs, apps };
-    last = survey;
+    const apps = survey(database);
+    const current = { atMs: nowMs, apps };
+    last = current;
     apps.catch(() => {
-      if (last === survey) last = null;
+      if (last === current) last = null;
     });
     return apps;
   };
 }
 
-/** Rejects when not everything could be read. */
-export async function surveyPolicies(database: Pick<Database, 'stream'>): Promise<AppsByPolicy> {
-  const apps = { 'policy-broken': new Map<string, string>(), 'no-rules': new Map<string, string>() };
+async function survey(database: Pick<Database, 'stream'>): Promise<AppsByPolicy> {
+  const found = { 'policy-broken': new Found(), 'no-rules': new Found() };
   for await (const { appId, stored } of readPolicies(database)) {
-    if (stored.kind === 'broken') addTo(apps['policy-broken'], appId, stored.problem);
-    else if (stored.policy.rules.length === 0) addTo(apps['no-rules'], appId, '');
+    if (stored.kind === 'broken') found['policy-broken'].add(appId, stored.problem);
+    else if (stored.policy.rules.length === 0) found['no-rules'].add(appId, '');
   }
-  return apps;
+  return found;
 }
 
-function addTo(apps: Map<string, string>, appId: string, problem: string): void {
-  if (apps.size < maxApps) apps.set(appId, problem);
+class Found implements SurveyedApps {
+  apps = 0;
+  readonly problems = new Map<string, string>();
+
+  add(appId: string, problem: string): void {
+    this.apps++;
+    if (this.problems.size < maxNamed) this.problems.set(appId, problem);
+  }
 }

@@ -1,10 +1,10 @@
 import type { AppCollector } from '../collection/plan/collect-app.js';
 import type { AppMetricWriter } from '../history/app-metric-writer.js';
 import { containerCounts } from '../history/container-counts.js';
+import { msToNs } from '../util/clock.js';
 
 /** So often all counts are stored, also those that have not changed; ms. Bounds what is remembered of apps that are gone. */
 const repeatMs = 3_600_000;
-const nsPerMs = 1_000_000n;
 
 /** Stores how many containers an app had, where that changes. For observers, whose values are compared with others'. */
 export function countingCollector(
@@ -21,7 +21,7 @@ export function countingCollector(
         if (!containers) return;
         if (timestampNs >= forgetAtNs) {
           known.clear();
-          forgetAtNs = timestampNs + BigInt(repeatMs) * nsPerMs;
+          forgetAtNs = timestampNs + msToNs(repeatMs);
         }
         const counts = `${containers.web} ${containers.others}`;
         if (known.get(appId) === counts) return;

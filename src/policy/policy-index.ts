@@ -6,11 +6,12 @@ import type { Bucket } from './policy-store.js';
  */
 export class PolicyIndex {
   readonly #buckets = new Map<number, Pick<Bucket, 'digest' | 'appIds'>>();
-  #size = 0;
 
   /** How many apps have a policy. */
   get size(): number {
-    return this.#size;
+    let size = 0;
+    for (const { digest } of this.#buckets.values()) size += sizeOf(digest);
+    return size;
   }
 
   /** Numbers of the buckets in which something differs. */
@@ -27,15 +28,8 @@ export class PolicyIndex {
 
   /** Puts what was read in place of these buckets; those that were not found are empty. */
   replace(numbers: readonly number[], found: readonly Bucket[]): void {
-    for (const number of numbers) {
-      this.#size -= sizeOf(this.#buckets.get(number));
-      this.#buckets.delete(number);
-    }
-    for (const bucket of found) {
-      const { digest, appIds } = bucket;
-      this.#buckets.set(bucket.number, { digest, appIds });
-      this.#size += sizeOf(bucket);
-    }
+    for (const number of numbers) this.#buckets.delete(number);
+    for (const { number, digest, appIds } of found) this.#buckets.set(number, { digest, appIds });
   }
 
   /** The app ids, bucket by bucket. */
@@ -45,8 +39,8 @@ export class PolicyIndex {
 }
 
 /** A digest begins with the number of apps. */
-function sizeOf(bucket: Pick<Bucket, 'digest'> | undefined): number {
-  return bucket ? Number.parseInt(bucket.digest, 10) : 0;
+function sizeOf(digest: string): number {
+  return Number.parseInt(digest, 10);
 }
 
 export function listOf<T>(json: string): readonly T[] {

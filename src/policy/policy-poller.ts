@@ -142,10 +142,11 @@ export class PolicyPoller {
   async #read(): Promise<void> {
     const { clock, intervalMs } = this.#options;
     try {
-      if (clock.monotonic() >= this.#nextPollMs) await this.#poll();
+      const isPoll = clock.monotonic() >= this.#nextPollMs;
+      if (isPoll) await this.#poll();
       if (this.#gainedSinceMs !== null) await this.#gain(this.#gainedSinceMs);
       if (this.#stopping.signal.aborted) return;
-      this.#lookThrough();
+      this.#reports.endOfRead(this.#lookThrough({ dropsOthers: isPoll }));
       this.#updateAge();
       this.#tellFirstRead();
     } catch (error) {
@@ -176,7 +177,6 @@ export class PolicyPoller {
     if (added + changed + counts.removed > 0) {
       this.#logger.info('policies-changed', { policies: this.#index.size, ...counts });
     }
-    this.#reports.endOfRead(this.#lookThrough({ dropsOthers: true }));
   }
 
   async #readBuckets(numbers: readonly number[]) {

@@ -8,7 +8,7 @@ const maxNamedPolicies = 20;
 /** Broken policies are told of again after this long. */
 const remindEveryMs = 86_400_000;
 
-/** Says in the log which policies cannot be used, or hardly do what they were meant to: once per version of each. */
+/** Logs, once for each version, the policies that cannot be used, or hardly do what they were meant to. */
 export class PolicyReports {
   /** Policies named in the log so far. */
   #named = 0;
@@ -40,16 +40,16 @@ export class PolicyReports {
 
   /** All that differed was read. `broken`: the apps whose policies cannot be used now. */
   endOfRead(broken: readonly string[]): void {
-    const notNamed = { broken: this.#broken, rawGauges: this.#rawGauges };
-    if (notNamed.broken > maxNamedPolicies) {
-      this.repeated.info('more-policies-broken', { notNamed: notNamed.broken - maxNamedPolicies });
-    }
-    if (notNamed.rawGauges > maxNamedPolicies) {
-      this.repeated.info('more-custom-metrics-only', { notNamed: notNamed.rawGauges - maxNamedPolicies });
-    }
+    this.#tellMore('more-policies-broken', this.#broken);
+    this.#tellMore('more-custom-metrics-only', this.#rawGauges);
     this.#broken = 0;
     this.#rawGauges = 0;
     this.#remind(broken);
+  }
+
+  #tellMore(event: string, policies: number): void {
+    const notNamed = policies - maxNamedPolicies;
+    if (notNamed > 0) this.repeated.info(event, { notNamed });
   }
 
   /** Whoever looks at the log of today sees what broke last week, too. */
