@@ -30,7 +30,7 @@ export function backtestCharts({ trial, span, recordings, settings }: Backtest):
     });
 }
 
-/** Newest first; the highest value of each column of a chart, null where there is none. */
+/** The highest value of each column of a chart, the newest first; null where a column has none. */
 function highestPoints(recording: Recording, span: Span, width: number): Point[] {
   const highest = Array.from({ length: width }, (): bigint | null => null);
   for (let index = recording.firstFrom(span.fromMs); index < recording.size; index++) {

@@ -1,15 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Databases } from '../database/database.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { parsePolicy } from '../policy/parse-policy.js';
-import { hasSchedules, policyLimits } from '../policy/policy-limits.js';
 import { readPolicy, type PolicyText } from '../policy/policy-store.js';
 import { backtest, neededRecordings, type Backtest, type NamedPolicy } from '../replay/backtest.js';
 import type { Span } from '../replay/coverage.js';
 import type { ReplaySettings } from '../replay/replay.js';
 import { tableNames } from '../database/table-names.js';
-import { recordingsReader } from '../replay/recordings-reader.js';
+import { recordingsReader, type ReadRecordings } from '../replay/recordings-reader.js';
 import { parseScalingHistory, type InstanceCounts } from '../replay/scaling-history.js';
 import { msToNs, systemClock, type Clock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
@@ -20,7 +18,13 @@ import { backtestLine, backtestLineTitles } from './backtest-lines.js';
 import { backtestText } from './backtest-text.js';
 import { progress } from './progress.js';
 import { readAhead } from './read-ahead.js';
-import { appsWithRules, replaySettings, type ReplayConfig } from './replay-config.js';
+import {
+  appsWithRules,
+  playedOf,
+  policyInForce,
+  replaySettings,
+  type ReplayConfig,
+} from './replay-config.js';
 import { withDatabases } from './with-databases.js';
 
 /** Makes a named policy for an app: of a file, or what the app has. */
@@ -54,29 +58,34 @@ export async function backtestCommand(
     against: choice.against === null ? null : await policySource(choice.against),
     counts: choice.historyFile === null ? null : await readHistory(choice.historyFile, choice.appId),
   };
-  return withDatabases(config, trust, async (databases) => {
-    if (choice.appId === null) await backtestAll(task, databases);
-    else await backtestOne(task, choice.appId, databases);
+  return withDatabases(config, trust, async ({ policyDb, appMetricsDb }) => {
+    const read = recordingsReader(appMetricsDb, tableNames('act'));
+    if (choice.appId === null) await backtestAll(task, await appsWithRules({ policyDb }), read);
+    else await backtestOne(task, choice.appId, await readPolicy(policyDb, choice.appId), read);
     return 0;
   });
 }
 
-async function backtestOne(task: Task, appId: string, databases: Databases): Promise<void> {
+async function backtestOne(
+  task: Task,
+  appId: string,
+  current: PolicyText | null,
+  read: ReadRecordings,
+): Promise<void> {
   const { svgFile, json } = task.choice;
-  const result = await backtestApp(task, appId, await readPolicy(databases.policyDb, appId), databases);
+  const result = await backtestApp(task, appId, current, read);
   if (svgFile !== null) await writeFile(svgFile, backtestSvg(result));
   process.stdout.write(json ? `${JSON.stringify(backtestJson(result), null, 2)}\n` : backtestText(result));
 }
 
-async function backtestAll(task: Task, databases: Databases): Promise<void> {
+async function backtestAll(task: Task, apps: readonly PolicyText[], read: ReadRecordings): Promise<void> {
   const { json } = task.choice;
-  const apps = await appsWithRules(databases);
   if (!json) process.stdout.write(backtestLineTitles(task.against !== null));
   const told = progress('apps', apps.length);
   const replays = readAhead(apps, appsAhead, async (app) => {
     const { appId } = app;
     try {
-      return { appId, result: await backtestApp(task, appId, app, databases) };
+      return { appId, result: await backtestApp(task, appId, app, read) };
     } catch (error) {
       return { appId, problem: errorText(error) };
     }
@@ -103,15 +112,12 @@ async function backtestApp(
   { choice, settings, span, counts, ...task }: Task,
   appId: string,
   current: PolicyText | null,
-  { appMetricsDb }: Databases,
+  read: ReadRecordings,
 ): Promise<Backtest> {
   const tried = task.tried(appId, current);
   const against = task.against?.(appId, current) ?? null;
   const { metricTypes, reachMs } = neededRecordings(against ? [tried, against] : [tried], settings);
-  const recordings = await recordingsReader(
-    appMetricsDb,
-    tableNames('act'),
-  )({
+  const recordings = await read({
     appId,
     metricTypes,
     sinceNs: msToNs(span.fromMs - reachMs),
@@ -125,20 +131,11 @@ async function backtestApp(
 
 /** Rejects where the file cannot be used. */
 async function policySource(source: string): Promise<PolicyOf> {
-  if (source === 'current') {
-    return (appId, current) => {
-      if (current === null) throw new Error(`${appId} has no policy`);
-      const { stored, text } = current;
-      if (stored.kind === 'broken')
-        throw new Error(`the policy of ${appId} cannot be used: ${stored.problem}`);
-      const known = { limits: policyLimits(text), hasSchedules: hasSchedules(text) };
-      return { name: 'current', policy: stored.policy, ...known };
-    };
-  }
+  if (source === 'current') return policyInForce;
   const text = await readText(source);
   const parsed = parsePolicy(text);
   if (!parsed.ok) throw new Error(`${source}: the policy cannot be used: ${parsed.problem}`);
-  const known = { limits: policyLimits(text), hasSchedules: hasSchedules(text) };
+  const known = playedOf(text);
   return (appId) => ({
     name: basename(source),
     ...known,

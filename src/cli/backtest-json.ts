@@ -1,20 +1,21 @@
 import type { Backtest, Trial } from '../replay/backtest.js';
 import { isOut } from '../replay/difference.js';
 import type { Scaling } from '../replay/replay.js';
+import { isoTime } from '../util/iso-time.js';
 
 /** A back-test for machines. Times are UTC, durations seconds, and values texts, as they may be beyond 2^53. */
 export function backtestJson(result: Backtest): object {
   const { appId, span, settings, coverage, trial, against, closedFor, difference } = result;
   return {
     app_id: appId,
-    from: time(span.fromMs),
-    to: time(span.toMs),
+    from: isoTime(span.fromMs),
+    to: isoTime(span.toMs),
     collection_interval_secs: settings.collectionIntervalMs / 1_000,
     loop: closedFor === null ? 'open' : 'closed',
     load_model_applies_to: closedFor ?? [],
     cycles: coverage.cycles,
     median_distance_secs: coverage.medianDistanceMs === null ? null : coverage.medianDistanceMs / 1_000,
-    gaps: coverage.gaps.map(({ fromMs, toMs }) => ({ from: time(fromMs), to: time(toMs) })),
+    gaps: coverage.gaps.map(({ fromMs, toMs }) => ({ from: isoTime(fromMs), to: isoTime(toMs) })),
     metrics: coverage.metrics.map(({ metricType, points, noData }) => ({
       metric_type: metricType,
       app_metrics: points,
@@ -53,7 +54,7 @@ function trialJson(trial: Trial): object {
 
 export function scalingJson({ atMs, number, rule, unit, value, from, to }: Scaling): object {
   return {
-    at: time(atMs),
+    at: isoTime(atMs),
     from,
     to,
     rule: number,
@@ -64,8 +65,4 @@ export function scalingJson({ atMs, number, rule, unit, value, from, to }: Scali
     value: value === null ? null : String(value),
     unit,
   };
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString();
 }

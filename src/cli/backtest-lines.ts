@@ -42,7 +42,7 @@ export function backtestLineTitles(isCompared: boolean): string {
   ]);
 }
 
-/** One app of many; `result` is a problem where the app could not be tried. Widths are fixed, because lines come one by one. */
+/** The line of one app. `result` is the problem where the app could not be tried. Widths are fixed, as lines come one by one. */
 export function backtestLine(appId: string, result: Backtest | string): string {
   const app = printable(appId).padEnd(appWidth);
   if (typeof result === 'string') return line([app, printable(result)]);

@@ -2,7 +2,7 @@ import { chart, chartSize, type ChartMark, type ChartPoint } from '../pages/char
 import { chartStyle, colours } from '../pages/chart-style.js';
 import { Html, markup } from '../pages/html.js';
 import { breachDurationSecs, type ScalingRule } from '../policy/policy.js';
-import type { Backtest, Trial } from '../replay/backtest.js';
+import { trialsOf, type Backtest, type Trial } from '../replay/backtest.js';
 import type { Recording } from '../replay/recording.js';
 
 /** A policy may have any number of rules. */
@@ -17,10 +17,10 @@ interface TitledChart {
 
 /** The values with the thresholds and scalings of the policy, and the number of instances, as an SVG of its own. */
 export function backtestSvg(result: Backtest): string {
-  const { trial, against, appId, closedFor } = result;
+  const { trial, appId, closedFor } = result;
   const charts = [
     ...trial.tried.policy.rules.slice(0, maxCharts).map((rule, index) => ruleChart(rule, index + 1, result)),
-    ...[trial, ...(against ? [against] : [])].map((each) => instancesChart(each, result)),
+    ...trialsOf(result).map((each) => instancesChart(each, result)),
   ];
   const step = titleHeight + chartSize.height + margin;
   const [width, height] = [chartSize.width + 2 * margin, titleHeight + margin + charts.length * step];

@@ -1,6 +1,6 @@
 import { timeText } from '../explanation/sentence.js';
 import { breachDurationSecs } from '../policy/policy.js';
-import type { Backtest, NamedPolicy, Trial } from '../replay/backtest.js';
+import { trialsOf, type Backtest, type NamedPolicy, type Trial } from '../replay/backtest.js';
 import { isOut } from '../replay/difference.js';
 import type { Coverage, Span } from '../replay/coverage.js';
 import type { Scaling } from '../replay/replay.js';
@@ -14,14 +14,14 @@ const maxGaps = 5;
 
 /** A back-test for a terminal. Times are UTC. */
 export function backtestText(result: Backtest): string {
-  const { appId, trial, against } = result;
+  const { appId } = result;
   const facts: (readonly [string, string])[] = [
     ['app', appId],
     ['time', timeOf(result)],
     ['loop', loopText(result)],
     ...doubts(result).map((text) => ['but', text] as const),
   ];
-  const trials = [trial, ...(against ? [against] : [])];
+  const trials = trialsOf(result);
   return [
     ...facts.map(([title, text]) => `${title.padEnd(5)} ${printable(text)}\n`),
     '\n',
@@ -51,7 +51,7 @@ function loopText({ closedFor }: Backtest): string {
 
 /** What makes the result doubtful. */
 function doubts(result: Backtest): string[] {
-  const { coverage, settings, trial, against } = result;
+  const { coverage, settings } = result;
   const { collectionIntervalMs } = settings;
   const { medianDistanceMs } = coverage;
   const isOff =
@@ -63,7 +63,7 @@ function doubts(result: Backtest): string[] {
           `the interval is taken to be ${durationText(collectionIntervalMs)}: --interval ${Math.round(medianDistanceMs / 1_000)}s says otherwise`,
         ]
       : []),
-    ...[trial, ...(against ? [against] : [])].flatMap((each) => trialDoubts(each, coverage)),
+    ...trialsOf(result).flatMap((each) => trialDoubts(each, coverage)),
     ...longestGaps(coverage.gaps, result.span),
   ];
 }

@@ -1,34 +1,34 @@
+import type { Mode } from '../config/config.js';
 import type { Databases } from '../database/database.js';
+import { noSuchTable } from '../database/errors.js';
 import { tableNames } from '../database/table-names.js';
 import type { ProcessContext } from '../observability/process-context.js';
-import { policyLimits } from '../policy/policy-limits.js';
-import { readPolicy, type PolicyText } from '../policy/policy-store.js';
+import { readPolicy } from '../policy/policy-store.js';
 import { neededRecordings } from '../replay/backtest.js';
 import { compare, countTypes, type Comparison } from '../replay/compare.js';
 import type { Span } from '../replay/coverage.js';
-import { recordingsReader } from '../replay/recordings-reader.js';
+import { recordingsReader, type ReadRecordings } from '../replay/recordings-reader.js';
 import type { ReplayedPolicy, ReplaySettings } from '../replay/replay.js';
 import { msToNs, systemClock, type Clock } from '../util/clock.js';
 import { errorCode, errorText } from '../util/errors.js';
 import { comparisonJson, tallyJson } from './compare-json.js';
 import type { CompareChoice } from './compare-options.js';
 import { comparisonText, tallyText } from './compare-text.js';
-import { emptyTally, type Tally } from './compare-tally.js';
+import { Tally } from './compare-tally.js';
 import { progress } from './progress.js';
 import { readAhead } from './read-ahead.js';
-import { appsWithRules, replaySettings, type ReplayConfig } from './replay-config.js';
+import { appsWithRules, policyInForce, replaySettings, type ReplayConfig } from './replay-config.js';
 import { withDatabases } from './with-databases.js';
 
 /** Apps whose recordings are read while one is compared. */
 const appsAhead = 3;
 const different = 3;
-/** SQLSTATE. */
-const noSuchTable = '42P01';
 
 interface Task {
   readonly settings: ReplaySettings;
   readonly span: Span;
-  readonly databases: Databases;
+  /** What the acting fleet and the observers have stored. */
+  readonly read: Readonly<Record<Mode, ReadRecordings>>;
 }
 
 /** `eventgenerator compare`: what observers found out, against what the acting fleet did. Resolves to the exit code. */
@@ -41,14 +41,11 @@ export async function compareCommand(
   const toMs = clock.now();
   const span = { fromMs: toMs - sinceMs, toMs };
   return withDatabases(config, trust, async (databases) => {
-    const task = { settings: replaySettings(config, intervalMs), span, databases };
-    // What cannot be used is evaluated by nobody.
-    const apps = (
-      appId === null ? await appsWithRules(databases) : [await policyOf(appId, databases)]
-    ).flatMap(({ stored, text }) =>
-      stored.kind === 'usable' ? [{ policy: stored.policy, limits: policyLimits(text) }] : [],
-    );
-    const tally = emptyTally();
+    const reader = (mode: Mode) => recordingsReader(databases.appMetricsDb, tableNames(mode));
+    const read = { act: reader('act'), observe: reader('observe') };
+    const task = { settings: replaySettings(config, intervalMs), span, read };
+    const apps = await policiesToCompare(appId, databases);
+    const tally = new Tally();
     const told = progress('apps', apps.length);
     for await (const result of readAhead(apps, appsAhead, (app) => compareApp(app, task))) {
       tally.add(result);
@@ -71,36 +68,26 @@ function conclude(tally: Tally, json: boolean): number {
   return tally.apps === tally.alike ? 0 : different;
 }
 
-async function policyOf(appId: string, { policyDb }: Databases): Promise<PolicyText> {
-  const found = await readPolicy(policyDb, appId);
-  if (found === null) throw new Error(`${appId} has no policy`);
-  if (found.stored.kind === 'broken') {
-    throw new Error(`the policy of ${appId} cannot be used: ${found.stored.problem}`);
-  }
-  return found;
+async function policiesToCompare(appId: string | null, databases: Databases): Promise<ReplayedPolicy[]> {
+  if (appId !== null) return [policyInForce(appId, await readPolicy(databases.policyDb, appId))];
+  const apps = await appsWithRules(databases);
+  // What cannot be used is evaluated by nobody.
+  return apps.filter(({ stored }) => stored.kind === 'usable').map((app) => policyInForce(app.appId, app));
 }
 
 async function compareApp(app: ReplayedPolicy, task: Task): Promise<Comparison> {
-  const { settings, span, databases } = task;
+  const { settings, span, read } = task;
   const { appId } = app.policy;
   const { metricTypes, reachMs } = neededRecordings([app], settings);
-  const [theirs, ours] = await Promise.all(
-    (['act', 'observe'] as const).map((mode) =>
-      recordingsReader(
-        databases.appMetricsDb,
-        tableNames(mode),
-      )({
-        appId,
-        metricTypes: mode === 'act' ? metricTypes : [...metricTypes, ...countTypes],
-        sinceNs: msToNs(span.fromMs - reachMs),
-        untilNs: msToNs(span.toMs),
-      }),
-    ),
-  ).catch((error: unknown) => {
+  const time = { sinceNs: msToNs(span.fromMs - reachMs), untilNs: msToNs(span.toMs) };
+  const [theirs, ours] = await Promise.all([
+    read.act({ appId, metricTypes, ...time }),
+    read.observe({ appId, metricTypes: [...metricTypes, ...countTypes], ...time }),
+  ]).catch((error: unknown) => {
     if (errorCode(error) !== noSuchTable) throw new Error(`failed to read ${appId}: ${errorText(error)}`);
     throw new Error(
       `there is no table ${tableNames('observe').appMetric}: no observer has run here yet (EVENTGENERATOR_MODE=observe)`,
     );
   });
-  return compare({ ...app, span, theirs: theirs ?? [], ours: ours ?? [], settings });
+  return compare({ ...app, span, theirs, ours, settings });
 }

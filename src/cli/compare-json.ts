@@ -2,6 +2,7 @@ import type { Comparison, MetricComparison } from '../replay/compare.js';
 import type { Scaling } from '../replay/replay.js';
 import { scalingJson } from './backtest-json.js';
 import type { Tally } from './compare-tally.js';
+import { isoTime } from '../util/iso-time.js';
 
 /** One app. Differences are relative, shares between 0 and 1, values texts. */
 export function comparisonJson(result: Comparison): object {
@@ -9,8 +10,8 @@ export function comparisonJson(result: Comparison): object {
   const scalings = (list: readonly Scaling[]) => list.map(scalingJson);
   return {
     app_id: appId,
-    from: time(span.fromMs),
-    to: time(span.toMs),
+    from: isoTime(span.fromMs),
+    to: isoTime(span.toMs),
     alike: cause === null,
     cause,
     metrics: metrics.map(metricJson),
@@ -34,11 +35,11 @@ function metricJson(metric: MetricComparison): object {
     share_above_10_percent: shareAboveTenth,
     share_without_data: shareWithoutData,
     first_difference: first && {
-      at: time(first.atMs),
+      at: isoTime(first.atMs),
       acting: first.theirs === null ? null : String(first.theirs),
       observed: first.ours === null ? null : String(first.ours),
     },
-    gap: gap && { from: time(gap.fromMs), to: time(gap.toMs) },
+    gap: gap && { from: isoTime(gap.fromMs), to: isoTime(gap.toMs) },
     cause,
   };
 }
@@ -46,8 +47,4 @@ function metricJson(metric: MetricComparison): object {
 /** All apps together. */
 export function tallyJson({ apps, alike, causes }: Tally): object {
   return { summary: { apps, alike, different: apps - alike, causes: Object.fromEntries(causes) } };
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -1,36 +1,17 @@
 import type { Cause, Comparison } from '../replay/compare.js';
 
 /** How many apps are alike, and how many differ, by cause. */
-export interface Tally {
-  readonly apps: number;
-  readonly alike: number;
+export class Tally {
+  apps = 0;
+  alike = 0;
   /** Apps of which observers have stored something. */
-  readonly observed: number;
-  readonly causes: ReadonlyMap<Cause, number>;
-  add(result: Comparison): void;
-}
+  observed = 0;
+  readonly causes = new Map<Cause, number>();
 
-export function emptyTally(): Tally {
-  const causes = new Map<Cause, number>();
-  let apps = 0;
-  let alike = 0;
-  let observed = 0;
-  return {
-    get apps() {
-      return apps;
-    },
-    get alike() {
-      return alike;
-    },
-    get observed() {
-      return observed;
-    },
-    causes,
-    add({ cause, metrics }) {
-      apps++;
-      if (metrics.some(({ ours }) => ours > 0)) observed++;
-      if (cause === null) alike++;
-      else causes.set(cause, (causes.get(cause) ?? 0) + 1);
-    },
-  };
+  add({ cause, metrics }: Comparison): void {
+    this.apps++;
+    if (metrics.some(({ ours }) => ours > 0)) this.observed++;
+    if (cause === null) this.alike++;
+    else this.causes.set(cause, (this.causes.get(cause) ?? 0) + 1);
+  }
 }

@@ -4,7 +4,7 @@ import { UsageError } from './usage-error.js';
 const dayMs = 86_400_000;
 const maxSinceMs = 30 * dayMs;
 
-/** Of an option: as Go writes durations, or whole days, as `7d`. Throws a UsageError. */
+/** Reads the duration of an option, in Go's form or in whole days, as `7d`. Throws a UsageError. */
 export function durationMs(option: string, text: string): number {
   const [, days] = /^(\d{1,4})d$/.exec(text) ?? [];
   const ms = days === undefined ? Number(parseGoDuration(text) ?? 0n) / 1e6 : Number(days) * dayMs;
@@ -12,7 +12,7 @@ export function durationMs(option: string, text: string): number {
   return ms;
 }
 
-/** How far back to look: a day where nothing is said. Throws a UsageError. */
+/** How far back to look, by default a day. Throws a UsageError. */
 export function sinceMs(text: string | undefined): number {
   if (text === undefined) return dayMs;
   const ms = durationMs('since', text);

@@ -9,7 +9,7 @@ export interface Progress {
   end(): void;
 }
 
-/** Says on stderr how far long work is: nothing while it is short. */
+/** Says on stderr how far the work is, if it takes long. */
 export function progress(what: string, total: number): Progress {
   const startedMs = systemClock.monotonic();
   let done = 0;

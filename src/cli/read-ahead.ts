@@ -1,4 +1,4 @@
-/** Reads items in their order, so many at once while the consumer is busy with one. Rejects at the first failure. */
+/** Reads up to `depth` items ahead of the consumer, in their order. Rejects at the first failure. */
 export async function* readAhead<Item, Result>(
   items: Iterable<Item>,
   depth: number,

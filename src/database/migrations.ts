@@ -200,7 +200,7 @@ export async function migrate(
   return created;
 }
 
-/** Removes every table of observers, and returns the names of those that were there. */
+/** Removes the tables of observers. Returns the names of those that there were. */
 export async function dropObserversTables(appMetricsDb: Pick<Database, 'transaction'>): Promise<string[]> {
   return appMetricsDb.transaction(
     async (session) => {

@@ -1,5 +1,6 @@
 import { failureText } from '../explanation/facts.js';
 import type { ListedReason, ReasonCode } from '../explanation/reason.js';
+import { isoTimeOrNull } from '../util/iso-time.js';
 import type { DecisionRow } from './decision-store.js';
 
 /** An app in a list of those of one code. Times are wall-clock ms; null: not known, or there is none. */
@@ -52,12 +53,11 @@ export function cursorAfter(page: readonly ListedDecision[], limit: number): str
 
 /** As the API and `decisions --json` give it. */
 export function listedJson({ appId, code, sinceMs, untilMs, instanceIndex, detail }: ListedDecision) {
-  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
   return {
     app_id: appId,
     code,
-    since: iso(sinceMs),
-    until: iso(untilMs),
+    since: isoTimeOrNull(sinceMs),
+    until: isoTimeOrNull(untilMs),
     instance_index: instanceIndex,
     detail,
   };

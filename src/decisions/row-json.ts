@@ -2,8 +2,8 @@ import type { CollectionFailure, LastTrigger } from '../explanation/facts.js';
 import { directionOf } from '../policy/policy.js';
 
 /*
- * What rows hold as JSON: lists without names, because tens of thousands of rows are written again and again. Times are
- * wall-clock ms.
+ * The JSON in rows. Lists take the place of objects with names, because tens of thousands of rows are rewritten again
+ * and again. Times are wall-clock ms.
  */
 
 /** When, the rule counted from 1, the adjustment, the result, what the scaling engine said. */

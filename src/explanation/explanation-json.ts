@@ -1,4 +1,5 @@
 import { nsToMs } from '../util/clock.js';
+import { isoTime, isoTimeOrNull } from '../util/iso-time.js';
 import type { Explanation, RuleExplanation } from './explain.js';
 import { ownedSinceMs, type Facts } from './facts.js';
 import type { Point } from './point-series.js';
@@ -12,8 +13,8 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
   return {
     app_id: facts.appId,
     observer: facts.isObserver,
-    at: iso(facts.atMs),
-    evaluated_at: isoOrNull(evaluatedAtMs),
+    at: isoTime(facts.atMs),
+    evaluated_at: isoTimeOrNull(evaluatedAtMs),
     verdict,
     text: sentenceOf(explanation),
     reasons: reasons.map(reasonJson),
@@ -26,21 +27,21 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
           : null,
     doubts,
     pauses: facts.pauses && {
-      cool_down_until: isoOrNull(facts.pauses.coolDownUntilMs),
-      out_ignored_until: isoOrNull(facts.pauses.ignoredOutUntilMs),
-      in_ignored_until: isoOrNull(facts.pauses.ignoredInUntilMs),
+      cool_down_until: isoTimeOrNull(facts.pauses.coolDownUntilMs),
+      out_ignored_until: isoTimeOrNull(facts.pauses.ignoredOutUntilMs),
+      in_ignored_until: isoTimeOrNull(facts.pauses.ignoredInUntilMs),
     },
     owner: ownerJson(facts),
     known_by: facts.knownBy,
     owner_said: knowledge && {
       code: knowledge.code,
-      since: iso(knowledge.sinceMs),
-      until: isoOrNull(knowledge.untilMs),
-      updated_at: iso(knowledge.updatedAtMs),
+      since: isoTime(knowledge.sinceMs),
+      until: isoTimeOrNull(knowledge.untilMs),
+      updated_at: isoTime(knowledge.updatedAtMs),
     },
     last_trigger: knowledge?.lastTrigger
       ? {
-          at: iso(knowledge.lastTrigger.atMs),
+          at: isoTime(knowledge.lastTrigger.atMs),
           rule: knowledge.lastTrigger.rule,
           adjustment: knowledge.lastTrigger.adjustment,
           result: knowledge.lastTrigger.result,
@@ -51,7 +52,7 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
       metric_type: metricType,
       failure,
       message,
-      since: iso(sinceMs),
+      since: isoTime(sinceMs),
     })),
     missing: facts.missing,
   };
@@ -64,7 +65,7 @@ function ownerJson(facts: Facts): Record<string, unknown> | null {
     instance_index: owner.instanceIndex,
     instance_guid: owner.instanceGuid,
     lease_id: owner.leaseId,
-    since: isoOrNull(ownedSinceMs(facts)),
+    since: isoTimeOrNull(ownedSinceMs(facts)),
     me: owner.isMe,
   };
 }
@@ -75,8 +76,8 @@ function reasonJson({ code, rule, metricType, direction, sinceMs, untilMs, limit
     ...(rule === undefined ? {} : { rule }),
     ...(metricType === undefined ? {} : { metric_type: metricType }),
     ...(direction === undefined ? {} : { direction }),
-    ...(sinceMs === undefined ? {} : { since: iso(sinceMs) }),
-    ...(untilMs === undefined ? {} : { until: iso(untilMs) }),
+    ...(sinceMs === undefined ? {} : { since: isoTime(sinceMs) }),
+    ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
     ...(limit === undefined ? {} : { limit }),
     ...(detail === undefined ? {} : { detail }),
   };
@@ -101,21 +102,13 @@ function ruleJson(explained: RuleExplanation): Record<string, unknown> {
       no_data: samples.noData,
     },
     against: against && pointJson(against),
-    collected_since: unbrokenSinceNs === null ? null : iso(nsToMs(unbrokenSinceNs)),
-    can_fire_at: canFireAtNs === null ? null : iso(nsToMs(canFireAtNs)),
+    collected_since: unbrokenSinceNs === null ? null : isoTime(nsToMs(unbrokenSinceNs)),
+    can_fire_at: canFireAtNs === null ? null : isoTime(nsToMs(canFireAtNs)),
     behind_rule: explained.behindRule,
   };
 }
 
 /** `value` is a decimal int64; empty is *no data*. */
 function pointJson({ timestampNs, value }: Point): { value: string; at: string } {
-  return { value: value?.toString() ?? '', at: iso(nsToMs(timestampNs)) };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | null): string | null {
-  return ms === null ? null : iso(ms);
+  return { value: value?.toString() ?? '', at: isoTime(nsToMs(timestampNs)) };
 }

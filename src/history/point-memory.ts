@@ -1,5 +1,13 @@
-/** Two cells a point, see Ring. */
+/**
+ * Two cells a point: its timestamp, of which *no data* has the bitwise complement, and its value. So every int64 stays a
+ * value.
+ */
 export const cellsPerPoint = 2;
+
+/** The timestamp of a point by its first cell. */
+export function timestampIn(cell: bigint): bigint {
+  return cell < 0n ? ~cell : cell;
+}
 
 /** 128 KiB: large against the part of a block that is left over at its end, small against what a half-used one wastes. */
 const slabPoints = 8192;

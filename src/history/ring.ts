@@ -1,6 +1,13 @@
 import { isInt64 } from '../util/int64.js';
 import type { AppMetric } from './app-metric.js';
-import { blockSize, cellsPerPoint, noSlab, type BlockSlab, type PointMemory } from './point-memory.js';
+import {
+  blockSize,
+  cellsPerPoint,
+  noSlab,
+  timestampIn,
+  type BlockSlab,
+  type PointMemory,
+} from './point-memory.js';
 
 /** A history as rules read it: by age, 0 is the newest point, `size - 1` the oldest. */
 export interface Series {
@@ -60,8 +67,7 @@ export class Ring implements Series {
   }
 
   timestampAt(age: number): bigint {
-    const stored = this.#cellOf(age, 0);
-    return stored < 0n ? ~stored : stored;
+    return timestampIn(this.#cellOf(age, 0));
   }
 
   valueAt(age: number): bigint | null {

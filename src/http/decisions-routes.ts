@@ -5,6 +5,7 @@ import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import { isListedReason, whyNotListed } from '../explanation/reason.js';
 import type { Clock } from '../util/clock.js';
+import { isoTime } from '../util/iso-time.js';
 import { Semaphore } from '../util/semaphore.js';
 import type { RouteModule } from './api-routes.js';
 import { sendError } from './error-responses.js';
@@ -95,7 +96,7 @@ const maxWaiting = 100;
 const badAppId = "The app's id has a NUL character";
 
 function changeJson({ atMs, from, to, rule, value, text }: DecisionChange): Record<string, unknown> {
-  return { at: new Date(atMs).toISOString(), from, to, rule, value, text };
+  return { at: isoTime(atMs), from, to, rule, value, text };
 }
 
 /** Wall-clock ms of an RFC 3339 time; null for anything else. */

@@ -201,7 +201,7 @@ function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
     <p class="muted">${summary}</p>`;
 }
 
-/** Decisions change often; what was posted is what explains a curve. */
+/** Marks only what was posted: a decision changes often, and that does not explain a curve. */
 function scalingMark({ atMs, to, text }: ChangeOnPage): ChartMark[] {
   return to === 'fired' ? [{ atMs, text }] : [];
 }

@@ -72,7 +72,7 @@ interface Range {
   readonly max: number;
 }
 
-/** From 0 where nothing is negative; the threshold is always in sight. */
+/** Begins at 0 unless a value is negative, and always includes the threshold. */
 function valueRange(points: readonly ChartPoint[], threshold: number): Range {
   let min = Math.min(0, threshold);
   let max = Math.max(0, threshold);

@@ -1,4 +1,5 @@
 import { parse, parseNumberAndBigInt } from 'lossless-json';
+import { fieldOf } from '../util/field.js';
 
 export interface PolicyLimits {
   readonly minInstances: number | null;
@@ -9,7 +10,7 @@ export interface PolicyLimits {
 export function policyLimits(text: string | null): PolicyLimits {
   const policy = parsed(text);
   const limit = (name: string): number | null => {
-    const value = field(policy, name);
+    const value = fieldOf(policy, name);
     return typeof value === 'bigint' && value >= 0n && value <= maxLimit ? Number(value) : null;
   };
   return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
@@ -17,9 +18,9 @@ export function policyLimits(text: string | null): PolicyLimits {
 
 /** Whether the policy has schedules, while which other limits count. */
 export function hasSchedules(text: string | null): boolean {
-  const schedules = field(parsed(text), 'schedules');
+  const schedules = fieldOf(parsed(text), 'schedules');
   return ['recurring_schedule', 'specific_date'].some((kind) => {
-    const list = field(schedules, kind);
+    const list = fieldOf(schedules, kind);
     return Array.isArray(list) && list.length > 0;
   });
 }
@@ -33,10 +34,6 @@ function parsed(text: string | null): unknown {
   } catch {
     return null;
   }
-}
-
-function field(owner: unknown, name: string): unknown {
-  return typeof owner === 'object' && owner !== null ? (Reflect.get(owner, name) as unknown) : null;
 }
 
 /** Far beyond every quota. */

@@ -8,7 +8,7 @@ import { listOf, PolicyIndex } from './policy-index.js';
 import { PolicyReports } from './policy-reports.js';
 import type { Bucket, PolicyStore, PolicyText, StoredPolicy } from './policy-store.js';
 
-/** App ids of this member's apps. A policy that became broken counts as removed. */
+/** Changes of this member's apps, by app id. A policy that became broken counts as removed. */
 export interface PolicyChanges {
   /** Whether the policies changed, or only which apps are this member's. */
   readonly cause: 'policies' | 'members';

@@ -50,6 +50,11 @@ export interface Backtest {
   readonly difference: Difference | null;
 }
 
+/** The policy that was tried, and the one it is compared with. */
+export function trialsOf({ trial, against }: Backtest): readonly Trial[] {
+  return against ? [trial, against] : [trial];
+}
+
 const reversalMs = 15 * 60_000;
 
 /** Tries policies on what was recorded of one app. */

@@ -49,7 +49,7 @@ export function coverageOf(
   };
 }
 
-/** Times without a point of these, longer than one and a half collection intervals: one is missing at least. */
+/** Times in which none of these has a point. They are longer than one and a half intervals, so a cycle is missing. */
 export function gapsOf(recordings: readonly Recording[], span: Span, collectionIntervalMs: number): Span[] {
   return gapsBetween(cycleTimes(recordings, span), span, collectionIntervalMs);
 }

@@ -9,8 +9,8 @@ export interface InstanceCount {
 }
 
 /**
- * Metric types whose value is the load of the app divided by its instances. Memory and disk stay as they are with more
- * instances; how a response time or a custom metric changes nobody knows.
+ * Metric types whose value is the load of the app divided by its instances. Memory and disk do not depend on the number of
+ * instances. Nobody knows how a response time or a custom metric depends on it.
  */
 export const sharedAmongInstances: ReadonlySet<string> = new Set(['cpu', 'cpuutil', 'throughput']);
 

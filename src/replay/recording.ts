@@ -1,12 +1,7 @@
+import { cellsPerPoint, timestampIn } from '../history/point-memory.js';
 import { nsToMs } from '../util/clock.js';
 
-/** Two cells a point. */
-const cellsPerPoint = 2;
-
-/**
- * The recorded app metrics of one app and metric type, oldest first. A point takes two cells, as in a ring of a history:
- * its timestamp, of which *no data* has the bitwise complement, and its value.
- */
+/** The recorded app metrics of one app and metric type, oldest first, packed as a ring of a history packs them. */
 export class Recording {
   readonly size: number;
   readonly #cells: BigInt64Array;
@@ -26,8 +21,7 @@ export class Recording {
 
   /** `index` counts from 0, the oldest. ns since the epoch. */
   timestampAt(index: number): bigint {
-    const stored = this.#cell(index, 0);
-    return stored < 0n ? ~stored : stored;
+    return timestampIn(this.#cell(index, 0));
   }
 
   /** null is *no data*. */
@@ -70,12 +64,12 @@ export class Recording {
   }
 }
 
-/** Of what was packed with several points of one time, the first counts, as when histories are read. */
+/** Keeps the first of several points of one time, as reading a history does. */
 export function withoutRepetitions(cells: BigInt64Array): BigInt64Array {
-  const timeOf = (stored = 0n) => (stored < 0n ? ~stored : stored);
+  const timeOf = (cell: number) => timestampIn(cells[cell] ?? 0n);
   let kept = 0;
   for (let at = 0; at < cells.length; at += cellsPerPoint) {
-    if (kept > 0 && timeOf(cells[at]) === timeOf(cells[kept - cellsPerPoint])) continue;
+    if (kept > 0 && timeOf(at) === timeOf(kept - cellsPerPoint)) continue;
     if (kept < at) cells.copyWithin(kept, at, at + cellsPerPoint);
     kept += cellsPerPoint;
   }

@@ -14,10 +14,10 @@ export interface RecordingQuery {
 export type ReadRecordings = (query: RecordingQuery) => Promise<Recording[]>;
 
 const timeoutMs = 30_000;
-/** Of one metric type: two weeks of a point every ten seconds, and 2 MB. */
+/** Points of one metric type: one every ten seconds for two weeks. They take 2 MB. */
 const maxPoints = 125_000;
 
-/** A value as `storedValue` reads it; null is *no data*. The quick case comes first. */
+/** Reads a value as `storedValue` does; null is *no data*. The usual case comes first, because it is cheap. */
 const int64 = `
 case when value ~ '^[+-]?[0-9]{1,18}$' then value::bigint
   when value ~ '^[+-]?[0-9]{19,40}$' and value::numeric between ${-(2n ** 63n)} and ${2n ** 63n - 1n} then value::numeric::bigint
@@ -64,7 +64,7 @@ export function recordingsReader(
   };
 }
 
-/** From the network's byte order to that of this machine, which is little-endian wherever Node.js runs. */
+/** Changes big-endian cells into little-endian ones, which is what machines have wherever Node.js runs. */
 function cellsOf(packed: Buffer): BigInt64Array {
   const aligned = new Uint8Array(packed.length);
   aligned.set(packed);

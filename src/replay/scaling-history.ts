@@ -1,6 +1,7 @@
 import { parse, parseNumberAndBigInt } from 'lossless-json';
 import { nsToMs } from '../util/clock.js';
 import type { InstanceCount } from './load-model.js';
+import { fieldOf } from '../util/field.js';
 
 export type InstanceCounts = readonly [InstanceCount, ...InstanceCount[]];
 
@@ -41,9 +42,9 @@ export function parseScalingHistory(text: string): ParsedHistory {
   const counts = countsOf(entries);
   if (!counts) return { ok: false, problem: 'it has no entry' };
   const guid = listOf(json)
-    ?.map((entry) => field(entry, 'app_guid'))
+    ?.map((entry) => fieldOf(entry, 'app_guid'))
     .find((id) => typeof id === 'string');
-  const pages = field(json, 'total_pages');
+  const pages = fieldOf(json, 'total_pages');
   return {
     ok: true,
     counts,
@@ -75,18 +76,18 @@ function parseJson(text: string): unknown {
 }
 
 function listOf(json: unknown): readonly unknown[] | null {
-  const list = Array.isArray(json) ? json : field(json, 'resources');
+  const list = Array.isArray(json) ? json : fieldOf(json, 'resources');
   return Array.isArray(list) ? (list as readonly unknown[]) : null;
 }
 
 function jsonEntries(json: unknown): Entry[] | null {
   const entries = listOf(json)?.map((entry) => {
     const [timestamp, from, to] = ['timestamp', 'old_instances', 'new_instances'].map((name) =>
-      field(entry, name),
+      fieldOf(entry, name),
     );
     if (typeof timestamp !== 'bigint' || typeof from !== 'bigint' || typeof to !== 'bigint') return null;
     // Go leaves out numbers that are 0.
-    const isDone = (field(entry, 'status') ?? succeeded) === succeeded;
+    const isDone = (fieldOf(entry, 'status') ?? succeeded) === succeeded;
     return { atMs: nsToMs(timestamp), isDone, from: Number(from), to: Number(to) };
   });
   if (!entries) return null;
@@ -105,8 +106,4 @@ function tableEntries(text: string): Entry[] | null {
     from: Number(from),
     to: Number(to),
   }));
-}
-
-function field(owner: unknown, name: string): unknown {
-  return typeof owner === 'object' && owner !== null ? (Reflect.get(owner, name) as unknown) : undefined;
 }

@@ -69,7 +69,7 @@ export class Schedule {
     this.#wallOffsetMs = options.clock.now() - options.clock.monotonic();
   }
 
-  /** Runs these apps, too, from their first slot after `sinceMs` on, by default from now on. Monotonic ms. */
+  /** Adds apps. Each runs for the first time in its first slot after `sinceMs`, by default now. Monotonic ms. */
   add(appIds: readonly string[], sinceMs?: number): void {
     const { clock, intervalMs } = this.#options;
     const nowMs = clock.monotonic();
@@ -84,7 +84,7 @@ export class Schedule {
     this.#startDue();
   }
 
-  /** Starts these apps no more, except for a run that was due by `untilMs`, by default none. Monotonic ms. */
+  /** Removes apps. Each still has a run that was due by `untilMs`; by default none. Monotonic ms. */
   remove(appIds: readonly string[], untilMs = -Infinity): void {
     for (const appId of appIds) {
       const entry = this.#entries.get(appId);
