@@ -1,4 +1,5 @@
 import { sleep } from '../util/clock.js';
+import { offsetAfter, ownTime } from './database-time.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.js';
@@ -10,13 +11,13 @@ import {
   leaseRejected,
   leaseRenewed,
   mayPost,
+  ownedSinceMs,
   ownsApp,
   stateAt,
   type MemberState,
 } from './lease.js';
-import type { MemberStore } from './member-store.js';
+import type { LeaseList, MemberStore } from './member-store.js';
 import type { Ownership, OwnershipChange } from './ownership.js';
-import type { LivingLease } from './roster.js';
 import { lateReleaseMs, leaveAttempts, renewEveryMs } from './timing.js';
 
 export interface ElasticOwnershipOptions extends LeaseHolderOptions {
@@ -80,6 +81,10 @@ export class ElasticOwnership implements Ownership {
     return ownsApp(this.#holder.lease, appId, this.#nowMs());
   }
 
+  ownedSinceMs(appId: string): number | null {
+    return ownedSinceMs(this.#holder.lease, appId);
+  }
+
   onChange(listener: (change: OwnershipChange) => void): void {
     this.#holder.onChange(listener);
   }
@@ -112,8 +117,13 @@ export class ElasticOwnership implements Ownership {
 
   /** Stops at once, without notifying the others; a response still to come is ignored. Idempotent. */
   close(): void {
+    this.#closeAt(this.#nowMs());
+  }
+
+  /** `leftMs`: when it ceased to own anything. */
+  #closeAt(leftMs: number): void {
     this.#stopped.abort();
-    this.#holder.become(leaseLeft(this.#holder.lease), this.#nowMs());
+    this.#holder.become(leaseLeft(this.#holder.lease), leftMs);
   }
 
   #nowMs(): number {
@@ -174,7 +184,7 @@ export class ElasticOwnership implements Ownership {
     this.#holder.become(leaseFailed(this.#holder.lease, { startedMs, endedMs }), endedMs);
   }
 
-  async #join(leaseId: string): Promise<readonly LivingLease[]> {
+  async #join(leaseId: string): Promise<LeaseList> {
     const { store, instance } = this.#options;
     const response = store.join({
       leaseId,
@@ -198,20 +208,26 @@ export class ElasticOwnership implements Ownership {
     const isMember = this.state === 'member';
     this.#holder.become(leaseGivenBack(this.#holder.lease, atMs), atMs);
     if (!isMember) this.#stopped.abort();
-    const leavesInMs = this.#loop ? await this.#announceLeave() : null;
+    const leavesMs = this.#loop ? await this.#announceLeave() : null;
     // Others count on this member only if it has a lease and they know when it leaves.
-    if (isMember && leavesInMs !== null) await sleep(clock, leavesInMs + lateReleaseMs);
+    if (isMember && leavesMs !== null) {
+      await sleep(clock, Math.max(0, leavesMs + lateReleaseMs - this.#nowMs()));
+      this.#closeAt(leavesMs);
+    }
     this.close();
     // Only tidies up: nobody counts on the row any more.
-    if (leavesInMs !== null)
-      await store.remove(this.#leaseIds.lowest, this.#leaseIds.highest).catch(() => {});
+    if (leavesMs !== null) await store.remove(this.#leaseIds.lowest, this.#leaseIds.highest).catch(() => {});
   }
 
-  /** Returns the ms until the others take over, or null where the database did not answer. */
+  /** Returns when the others take over, by the own clock, or null where the database did not answer. */
   async #announceLeave(): Promise<number | null> {
     for (let attempts = 1; attempts <= leaveAttempts; attempts++) {
+      const startedMs = this.#nowMs();
       try {
-        return await this.#options.store.leave(this.#leaseIds.lowest, this.#leaseIds.highest);
+        const { lowest, highest } = this.#leaseIds;
+        const { databaseMs, leavesInMs } = await this.#options.store.leave(lowest, highest);
+        const reading = { startedMs, endedMs: this.#nowMs(), databaseMs };
+        return ownTime(offsetAfter(this.#holder.lease.offset, reading), databaseMs) + leavesInMs;
       } catch (error) {
         const remedy = 'none needed, the lease runs out by itself';
         this.#repeated.error('leave-failed', error, { attempts, remedy });

@@ -5,7 +5,6 @@ import { RepeatedEvents } from '../observability/repeated-events.js';
 import { leaseSwitched, memberStates, nextChangeMs, noLease, stateAt, type Lease } from './lease.js';
 import type { OwnershipChange } from './ownership.js';
 import { isSameView } from './rendezvous.js';
-import { lateReleaseMs } from './timing.js';
 
 export interface LeaseHolderOptions {
   readonly clock: Clock;
@@ -45,7 +44,7 @@ export class LeaseHolder {
     this.#log(before, next, nowMs);
     // As of atMs: a switch that came between then and now is still to be made.
     this.#switchAt(nextChangeMs(next, atMs));
-    const change = changeBetween(before, next, nowMs);
+    const change = changeBetween(before, next, atMs);
     if (change) this.#notify(change);
   }
 
@@ -95,13 +94,12 @@ export class LeaseHolder {
 }
 
 /** What listeners are told; null where no app moves and the lease is not a new one. */
-function changeBetween(before: Lease, next: Lease, nowMs: number): OwnershipChange | null {
+function changeBetween(before: Lease, next: Lease, atMs: number): OwnershipChange | null {
   const isSwitched = !isSameView(before.view, next.view);
   const hasNewLease = next.state === 'member' && next.leaseId !== before.leaseId;
   const hasLeft = next.state === 'left' && before.state !== 'left';
   const hasReleased = before.outgoing !== null && next.outgoing !== before.outgoing;
   if (!isSwitched && !hasNewLease && !hasLeft && !hasReleased) return null;
-  const sinceMs = next.view === before.view ? nowMs : next.viewSinceMs;
-  if (hasLeft) return { sinceMs, untilMs: nowMs - lateReleaseMs };
-  return { sinceMs, untilMs: hasReleased ? next.viewSinceMs : -Infinity };
+  if (hasLeft) return { untilMs: atMs };
+  return { untilMs: hasReleased ? next.viewSinceMs : -Infinity };
 }

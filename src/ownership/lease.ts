@@ -1,14 +1,8 @@
+import { offsetAfter, ownTime, type ClockOffset } from './database-time.js';
 import { memberOf } from './lease-id.js';
+import type { LeaseList } from './member-store.js';
 import { createView, isSameView, type View } from './rendezvous.js';
-import {
-  createRoster,
-  emptyRoster,
-  lastSwitchMs,
-  membersAt,
-  nextSwitchMs,
-  type LivingLease,
-  type Roster,
-} from './roster.js';
+import { createRoster, emptyRoster, lastSwitchMs, membersAt, nextSwitchMs, type Roster } from './roster.js';
 import {
   leaseMs,
   leaveAttempts,
@@ -38,12 +32,16 @@ export interface Lease {
   readonly state: MemberState;
   /** The lease held now or last; null before the first. */
   readonly leaseId: string | null;
+  /** How far the database's clock is from the own one; null before the first response. */
+  readonly offset: ClockOffset | null;
   /** Who counts when, by the last response. */
   readonly roster: Roster;
   /** The view in force; null before the first. */
   readonly view: View | null;
   /** Since when it should have been in force; a busy process may have switched later. */
   readonly viewSinceMs: number;
+  /** The views before, the newest first, a few of them. */
+  readonly past: readonly PastView[];
   /** The view before. Apps that were ours by it stay ours until this time. */
   readonly outgoing: { readonly view: View; readonly untilMs: number } | null;
   /** Start of the last attempt whose response counted. */
@@ -56,6 +54,15 @@ export interface Lease {
   readonly attemptedMs: number;
 }
 
+/** A view that was in force, and since when. */
+interface PastView {
+  readonly view: View;
+  readonly sinceMs: number;
+}
+
+/** More than a fleet switches between in one collection interval. */
+const pastViews = 16;
+
 /** One attempt to join or to renew. */
 export interface Attempt {
   readonly leaseId: string;
@@ -66,9 +73,11 @@ export interface Attempt {
 export const noLease: Lease = {
   state: 'joining',
   leaseId: null,
+  offset: null,
   roster: emptyRoster,
   view: null,
   viewSinceMs: -Infinity,
+  past: [],
   outgoing: null,
   renewedMs: -Infinity,
   postUntilMs: -Infinity,
@@ -77,22 +86,22 @@ export const noLease: Lease = {
 };
 
 /** The database responded: the lease holds, and these are all living leases, in the order of a roster. */
-export function leaseRenewed(lease: Lease, attempt: Attempt, living: readonly LivingLease[]): Lease {
+export function leaseRenewed(lease: Lease, attempt: Attempt, { databaseMs, leases }: LeaseList): Lease {
   const { leaseId, startedMs, endedMs } = attempt;
   if (lease.state === 'left') return lease;
   if (endedMs - startedMs > renewDeadlineMs) return leaseFailed(lease, attempt);
-  const roster = createRoster(living, (startedMs + endedMs) / 2);
-  if (lease.state === 'leaving') return leaseSwitched({ ...lease, roster, attemptedMs: endedMs }, endedMs);
+  const offset = offsetAfter(lease.offset, { startedMs, endedMs, databaseMs });
+  const roster = createRoster(leases, ownTime(offset, databaseMs));
+  const heard = { ...lease, offset, roster, attemptedMs: endedMs };
+  if (lease.state === 'leaving') return leaseSwitched(heard, endedMs);
   const hasRejoined = lease.view !== null && leaseId !== lease.leaseId;
   const renewed: Lease = {
-    ...lease,
+    ...heard,
     state: 'member',
     leaseId,
-    roster,
     renewedMs: startedMs,
     postUntilMs: startedMs + localLeaseMs,
     viewHeldUntilMs: hasRejoined ? startedMs + rejoinDeadlineMs : lease.viewHeldUntilMs,
-    attemptedMs: endedMs,
   };
   const switched = leaseSwitched(renewed, endedMs);
   // Others have taken over its apps already: there is nothing left to release late.
@@ -110,6 +119,9 @@ export function leaseSwitched(lease: Lease, nowMs: number): Lease {
     ...lease,
     view: seen,
     viewSinceMs: lastSwitchMs(lease.roster, nowMs),
+    past: lease.view
+      ? [{ view: lease.view, sinceMs: lease.viewSinceMs }, ...lease.past].slice(0, pastViews)
+      : [],
     outgoing: lease.view && { view: lease.view, untilMs: nowMs + lateReleaseMs },
   };
 }
@@ -169,6 +181,20 @@ export function ownsApp(lease: Lease, appId: string, nowMs: number): boolean {
   if (lease.view.ownerOf(appId) === member) return true;
   const { outgoing } = lease;
   return outgoing !== null && nowMs < outgoing.untilMs && outgoing.view.ownerOf(appId) === member;
+}
+
+/**
+ * Since when an app of ours has been ours without a break, as far as known; null if no other member can have had it
+ * before. Monotonic ms.
+ */
+export function ownedSinceMs({ leaseId, view, viewSinceMs, past }: Lease, appId: string): number | null {
+  if (leaseId === null || view === null) return null;
+  const member = memberOf(leaseId);
+  const views = [{ view, sinceMs: viewSinceMs }, ...past];
+  const foreign = views.findIndex((each) => each.view.ownerOf(appId) !== member);
+  const oldest = views[foreign < 0 ? views.length - 1 : foreign - 1];
+  const wasAlone = foreign < 0 && oldest?.view.members.length === 1;
+  return wasAlone ? null : (oldest?.sinceMs ?? null);
 }
 
 /**

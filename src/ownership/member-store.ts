@@ -43,20 +43,33 @@ export interface MemberRow extends LivingLease {
   readonly appsOwned: number;
 }
 
+/** All living leases: the members that have counted longest come first. */
+export interface LeaseList {
+  /** When the statement arrived, by the database's clock; epoch ms. Its times are counted from then. */
+  readonly databaseMs: number;
+  readonly leases: readonly LivingLease[];
+}
+
+/** When a member that leaves ceases to count. */
+export interface Leave {
+  /** When the statement arrived, by the database's clock; epoch ms. */
+  readonly databaseMs: number;
+  readonly leavesInMs: number;
+}
+
 /** The table of leases. Every method rejects when the database did not respond in time. */
 export interface MemberStore {
   /**
-   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them: the
-   * members that have counted longest come first.
+   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them.
    */
-  join(candidate: Candidate): Promise<readonly LivingLease[]>;
+  join(candidate: Candidate): Promise<LeaseList>;
   /**
    * Extends a lease, unless its member is leaving. Returns the same, or null where the lease is not living any more: it
    * cannot be renewed then.
    */
-  renew(leaseId: string, appsOwned: number): Promise<readonly LivingLease[] | null>;
-  /** Ends the leases of one process, all ids from the lowest to the highest, at a switch. Returns the ms until then. */
-  leave(lowestLeaseId: string, highestLeaseId: string): Promise<number>;
+  renew(leaseId: string, appsOwned: number): Promise<LeaseList | null>;
+  /** Ends the leases of one process, all ids from the lowest to the highest, at a switch. Returns when that is. */
+  leave(lowestLeaseId: string, highestLeaseId: string): Promise<Leave>;
   /** Removes them at once. */
   remove(lowestLeaseId: string, highestLeaseId: string): Promise<void>;
   /** The living members, oldest first. */
@@ -76,6 +89,7 @@ export interface MemberStore {
 const limits = `limits as materialized (select set_config('lock_timeout', '${renewLockTimeoutMs}ms', true))`;
 const lease = `interval '${leaseMs} milliseconds'`;
 const now = 'statement_timestamp()';
+const nowMs = `(extract(epoch from ${now}) * 1000)::float8`;
 const seconds = (ms: number) => ms / 1000;
 
 /** The first switch that all members hear of in time, on a grid so that all agree on it. */
@@ -95,7 +109,7 @@ const living = `apps_owned >= 0 and coalesce(leaves_at > ${now}, true)
   and expires_at > ${now} and expires_at < ${now} + 2 * ${lease}`;
 
 /** A switch that is further ahead than possible comes from before the database's clock was set back. */
-const livingColumns = `lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
+const livingColumns = `${nowMs} as now_ms, lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
   case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms`;
 const rosterOrder = 'order by counts_from, joined_at, lease_id';
 
@@ -166,7 +180,7 @@ leaving as (
   update ${table} set leaves_at = ${nextSwitch} from limits where lease_id between $1::uuid and $2::uuid
   returning ${msUntil('leaves_at')} as leaves_in_ms
 )
-select coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
+select ${nowMs} as now_ms, coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
 
 const removeSql = (table: string) => `
 with ${limits}
@@ -182,10 +196,15 @@ order by joined_at, lease_id`;
 /** Width of the column. A longer name is cut: it is for display only. */
 const guidLength = 255;
 
-type LivingRow = { lease_id: string; counts_in_ms: number; leaves_in_ms: number | null };
+type LivingRow = { now_ms: number; lease_id: string; counts_in_ms: number; leaves_in_ms: number | null };
 
 function toLivingLease(row: LivingRow): LivingLease {
   return { leaseId: row.lease_id, countsInMs: row.counts_in_ms, leavesInMs: row.leaves_in_ms };
+}
+
+/** The own lease is always among the rows. */
+function toLeaseList(rows: readonly LivingRow[]): LeaseList {
+  return { databaseMs: rows[0]?.now_ms ?? 0, leases: rows.map(toLivingLease) };
 }
 
 export function createMemberStore(
@@ -206,7 +225,7 @@ export function createMemberStore(
         [leaseId, lowestLeaseId, instanceGuid.slice(0, guidLength), instanceIndex],
         { timeoutMs: renewDeadlineMs },
       );
-      return rows.map(toLivingLease);
+      return toLeaseList(rows);
     },
 
     async renew(leaseId, appsOwned) {
@@ -215,16 +234,16 @@ export function createMemberStore(
         [leaseId, appsOwned],
         { timeoutMs: renewDeadlineMs },
       );
-      return rows.some((row) => row.renewed) ? rows.map(toLivingLease) : null;
+      return rows.some((row) => row.renewed) ? toLeaseList(rows) : null;
     },
 
     async leave(lowestLeaseId, highestLeaseId) {
-      const { rows } = await statements.query<{ leaves_in_ms: number }>(
+      const { rows } = await statements.query<{ now_ms: number; leaves_in_ms: number }>(
         sql.leave,
         [lowestLeaseId, highestLeaseId],
         { timeoutMs: leaveDeadlineMs },
       );
-      return rows[0]?.leaves_in_ms ?? 0;
+      return { databaseMs: rows[0]?.now_ms ?? 0, leavesInMs: rows[0]?.leaves_in_ms ?? 0 };
     },
 
     async remove(lowestLeaseId, highestLeaseId) {

@@ -6,6 +6,7 @@ import type { Ownership } from './ownership.js';
 export function createStaticOwnership({ totalInstances, instanceIndex }: StaticPool): Ownership {
   return {
     owns: (appId) => fnv1a32(appId) % totalInstances === instanceIndex,
+    ownedSinceMs: () => null,
     isUp: () => true,
     onChange: () => {},
   };

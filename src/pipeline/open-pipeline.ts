@@ -298,7 +298,7 @@ function startParts(
     ownedApps.use(changes);
     decisions.writer.remove(changes.removed);
   });
-  ownership.ownership.onChange(({ sinceMs }) => policies.ownershipChanged(sinceMs));
+  ownership.ownership.onChange(() => policies.ownershipChanged());
   ownership.ownership.onChange(() =>
     evaluator.heldFor('lease-lost').forEach((appId) => cycles.reconsider(appId)),
   );

@@ -41,8 +41,11 @@ export class OwnedApps {
   constructor(options: OwnedAppsOptions) {
     this.#options = options;
     const { ownership, policies } = options;
-    ownership.onChange((change) =>
-      this.#update('members', new Set([...this.#owned.keys(), ...policies.appIds()]), change),
+    ownership.onChange(({ untilMs }) =>
+      this.#update('members', new Set([...this.#owned.keys(), ...policies.appIds()]), {
+        sinceMs: -Infinity,
+        untilMs,
+      }),
     );
   }
 
@@ -64,7 +67,7 @@ export class OwnedApps {
   #update(
     cause: PolicyChanges['cause'],
     appIds: Iterable<string>,
-    { sinceMs, untilMs }: { readonly sinceMs?: number | undefined; readonly untilMs?: number },
+    { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs?: number },
   ): void {
     const { metrics, schedule, takeover } = this.#options;
     const keys = new Map<string, readonly HistoryKey[]>();
@@ -86,10 +89,23 @@ export class OwnedApps {
     metrics.appsOwned.set(this.#owned.size);
     takeover.begin(keys);
     if (lost.length > 0) schedule.remove(lost, untilMs);
-    if (gained.length > 0) schedule.add(gained, sinceMs);
+    for (const [since, some] of this.#bySince(gained, sinceMs)) schedule.add(some, since);
     if (cause === 'policies') return;
     this.#moved.gained += gained.length;
     this.#moved.lost += lost.length;
+  }
+
+  /** Apps by the time since when their cycles are due; undefined: from now on. */
+  #bySince(appIds: readonly string[], sinceMs: number): ReadonlyMap<number | undefined, readonly string[]> {
+    const groups = new Map<number | undefined, string[]>();
+    for (const appId of appIds) {
+      const ownedSinceMs = this.#options.ownership.ownedSinceMs(appId);
+      const since = ownedSinceMs === null ? undefined : Math.max(sinceMs, ownedSinceMs);
+      const group = groups.get(since);
+      if (group) group.push(appId);
+      else groups.set(since, [appId]);
+    }
+    return groups;
   }
 
   /** The app's policy if the app is ours and has something to evaluate. */

@@ -15,8 +15,8 @@ export interface PolicyChanges {
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
-  /** Of apps that were gained: since when they are this member's, at the earliest. Monotonic ms. */
-  readonly sinceMs?: number;
+  /** Their cycles are due since then, or since the apps are this member's if that is later. Monotonic ms. */
+  readonly sinceMs: number;
   /** All apps that were gained have been told of. */
   readonly isGained?: boolean;
 }
@@ -81,8 +81,8 @@ export class PolicyPoller {
   #loop: Promise<void> | undefined;
   #readAtMs: number | undefined;
   #nextPollMs = -Infinity;
-  /** Since then apps may have been gained whose policies were not read yet. Monotonic ms. */
-  #gainedSinceMs: number | null = null;
+  /** Apps may have been gained whose policies were not read yet. */
+  #mayHaveGained = false;
   #failures = 0;
   #tellFirstRead = () => {};
   /** Resolves when the policies were read for the first time, and all listeners know them. */
@@ -118,9 +118,9 @@ export class PolicyPoller {
     this.#loop ??= this.#run();
   }
 
-  /** Reads the policies of apps that were gained, at once. They are this member's since then; monotonic ms. */
-  ownershipChanged(sinceMs: number): void {
-    this.#gainedSinceMs = Math.min(sinceMs, this.#gainedSinceMs ?? Infinity);
+  /** Reads the policies of apps that were gained, at once. */
+  ownershipChanged(): void {
+    this.#mayHaveGained = true;
     this.#wake.abort();
   }
 
@@ -144,7 +144,7 @@ export class PolicyPoller {
     try {
       const isPoll = clock.monotonic() >= this.#nextPollMs;
       if (isPoll) await this.#poll();
-      if (this.#gainedSinceMs !== null) await this.#gain(this.#gainedSinceMs);
+      if (this.#mayHaveGained) await this.#gain();
       if (this.#stopping.signal.aborted) return;
       this.#reports.endOfRead(this.#lookThrough({ dropsOthers: isPoll }));
       this.#updateAge();
@@ -161,12 +161,14 @@ export class PolicyPoller {
   async #poll(): Promise<void> {
     const { store, clock, metrics } = this.#options;
     const { signal } = this.#stopping;
+    // At the first read, apps may have waited for us; later, those that are found are new.
+    const sinceMs = this.#readAtMs === undefined ? -Infinity : clock.monotonic();
     const differing = this.#index.differing(await store.digests());
     const { found, toRead, removed } = await this.#readBuckets(differing);
     if (signal.aborted) return;
     for (const appId of removed) this.#known.delete(appId);
-    this.#notify({ cause: 'policies', added: [], changed: [], removed });
-    const { added, changed, broken } = await this.#readPolicies(toRead, { cause: 'policies' });
+    this.#notify({ cause: 'policies', sinceMs, added: [], changed: [], removed });
+    const { added, changed, broken } = await this.#readPolicies(toRead, { cause: 'policies', sinceMs });
     if (signal.aborted) return;
     this.#index.replace(differing, found);
     metrics.policyPolls.inc({ result: 'success' });
@@ -215,13 +217,14 @@ export class PolicyPoller {
   }
 
   /** Reads the policies of apps that became this member's. */
-  async #gain(sinceMs: number): Promise<void> {
-    this.#gainedSinceMs = null;
+  async #gain(): Promise<void> {
+    this.#mayHaveGained = false;
+    const why = { cause: 'members', sinceMs: -Infinity } as const;
     try {
-      await this.#readPolicies(await this.#newlyOurs(), { cause: 'members', sinceMs });
-      this.#notify({ cause: 'members', added: [], changed: [], removed: [], isGained: true });
+      await this.#readPolicies(await this.#newlyOurs(), why);
+      this.#notify({ ...why, added: [], changed: [], removed: [], isGained: true });
     } catch (error) {
-      this.ownershipChanged(sinceMs);
+      this.ownershipChanged();
       throw error;
     }
   }
@@ -340,7 +343,7 @@ export class PolicyPoller {
     const { clock } = this.#options;
     this.#wake = new AbortController();
     const { signal } = this.#wake;
-    if (this.#stopping.signal.aborted || (this.#gainedSinceMs !== null && this.#failures === 0)) return;
+    if (this.#stopping.signal.aborted || (this.#mayHaveGained && this.#failures === 0)) return;
     for (;;) {
       const leftMs = this.#nextPollMs - clock.monotonic();
       if (leftMs <= 0 || signal.aborted) return;

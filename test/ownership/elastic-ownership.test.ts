@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from '@jest/globals';
 import type { Clock } from '../../src/util/clock.js';
 import { ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
-import type { Candidate } from '../../src/ownership/member-store.js';
+import type { Candidate, Leave, LeaseList } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
@@ -14,26 +14,33 @@ const apps = Array.from({ length: 40 }, (_, i) => `app-${i}`);
 /** Answers as told; remembers what it was asked. */
 class FakeStore {
   asked: string[] = [];
+  now = () => clock.monotonic();
   candidates: Candidate[] = [];
   /** Lease ids whose members count, or leases. */
   answer: (leaseId: string) => Promise<readonly (string | LivingLease)[] | null> = (leaseId) =>
     Promise.resolve([leaseId]);
 
-  async join(candidate: Candidate): Promise<readonly LivingLease[]> {
+  async join(candidate: Candidate): Promise<LeaseList> {
     this.asked.push('join');
     this.candidates.push(candidate);
-    return (await this.answer(candidate.leaseId))?.map(toLease) ?? [];
+    return (await this.#list(candidate.leaseId)) ?? { databaseMs: this.now(), leases: [] };
   }
 
-  async renew(leaseId: string, appsOwned: number): Promise<readonly LivingLease[] | null> {
+  async renew(leaseId: string, appsOwned: number): Promise<LeaseList | null> {
     this.asked.push(`renew ${appsOwned}`);
-    return (await this.answer(leaseId))?.map(toLease) ?? null;
+    return this.#list(leaseId);
   }
 
-  async leave(): Promise<number> {
+  /** The statement arrives late and is answered at once. */
+  async #list(leaseId: string): Promise<LeaseList | null> {
+    const leases = await this.answer(leaseId);
+    return leases && { databaseMs: this.now(), leases: leases.map(toLease) };
+  }
+
+  async leave(): Promise<Leave> {
     this.asked.push('leave');
     await this.answer('');
-    return 2750;
+    return { databaseMs: this.now(), leavesInMs: 2750 };
   }
 
   async remove(): Promise<void> {

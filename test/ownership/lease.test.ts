@@ -10,11 +10,13 @@ import {
   mayPost,
   nextChangeMs,
   noLease,
+  ownedSinceMs,
   ownsApp,
   stateAt,
   type Lease,
   type Attempt,
 } from '../../src/ownership/lease.js';
+import type { LeaseList } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
 
 const ids = createLeaseIds();
@@ -91,13 +93,13 @@ test('who leaves hears of others, but nothing gives it its lease back', () => {
   const other = createLeaseIds().next();
   const leaving = leaseGivenBack(held, 2000);
   const attempt = { leaseId, startedMs: 1900, endedMs: 2100 };
-  const heard = leaseRenewed(leaving, attempt, [counting(leaseId), counting(other)]);
+  const heard = leaseRenewed(leaving, attempt, list(2000, [counting(leaseId), counting(other)]));
   expect(heard).toMatchObject({ state: 'leaving', postUntilMs: leaving.postUntilMs });
   expect(heard.view?.members).toHaveLength(2);
   expect(leaseRejected(leaving, 2100)).toBe(leaving);
   expect(leaseFailed(leaving, attempt).state).toBe('leaving');
   const left = leaseLeft(leaving);
-  expect(leaseRenewed(left, attempt, [counting(leaseId)])).toBe(left);
+  expect(leaseRenewed(left, attempt, list(2000, [counting(leaseId)]))).toBe(left);
   expect(leaseFailed(left, attempt)).toBe(left);
 });
 
@@ -134,11 +136,11 @@ test('who joins owns its share from its switch on, and the others release that a
   const [oldId, youngId] = [old.next(), young.next()];
   const attempt = { startedMs: 1000, endedMs: 1020 };
   const joining: LivingLease[] = [counting(oldId), { ...counting(youngId), countsInMs: 2500 }];
-  const joined = leaseRenewed(noLease, { ...attempt, leaseId: youngId }, joining);
+  const joined = leaseRenewed(noLease, { ...attempt, leaseId: youngId }, list(1010, joining));
   const before = leaseRenewed(
     answered(noLease, { ...attempt, leaseId: oldId }, [oldId]),
     { ...attempt, leaseId: oldId },
-    joining,
+    list(1010, joining),
   );
   expect([ownedAt(joined, 1020), ownedAt(before, 1020)]).toEqual([0, apps.length]);
   const switchMs = 1010 + 2500;
@@ -155,10 +157,11 @@ test('who joins owns its share from its switch on, and the others release that a
 
 test('who leaves is replaced at its switch', () => {
   const other = createLeaseIds().next();
-  const both = leaseRenewed(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [
-    { ...counting(other), leavesInMs: 2600 },
-    counting(leaseId),
-  ]);
+  const both = leaseRenewed(
+    held,
+    { leaseId, startedMs: 3000, endedMs: 3000 },
+    list(3000, [{ ...counting(other), leavesInMs: 2600 }, counting(leaseId)]),
+  );
   expect(ownedAt(both, 3000)).toBe(apps.length);
   const shared = leaseSwitched({ ...both, outgoing: null }, 5599);
   expect(ownedAt(shared, 5599)).toBeLessThan(apps.length);
@@ -167,10 +170,14 @@ test('who leaves is replaced at its switch', () => {
 
 test('where nobody counts yet, the first of those that wait does', () => {
   const other = createLeaseIds().next();
-  const first = leaseRenewed(noLease, { leaseId, startedMs: 0, endedMs: 0 }, [
-    { ...counting(leaseId), countsInMs: 2500 },
-    { ...counting(other), countsInMs: 2900 },
-  ]);
+  const first = leaseRenewed(
+    noLease,
+    { leaseId, startedMs: 0, endedMs: 0 },
+    list(0, [
+      { ...counting(leaseId), countsInMs: 2500 },
+      { ...counting(other), countsInMs: 2900 },
+    ]),
+  );
   expect(ownedAt(first, 0)).toBe(apps.length);
   expect(leaseSwitched(first, 2500).view?.members).toHaveLength(1);
   expect(leaseSwitched(first, 2900).view?.members).toHaveLength(2);
@@ -182,19 +189,66 @@ test('who returns to others that have taken over releases at once and waits for 
   const lost = leaseFailed(both, { startedMs: 15_000, endedMs: 17_000 });
   expect(ownedAt(lost, 18_000)).toBeGreaterThan(0);
   const next = ids.next();
-  const back = leaseRenewed(lost, { leaseId: next, startedMs: 19_000, endedMs: 19_000 }, [
-    counting(other),
-    { ...counting(next), countsInMs: 2500 },
-  ]);
+  const back = leaseRenewed(
+    lost,
+    { leaseId: next, startedMs: 19_000, endedMs: 19_000 },
+    list(19_000, [counting(other), { ...counting(next), countsInMs: 2500 }]),
+  );
   expect([ownedAt(back, 19_000), mayPost(back, 19_000)]).toEqual([0, true]);
   const switched = leaseSwitched(back, 21_500);
   expect(ownedAt(switched, 21_500)).toBe(ownedAt(lost, 18_000));
 });
 
+test('a switch is where it is, however long the response took that told of it', () => {
+  const other = createLeaseIds().next();
+  const leaves: LivingLease[] = [{ ...counting(other), leavesInMs: 2_600 }, counting(leaseId)];
+  const quick = leaseRenewed(
+    noLease,
+    { leaseId, startedMs: 1_000, endedMs: 1_002 },
+    list(1_001, [counting(other)]),
+  );
+  const slow = leaseRenewed(quick, { leaseId, startedMs: 3_000, endedMs: 4_800 }, list(3_001, leaves));
+  expect(Math.abs(nextChangeMs({ ...slow, outgoing: null }, 4_800) - 5_601)).toBeLessThan(70);
+});
+
+test('an app has been ours since the first of the views without a break in which it is, and not before', () => {
+  const [elder, leaver] = [createLeaseIds().next(), createLeaseIds().next()];
+  const joins: LivingLease[] = [
+    counting(elder),
+    { ...counting(leaver), leavesInMs: 5_600 },
+    { ...counting(leaseId), countsInMs: 2_600 },
+  ];
+  const joined = leaseRenewed(noLease, { leaseId, startedMs: 1_000, endedMs: 1_000 }, list(1_000, joins));
+  const member = leaseSwitched(joined, 3_600);
+  const [atOnce] = apps.filter((app) => ownsApp(member, app, 3_600));
+  const later = leaseSwitched(member, 6_600);
+  const gained = apps.filter((app) => ownsApp(later, app, 6_900) && !ownsApp(member, app, 6_500));
+  expect(gained.length).toBeGreaterThan(0);
+  expect(gained.map((app) => ownedSinceMs(later, app))).toEqual(gained.map(() => 6_600));
+  expect(ownedSinceMs(later, atOnce!)).toBe(3_600);
+});
+
+test('what a member has had alone from the start, nobody else can have had', () => {
+  expect(ownedSinceMs(held, apps[0]!)).toBeNull();
+  const other = createLeaseIds().next();
+  const both = answered(held, { leaseId, startedMs: 3000, endedMs: 3000 }, [leaseId, other]);
+  const mine = apps.filter((app) => ownsApp(both, app, 3000));
+  expect(new Set(mine.map((app) => ownedSinceMs(both, app)))).toEqual(new Set([null]));
+});
+
 /** The database answered with these leases, whose members all count. */
 function answered(lease: Lease, attempt: Attempt, leaseIds: readonly string[]): Lease {
-  const next = leaseRenewed(lease, attempt, leaseIds.map(counting));
+  const next = leaseRenewed(
+    lease,
+    attempt,
+    list((attempt.startedMs + attempt.endedMs) / 2, leaseIds.map(counting)),
+  );
   return { ...next, outgoing: null };
+}
+
+/** Own clock and the database's are the same in these tests. */
+function list(databaseMs: number, leases: readonly LivingLease[]): LeaseList {
+  return { databaseMs, leases };
 }
 
 function counting(id: string): LivingLease {

@@ -12,7 +12,7 @@ import { eventually } from '../support/eventually.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 import { storedRows, type StoredRow } from './audit.js';
 import { policyOf, when } from './policies.js';
-import { killProcesses, startProcess, type EventgeneratorProcess } from './process.js';
+import { killProcesses, startProcess, type EventgeneratorProcess, type LoggedLine } from './process.js';
 
 /*
  * Elastic ownership as an operator runs it: processes that come, go and die. Their leases run by the database's clock,
@@ -74,7 +74,29 @@ async function usePolicies(breachDurationSecs: number): Promise<void> {
   );
 }
 
+/** Nobody can read policies until the returned function was called. */
+async function lockPolicies(): Promise<() => Promise<void>> {
+  const client = await database.pool.connect();
+  await client.query('begin; lock table policy_json in access exclusive mode');
+  return async () => {
+    await client.query('rollback');
+    client.release();
+  };
+}
+
+function isSwitchTo(members: number): (line: LoggedLine) => boolean {
+  return ({ message, data }) =>
+    message === 'eventgenerator.ownership.members-changed' && data['members'] === members;
+}
+
 async function startMember(): Promise<Member> {
+  const member = await beginMember();
+  await member.logged('eventgenerator.started');
+  return member;
+}
+
+/** Does not wait until it is ready. */
+async function beginMember(): Promise<Member> {
   const config = await writeEventgeneratorConfig(join(folder, `eventgenerator-${started++}.yml`), {
     platform,
     policyDbUrl: database.url,
@@ -84,7 +106,6 @@ async function startMember(): Promise<Member> {
     statWindowSecs: 60,
   });
   const member = startProcess(['-c', config.file], { EVENTGENERATOR_POOL_MODE: 'elastic' });
-  await member.logged('eventgenerator.started');
   return { ...member, config };
 }
 
@@ -146,7 +167,12 @@ test('members share the apps; who joins and who leaves by SIGTERM costs no cycle
   await sharedBy(first, second);
   const from = await everyAppCollected();
 
-  const third = await startMember();
+  // It counts before it can read any policy, and makes up for the cycles that it missed meanwhile.
+  const unlock = await lockPolicies();
+  const third = await beginMember();
+  await eventually('a switch to three', () => third.lines().some(isSwitchTo(3)));
+  await unlock();
+  await third.logged('eventgenerator.started');
   const members = await sharedBy(first, second, third);
   expect(new Set(members.map(({ lease_id }) => lease_id)).size).toBe(3);
   first.kill('SIGTERM');

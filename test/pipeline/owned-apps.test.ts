@@ -28,12 +28,13 @@ function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
 
 function harness() {
   const owned = new Set(['a', 'b', 'c']);
+  const ownedSinceMs = new Map<string, number>();
   let policies = new Map<string, AppPolicy>();
   let changed: (change: OwnershipChange) => void = () => {};
   const seen = {
     scheduled: new Set<string>(),
     schedules: 0,
-    sinceMs: undefined as number | undefined,
+    since: new Map<string, number | undefined>(),
     untilMs: undefined as number | undefined,
     retained: new Map<string, ReadonlySet<string>>(),
     historiesForgotten: [] as string[],
@@ -51,6 +52,7 @@ function harness() {
     cacheSizePerApp: 10,
     ownership: {
       owns: (appId) => owned.has(appId),
+      ownedSinceMs: (appId) => ownedSinceMs.get(appId) ?? null,
       isUp: () => true,
       onChange: (listener) => (changed = listener),
     },
@@ -60,9 +62,11 @@ function harness() {
     },
     schedule: {
       add: (appIds, sinceMs) => {
-        seen.sinceMs = sinceMs;
         seen.schedules++;
-        for (const appId of appIds) seen.scheduled.add(appId);
+        for (const appId of appIds) {
+          seen.scheduled.add(appId);
+          seen.since.set(appId, sinceMs);
+        }
       },
       remove: (appIds, untilMs) => {
         seen.untilMs = untilMs;
@@ -88,14 +92,15 @@ function harness() {
     /** These policies are in force now; `changes`: what of them is said to have changed. */
     use: (now: Map<string, AppPolicy>, changes = [...policies.keys(), ...now.keys()]) => {
       policies = now;
-      workload.use({ cause: 'policies', ...listed(...changes) });
+      workload.use({ cause: 'policies', sinceMs: 5, ...listed(...changes) });
     },
+    ownedSinceMs,
     /** The policies of these apps, which are ours already, were read only now. */
     gain: (now: Map<string, AppPolicy>) => {
       const gained = [...now.keys()];
       policies = new Map([...policies, ...now]);
-      workload.use({ cause: 'members', sinceMs: 7, ...listed(...gained) });
-      workload.use({ cause: 'members', ...listed(), isGained: true });
+      workload.use({ cause: 'members', sinceMs: -Infinity, ...listed(...gained) });
+      workload.use({ cause: 'members', sinceMs: -Infinity, ...listed(), isGained: true });
     },
     lines,
     metrics,
@@ -103,7 +108,7 @@ function harness() {
     own: (...appIds: string[]) => {
       owned.clear();
       for (const appId of appIds) owned.add(appId);
-      changed({ sinceMs: 7, untilMs: 6 });
+      changed({ untilMs: 6 });
     },
   };
 }
@@ -174,16 +179,24 @@ test('an app taken over is scheduled and its history wanted as far back as its l
 });
 
 test('an app is scheduled from when it became ours, and until it ceased to be, also where that was noticed late', () => {
-  const { workload, seen, own, use, gain } = harness();
+  const { workload, seen, own, use, gain, ownedSinceMs } = harness();
   use(snapshot(policy('a')));
-  expect(seen.sinceMs).toBeUndefined();
-  own('a', 'elsewhere');
-  gain(snapshot(policy('elsewhere')));
-  expect([...seen.scheduled]).toEqual(['a', 'elsewhere']);
-  expect(seen.sinceMs).toBe(7);
+  ownedSinceMs.set('elsewhere', 7).set('earlier', 3);
+  own('a', 'elsewhere', 'earlier');
+  gain(snapshot(policy('elsewhere'), policy('earlier')));
+  expect([...seen.scheduled].sort()).toEqual(['a', 'earlier', 'elsewhere']);
+  // Nobody else can have had the first.
+  expect(Object.fromEntries(seen.since)).toEqual({ a: undefined, elsewhere: 7, earlier: 3 });
   own('a');
   expect(seen.untilMs).toBe(6);
   expect(workload.policyOf('elsewhere')).toBeUndefined();
+});
+
+test('an app whose policy is new is scheduled from when the policy was found, if it has been ours for longer', () => {
+  const { seen, use, ownedSinceMs } = harness();
+  ownedSinceMs.set('a', 3).set('b', 7);
+  use(snapshot(policy('a'), policy('b')));
+  expect(Object.fromEntries(seen.since)).toEqual({ a: 5, b: 7 });
 });
 
 test('a process that was frozen works on nothing that it does not own any more, before anyone has told it', () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** A line as Cloud Foundry's Go components write it. */
-interface LoggedLine {
+export interface LoggedLine {
   readonly timestamp: string;
   readonly level: string;
   readonly source: string;

@@ -98,9 +98,9 @@ describe('reading', () => {
     expect(poller.policyOf('b')).toBe(first);
     await poll(usable('b', '2'), usable('c', '1'));
     expect(seen).toEqual([
-      { cause: 'policies', added: ['a', 'b'], changed: [], removed: [] },
-      { cause: 'policies', added: [], changed: [], removed: ['a'] },
-      { cause: 'policies', added: ['c'], changed: ['b'], removed: [] },
+      { cause: 'policies', sinceMs: -Infinity, added: ['a', 'b'], changed: [], removed: [] },
+      { cause: 'policies', sinceMs: 2 * intervalMs, added: [], changed: [], removed: ['a'] },
+      { cause: 'policies', sinceMs: 2 * intervalMs, added: ['c'], changed: ['b'], removed: [] },
     ]);
     expect(reads.filter((appIds) => appIds.length > 0)).toEqual([
       ['a', 'b'],
@@ -191,36 +191,39 @@ describe('of apps that are another member’s', () => {
     const seen: PolicyChanges[] = [];
     poller.onChange((changes) => void seen.push(changes));
     others = new Set(['theirs']);
-    poller.ownershipChanged(clock.monotonic());
+    poller.ownershipChanged();
     await clock.advance(0);
     expect(polls).toHaveLength(1);
     expect(seen).toEqual([
-      { cause: 'members', sinceMs: 0, added: ['taken'], changed: [], removed: [] },
-      { cause: 'members', added: [], changed: [], removed: [], isGained: true },
+      { cause: 'members', sinceMs: -Infinity, added: ['taken'], changed: [], removed: [] },
+      { cause: 'members', sinceMs: -Infinity, added: [], changed: [], removed: [], isGained: true },
     ]);
     expect(await gauge('policies_owned')).toEqual([2]);
   });
 
-  test('those gained by several changes before they could be read are ours since the first', async () => {
+  test('cycles of those found by the first read are due since they are ours, of later ones since that read', async () => {
+    const since: (readonly [string, number])[] = [];
+    poller.onChange(
+      ({ added, sinceMs }) => void since.push(...added.map((appId) => [appId, sinceMs] as const)),
+    );
     await poll(usable('a', '1'), usable('taken', '1'));
-    const since: (number | undefined)[] = [];
-    poller.onChange(({ added, sinceMs }) => void (added.length > 0 && since.push(sinceMs)));
-    let finish = () => {};
-    table.onPoll = () => new Promise((resolve) => (finish = resolve));
+    table.have(usable('a', '1'), usable('taken', '1'), usable('new', '1'));
     await clock.advance(intervalMs);
     others.clear();
-    poller.ownershipChanged(intervalMs + 3);
-    poller.ownershipChanged(intervalMs + 5);
-    finish();
+    poller.ownershipChanged();
     await clock.advance(0);
-    expect([inForce(), since]).toEqual([['a', 'taken'], [intervalMs + 3]]);
+    expect(since).toEqual([
+      ['a', -Infinity],
+      ['new', intervalMs],
+      ['taken', -Infinity],
+    ]);
   });
 
   test('those gained while policy_db is away are read when it is back', async () => {
     await poll(usable('a', '1'), usable('taken', '1'));
     table.onRead = away;
     others.clear();
-    poller.ownershipChanged(clock.monotonic());
+    poller.ownershipChanged();
     await clock.advance(5_000);
     expect(inForce()).toEqual(['a']);
     table.onRead = () => {};
@@ -236,7 +239,7 @@ describe('of apps that are another member’s', () => {
     poller.start();
     await clock.advance(0);
     others.clear();
-    poller.ownershipChanged(clock.monotonic());
+    poller.ownershipChanged();
     table.onRead = () => {};
     finish();
     await clock.advance(0);
@@ -246,7 +249,7 @@ describe('of apps that are another member’s', () => {
   test('those lost are known for an interval more, for the cycles that are under way', async () => {
     await poll(usable('a', '1'), usable('b', '1'));
     others.add('b');
-    poller.ownershipChanged(clock.monotonic());
+    poller.ownershipChanged();
     await clock.advance(0);
     await clock.advance(intervalMs);
     expect(poller.policyOf('b')).toBeDefined();

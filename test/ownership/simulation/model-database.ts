@@ -1,4 +1,4 @@
-import type { Candidate } from '../../../src/ownership/member-store.js';
+import type { Candidate, Leave, LeaseList } from '../../../src/ownership/member-store.js';
 import { createRoster, membersAt, type LivingLease } from '../../../src/ownership/roster.js';
 import {
   claimLockTimeoutMs,
@@ -60,7 +60,7 @@ export class ModelDatabase {
     return (this.leases.get(leaseId)?.expiresAt ?? -Infinity) > this.now;
   }
 
-  async join({ leaseId, lowestLeaseId }: Candidate, stallMs: number): Promise<readonly LivingLease[]> {
+  async join({ leaseId, lowestLeaseId }: Candidate, stallMs: number): Promise<LeaseList> {
     const time = await this.#begin();
     const isEarlier = (id: string) => id >= lowestLeaseId && id < leaseId;
     const row = {
@@ -83,10 +83,10 @@ export class ModelDatabase {
       }
       this.leases.set(leaseId, row);
     });
-    return living;
+    return { databaseMs: time, leases: living };
   }
 
-  async renew(leaseId: string, stallMs: number): Promise<readonly LivingLease[] | null> {
+  async renew(leaseId: string, stallMs: number): Promise<LeaseList | null> {
     const time = await this.#begin();
     const seen = this.leases.get(leaseId);
     const living = this.#living(time, seen ? [[leaseId, seen]] : []);
@@ -98,14 +98,14 @@ export class ModelDatabase {
     await this.#commit([leaseId], stallMs, () =>
       this.leases.set(leaseId, { ...row, expiresAt, isActive: true }),
     );
-    return living;
+    return { databaseMs: time, leases: living };
   }
 
-  async leave(lowest: string, highest: string, stallMs: number): Promise<number> {
+  async leave(lowest: string, highest: string, stallMs: number): Promise<Leave> {
     const time = await this.#begin();
     const leavesAt = turnAfter(time);
     await this.#change(lowest, highest, stallMs, (id, row) => this.leases.set(id, { ...row, leavesAt }));
-    return leavesAt - time;
+    return { databaseMs: time, leavesInMs: leavesAt - time };
   }
 
   async remove(lowest: string, highest: string, stallMs: number): Promise<void> {
