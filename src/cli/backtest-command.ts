@@ -117,14 +117,15 @@ async function backtestApp(
   const tried = task.tried(appId, current);
   const against = task.against?.(appId, current) ?? null;
   const { metricTypes, reachMs } = neededRecordings(against ? [tried, against] : [tried], settings);
-  const recordings = await read({
-    appId,
+  const found = await read({
+    appIds: [appId],
     metricTypes,
     sinceNs: msToNs(span.fromMs - reachMs),
     untilNs: msToNs(span.toMs),
   });
   return backtest({
-    ...{ appId, span, tried, against, recordings, settings, counts },
+    ...{ appId, span, tried, against, settings, counts },
+    recordings: found.get(appId) ?? [],
     instances: choice.instances,
   });
 }

@@ -9,6 +9,7 @@ import { compare, countTypes, type Comparison } from '../replay/compare.js';
 import type { Span } from '../replay/coverage.js';
 import { recordingsReader, type ReadRecordings } from '../replay/recordings-reader.js';
 import type { ReplayedPolicy, ReplaySettings } from '../replay/replay.js';
+import { phaseOf } from '../schedule/phases.js';
 import { msToNs, systemClock, type Clock } from '../util/clock.js';
 import { errorCode, errorText } from '../util/errors.js';
 import { comparisonJson, tallyJson } from './compare-json.js';
@@ -20,8 +21,11 @@ import { readAhead } from './read-ahead.js';
 import { appsWithRules, policyInForce, replaySettings, type ReplayConfig } from './replay-config.js';
 import { withDatabases } from './with-databases.js';
 
-/** Apps whose recordings are read while one is compared. */
-const appsAhead = 3;
+/** Batches of apps that are read while one is compared. */
+const batchesAhead = 1;
+/** Points of each metric type that are read at once: a day of nine apps at an interval of 40 s. */
+const pointsPerBatch = 20_000;
+const mostAppsPerBatch = 100;
 const different = 3;
 
 interface Task {
@@ -47,11 +51,14 @@ export async function compareCommand(
     const apps = await policiesToCompare(appId, databases);
     const tally = new Tally();
     const told = progress('apps', apps.length);
-    for await (const result of readAhead(apps, appsAhead, (app) => compareApp(app, task))) {
-      tally.add(result);
-      if (json) process.stdout.write(`${JSON.stringify(comparisonJson(result))}\n`);
-      else if (appId !== null || result.cause !== null) process.stdout.write(comparisonText(result));
-      told.step();
+    const batches = batchesOf(apps, task);
+    for await (const results of readAhead(batches, batchesAhead, (batch) => compareApps(batch, task))) {
+      for (const result of results) {
+        tally.add(result);
+        if (json) process.stdout.write(`${JSON.stringify(comparisonJson(result))}\n`);
+        else if (appId !== null || result.cause !== null) process.stdout.write(comparisonText(result));
+        told.step();
+      }
     }
     told.end();
     return conclude(tally, json);
@@ -75,19 +82,38 @@ async function policiesToCompare(appId: string | null, databases: Databases): Pr
   return apps.filter(({ stored }) => stored.kind === 'usable').map((app) => policyInForce(app.appId, app));
 }
 
-async function compareApp(app: ReplayedPolicy, task: Task): Promise<Comparison> {
+/** Apps whose rows lie together: they are written in the order in which apps are collected. */
+function batchesOf(apps: readonly ReplayedPolicy[], { settings, span }: Task): ReplayedPolicy[][] {
+  const { collectionIntervalMs } = settings;
+  const points = Math.max(1, (span.toMs - span.fromMs) / collectionIntervalMs);
+  const size = Math.min(mostAppsPerBatch, Math.max(1, Math.floor(pointsPerBatch / points)));
+  const sorted = apps
+    .map((app) => ({ app, phaseMs: phaseOf(app.policy.appId, collectionIntervalMs) }))
+    .sort((a, b) => a.phaseMs - b.phaseMs)
+    .map(({ app }) => app);
+  return Array.from({ length: Math.ceil(apps.length / size) }, (_, batch) =>
+    sorted.slice(batch * size, (batch + 1) * size),
+  );
+}
+
+async function compareApps(apps: readonly ReplayedPolicy[], task: Task): Promise<Comparison[]> {
   const { settings, span, read } = task;
-  const { appId } = app.policy;
-  const { metricTypes, reachMs } = neededRecordings([app], settings);
-  const time = { sinceNs: msToNs(span.fromMs - reachMs), untilNs: msToNs(span.toMs) };
+  const { metricTypes, reachMs } = neededRecordings(apps, settings);
+  const appIds = apps.map(({ policy }) => policy.appId);
+  const query = { appIds, sinceNs: msToNs(span.fromMs - reachMs), untilNs: msToNs(span.toMs) };
   const [theirs, ours] = await Promise.all([
-    read.act({ appId, metricTypes, ...time }),
-    read.observe({ appId, metricTypes: [...metricTypes, ...countTypes], ...time }),
+    read.act({ ...query, metricTypes }),
+    read.observe({ ...query, metricTypes: [...metricTypes, ...countTypes] }),
   ]).catch((error: unknown) => {
-    if (errorCode(error) !== noSuchTable) throw new Error(`failed to read ${appId}: ${errorText(error)}`);
+    if (errorCode(error) !== noSuchTable) {
+      throw new Error(`failed to read ${appIds.join(', ')}: ${errorText(error)}`);
+    }
     throw new Error(
       `there is no table ${tableNames('observe').appMetric}: no observer has run here yet (EVENTGENERATOR_MODE=observe)`,
     );
   });
-  return compare({ ...app, span, theirs, ours, settings });
+  return apps.map((app) => {
+    const { appId } = app.policy;
+    return compare({ ...app, span, theirs: theirs.get(appId) ?? [], ours: ours.get(appId) ?? [], settings });
+  });
 }

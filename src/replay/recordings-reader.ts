@@ -1,73 +1,119 @@
 import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
+import { storedValue } from '../history/app-metric-store.js';
+import { cellsPerPoint } from '../history/point-memory.js';
 import { Recording, withoutRepetitions } from './recording.js';
 
 export interface RecordingQuery {
-  readonly appId: string;
+  readonly appIds: readonly string[];
   readonly metricTypes: readonly string[];
   /** ns since the epoch, both inclusive. */
   readonly sinceNs: bigint;
   readonly untilNs: bigint;
 }
 
-/** Reads what was recorded of one app. Rejects when it cannot be read completely. */
-export type ReadRecordings = (query: RecordingQuery) => Promise<Recording[]>;
+/**
+ * Reads what was recorded of some apps: for each app a recording of each metric type, in the order of the query. Rejects
+ * when it cannot be read completely.
+ */
+export type ReadRecordings = (query: RecordingQuery) => Promise<ReadonlyMap<string, readonly Recording[]>>;
 
 const timeoutMs = 30_000;
-/** Points of one metric type: one every ten seconds for two weeks. They take 2 MB. */
+/** Points of one app and metric type: one every ten seconds for two weeks. They take 2 MB. */
 const maxPoints = 125_000;
-
-/** Reads a value as `storedValue` does; null is *no data*. The usual case comes first, because it is cheap. */
-const int64 = `
-case when value ~ '^[+-]?[0-9]{1,18}$' then value::bigint
-  when value ~ '^[+-]?[0-9]{19,40}$' and value::numeric between ${-(2n ** 63n)} and ${2n ** 63n - 1n} then value::numeric::bigint
-end`;
+const bytesPerTime = 8;
 
 /**
- * A row for each metric type, its points packed as a Recording has them: to take rows apart costs several times what a
- * replay does. Each metric type is looked up in the index, and comes in the order of the index.
+ * A row for each app and metric type, its points as two columns: to take thousands of rows apart costs several times what
+ * a replay does. Rows come as they lie in the table, so that each page of it is read once for all that is asked for. To
+ * sort them is left to the reader, who seldom has to. A line break in a value would look like two values.
  */
 const selectRecordings = (table: string) => `
-select wanted.place::int, packed.unit, packed.points
-from unnest($2::text[]) with ordinality as wanted (metric_type, place)
-cross join lateral (
-  select max(unit) filter (where value is not null) as unit,
-    string_agg(int8send(case when value is null then ~timestamp else timestamp end) || int8send(coalesce(value, 0)), '') as points
-  from (
-    select unit, timestamp, ${int64} as value from ${table}
-    where app_id = $1 and metric_type = wanted.metric_type and timestamp between greatest($3::bigint, 0) and $4
-    order by timestamp limit ${maxPoints + 1}
-  ) as recorded
-) as packed`;
+select app_id, metric_type, max(unit) filter (where value <> '') as unit,
+  string_agg(int8send(timestamp), '') as times, string_agg(translate(value, E'\\n', '?'), E'\\n') as values
+from (
+  select app_id, metric_type, unit, timestamp, coalesce(value, '') as value from ${table}
+  where app_id = any($1) and metric_type = any($2) and timestamp between greatest($3::bigint, 0) and $4
+  limit $5
+) as recorded
+group by app_id, metric_type`;
 
-type Row = { place: number; unit: string | null; points: Buffer | null };
+interface Row {
+  readonly app_id: string;
+  readonly metric_type: string;
+  readonly unit: string | null;
+  /** The most significant byte of each first. */
+  readonly times: Buffer;
+  /** One a line. */
+  readonly values: string;
+}
 
 export function recordingsReader(
   database: Pick<Database, 'query'>,
   { appMetric: table }: Pick<TableNames, 'appMetric'>,
 ): ReadRecordings {
   const sql = selectRecordings(table);
-  return async ({ appId, metricTypes, sinceNs, untilNs }) => {
-    const { rows } = await database.query<Row>(sql, [appId, metricTypes, sinceNs, untilNs], { timeoutMs });
-    const found = new Map(rows.map((row) => [row.place, row]));
-    return metricTypes.map((metricType, index) => {
-      const { unit, points } = found.get(index + 1) ?? { unit: null, points: null };
-      const cells = points ? cellsOf(points) : new BigInt64Array();
-      const recording = new Recording(metricType, unit ?? '', withoutRepetitions(cells));
-      if (recording.size > maxPoints) {
-        throw new Error(
-          `${appId} has more than ${maxPoints} app metrics of ${metricType} in this time: ask for less`,
-        );
-      }
-      return recording;
-    });
+  return async ({ appIds, metricTypes, sinceNs, untilNs }) => {
+    const most = maxPoints * appIds.length * metricTypes.length;
+    const params = [appIds, metricTypes, sinceNs, untilNs, most + 1];
+    const { rows } = await database.query<Row>(sql, params, { timeoutMs });
+    if (rows.reduce((sum, { times }) => sum + times.length / bytesPerTime, 0) > most) {
+      throw new Error(
+        `${appIds.join(', ')} has more than ${most} app metrics of ${metricTypes.join(', ')} in this time: ask for less`,
+      );
+    }
+    const found = rows.map((row) => ({ appId: row.app_id, recording: recordingOf(row) }));
+    return new Map(
+      appIds.map((appId) => {
+        const own = found.filter((each) => each.appId === appId).map(({ recording }) => recording);
+        return [
+          appId,
+          metricTypes.map(
+            (metricType) =>
+              own.find((recording) => recording.metricType === metricType) ??
+              new Recording(metricType, '', new BigInt64Array()),
+          ),
+        ];
+      }),
+    );
   };
 }
 
-/** Changes big-endian cells into little-endian ones, which is what machines have wherever Node.js runs. */
-function cellsOf(packed: Buffer): BigInt64Array {
-  const aligned = new Uint8Array(packed.length);
-  aligned.set(packed);
+function recordingOf({ metric_type: metricType, unit, times, values }: Row): Recording {
+  const timestamps = timestampsOf(times);
+  const texts = values.split('\n');
+  // Few of them differ.
+  const known = new Map<string, bigint | null>();
+  const cells = new BigInt64Array(cellsPerPoint * timestamps.length);
+  let cell = 0;
+  for (const place of inOrder(timestamps)) {
+    const text = texts[place] ?? '';
+    let value = known.get(text);
+    if (value === undefined) known.set(text, (value = storedValue(text)));
+    const timestamp = timestamps[place] ?? 0n;
+    cells[cell++] = value === null ? ~timestamp : timestamp;
+    cells[cell++] = value ?? 0n;
+  }
+  return new Recording(metricType, unit ?? '', withoutRepetitions(cells));
+}
+
+/** Changes big-endian timestamps into little-endian ones, which is what machines have wherever Node.js runs. */
+function timestampsOf(packed: Buffer): BigInt64Array {
+  const aligned = new Uint8Array(packed);
   Buffer.from(aligned.buffer).swap64();
   return new BigInt64Array(aligned.buffer);
+}
+
+/**
+ * The places of timestamps, none of which is negative, in the order of time. Rows lie in that order already, but where new
+ * ones have taken the place of removed ones.
+ */
+function inOrder(timestamps: BigInt64Array): Uint32Array {
+  const places = Uint32Array.from(timestamps.keys());
+  // Halves of them: to compare bigints takes ten times as long.
+  const halves = new Uint32Array(timestamps.buffer);
+  const distance = (a: number, b: number) =>
+    (halves[2 * a + 1] ?? 0) - (halves[2 * b + 1] ?? 0) || (halves[2 * a] ?? 0) - (halves[2 * b] ?? 0);
+  const isSorted = places.every((place) => place === 0 || distance(place - 1, place) <= 0);
+  return isSorted ? places : places.sort(distance);
 }

@@ -37,8 +37,15 @@ function pointsOf(recording: Recording | undefined): unknown[] {
   ]);
 }
 
-const read = (appId: string, metricTypes: readonly string[], sinceNs = 0n, untilNs = 2n ** 63n - 1n) =>
-  recordingsReader(databases.appMetricsDb, tableNames('act'))({ appId, metricTypes, sinceNs, untilNs });
+async function read(
+  appId: string,
+  metricTypes: readonly string[],
+  sinceNs = 0n,
+  untilNs = 2n ** 63n - 1n,
+): Promise<readonly Recording[]> {
+  const reader = recordingsReader(databases.appMetricsDb, tableNames('act'));
+  return (await reader({ appIds: [appId], metricTypes, sinceNs, untilNs })).get(appId) ?? [];
+}
 
 test('the recordings come in the order asked for, oldest first, from the time asked for', async () => {
   await insert('app', 'cpu', [
@@ -59,6 +66,35 @@ test('the recordings come in the order asked for, oldest first, from the time as
   expect([...(cpu?.numbers ?? [])]).toEqual([NaN, 3]);
 });
 
+test('several apps are read at once, each with what it has', async () => {
+  await insert('one', 'cpu', [[20n, '2']]);
+  await insert('two', 'disk', [[20n, '7', 'MB']]);
+  await insert('two', 'cpu', [
+    [20n, '4'],
+    [10n, '3'],
+  ]);
+  const reader = recordingsReader(databases.appMetricsDb, tableNames('act'));
+  const found = await reader({
+    appIds: ['two', 'none', 'one'],
+    metricTypes: ['cpu', 'disk'],
+    sinceNs: 0n,
+    untilNs: 20n,
+  });
+  const read = [...found].map(([appId, recordings]) => [appId, ...recordings.map(pointsOf)]);
+  expect(read).toEqual([
+    [
+      'two',
+      [
+        [10n, 3n],
+        [20n, 4n],
+      ],
+      [[20n, 7n]],
+    ],
+    ['none', [], []],
+    ['one', [[20n, 2n]], []],
+  ]);
+});
+
 test('values are read as histories read them', async () => {
   const texts = [
     ...['0', '-0', '+7', '-42', '007', '123456789012345678', '-123456789012345678'],
@@ -73,7 +109,7 @@ test('values are read as histories read them', async () => {
       '9'.repeat(40),
       '9'.repeat(41),
     ],
-    ...['0'.repeat(39) + '7', 'x'],
+    ...['0'.repeat(39) + '7', 'x', '7\n8', '\n', '5'],
   ];
   await insert('odd', 'jobs', [
     ...texts.map((text, index): Row => [BigInt(index + 1), text, 'jobs']),
