@@ -14,6 +14,7 @@ const causeTexts: Readonly<Record<Cause, string>> = {
   'worker-process': 'tasks, staging or other process types were counted',
   'percentage-rounding': 'a percentage was rounded up once too often',
   'close-to-threshold': 'the values are alike, but a threshold lies between them',
+  'other-cycle-times': 'the values are alike, but were collected at other times',
   unknown: 'the cause is not known',
 };
 

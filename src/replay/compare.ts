@@ -1,11 +1,13 @@
 import { containerCounts } from '../history/container-counts.js';
 import { isHttpMetricType } from '../collection/pool/job.js';
+import { breachTerms, judge } from '../evaluation/breach-rule.js';
 import type { Scaling } from './replay.js';
 import { replay, type ReplayedPolicy, type ReplaySettings } from './replay.js';
 import { compareValues, type ValueComparison } from './compare-values.js';
 import { gapsOf, type Span } from './coverage.js';
 import { differenceOf, type Difference } from './difference.js';
 import { Recording } from './recording.js';
+import { Tape } from './tape.js';
 import { msToNs } from '../util/clock.js';
 
 /**
@@ -16,6 +18,7 @@ import { msToNs } from '../util/clock.js';
  * - `worker-process`: tasks, staging or other process types were counted as instances
  * - `percentage-rounding`: a percentage that is multiplied after it was divided is a little more, and is rounded up
  * - `close-to-threshold`: the values are alike, but on both sides of a threshold
+ * - `other-cycle-times`: the values are alike and on one side of each threshold, but they were collected at other times
  * - `unknown`: none of these
  */
 export const causes = [
@@ -25,6 +28,7 @@ export const causes = [
   'worker-process',
   'percentage-rounding',
   'close-to-threshold',
+  'other-cycle-times',
   'unknown',
 ] as const;
 export type Cause = (typeof causes)[number];
@@ -83,11 +87,10 @@ export function compare(options: CompareOptions): Comparison {
   const [theirScalings, ourScalings] = [scalingsOf(theirs), scalingsOf(ours)];
   const difference = differenceOf(theirScalings, ourScalings, 2 * settings.collectionIntervalMs);
   const causesFound = metrics.flatMap(({ cause }) => (cause === null ? [] : [cause]));
-  const isScaledAlike = difference.onlyFirst.length + difference.onlySecond.length === 0;
   return {
     appId: policy.appId,
     ...{ span, metrics, theirScalings, ourScalings, difference },
-    cause: causesFound[0] ?? (isScaledAlike ? null : 'close-to-threshold'),
+    cause: causesFound[0] ?? causeOfScalings(difference, options),
   };
 }
 
@@ -134,6 +137,23 @@ function causeOf(values: ValueComparison, { ours }: CompareOptions): Cause | nul
   const count = (name: string) => newestBefore(ours, name, first.atMs) ?? 0n;
   if (count(containerCounts.web) > largestWholeRead) return 'more-than-6-instances';
   return count(containerCounts.others) > 0n ? 'worker-process' : 'unknown';
+}
+
+/** Why two fleets with values that are alike scale differently: by what the other one has of the rule that fired first. */
+function causeOfScalings(
+  { onlyFirst, onlySecond }: Difference,
+  { policy, theirs, ours, settings }: CompareOptions,
+): Cause | null {
+  const [first] = [
+    ...onlyFirst.slice(0, 1).map((scaling) => ({ scaling, others: ours })),
+    ...onlySecond.slice(0, 1).map((scaling) => ({ scaling, others: theirs })),
+  ].sort((a, b) => a.scaling.atMs - b.scaling.atMs);
+  if (!first) return null;
+  const { rule, atMs } = first.scaling;
+  const series = Tape.whole(first.others).series(policy.appId, rule.metricType);
+  const verdict = judge(series, breachTerms(rule, settings), msToNs(atMs));
+  if (verdict === 'not-breached') return 'close-to-threshold';
+  return verdict === 'no-data' ? 'unknown' : 'other-cycle-times';
 }
 
 /** The first gap of the one that has more of them, where that is more than a cycle or two. */

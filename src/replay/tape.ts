@@ -60,6 +60,13 @@ export class Tape implements Histories {
     this.#tracks = recordings.map((recording) => new Track(recording, change));
   }
 
+  /** A tape that has been played to its end. */
+  static whole(recordings: readonly Recording[]): Tape {
+    const tape = new Tape(recordings);
+    while (tape.next() !== null);
+    return tape;
+  }
+
   series(_appId: string, metricType: string): Series | undefined {
     return this.#tracks.find((track) => track.metricType === metricType);
   }

@@ -186,12 +186,12 @@ test('but for an app that is switched off by a label, which an observer cannot s
   expect(scalingsOf(observing, switchedOff).length).toBeGreaterThan(0);
 });
 
-test('the comparison names that app alone, and says that its values are alike', () => {
+test('the comparison names that app alone, and says that its values are alike but of other times', () => {
   const { code, text = '' } = together.comparison ?? {};
   expect(code).toBe(3);
   expect(text.split('\n').filter((line) => /^\S/.test(line))).toEqual([
-    expect.stringMatching(`^${switchedOff} `),
-    expect.stringMatching(/^7 apps, 6 alike; 1 differ/),
+    `${switchedOff}  the values are alike, but were collected at other times`,
+    expect.stringMatching(/^7 apps, 6 alike; 1 differ: 1 other-cycle-times$/),
   ]);
   expect(text).toContain('median 0 %, largest 0 %, 0 % of them above 10 %');
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { compare, type Comparison, type CompareOptions } from '../../src/replay/compare.js';
+import { Recording } from '../../src/replay/recording.js';
+import { msToNs } from '../../src/util/clock.js';
 import { inRule, outRule, policyOf } from '../evaluation/examples.js';
 import { atCycle, recorded, settings, startMs, times } from './examples.js';
 
@@ -150,5 +152,21 @@ describe('the cause of a difference', () => {
     const result = compared(times(60, 82), times(60, 80));
     expect(result).toMatchObject({ cause: 'close-to-threshold', metrics: [{ cause: null }] });
     expect(result.theirScalings).toHaveLength(4);
+  });
+
+  test('is that values were collected at other times, where they are the same', () => {
+    const every = (secs: number) => {
+      const cells = Array.from({ length: 1_200 / secs }, (_, i) => [msToNs(startMs + i * secs * 1_000), 90n]);
+      return [new Recording('cpu', '%', BigInt64Array.from(cells.flat()))];
+    };
+    const policy = policyOf([{ ...outRule, coolDownSecs: 50 }]);
+    // A cool-down ends with a cycle of every 25 s, but between two cycles of every 20 s.
+    for (const [theirs, ours] of [
+      [every(20), every(25)],
+      [every(25), every(20)],
+    ] as const) {
+      const result = compared([], [], { policy, theirs, ours, span: { fromMs: startMs, toMs: atCycle(60) } });
+      expect(result).toMatchObject({ cause: 'other-cycle-times', metrics: [{ largest: 0, cause: null }] });
+    }
   });
 });
