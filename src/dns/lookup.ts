@@ -6,8 +6,6 @@ import { NameError, NameLookups } from './name-lookups.js';
 /** Of one thread: what one client has learnt serves the others. */
 const names = new NameLookups(findAddresses, systemClock);
 
-export const resolveName = (host: string) => names.resolve(host);
-
 /** Whether a connection to the host waits for its name to be resolved. */
 export const isNamePending = (host: string) => names.isPending(host);
 

@@ -20,7 +20,7 @@ export function parseTimer(entry: unknown): TimerEnvelope {
   return { ...parseHead(envelope), durationNs: Number(BigInt(stopNs) - BigInt(startNs)) };
 }
 
-function parseHead(envelope: Json): Omit<GaugeEnvelope, 'metrics'> {
+function parseHead(envelope: Json): Omit<TimerEnvelope, 'durationNs'> {
   return {
     // Paging goes by the timestamp: a guess could end it early, and a value would lack samples.
     timestamp: nanoseconds(envelope['timestamp'], 'timestamp'),

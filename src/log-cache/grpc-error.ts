@@ -1,51 +1,45 @@
-import { type ServiceError, status } from '@grpc/grpc-js';
 import { LogCacheError, type RequestFailure } from './log-cache.js';
 
-/** Why a gRPC call failed, in the words that both transports share. */
-export function grpcError(error: Pick<ServiceError, 'code' | 'details'> | null): LogCacheError {
-  if (error === null) return new LogCacheError('bad-answer', 'log-cache answered without a message');
-  const { code, details } = error;
+/** gRPC's status codes in their order, each with its name and what it means here. */
+const statuses: readonly (readonly [string, RequestFailure])[] = [
+  ['OK', 'server-error'],
+  ['CANCELLED', 'connection'],
+  ['UNKNOWN', 'server-error'],
+  ['INVALID_ARGUMENT', 'client-error'],
+  ['DEADLINE_EXCEEDED', 'gave-up'],
+  ['NOT_FOUND', 'client-error'],
+  ['ALREADY_EXISTS', 'client-error'],
+  ['PERMISSION_DENIED', 'unauthorized'],
+  ['RESOURCE_EXHAUSTED', 'server-error'],
+  ['FAILED_PRECONDITION', 'client-error'],
+  ['ABORTED', 'server-error'],
+  ['OUT_OF_RANGE', 'client-error'],
+  ['UNIMPLEMENTED', 'server-error'],
+  ['INTERNAL', 'server-error'],
+  ['UNAVAILABLE', 'connection'],
+  ['DATA_LOSS', 'server-error'],
+  ['UNAUTHENTICATED', 'unauthorized'],
+];
+
+/** The error of a status other than OK. `code`: the trailer grpc-status; `details`: grpc-message. */
+export function grpcError(code: string, details: string): LogCacheError {
+  const [name, kind] = statuses[Number(code)] ?? ['an unknown status', 'server-error'];
+  // log-cache itself answers UNKNOWN where its gateway says 500.
+  const gaveUp = name === 'UNKNOWN' && details.startsWith('query timed out');
+  const excerpt = details && `: ${details.slice(0, 200)}`;
+  return new LogCacheError(gaveUp ? 'gave-up' : kind, `log-cache answered ${name} (${code})${excerpt}`);
+}
+
+/** The error of an HTTP status where there is no gRPC status: something else than a gRPC server answered. */
+export function httpStatusError(status: number): LogCacheError {
   return new LogCacheError(
-    kindOfCode(code, details),
-    `log-cache answered ${status[code]} (${code})${details && `: ${details.slice(0, 200)}`}`,
-    { cause: error },
+    kindOfHttpStatus(status),
+    `log-cache answered HTTP status ${status}, without one of gRPC`,
   );
 }
 
-/** Whether our own library gave up. log-cache's own deadlines have the same code, and are a response. */
-export function isOwnDeadline({ code, details }: Pick<ServiceError, 'code' | 'details'>): boolean {
-  return code === status.DEADLINE_EXCEEDED && details.startsWith('Deadline exceeded');
-}
-
-function kindOfCode(code: status, details: string): RequestFailure {
-  switch (code) {
-    case status.DEADLINE_EXCEEDED:
-      return isOwnDeadline({ code, details }) ? 'timeout' : 'gave-up';
-    case status.UNAVAILABLE:
-    case status.CANCELLED:
-      return 'connection';
-    case status.UNAUTHENTICATED:
-    case status.PERMISSION_DENIED:
-      return 'unauthorized';
-    case status.INVALID_ARGUMENT:
-    case status.NOT_FOUND:
-    case status.ALREADY_EXISTS:
-    case status.FAILED_PRECONDITION:
-    case status.OUT_OF_RANGE:
-      return 'client-error';
-    // With these two our own library reports a response that is too large, or that it cannot decode.
-    case status.RESOURCE_EXHAUSTED:
-      return details.startsWith('Received message larger than max') ? 'bad-answer' : 'server-error';
-    case status.INTERNAL:
-      return details.startsWith('Response message parsing error') ? 'bad-answer' : 'server-error';
-    // log-cache itself answers UNKNOWN where its gateway says 500.
-    case status.UNKNOWN:
-      return details.startsWith('query timed out') ? 'gave-up' : 'server-error';
-    case status.UNIMPLEMENTED:
-    case status.ABORTED:
-    case status.DATA_LOSS:
-    case status.OK:
-    default:
-      return 'server-error';
-  }
+/** As gRPC's mapping of HTTP statuses has it. */
+function kindOfHttpStatus(status: number): RequestFailure {
+  if (status === 401 || status === 403) return 'unauthorized';
+  return [429, 502, 503, 504].includes(status) ? 'connection' : 'server-error';
 }

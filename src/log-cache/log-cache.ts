@@ -55,23 +55,28 @@ export interface QueryRequest {
   readonly authorization: string | null;
 }
 
+/** The tags of gauges that are looked at. A transport may leave out all others. */
+export const gaugeTags = ['origin', 'process_type', 'process_instance_id'] as const;
+export type GaugeTags = Readonly<Partial<Record<(typeof gaugeTags)[number], string>>>;
+
 interface Envelope {
   /** Decimal ns since the epoch. A string because it serves as a join key and as a cursor only. */
   readonly timestamp: string;
   readonly sourceId: string;
   readonly instanceId: string;
-  readonly tags: Readonly<Record<string, string>>;
 }
 
 /** Name of the timers that gorouter sends of requests. */
 export const httpTimer = 'http';
 
 export interface TimerEnvelope extends Envelope {
+  readonly tags: Readonly<Record<string, string>>;
   /** From start to stop. */
   readonly durationNs: number;
 }
 
 export interface GaugeEnvelope extends Envelope {
+  readonly tags: GaugeTags;
   /** One entry per metric; usually exactly one. May hold NaN and infinities. */
   readonly metrics: readonly GaugeMetric[];
 }

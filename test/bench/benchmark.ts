@@ -1,3 +1,5 @@
+import type { Transport } from '../platform/eventgenerator-config.js';
+
 /** One row of the table in docs/performance.md: something measured that can be repeated with one command. */
 export interface Benchmark {
   readonly name: string;
@@ -9,6 +11,8 @@ export interface Benchmark {
 export interface BenchmarkContext {
   /** Smaller sizes, for trying: the figures are those of another, easier task and are not held against targets. */
   readonly quick: boolean;
+  /** How log-cache is read, where a benchmark has both ways. */
+  readonly transport: Transport;
   /** Says on standard error what is going on. */
   progress(text: string): void;
   /** What several benchmarks of one invocation need and is expensive: made once, for the first that asks. */

@@ -20,6 +20,8 @@ ${benchmarks.map(({ name, describe }) => `  ${name.padEnd(12)} ${describe}`).joi
 Options:
   --json       One JSON line per benchmark, or per event of it, at the end
   --quick      Smaller sizes, for trying; targets are not judged, ok is null
+  --transport  rest (HTTPS, the default) or grpc: how collection and scale read log-cache. With grpc, collection
+               is judged by what it costs beside HTTPS
   -h, --help   Show this help
 
 Exit codes: 0, 1 when a target is missed or a benchmark failed, 2 for wrong usage.
@@ -27,10 +29,11 @@ Exit codes: 0, 1 when a target is missed or a benchmark failed, 2 for wrong usag
 
 const releasers = createReleasers(silentLogger);
 
-function createContext(quick: boolean): BenchmarkContext {
+function createContext({ quick, transport }: BenchOptions): BenchmarkContext {
   const shared = new Map<string, Promise<unknown>>();
   return {
     quick,
+    transport,
     progress: (text) => void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`),
     shared<T>(key: string, make: () => Promise<T>): Promise<T> {
       const known = shared.get(key) as Promise<T> | undefined;
@@ -43,8 +46,9 @@ function createContext(quick: boolean): BenchmarkContext {
   };
 }
 
-async function run({ names, json, quick }: BenchOptions): Promise<number> {
-  const context = createContext(quick);
+async function run(options: BenchOptions): Promise<number> {
+  const { names, json, quick } = options;
+  const context = createContext(options);
   const chosen = benchmarks.filter(({ name }) => names.length === 0 || names.includes(name));
   const reports: Report[] = [];
   for (const benchmark of chosen) {

@@ -1,5 +1,6 @@
 import { startPlatform } from '../platform/platform.js';
 import type { PreparedApp } from './prepared/apps.js';
+import { startGrpcFront } from './prepared/grpc-front.js';
 import { startLogCache } from './prepared/log-cache.js';
 import type { FromPlatform, PreparedPlatformOptions, ToPlatform } from './prepared/messages.js';
 import { startScalingEngine } from './prepared/scaling-engine.js';
@@ -16,6 +17,13 @@ const platform = await startPlatform({ apps: [] });
 const server = await platform.issueCertificate('prepared platform');
 const special = new Map<string, PreparedApp>();
 const logCache = await startLogCache({ key: server.key, cert: server.chain, special, ...options });
+const grpc = await startGrpcFront({
+  certificate: server,
+  clientCa: platform.ca,
+  delayMs: options.delayMs,
+  answer: (path) => logCache.bodyFor(path),
+  answered: (bytes, jsonBytes) => (logCache.counts.bytes += bytes - jsonBytes),
+});
 const scalingEngine = await startScalingEngine({ key: server.key, cert: server.chain, ca: platform.ca });
 
 process.on('message', (message: ToPlatform) => {
@@ -37,6 +45,7 @@ tell({
     logCache: `https://127.0.0.1:${logCache.port}`,
     scalingEngine: `https://127.0.0.1:${scalingEngine.port}`,
   },
+  logCacheGrpc: grpc.address,
   ca: platform.ca,
   certificate: await platform.issueCertificate('eventgenerator'),
 });

@@ -160,7 +160,7 @@ test('a log-cache that cannot be used is told soon after the start, with the cau
       level: 'error',
       event: 'collection.log-cache-serves-no-app',
       message: expect.stringContaining(
-        'log-cache served none of the last 3 jobs: log-cache answered UNAVAILABLE',
+        'log-cache served none of the last 3 jobs: there is no connection to log-cache: ',
       ),
       data: { failure: 'connection', failures: 3 },
     },

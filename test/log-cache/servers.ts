@@ -14,7 +14,7 @@ import {
   promqlService,
   type ReadRequestMessage,
   type ReadResponseMessage,
-} from '../../src/log-cache/grpc-definition.js';
+} from '../platform/grpc-definition.js';
 import type { GaugeEnvelope, TimerEnvelope } from '../../src/log-cache/log-cache.js';
 import type { CertificateAuthority } from '../support/certificates.js';
 import type { SimulatedStore, StoreRequest } from './simulated-log-cache.js';

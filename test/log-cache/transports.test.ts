@@ -73,8 +73,10 @@ describe.each([
     await connected.close();
   });
 
-  test('an envelope arrives as it was sent', async () => {
-    const envelope = gauge(1_755_700_000_123_456_000n, 'cpu', 12.75, { unit: 'percentage', instanceId: '7' });
+  test('an envelope arrives as it was sent, with the tags that are looked at', async () => {
+    const tags = { origin: 'rep', process_type: 'web', process_instance_id: 'guid-7' };
+    const head = { unit: 'percentage', instanceId: '7', tags };
+    const envelope = gauge(1_755_700_000_123_456_000n, 'cpu', 12.75, head);
     store.add(envelope);
     const page = await connected.logCache.read(
       {

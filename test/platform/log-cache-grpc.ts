@@ -4,7 +4,7 @@ import {
   type EnvelopeMessage,
   type InstantQueryResultMessage,
   type ReadRequestMessage,
-} from '../../src/log-cache/grpc-definition.js';
+} from './grpc-definition.js';
 import type { Books } from './books.js';
 import { envelopeTypes, nanoseconds, type Envelope } from './envelope.js';
 import { hasFault } from './exchange.js';

@@ -1,6 +1,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { queryAnswer, readAnswer } from './prepared-answers.js';
+import { startGrpcFront } from '../prepared/grpc-front.js';
 import { createCertificateAuthority } from '../../support/certificates.js';
 
 /*
@@ -10,6 +11,8 @@ import { createCertificateAuthority } from '../../support/certificates.js';
 
 export interface Listening {
   readonly url: string;
+  /** Of the same log-cache over gRPC: host:port, and a certificate that it accepts. */
+  readonly grpc: { readonly address: string; readonly key: string; readonly cert: string };
   /** PEM */
   readonly ca: string;
 }
@@ -20,12 +23,34 @@ export interface Served {
 }
 
 const authority = await createCertificateAuthority();
-const { key, chain } = await authority.issue({ commonName: 'log-cache', ipAddresses: ['127.0.0.1'] });
+const certificate = await authority.issue({ commonName: 'log-cache', ipAddresses: ['127.0.0.1'] });
+const client = await authority.issue({ commonName: 'eventgenerator' });
 let requests = 0;
 let bytes = 0;
 
+const { key, chain } = certificate;
 const server = createServer({ key, cert: chain, keepAlive: true }, (request, response) => {
-  const url = new URL(request.url ?? '/', 'https://log-cache');
+  const body = answer(request.url ?? '/');
+  response.writeHead(200, {
+    'content-type': 'application/json',
+    'grpc-metadata-content-type': 'application/grpc',
+    'x-vcap-request-id': '6f1b1c52-9a45-4c4e-5f0e-0d7a9be1ad35',
+  });
+  // Chunked, as Go's reverse proxies send it.
+  response.write(body);
+  response.end();
+});
+
+const grpc = await startGrpcFront({
+  certificate,
+  clientCa: authority.cert,
+  delayMs: 0,
+  answer,
+  answered: (messageBytes, jsonBytes) => (bytes += messageBytes - jsonBytes),
+});
+
+function answer(path: string): string {
+  const url = new URL(path, 'https://log-cache');
   const parameter = (name: string) => url.searchParams.get(name) ?? '';
   const body =
     url.pathname === '/api/v1/query'
@@ -39,15 +64,8 @@ const server = createServer({ key, cert: chain, keepAlive: true }, (request, res
         });
   requests++;
   bytes += body.length;
-  response.writeHead(200, {
-    'content-type': 'application/json',
-    'grpc-metadata-content-type': 'application/grpc',
-    'x-vcap-request-id': '6f1b1c52-9a45-4c4e-5f0e-0d7a9be1ad35',
-  });
-  // Chunked, as Go's reverse proxies send it.
-  response.write(body);
-  response.end();
-});
+  return body;
+}
 
 const filters = new Map<string, RegExp>();
 function filterOf(text: string): RegExp {
@@ -62,7 +80,11 @@ function filterOf(text: string): RegExp {
 server.keepAliveTimeout = 90_000;
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
-  process.send?.({ url: `https://127.0.0.1:${port}`, ca: authority.cert } satisfies Listening);
+  process.send?.({
+    url: `https://127.0.0.1:${port}`,
+    grpc: { address: grpc.address, key: client.key, cert: client.chain },
+    ca: authority.cert,
+  } satisfies Listening);
 });
 process.on('message', () => process.send?.({ requests, bytes } satisfies Served));
 process.on('disconnect', () => process.exit());

@@ -7,6 +7,7 @@ import { mostInFlight } from '../../../src/collection/plan/concurrency-limit.js'
 import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
 import { silentLogger } from '../../../src/observability/logger.js';
+import type { Transport } from '../../platform/eventgenerator-config.js';
 import { wholeCycle } from '../../collection/whole-cycle.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';
 import type { Listening, Served } from './prepared-log-cache.js';
@@ -45,10 +46,13 @@ export function bareContender({ url, ca }: Listening): Contender {
 }
 
 /** What the eventgenerator has between its schedule and its history: threads, shared queries, settled windows. */
-export function ourContender({ url, ca }: Listening): Contender {
+export function ourContender({ url, grpc, ca }: Listening, transport: Transport): Contender {
   const pool = createCollectorPool({
     workerData: {
-      logCache: { transport: 'rest', url, ca: [ca], skipSslValidation: false },
+      logCache:
+        transport === 'grpc'
+          ? { transport, ...grpc, ca: [ca] }
+          : { transport, url, ca: [ca], skipSslValidation: false },
       readTimeoutMs: 5_000,
       queryTimeoutMs: 10_000,
     },
@@ -62,7 +66,7 @@ export function ourContender({ url, ca }: Listening): Contender {
     refreshAfterRejection: async () => null,
     accepted: () => {},
   };
-  const collector = createAuthorizedCollector(pool, tokens);
+  const collector = createAuthorizedCollector(pool, transport === 'grpc' ? null : tokens);
   const apps = createAppCollector(
     { collector, queries: { isUp: () => true } },
     systemClock,

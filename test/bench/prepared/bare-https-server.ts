@@ -24,7 +24,7 @@ export interface BareHttpsServer {
 
 /** Longer requests are not what a collector sends. */
 const maxRequestBytes = 1_048_576;
-const headEnd = '\r\n\r\n';
+export const headEnd = '\r\n\r\n';
 
 /**
  * Answers GET requests over TLS on kept-alive connections, with no more of HTTP than that takes: an answer should
@@ -84,6 +84,8 @@ function parseHead(head: string): BareRequest | null {
   return { path, isAuthorized: authorized.test(head) };
 }
 
+const okStart = 'HTTP/1.1 200 ';
+
 /** The head of a 200 answer as log-cache behind gorouter sends it. */
 export function okHead(contentLength: number): string {
   return (
@@ -91,6 +93,10 @@ export function okHead(contentLength: number): string {
     `Date: ${new Date().toUTCString()}\r\nX-Vcap-Request-Id: 5f5a2d3e-0000-4000-8000-000000000000\r\n` +
     `Content-Length: ${contentLength}\r\n\r\n`
   );
+}
+
+export function isOk(answer: Buffer): boolean {
+  return answer.toString('latin1', 0, okStart.length) === okStart;
 }
 
 export function emptyAnswer(status: 400 | 404): Buffer {

@@ -1,6 +1,8 @@
 import { preparedApp, type PreparedApp } from './apps.js';
 import {
   emptyAnswer,
+  headEnd,
+  isOk,
   okHead,
   startBareHttpsServer,
   type BareHttpsServer,
@@ -36,7 +38,9 @@ export interface LogCacheOptions {
 }
 
 export interface LogCacheServer extends BareHttpsServer {
-  readonly counts: Readonly<LogCacheCounts>;
+  readonly counts: LogCacheCounts;
+  /** The body of the answer to an authorised request; null where it is refused. Without a delay. */
+  bodyFor(path: string): string | null;
   /** Answers about apps of more than the ordinary number of instances. */
   readonly largeApps: readonly SentAnswer[];
 }
@@ -123,7 +127,17 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
     answer,
     sent: (bytes) => answers.recycle(bytes),
   });
-  return { ...server, counts, largeApps };
+  return {
+    ...server,
+    counts,
+    largeApps,
+    bodyFor(path) {
+      const bytes = answer({ path, isAuthorized: true });
+      const body = isOk(bytes) ? bytes.toString('latin1', bytes.indexOf(headEnd) + headEnd.length) : null;
+      answers.recycle(bytes);
+      return body;
+    },
+  };
 }
 
 /** Decimal nanoseconds as microseconds, rounded up: the first envelope at or after a bound. */

@@ -23,6 +23,8 @@ export type FromPlatform =
 
 export interface PreparedPlatformReady {
   readonly urls: { readonly uaa: string; readonly logCache: string; readonly scalingEngine: string };
+  /** host:port of the same log-cache over gRPC. */
+  readonly logCacheGrpc: string;
   /** PEM of the authority that signed the servers' certificates. */
   readonly ca: string;
   /** For the eventgenerator. */

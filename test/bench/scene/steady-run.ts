@@ -73,6 +73,7 @@ export function steadyRun(context: BenchmarkContext, apps: number): Promise<Stea
       context,
       {
         delayMs: answerDelayMs,
+        config: { transport: context.transport },
         imports: [prefill],
         prepare: async ({ pool }) => {
           await insertBenchPolicies(pool, apps);

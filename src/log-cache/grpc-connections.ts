@@ -1,0 +1,122 @@
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { createSecureContext, type PeerCertificate } from 'node:tls';
+import { lookup } from '../dns/lookup.js';
+import { backOff } from '../util/back-off.js';
+import type { Clock } from '../util/clock.js';
+import { LogCacheError } from './log-cache.js';
+
+export interface GrpcConnectionOptions {
+  /** host:port */
+  readonly address: string;
+  /** PEM; the complete list of trusted roots. */
+  readonly ca: readonly string[];
+  readonly key: string;
+  readonly cert: string;
+  /** Sent as SNI. */
+  readonly serverName: string;
+  readonly checkIdentity: (certificate: PeerCertificate) => Error | undefined;
+  readonly clock: Clock;
+}
+
+/** A connection of HTTP/2, which all calls share. */
+export interface GrpcConnection {
+  readonly session: ClientHttp2Session;
+  /** Whether a response has arrived on it. */
+  hasAnswered: boolean;
+  /** Deadlines since the last response. */
+  timeoutsInARow: number;
+}
+
+/** After this many deadlines in a row without a response, the connection counts as dead, whatever TCP says. */
+const timeoutsBeforeReconnect = 3;
+
+/** Between attempts to connect; ms. */
+const firstPauseMs = 250;
+const longestPauseMs = 10_000;
+
+/** What may be on its way for one response, and for all; bytes. With HTTP/2's 64 KiB a page would wait several times. */
+const streamWindowBytes = 1024 * 1024;
+const connectionWindowBytes = 8 * 1024 * 1024;
+
+/** MB. Above it Node.js rejects calls, at 10 MB already where nothing else is said. */
+const maxSessionMemory = 128;
+
+/** Opens the next connection to a server where the last one is gone, and not too often where none can be made. */
+export class GrpcConnections {
+  // One context for all connections: parsing hundreds of roots costs milliseconds.
+  readonly #secureContext;
+  readonly #sessions = new Set<ClientHttp2Session>();
+  #current: GrpcConnection | null = null;
+  /** Attempts in a row that led to no connection. */
+  #failures = 0;
+  #pausedUntilMs = -Infinity;
+  #lastError = 'it was closed';
+  #isClosed = false;
+
+  constructor(private readonly options: GrpcConnectionOptions) {
+    const { ca, key, cert } = options;
+    this.#secureContext = createSecureContext({ ca: [...ca], key, cert });
+  }
+
+  /** The connection for the next call. Throws a LogCacheError where there is none at the moment. */
+  next(): GrpcConnection {
+    const { clock } = this.options;
+    if (this.#isClosed) throw new LogCacheError('connection', 'the connection to log-cache is closed');
+    const session = this.#current?.session;
+    if (this.#current && !session?.closed && !session?.destroyed) return this.#current;
+    if (clock.monotonic() < this.#pausedUntilMs) {
+      throw new LogCacheError('connection', `there is no connection to log-cache: ${this.#lastError}`);
+    }
+    return (this.#current = this.#open());
+  }
+
+  #open(): GrpcConnection {
+    const { address, serverName, checkIdentity } = this.options;
+    const session = connect(`https://${address}`, {
+      secureContext: this.#secureContext,
+      lookup,
+      servername: serverName,
+      checkServerIdentity: (_host, certificate) => checkIdentity(certificate),
+      settings: { enablePush: false, initialWindowSize: streamWindowBytes },
+      maxSessionMemory,
+    });
+    this.#sessions.add(session);
+    session.once('connect', () => session.setLocalWindowSize(connectionWindowBytes));
+    session.on('error', (error: Error) => (this.#lastError = error.message));
+    // Not before these a server has accepted our certificate.
+    let isAccepted = false;
+    session.once('remoteSettings', () => {
+      isAccepted = true;
+      this.#failures = 0;
+    });
+    session.once('close', () => {
+      this.#sessions.delete(session);
+      if (!isAccepted) this.#failed();
+    });
+    return { session, hasAnswered: false, timeoutsInARow: 0 };
+  }
+
+  #failed(): void {
+    this.#failures++;
+    const pauseMs = backOff(firstPauseMs, longestPauseMs, this.#failures, Math.random);
+    this.#pausedUntilMs = this.options.clock.monotonic() + pauseMs;
+  }
+
+  noteAnswer(connection: GrpcConnection): void {
+    connection.hasAnswered = true;
+    connection.timeoutsInARow = 0;
+  }
+
+  noteTimeout(connection: GrpcConnection): void {
+    if (++connection.timeoutsInARow < timeoutsBeforeReconnect) return;
+    const { session } = connection;
+    // What is on its way may still arrive, where there is a connection at all.
+    if (session.connecting) session.destroy();
+    else session.close();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const session of this.#sessions) session.destroy();
+  }
+}
