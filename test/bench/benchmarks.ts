@@ -2,6 +2,7 @@ import { api } from './api.js';
 import type { Benchmark } from './benchmark.js';
 import { collection } from './collection.js';
 import { decisions } from './decisions.js';
+import { comparison } from './compare.js';
 import { database } from './database.js';
 import { elastic } from './elastic/elastic.js';
 import { explanations } from './explain.js';
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   database,
   decisions,
   explanations,
+  comparison,
   memory,
   api,
   largeApp,

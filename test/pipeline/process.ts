@@ -16,6 +16,7 @@ export interface LoggedLine {
 
 /** The eventgenerator as an operator runs it. */
 export interface EventgeneratorProcess {
+  readonly pid: number;
   /** All of standard output so far, line by line. */
   readonly output: readonly string[];
   readonly errors: () => string;
@@ -59,6 +60,7 @@ export function startProcess(args: readonly string[], env: NodeJS.ProcessEnv = {
     output.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LoggedLine);
 
   return {
+    pid: child.pid ?? 0,
     output,
     errors: () => errors,
     lines: parsed,
