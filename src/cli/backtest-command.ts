@@ -117,15 +117,14 @@ async function backtestApp(
   const tried = task.tried(appId, current);
   const against = task.against?.(appId, current) ?? null;
   const { metricTypes, reachMs } = neededRecordings(against ? [tried, against] : [tried], settings);
-  const found = await read({
-    appIds: [appId],
+  const recordings = await read({
+    appId,
     metricTypes,
     sinceNs: msToNs(span.fromMs - reachMs),
     untilNs: msToNs(span.toMs),
   });
   return backtest({
-    ...{ appId, span, tried, against, settings, counts },
-    recordings: found.get(appId) ?? [],
+    ...{ appId, span, tried, against, recordings, settings, counts },
     instances: choice.instances,
   });
 }

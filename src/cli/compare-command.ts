@@ -21,11 +21,8 @@ import { readAhead } from './read-ahead.js';
 import { appsWithRules, policyInForce, replaySettings, type ReplayConfig } from './replay-config.js';
 import { withDatabases } from './with-databases.js';
 
-/** Batches of apps that are read while one is compared. */
-const batchesAhead = 1;
-/** Points of each metric type that are read at once: a day of nine apps at an interval of 40 s. */
-const pointsPerBatch = 20_000;
-const mostAppsPerBatch = 100;
+/** Apps whose recordings are read while one is compared. */
+const appsAhead = 3;
 const different = 3;
 
 interface Task {
@@ -48,17 +45,14 @@ export async function compareCommand(
     const reader = (mode: Mode) => recordingsReader(databases.appMetricsDb, tableNames(mode));
     const read = { act: reader('act'), observe: reader('observe') };
     const task = { settings: replaySettings(config, intervalMs), span, read };
-    const apps = await policiesToCompare(appId, databases);
+    const apps = inOrderOfRows(await policiesToCompare(appId, databases), task);
     const tally = new Tally();
     const told = progress('apps', apps.length);
-    const batches = batchesOf(apps, task);
-    for await (const results of readAhead(batches, batchesAhead, (batch) => compareApps(batch, task))) {
-      for (const result of results) {
-        tally.add(result);
-        if (json) process.stdout.write(`${JSON.stringify(comparisonJson(result))}\n`);
-        else if (appId !== null || result.cause !== null) process.stdout.write(comparisonText(result));
-        told.step();
-      }
+    for await (const result of readAhead(apps, appsAhead, (app) => compareApp(app, task))) {
+      tally.add(result);
+      if (json) process.stdout.write(`${JSON.stringify(comparisonJson(result))}\n`);
+      else if (appId !== null || result.cause !== null) process.stdout.write(comparisonText(result));
+      told.step();
     }
     told.end();
     return conclude(tally, json);
@@ -82,38 +76,30 @@ async function policiesToCompare(appId: string | null, databases: Databases): Pr
   return apps.filter(({ stored }) => stored.kind === 'usable').map((app) => policyInForce(app.appId, app));
 }
 
-/** Apps whose rows lie together: they are written in the order in which apps are collected. */
-function batchesOf(apps: readonly ReplayedPolicy[], { settings, span }: Task): ReplayedPolicy[][] {
-  const { collectionIntervalMs } = settings;
-  const points = Math.max(1, (span.toMs - span.fromMs) / collectionIntervalMs);
-  const size = Math.min(mostAppsPerBatch, Math.max(1, Math.floor(pointsPerBatch / points)));
-  const sorted = apps
-    .map((app) => ({ app, phaseMs: phaseOf(app.policy.appId, collectionIntervalMs) }))
+/** Rows are written in the order in which apps are collected: apps after each other are on the same pages. */
+function inOrderOfRows(
+  apps: readonly ReplayedPolicy[],
+  { settings }: Pick<Task, 'settings'>,
+): ReplayedPolicy[] {
+  return apps
+    .map((app) => ({ app, phaseMs: phaseOf(app.policy.appId, settings.collectionIntervalMs) }))
     .sort((a, b) => a.phaseMs - b.phaseMs)
     .map(({ app }) => app);
-  return Array.from({ length: Math.ceil(apps.length / size) }, (_, batch) =>
-    sorted.slice(batch * size, (batch + 1) * size),
-  );
 }
 
-async function compareApps(apps: readonly ReplayedPolicy[], task: Task): Promise<Comparison[]> {
+async function compareApp(app: ReplayedPolicy, task: Task): Promise<Comparison> {
   const { settings, span, read } = task;
-  const { metricTypes, reachMs } = neededRecordings(apps, settings);
-  const appIds = apps.map(({ policy }) => policy.appId);
-  const query = { appIds, sinceNs: msToNs(span.fromMs - reachMs), untilNs: msToNs(span.toMs) };
+  const { appId } = app.policy;
+  const { metricTypes, reachMs } = neededRecordings([app], settings);
+  const time = { sinceNs: msToNs(span.fromMs - reachMs), untilNs: msToNs(span.toMs) };
   const [theirs, ours] = await Promise.all([
-    read.act({ ...query, metricTypes }),
-    read.observe({ ...query, metricTypes: [...metricTypes, ...countTypes] }),
+    read.act({ appId, metricTypes, ...time }),
+    read.observe({ appId, metricTypes: [...metricTypes, ...countTypes], ...time }),
   ]).catch((error: unknown) => {
-    if (errorCode(error) !== noSuchTable) {
-      throw new Error(`failed to read ${appIds.join(', ')}: ${errorText(error)}`);
-    }
+    if (errorCode(error) !== noSuchTable) throw new Error(`failed to read ${appId}: ${errorText(error)}`);
     throw new Error(
       `there is no table ${tableNames('observe').appMetric}: no observer has run here yet (EVENTGENERATOR_MODE=observe)`,
     );
   });
-  return apps.map((app) => {
-    const { appId } = app.policy;
-    return compare({ ...app, span, theirs: theirs.get(appId) ?? [], ours: ours.get(appId) ?? [], settings });
-  });
+  return compare({ ...app, span, theirs, ours, settings });
 }

@@ -5,76 +5,62 @@ import { cellsPerPoint } from '../history/point-memory.js';
 import { Recording, withoutRepetitions } from './recording.js';
 
 export interface RecordingQuery {
-  readonly appIds: readonly string[];
+  readonly appId: string;
   readonly metricTypes: readonly string[];
   /** ns since the epoch, both inclusive. */
   readonly sinceNs: bigint;
   readonly untilNs: bigint;
 }
 
-/**
- * Reads what was recorded of some apps: for each app a recording of each metric type, in the order of the query. Rejects
- * when it cannot be read completely.
- */
-export type ReadRecordings = (query: RecordingQuery) => Promise<ReadonlyMap<string, readonly Recording[]>>;
+/** Reads what was recorded of one app, a recording for each metric type. Rejects when it cannot be read completely. */
+export type ReadRecordings = (query: RecordingQuery) => Promise<Recording[]>;
 
 const timeoutMs = 30_000;
-/** Points of one app and metric type: one every ten seconds for two weeks. They take 2 MB. */
+/** Points of one metric type: one every ten seconds for two weeks. They take 2 MB. */
 const maxPoints = 125_000;
 const bytesPerTime = 8;
 
 /**
- * A row for each app and metric type, its points as two columns: to take thousands of rows apart costs several times what
- * a replay does. Rows come as they lie in the table, so that each page of it is read once for all that is asked for. To
- * sort them is left to the reader, who seldom has to. A line break in a value would look like two values.
+ * A row for each metric type, its points as two columns: to take thousands of rows apart costs several times what a
+ * replay does. Rows come as they lie in the table, so that each page of it is read once for all metric types. To sort
+ * them is left to the reader, who seldom has to. A line break in a value would look like two values.
  */
 const selectRecordings = (table: string) => `
-select app_id, metric_type, max(unit) filter (where value <> '') as unit,
+select metric_type, max(unit) filter (where value <> '') as unit,
   string_agg(int8send(timestamp), '') as times, string_agg(translate(value, E'\\n', '?'), E'\\n') as values
 from (
-  select app_id, metric_type, unit, timestamp, coalesce(value, '') as value from ${table}
-  where app_id = any($1) and metric_type = any($2) and timestamp between greatest($3::bigint, 0) and $4
+  select metric_type, unit, timestamp, coalesce(value, '') as value from ${table}
+  where app_id = $1 and metric_type = any($2) and timestamp between greatest($3::bigint, 0) and $4
   limit $5
 ) as recorded
-group by app_id, metric_type`;
+group by metric_type`;
 
-interface Row {
-  readonly app_id: string;
-  readonly metric_type: string;
-  readonly unit: string | null;
+type Row = {
+  metric_type: string;
+  unit: string | null;
   /** The most significant byte of each first. */
-  readonly times: Buffer;
+  times: Buffer;
   /** One a line. */
-  readonly values: string;
-}
+  values: string;
+};
 
 export function recordingsReader(
   database: Pick<Database, 'query'>,
   { appMetric: table }: Pick<TableNames, 'appMetric'>,
 ): ReadRecordings {
   const sql = selectRecordings(table);
-  return async ({ appIds, metricTypes, sinceNs, untilNs }) => {
-    const most = maxPoints * appIds.length * metricTypes.length;
-    const params = [appIds, metricTypes, sinceNs, untilNs, most + 1];
+  return async ({ appId, metricTypes, sinceNs, untilNs }) => {
+    const most = maxPoints * metricTypes.length;
+    const params = [appId, metricTypes, sinceNs, untilNs, most + 1];
     const { rows } = await database.query<Row>(sql, params, { timeoutMs });
     if (rows.reduce((sum, { times }) => sum + times.length / bytesPerTime, 0) > most) {
       throw new Error(
-        `${appIds.join(', ')} has more than ${most} app metrics of ${metricTypes.join(', ')} in this time: ask for less`,
+        `${appId} has more than ${most} app metrics of ${metricTypes.join(', ')} in this time: ask for less`,
       );
     }
-    const found = rows.map((row) => ({ appId: row.app_id, recording: recordingOf(row) }));
-    return new Map(
-      appIds.map((appId) => {
-        const own = found.filter((each) => each.appId === appId).map(({ recording }) => recording);
-        return [
-          appId,
-          metricTypes.map(
-            (metricType) =>
-              own.find((recording) => recording.metricType === metricType) ??
-              new Recording(metricType, '', new BigInt64Array()),
-          ),
-        ];
-      }),
+    const found = new Map(rows.map((row) => [row.metric_type, recordingOf(row)]));
+    return metricTypes.map(
+      (metricType) => found.get(metricType) ?? new Recording(metricType, '', new BigInt64Array()),
     );
   };
 }

@@ -129,7 +129,7 @@ test('every scaling of a process is found again at its cycle by a replay of what
       const replayed = replay({
         policy: { appId, version: '', rules: parsed.rules },
         limits: policyLimits(text),
-        recordings: (await read({ appIds: [appId], metricTypes, sinceNs: 0n, untilNs })).get(appId) ?? [],
+        recordings: await read({ appId, metricTypes, sinceNs: 0n, untilNs }),
         ...{ fromNs: 0n, untilNs, instances, load: null },
         settings: {
           defaultBreachDurationSecs: pipeline.config.defaultBreachDurationSecs,

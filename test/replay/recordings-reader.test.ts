@@ -37,15 +37,8 @@ function pointsOf(recording: Recording | undefined): unknown[] {
   ]);
 }
 
-async function read(
-  appId: string,
-  metricTypes: readonly string[],
-  sinceNs = 0n,
-  untilNs = 2n ** 63n - 1n,
-): Promise<readonly Recording[]> {
-  const reader = recordingsReader(databases.appMetricsDb, tableNames('act'));
-  return (await reader({ appIds: [appId], metricTypes, sinceNs, untilNs })).get(appId) ?? [];
-}
+const read = (appId: string, metricTypes: readonly string[], sinceNs = 0n, untilNs = 2n ** 63n - 1n) =>
+  recordingsReader(databases.appMetricsDb, tableNames('act'))({ appId, metricTypes, sinceNs, untilNs });
 
 test('the recordings come in the order asked for, oldest first, from the time asked for', async () => {
   await insert('app', 'cpu', [
@@ -64,35 +57,6 @@ test('the recordings come in the order asked for, oldest first, from the time as
     [30n, 3n],
   ]);
   expect([...(cpu?.numbers ?? [])]).toEqual([NaN, 3]);
-});
-
-test('several apps are read at once, each with what it has', async () => {
-  await insert('one', 'cpu', [[20n, '2']]);
-  await insert('two', 'disk', [[20n, '7', 'MB']]);
-  await insert('two', 'cpu', [
-    [20n, '4'],
-    [10n, '3'],
-  ]);
-  const reader = recordingsReader(databases.appMetricsDb, tableNames('act'));
-  const found = await reader({
-    appIds: ['two', 'none', 'one'],
-    metricTypes: ['cpu', 'disk'],
-    sinceNs: 0n,
-    untilNs: 20n,
-  });
-  const read = [...found].map(([appId, recordings]) => [appId, ...recordings.map(pointsOf)]);
-  expect(read).toEqual([
-    [
-      'two',
-      [
-        [10n, 3n],
-        [20n, 4n],
-      ],
-      [[20n, 7n]],
-    ],
-    ['none', [], []],
-    ['one', [[20n, 2n]], []],
-  ]);
 });
 
 test('values are read as histories read them', async () => {
