@@ -4,6 +4,7 @@ import { labelOf, type Decision } from '../evaluation/decision.js';
 import type { Trigger } from '../evaluation/trigger.js';
 import {
   policyTag,
+  type BreakerFacts,
   type CollectionFailure,
   type LastTrigger,
   type OwnersKnowledge,
@@ -18,6 +19,8 @@ import type { DecisionChange, DecisionRow } from './decision-store.js';
 export interface DecisionRecorderOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly history: Histories;
+  /** Breakers between an app and the scaling engine that are not closed. */
+  readonly breakersOf: (appId: string) => readonly BreakerFacts[];
   readonly member: { leaseId(): string | null; readonly instanceIndex: number };
   /** Called with changes that are to be written; at most one a minute and app. */
   readonly changed: (change: DecisionChange) => void;
@@ -164,7 +167,7 @@ export class DecisionRecorder {
   /** null: the app is not evaluated here, or has not been yet. */
   knowledgeOf(appId: string): OwnersKnowledge | null {
     const record = this.#apps.get(appId);
-    return record ? this.#knowledge(record) : null;
+    return record ? this.#knowledge(appId, record) : null;
   }
 
   /**
@@ -182,7 +185,7 @@ export class DecisionRecorder {
       this.#unwritten.delete(appId);
       if (!record) continue;
       record.writtenAtMs = nowMs;
-      rows.push({ ...this.#knowledge(record), appId, failures: this.#failuresForRow(record) });
+      rows.push({ ...this.#knowledge(appId, record), appId, failures: this.#failuresForRow(record) });
     }
     return rows;
   }
@@ -213,7 +216,7 @@ export class DecisionRecorder {
       .filter(([appId, record]) => record.code === code && appId > after)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .slice(0, limit)
-      .map(([appId, record]) => ({ ...this.#knowledge(record), appId }));
+      .map(([appId, record]) => ({ ...this.#knowledge(appId, record), appId }));
   }
 
   /** How many apps have each code. */
@@ -303,7 +306,7 @@ export class DecisionRecorder {
       .map(({ metricType, failure, message, sinceMs }) => ({ metricType, failure, message, sinceMs }));
   }
 
-  #knowledge(record: AppRecord): OwnersKnowledge {
+  #knowledge(appId: string, record: AppRecord): OwnersKnowledge {
     const { clock, member } = this.#options;
     return {
       code: record.code,
@@ -316,6 +319,7 @@ export class DecisionRecorder {
       updatedAtMs: clock.now(),
       lastTrigger: record.lastTrigger,
       failures: this.#failuresOf(record),
+      breakers: this.#options.breakersOf(appId),
     };
   }
 }

@@ -3,6 +3,7 @@ import type { TableNames } from '../database/table-names.js';
 import type { OwnersKnowledge } from '../explanation/facts.js';
 import { isReasonCode, type ReasonCode } from '../explanation/reason.js';
 import {
+  breakersOfJson,
   failuresOfJson,
   failuresToJson,
   triggerOfJson,
@@ -238,7 +239,7 @@ function rowColumns(rows: readonly DecisionRow[]): unknown[] {
     rows.map((row) => row.leaseId),
     rows.map((row) => row.instanceIndex),
     rows.map((row) => row.ownedSinceMs),
-    rows.map(({ lastTrigger }) => lastTrigger && triggerToJson(lastTrigger)),
+    rows.map(({ lastTrigger, breakers }) => lastTrigger && triggerToJson(lastTrigger, breakers)),
     rows.map(({ failures }) => (failures.length > 0 ? failuresToJson(failures) : null)),
   ];
 }
@@ -267,6 +268,7 @@ function toDecisionRow(row: Row): DecisionRow {
     ownedSinceMs: row.owned_since_ms,
     lastTrigger: row.last_trigger && triggerOfJson(row.last_trigger),
     failures: failuresOfJson(row.failures ?? []),
+    breakers: row.last_trigger ? breakersOfJson(row.last_trigger) : [],
     updatedAtMs: row.updated_at_ms,
   };
 }

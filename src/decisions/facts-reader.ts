@@ -256,5 +256,6 @@ function pastKnowledge({ atMs, to }: DecisionChange): OwnersKnowledge {
     updatedAtMs: atMs,
     lastTrigger: null,
     failures: [],
+    breakers: [],
   };
 }

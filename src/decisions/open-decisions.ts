@@ -4,7 +4,7 @@ import type { Databases } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
-import type { Pauses } from '../explanation/facts.js';
+import type { BreakerFacts, Pauses } from '../explanation/facts.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
 import { createDecisionLists } from './decision-lists.js';
@@ -23,6 +23,7 @@ export interface DecisionsOptions {
   readonly history: Histories;
   readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
   readonly pausesOf: (appId: string) => Pauses;
+  readonly breakersOf: (appId: string) => readonly BreakerFacts[];
 }
 
 /** Answers questions about decisions. All but `explain` reject when the database does not answer. */
@@ -47,7 +48,7 @@ export function createDecisions(
   context: ProcessContext,
   options: DecisionsOptions,
 ): Decisions {
-  const { databases, history, ownership, pausesOf } = options;
+  const { databases, history, ownership, pausesOf, breakersOf } = options;
   const { mode } = config.evaluator;
   const store = createDecisionStore(databases.appMetricsDb, tableNames(mode));
   const settings = evaluationSettings(config);
@@ -55,6 +56,7 @@ export function createDecisions(
   const recorder = new DecisionRecorder({
     clock: context.clock,
     history,
+    breakersOf,
     member: { leaseId: () => ownership.leaseId(), instanceIndex: config.instance.index },
     changed(change) {
       writer.addChange(change);

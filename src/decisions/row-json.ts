@@ -1,4 +1,4 @@
-import type { CollectionFailure, LastTrigger } from '../explanation/facts.js';
+import type { BreakerFacts, CollectionFailure, LastTrigger } from '../explanation/facts.js';
 import { directionOf } from '../policy/policy.js';
 
 /*
@@ -6,13 +6,17 @@ import { directionOf } from '../policy/policy.js';
  * and again. Times are wall-clock ms.
  */
 
-/** When, the rule counted from 1, the adjustment, the result, what the scaling engine said. */
+/**
+ * When, the rule counted from 1, the adjustment, the result, what the scaling engine said. Where the app's breaker is not
+ * closed also since when, and until when it is open.
+ */
 export type TriggerJson = readonly [
   atMs: number,
   rule: number,
   adjustment: string,
   result: string,
   message: string | null,
+  breaker?: readonly [sinceMs: number, untilMs: number],
 ];
 
 /** One for all metric types that fail alike: since when, how, what log-cache said, the metric types. */
@@ -23,12 +27,21 @@ export type FailureJson = readonly [
   ...metricTypes: readonly string[],
 ];
 
-export function triggerToJson({ atMs, rule, adjustment, result, message }: LastTrigger): string {
-  return JSON.stringify([atMs, rule, adjustment, result, message] satisfies TriggerJson);
+export function triggerToJson(
+  { atMs, rule, adjustment, result, message }: LastTrigger,
+  breakers: readonly BreakerFacts[],
+): string {
+  const own = breakers.find(({ scope }) => scope === 'app');
+  const breaker = own ? ([[own.sinceMs, own.untilMs]] as const) : ([] as const);
+  return JSON.stringify([atMs, rule, adjustment, result, message, ...breaker] satisfies TriggerJson);
 }
 
 export function triggerOfJson([atMs, rule, adjustment, result, message]: TriggerJson): LastTrigger {
   return { atMs, rule, adjustment, direction: directionOf({ adjustment }), result, message };
+}
+
+export function breakersOfJson([, , , , , breaker]: TriggerJson): BreakerFacts[] {
+  return breaker ? [{ scope: 'app', sinceMs: breaker[0], untilMs: breaker[1] }] : [];
 }
 
 export function failuresToJson(failures: readonly CollectionFailure[]): string {

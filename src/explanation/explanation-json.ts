@@ -1,7 +1,7 @@
 import { nsToMs } from '../util/clock.js';
 import { isoTime, isoTimeOrNull } from '../util/iso-time.js';
 import type { Explanation, RuleExplanation } from './explain.js';
-import { ownedSinceMs, type Facts } from './facts.js';
+import { isOpen, ownedSinceMs, type Facts } from './facts.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 import { sentenceOf } from './sentence.js';
@@ -53,6 +53,12 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
       failure,
       message,
       since: isoTime(sinceMs),
+    })),
+    breakers: (knowledge?.breakers ?? []).map((breaker) => ({
+      scope: breaker.scope,
+      state: isOpen(breaker, facts.atMs) ? 'open' : 'half-open',
+      since: isoTime(breaker.sinceMs),
+      until: isoTime(breaker.untilMs),
     })),
     missing: facts.missing,
   };

@@ -60,6 +60,19 @@ export function failureText({ failure, message }: CollectionFailure): string {
   return message === '' ? failure : `${failure}: ${message}`;
 }
 
+/** A breaker that stands between an app and the scaling engine: the app's own, or the one that all apps of its owner share. */
+export interface BreakerFacts {
+  readonly scope: 'app' | 'all';
+  /** When it opened; it has not closed since. */
+  readonly sinceMs: number;
+  /** Open until then; from then on half open: one trigger is posted to find out whether the scaling engine takes it. */
+  readonly untilMs: number;
+}
+
+export function isOpen({ untilMs }: BreakerFacts, atMs: number): boolean {
+  return untilMs > atMs;
+}
+
 /** What only the owner of an app knows, from its memory or from the row that it wrote. */
 export interface OwnersKnowledge {
   readonly code: ReasonCode;
@@ -75,6 +88,8 @@ export interface OwnersKnowledge {
   readonly updatedAtMs: number;
   readonly lastTrigger: LastTrigger | null;
   readonly failures: readonly CollectionFailure[];
+  /** Those that are not closed. The one that all apps share only from the owner's memory: it is open for seconds. */
+  readonly breakers: readonly BreakerFacts[];
 }
 
 export interface Facts {

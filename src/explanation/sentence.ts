@@ -1,4 +1,5 @@
 import { nsToMs } from '../util/clock.js';
+import { isOpen } from './facts.js';
 import type { Explanation, RuleExplanation } from './explain.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
@@ -20,12 +21,23 @@ const repeating: ReadonlySet<Reason['code']> = new Set([
   'trigger-failed',
 ]);
 
-/** What the reasons after the first add to `sentenceOf`, a sentence each. */
+/** What the reasons after the first, and open breakers, add to `sentenceOf`: a sentence each. */
 export function furtherSentences(explanation: Explanation): string[] {
-  return explanation.reasons
+  const reasons = explanation.reasons
     .slice(1)
     .filter(({ code }) => !repeating.has(code))
     .map((reason) => sentenceFor(reason, explanation));
+  return [...reasons, ...breakerSentences(explanation)];
+}
+
+/** Of breakers that are open although no rule fires: a trigger would be held back. */
+function breakerSentences({ facts, reasons }: Explanation): string[] {
+  if (reasons.some(({ code }) => code === 'breaker-open')) return [];
+  const open = (facts.knowledge?.breakers ?? []).filter((breaker) => isOpen(breaker, facts.atMs));
+  return open.map(({ scope, sinceMs, untilMs }) => {
+    const whose = scope === 'app' ? 'The breaker of the app' : 'The breaker of all apps of its owner';
+    return `${whose} has been open since ${at(sinceMs, facts)}, because triggers failed: none is posted before ${at(untilMs, facts)}.`;
+  });
 }
 
 function sentenceFor(reason: Reason, explanation: Explanation): string {

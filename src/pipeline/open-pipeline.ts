@@ -124,12 +124,12 @@ async function openParts(config: Config, context: ProcessContext, releasers: Rel
     policyOf: (appId: string) => ownedApps.policyOf(appId),
     policyInForce: (appId: string) => records.policies.policyOf(appId),
   };
-  const gates = new Gates({ ...context, evaluationIntervalMs: config.evaluator.evaluationIntervalMs });
-  const decisions = createDecisionParts(config, context, ends, { ...records, ownership, gates });
+  const engine = createEngineState(config, context);
+  const decisions = createDecisionParts(config, context, ends, { ...records, ...engine, ownership });
   const { recorder } = decisions;
   const evaluator = createEvaluator(config, {
     ...common,
-    gates,
+    ...engine,
     scalingEngine: recordedEngine(ends.scalingEngine, recorder),
     claims: ownership.claims,
   });
@@ -233,9 +233,9 @@ function createDecisionParts(
   config: Config,
   context: ProcessContext,
   { databases }: PipelineEnds,
-  parts: { history: History; ownership: OwnershipParts; gates: Gates },
+  parts: { history: History; ownership: OwnershipParts; gates: Gates; breakers: Breakers },
 ): Decisions {
-  const { history, ownership, gates } = parts;
+  const { history, ownership, gates, breakers } = parts;
   return createDecisions(config, context, {
     databases,
     history,
@@ -245,22 +245,26 @@ function createDecisionParts(
       ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
       ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
     }),
+    breakersOf: (appId) => breakers.openFor(appId),
   });
+}
+
+/** What is known of the scaling engine by its responses. */
+function createEngineState({ circuitBreaker: settings, evaluator }: Config, context: ProcessContext) {
+  const listener = createBreakerLog({ ...context, logger: context.logger.child('evaluation') });
+  return {
+    gates: new Gates({ ...context, evaluationIntervalMs: evaluator.evaluationIntervalMs }),
+    breakers: new Breakers({ clock: context.clock, settings, listener }),
+  };
 }
 
 function createEvaluator(
   config: Config,
-  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'mode' | 'breakers'>,
+  options: Omit<EvaluatorOptions, 'evaluationIntervalMs' | 'mode'>,
 ): Evaluator {
   const { evaluationIntervalMs, mode } = config.evaluator;
   const logged = { ...options, logger: options.logger.child('evaluation') };
-  const listener = createBreakerLog(logged);
-  return new Evaluator({
-    ...logged,
-    mode,
-    evaluationIntervalMs,
-    breakers: new Breakers({ clock: options.clock, settings: config.circuitBreaker, listener }),
-  });
+  return new Evaluator({ ...logged, mode, evaluationIntervalMs });
 }
 
 /** Releasers run in reverse order: what is handed over first stands last. */

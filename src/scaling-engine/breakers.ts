@@ -26,19 +26,30 @@ export type SharedState = 'closed' | 'half-open' | 'open';
 interface AppBreaker {
   /** Since the last success. */
   readonly failures: number;
+  /** When it opened first since then. */
+  readonly openedAtMs: number;
   readonly openUntilMs: number;
 }
 
-const closedBreaker: AppBreaker = { failures: 0, openUntilMs: -Infinity };
+const closedBreaker: AppBreaker = { failures: 0, openedAtMs: Infinity, openUntilMs: -Infinity };
 
 interface SharedBreaker {
   /** What opened it, or kept it open last. */
   readonly cause: 'no-connection' | 'outage';
   /** In a row. */
   readonly openings: number;
+  readonly openedAtMs: number;
   readonly untilMs: number;
   /** The app whose probe failed last: others are given the next one first. */
   readonly failedProbe: string | null;
+}
+
+/** One that is open, or half open once `untilMs` has passed. Times are wall-clock ms. */
+export interface OpenBreaker {
+  /** Of one app, or of all. */
+  readonly scope: 'app' | 'all';
+  readonly sinceMs: number;
+  readonly untilMs: number;
 }
 
 type Failure = Extract<TriggerResult, { kind: 'failed' }>;
@@ -129,6 +140,21 @@ export class Breakers {
     this.policyChanged(appId);
   }
 
+  /** Those that are not closed for an app. */
+  openFor(appId: string): OpenBreaker[] {
+    const app = this.#apps.get(appId);
+    const shared = this.#shared;
+    const open = (scope: OpenBreaker['scope'], openedAtMs: number, untilMs: number): OpenBreaker => ({
+      scope,
+      sinceMs: this.#wallTime(openedAtMs),
+      untilMs: this.#wallTime(untilMs),
+    });
+    return [
+      ...(app && app.openedAtMs !== Infinity ? [open('app', app.openedAtMs, app.openUntilMs)] : []),
+      ...(shared ? [open('all', shared.openedAtMs, shared.untilMs)] : []),
+    ];
+  }
+
   /** For the metrics. */
   state(): { readonly openApps: number; readonly shared: SharedState } {
     const nowMs = this.#clock.monotonic();
@@ -170,8 +196,9 @@ export class Breakers {
     }
     const openings = failures - Math.max(1, consecutiveFailureCount) + 1;
     const lengthMs = backOff(backOffInitialIntervalMs, backOffMaxIntervalMs, openings);
-    const openUntilMs = this.#clock.monotonic() + lengthMs * (1 + jitter * this.#random());
-    this.#apps.set(appId, { failures, openUntilMs });
+    const nowMs = this.#clock.monotonic();
+    const openUntilMs = nowMs + lengthMs * (1 + jitter * this.#random());
+    this.#apps.set(appId, { failures, openedAtMs: Math.min(before.openedAtMs, nowMs), openUntilMs });
     this.#listener?.opened(appId, { untilMs: this.#wallTime(openUntilMs), failures, failure });
   }
 
@@ -186,15 +213,16 @@ export class Breakers {
   #openShared(cause: SharedBreaker['cause']): void {
     for (const [appId, before] of this.#series) this.#restore(appId, before);
     this.#series.clear();
-    const untilMs = this.#clock.monotonic() + sharedInitialMs;
-    this.#shared = { cause, openings: 1, untilMs, failedProbe: null };
+    const openedAtMs = this.#clock.monotonic();
+    const untilMs = openedAtMs + sharedInitialMs;
+    this.#shared = { cause, openings: 1, openedAtMs, untilMs, failedProbe: null };
   }
 
   #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFailure): void {
     const openings = shared.openings + 1;
     const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
     const untilMs = this.#clock.monotonic() + backOff(sharedInitialMs, sharedMaxMs, openings);
-    this.#shared = { cause, openings, untilMs, failedProbe: appId };
+    this.#shared = { ...shared, cause, openings, untilMs, failedProbe: appId };
   }
 
   #closeShared(): void {

@@ -151,6 +151,7 @@ function createFleet(count: number) {
   const recorder = new DecisionRecorder({
     clock,
     history: { series: () => undefined },
+    breakersOf: () => [],
     member: { leaseId: () => '00000000-0000-8000-8000-000000000001', instanceIndex: 0 },
     changed: (change) => changes.push(change),
     newVersion: () => {},

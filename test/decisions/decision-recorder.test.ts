@@ -1,3 +1,4 @@
+import type { BreakerFacts } from '../../src/explanation/facts.js';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { MetricOutcome } from '../../src/collection/pool/job.js';
 import { DecisionRecorder } from '../../src/decisions/decision-recorder.js';
@@ -31,13 +32,16 @@ let clock: ManualClock;
 let recorder: DecisionRecorder;
 let changes: DecisionChange[];
 let versions: string[];
+let breakers: BreakerFacts[];
 beforeEach(() => {
   clock = new ManualClock();
   changes = [];
   versions = [];
+  breakers = [];
   recorder = new DecisionRecorder({
     clock,
     history: { series: () => seriesOf(steady(90n)) },
+    breakersOf: (appId) => (appId === 'app' ? breakers : []),
     member: { leaseId: () => 'lease', instanceIndex: 4 },
     changed: (change) => changes.push(change),
     newVersion: ({ version }) => versions.push(version),
@@ -121,6 +125,18 @@ describe('the code', () => {
     recorder.decided(app, quiet);
     expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'not-breached', failures: [] });
   });
+});
+
+test('breakers are known, and rows have them', () => {
+  recorder.decided(app, quiet);
+  recorder.decided(policyOf([outRule], '1', 'other'), quiet);
+  breakers = [{ scope: 'app', sinceMs: 1, untilMs: 2 }];
+  expect(recorder.knowledgeOf('app')).toMatchObject({ breakers });
+  expect(recorder.knowledgeOf('other')).toMatchObject({ breakers: [] });
+  expect(taken()).toMatchObject([
+    { appId: 'app', breakers },
+    { appId: 'other', breakers: [] },
+  ]);
 });
 
 test('each version of a policy is told once', () => {

@@ -43,6 +43,7 @@ test('what is written is read again, and replaced by what is written next', asyn
       message: 'no <b> "such" app',
     },
     failures: [{ metricType: 'cpu', failure: 'timeout', message: 'late', sinceMs: 7 }],
+    breakers: [{ scope: 'app', sinceMs: 5, untilMs: 9 }],
   });
   await store.write([first, row('other')], []);
   expect(await store.read('app')).toEqual({ ...first, updatedAtMs: expect.any(Number) });

@@ -45,6 +45,7 @@ export function knowledgeOf(changes: Partial<OwnersKnowledge> = {}): OwnersKnowl
     updatedAtMs: atMs - 1_000,
     lastTrigger: null,
     failures: [],
+    breakers: [],
     ...changes,
   };
 }

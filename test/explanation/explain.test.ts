@@ -6,7 +6,7 @@ import { explanationJson } from '../../src/explanation/explanation-json.js';
 import { gateOf, type Facts, type LastTrigger } from '../../src/explanation/facts.js';
 import { pointSeries, type Point } from '../../src/explanation/point-series.js';
 import { reasonCodes } from '../../src/explanation/reason.js';
-import { sentenceOf } from '../../src/explanation/sentence.js';
+import { furtherSentences, sentenceOf } from '../../src/explanation/sentence.js';
 import { inRule, outRule, policyOf, settings, steady } from '../evaluation/examples.js';
 import { atMs, factsOf, knowledgeOf } from './examples.js';
 
@@ -167,6 +167,31 @@ describe('the eight causes', () => {
       settings,
     );
     expect(verdict).toBe('fired');
+  });
+
+  test('a breaker that is open although no rule fires is a fact beside the verdict', () => {
+    const breakers = [
+      { scope: 'app', sinceMs: atMs - 60_000, untilMs: atMs + 300_000 },
+      { scope: 'all', sinceMs: atMs - 4_000, untilMs: atMs },
+    ] as const;
+    const explained = (value: bigint, changes = {}) =>
+      explain(
+        factsOf([outRule], { cpu: steady(value) }, { knowledge: knowledgeOf({ breakers, ...changes }) }),
+        settings,
+      );
+    const calm = explained(1n);
+    expect(calm).toMatchObject({ verdict: 'not-fired', reasons: [{ code: 'not-breached' }] });
+    expect(furtherSentences(calm)).toEqual([
+      'The breaker of the app has been open since 22:12:20, because triggers failed: none is posted before 22:18:20.',
+    ]);
+    expect(explanationJson(calm)).toMatchObject({
+      breakers: [
+        { scope: 'app', state: 'open', since: '2023-11-14T22:12:20.000Z', until: '2023-11-14T22:18:20.000Z' },
+        { scope: 'all', state: 'half-open', until: '2023-11-14T22:13:20.000Z' },
+      ],
+    });
+    // The verdict has said it then.
+    expect(furtherSentences(explained(81n, { code: 'breaker-open', untilMs: atMs + 300_000 }))).toEqual([]);
   });
 
   test('an app that nobody owns, and one whose owner is another member', () => {

@@ -118,6 +118,7 @@ interface Answer {
   }[];
   readonly owner: unknown;
   readonly known_by: string | null;
+  readonly breakers: readonly unknown[];
 }
 
 function get(path: string): Promise<ClientAnswer> {
@@ -260,13 +261,14 @@ test('gauges fail while the throughput is fine', async () => {
 });
 
 test('a breaker that is open, and why', async () => {
-  const { verdict, reasons, text } = await explained(rejected, 'breaker-open');
+  const { verdict, reasons, text, breakers } = await explained(rejected, 'breaker-open');
   expect(verdict).toBe('held');
   expect(reasons).toMatchObject([
     { rule: 1, until: time },
     { code: 'trigger-failed', detail: expect.stringMatching(/^rejected: .*422.*no such app/) },
   ]);
   expect(text).toContain('422');
+  expect(breakers).toEqual([{ scope: 'app', state: 'open', since: time, until: time }]);
   await expectTold(rejected, /no such app/);
   await isListed(rejected, 'breaker-open');
   expect(await listed('fired')).not.toContain(rejected);

@@ -71,6 +71,24 @@ describe("an app's breaker", () => {
     }
   });
 
+  test('is told with its first opening until it closes, also while it is half open', async () => {
+    const { breakers, clock, fail, post } = setUp();
+    fail('app', 'rejected', 2);
+    expect(breakers.openFor('app')).toEqual([]);
+    fail('app', 'rejected');
+    const sinceMs = clock.now();
+    const untilMs = sinceMs + 5 * minute;
+    expect(breakers.openFor('app')).toEqual([{ scope: 'app', sinceMs, untilMs }]);
+    await clock.advance(5 * minute);
+    expect(breakers.openFor('app')).toEqual([{ scope: 'app', sinceMs, untilMs }]);
+    fail('app', 'rejected');
+    expect(breakers.openFor('app')).toEqual([{ scope: 'app', sinceMs, untilMs: clock.now() + 10 * minute }]);
+    expect(breakers.openFor('other')).toEqual([]);
+    await clock.advance(10 * minute);
+    post('app', scaled);
+    expect(breakers.openFor('app')).toEqual([]);
+  });
+
   test('spreads the end of its back-off by a tenth', () => {
     const { fail, waitMs } = setUp({}, 1);
     fail('app', 'rejected', 3);
@@ -275,6 +293,20 @@ describe('an outage of the scaling engine', () => {
 });
 
 describe('a half-open shared breaker', () => {
+  test('is told to all apps with its first opening', async () => {
+    const { breakers, clock, fail, post, waitMs } = setUp();
+    fail('a', 'no-connection');
+    const sinceMs = clock.now();
+    await clock.advance(2_000);
+    fail('b', 'no-connection');
+    const untilMs = clock.now() + waitMs('any');
+    expect(breakers.openFor('any')).toEqual([{ scope: 'all', sinceMs, untilMs }]);
+    await clock.advance(waitMs('any'));
+    expect(breakers.openFor('any')).toEqual([{ scope: 'all', sinceMs, untilMs }]);
+    post('any', scaled);
+    expect(breakers.openFor('any')).toEqual([]);
+  });
+
   test('lets one probe pass at a time', async () => {
     const { clock, allowed, breakers, fail } = setUp();
     fail('a', 'no-connection');
