@@ -287,7 +287,7 @@ function startParts(
   });
   releasers.add('policy poller', () => policies.stop());
   const appsByReason = () => countsOf(decisions.recorder.count(), ownedApps.size);
-  const sources = { parts: [evaluator, cycles], appsByReason, pool: logCache.pool };
+  const sources = { parts: [evaluator, cycles, policies], appsByReason, pool: logCache.pool };
   releasers.add('gauges', keepGaugesFresh({ clock, metrics, ...sources }));
   releasers.add('ownership of apps', async () => {
     // The new owners read what is written by then.

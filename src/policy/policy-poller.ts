@@ -54,8 +54,6 @@ interface Known {
 const firstRetryMs = 1_000;
 /** policy_db is asked again within half a minute of its return, however long it was away. */
 const maxRetryMs = 30_000;
-/** How exact the age metric is. */
-const ageUpdateMs = 5_000;
 /** Policies asked for in one statement. */
 const policiesPerStatement = 2_000;
 /** After so long the event loop has a turn. */
@@ -124,6 +122,12 @@ export class PolicyPoller {
     this.#wake.abort();
   }
 
+  /** Says how old the policies are. To be called every few seconds. */
+  refresh(): void {
+    if (this.#readAtMs === undefined) return;
+    this.#options.metrics.policiesAgeSeconds.set((this.#options.clock.monotonic() - this.#readAtMs) / 1000);
+  }
+
   /** Ends the loop at once. A read that is running has no effect, and no listener is called any more. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -147,7 +151,7 @@ export class PolicyPoller {
       if (this.#mayHaveGained) await this.#gain();
       if (this.#stopping.signal.aborted) return;
       this.#reports.endOfRead(this.#lookThrough({ dropsOthers: isPoll }));
-      this.#updateAge();
+      this.refresh();
       this.#tellFirstRead();
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
@@ -324,7 +328,6 @@ export class PolicyPoller {
 
   #failed(error: unknown): void {
     this.#options.metrics.policyPolls.inc({ result: 'failure' });
-    this.#updateAge();
     this.#nextPollMs = -Infinity;
     if (this.#failures++ === 0) {
       const policiesInForce = this.#known.size - this.#lookThrough().length;
@@ -344,17 +347,7 @@ export class PolicyPoller {
     this.#wake = new AbortController();
     const { signal } = this.#wake;
     if (this.#stopping.signal.aborted || (this.#mayHaveGained && this.#failures === 0)) return;
-    for (;;) {
-      const leftMs = this.#nextPollMs - clock.monotonic();
-      if (leftMs <= 0 || signal.aborted) return;
-      await sleep(clock, Math.min(leftMs, ageUpdateMs), signal);
-      this.#updateAge();
-    }
-  }
-
-  #updateAge(): void {
-    if (this.#readAtMs === undefined) return;
-    this.#options.metrics.policiesAgeSeconds.set((this.#options.clock.monotonic() - this.#readAtMs) / 1000);
+    await sleep(clock, Math.max(0, this.#nextPollMs - clock.monotonic()), signal);
   }
 }
 

@@ -94,5 +94,5 @@ export class ManualClock implements Clock {
 }
 
 async function settle(): Promise<void> {
-  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -171,7 +171,7 @@ test('an outage is backed off from: callers fail at once, one line says so, one 
   expect(await age()).toBe(-1);
 
   uaa.always(null);
-  await run(minute, minute);
+  await run(minute, second);
   expect(await source.authorization()).toBe('bearer token-1');
   expect(logger.events()).toEqual(['token-refused', 'token-recovered']);
   expect(logger.text()).not.toContain('hidden');
@@ -222,7 +222,7 @@ test('a wrong password never locks an account: at most 3 tries within 1200 s', a
   await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
   const tries = [0];
   for (let at = 60; at <= 4 * 3600; at += 60) {
-    await run(minute, minute);
+    await run(minute, second);
     await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
     expect(await refresh('bearer old')).toBeNull();
     while (tries.length < uaa.requests.length) tries.push(at);
