@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import type { AppOptions } from '../platform/app-model.js';
 import { constantLoad } from '../platform/load-script.js';
 import { transports } from './config.js';
@@ -22,41 +22,41 @@ const app = (guid: string, more: Partial<AppOptions> = {}, ...rules: (typeof sca
 
 afterEach(stopPipelines);
 
-describe.each(transports)('over %s', (transport) => {
-  const start = (options: Omit<PipelineOptions, 'transport'>) =>
-    startPipeline({
-      transport,
-      speed: 20,
-      configure: (config) => ({
-        ...config,
-        aggregator: { ...config.aggregator, collectionIntervalMs: intervalSecs * 1_000 },
-        evaluator: { ...config.evaluator, evaluationIntervalMs: intervalSecs * 1_000 },
-      }),
-      ...options,
-    });
+const start = (options: PipelineOptions) =>
+  startPipeline({
+    speed: 20,
+    configure: (config) => ({
+      ...config,
+      aggregator: { ...config.aggregator, collectionIntervalMs: intervalSecs * 1_000 },
+      evaluator: { ...config.evaluator, evaluationIntervalMs: intervalSecs * 1_000 },
+    }),
+    ...options,
+  });
 
-  /** What was stored is true or *no data*, and scaled nobody. */
-  async function expectNoFalseValue(pipeline: Pipeline): Promise<void> {
-    const { falseRows, ...others }: Audit = await pipeline.audit();
-    expect(others).toEqual({ lost: 0, duplicated: 0 });
-    expect(falseRows.filter(({ stored }) => stored.value !== '')).toEqual([]);
-    expect(pipeline.platform.books.triggers.total).toBe(0);
+/** What was stored is true or *no data*, and scaled nobody. */
+async function expectNoFalseValue(pipeline: Pipeline): Promise<void> {
+  const { falseRows, ...others }: Audit = await pipeline.audit();
+  expect(others).toEqual({ lost: 0, duplicated: 0 });
+  expect(falseRows.filter(({ stored }) => stored.value !== '')).toEqual([]);
+  expect(pipeline.platform.books.triggers.total).toBe(0);
+}
+
+async function valuesAgain(pipeline: Pipeline, appId: string, sinceNs: bigint): Promise<void> {
+  for (;;) {
+    const rows = await pipeline.freshRows(appId);
+    const found = rows.some(
+      ({ metricType, value, timestampNs }) =>
+        metricType === 'throughput' && value !== '' && timestampNs > sinceNs,
+    );
+    if (found) return;
   }
+}
 
-  async function valuesAgain(pipeline: Pipeline, appId: string, sinceNs: bigint): Promise<void> {
-    for (;;) {
-      const rows = await pipeline.freshRows(appId);
-      const found = rows.some(
-        ({ metricType, value, timestampNs }) =>
-          metricType === 'throughput' && value !== '' && timestampNs > sinceNs,
-      );
-      if (found) return;
-    }
-  }
-
-  test('a restart of log-cache scales nobody in, and its windows are no data until they are held', async () => {
+test.each(transports)(
+  'a restart of log-cache, read over %s, scales nobody in, and its windows are no data until they are held',
+  async (transport) => {
     const apps = [app('web'), app('shop'), app('cpu-too', {}, cpuRule)];
-    const pipeline = await start({ apps });
+    const pipeline = await start({ transport, apps });
     for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
     const { logCacheRoute } = pipeline.platform;
     logCacheRoute.takeDown('logCache');
@@ -69,67 +69,67 @@ describe.each(transports)('over %s', (transport) => {
     for (const { guid } of apps) await valuesAgain(pipeline, guid, upNs);
     for (const { guid } of apps) await pipeline.evaluatedAgain(guid, 2);
     await expectNoFalseValue(pipeline);
-  });
+  },
+);
 
-  test('of an app with more envelopes than log-cache keeps the rate is that of what it keeps', async () => {
-    // 10 requests a second are 30 envelopes, and 13 of two containers every two seconds: 430 a window.
-    const pipeline = await start({ apps: [app('busy')], platform: { maxPerSource: 360 } });
-    await valuesAgain(pipeline, 'busy', 0n);
-    await pipeline.evaluatedAgain('busy', 4);
-    const rows = await pipeline.rows('busy');
-    expect(rows.filter(({ value }) => value !== '').map(({ value }) => value)).toContain('5');
-    expect(await pipeline.value('collections', { result: 'not_covered' })).toBeGreaterThan(0);
-    await expectNoFalseValue(pipeline);
-  });
+test('of an app with more envelopes than log-cache keeps the rate is that of what it keeps', async () => {
+  // 10 requests a second are 30 envelopes, and 13 of two containers every two seconds: 430 a window.
+  const pipeline = await start({ apps: [app('busy')], platform: { maxPerSource: 360 } });
+  await valuesAgain(pipeline, 'busy', 0n);
+  await pipeline.evaluatedAgain('busy', 4);
+  const rows = await pipeline.rows('busy');
+  expect(rows.filter(({ value }) => value !== '').map(({ value }) => value)).toContain('5');
+  expect(await pipeline.value('collections', { result: 'not_covered' })).toBeGreaterThan(0);
+  await expectNoFalseValue(pipeline);
+});
 
-  test('a dead node of log-cache is said, and its apps come back without a false value', async () => {
-    const apps = Array.from({ length: 8 }, (_, i) => app(`app-${i}`));
-    const pipeline = await start({ apps, platform: { logCacheNodes: 2 } });
-    const { logCacheNodes: nodes } = pipeline.platform;
-    for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
-    const number = nodes.numberOf('app-0');
-    const dead = apps.filter(({ guid }) => nodes.numberOf(guid) === number);
-    nodes.takeDown(number);
-    const line = await pipeline.log.until('collection.apps-lost-their-values');
-    expect(line).toMatchObject({ level: 'error', data: { apps: 8, withoutValues: dead.length } });
-    expect(await pipeline.value('appsWithoutValues')).toBe(dead.length);
-    nodes.bringUp(number);
-    await pipeline.log.until('collection.values-are-back');
-    for (const { guid } of apps) await pipeline.evaluatedAgain(guid);
-    await expectNoFalseValue(pipeline);
-  });
+test('a dead node of log-cache is said, and its apps come back without a false value', async () => {
+  const apps = Array.from({ length: 8 }, (_, i) => app(`app-${i}`));
+  const pipeline = await start({ apps, platform: { logCacheNodes: 2 } });
+  const { logCacheNodes: nodes } = pipeline.platform;
+  for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
+  const number = nodes.numberOf('app-0');
+  const dead = apps.filter(({ guid }) => nodes.numberOf(guid) === number);
+  nodes.takeDown(number);
+  const line = await pipeline.log.until('collection.apps-lost-their-values');
+  expect(line).toMatchObject({ level: 'error', data: { apps: 8, withoutValues: dead.length } });
+  expect(await pipeline.value('appsWithoutValues')).toBe(dead.length);
+  nodes.bringUp(number);
+  await pipeline.log.until('collection.values-are-back');
+  for (const { guid } of apps) await pipeline.evaluatedAgain(guid);
+  await expectNoFalseValue(pipeline);
+});
 
-  test('http timers that stop for all apps at once are no data everywhere, and an error', async () => {
-    const apps = [app('a'), app('b'), app('c', {}, cpuRule), app('idle', { load: constantLoad({}) })].map(
-      (one) =>
-        one.guid === 'idle' ? { ...one, policy: policyOf(cpuRule, when('throughput > 99', '+1')) } : one,
-    );
-    const pipeline = await start({ apps });
-    for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
-    const fault = pipeline.platform.faults.set({
-      server: 'logCache',
-      operation: 'query',
-      fault: { kind: 'empty' },
-    });
-    const line = await pipeline.log.until('collection.http-timers-missing');
-    expect(line.level).toBe('error');
-    const missingNs = BigInt(pipeline.clock.now()) * 1_000_000n;
-    for (const { guid } of apps) await pipeline.evaluatedAgain(guid, 3);
-    expect(await pipeline.value('httpTimersMissing')).toBe(1);
-    expect(JSON.parse((await pipeline.get('health', '/health/readiness')).body)).toMatchObject({
-      overall_status: 'DOWN',
-      checks: expect.arrayContaining([{ name: 'http_timers', type: 'log-cache', status: 'DOWN' }]),
-    });
-    const later = (await pipeline.rows()).filter(
-      ({ metricType, timestampNs }) => metricType === 'throughput' && timestampNs > missingNs,
-    );
-    expect(new Set(later.map(({ value }) => value))).toEqual(new Set(['']));
-    fault.lift();
-    await pipeline.log.until('collection.http-timers-seen-again');
-    for (const { guid } of apps) await valuesAgain(pipeline, guid, missingNs);
-    expect(pipeline.log.lines.filter(({ event }) => event === 'collection.http-timers-missing')).toHaveLength(
-      1,
-    );
-    await expectNoFalseValue(pipeline);
+test('http timers that stop for all apps at once are no data everywhere, and an error', async () => {
+  const apps = [app('a'), app('b'), app('c', {}, cpuRule), app('idle', { load: constantLoad({}) })].map(
+    (one) =>
+      one.guid === 'idle' ? { ...one, policy: policyOf(cpuRule, when('throughput > 99', '+1')) } : one,
+  );
+  const pipeline = await start({ apps });
+  for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
+  const fault = pipeline.platform.faults.set({
+    server: 'logCache',
+    operation: 'query',
+    fault: { kind: 'empty' },
   });
+  const line = await pipeline.log.until('collection.http-timers-missing');
+  expect(line.level).toBe('error');
+  const missingNs = BigInt(pipeline.clock.now()) * 1_000_000n;
+  for (const { guid } of apps) await pipeline.evaluatedAgain(guid, 3);
+  expect(await pipeline.value('httpTimersMissing')).toBe(1);
+  expect(JSON.parse((await pipeline.get('health', '/health/readiness')).body)).toMatchObject({
+    overall_status: 'DOWN',
+    checks: expect.arrayContaining([{ name: 'http_timers', type: 'log-cache', status: 'DOWN' }]),
+  });
+  const later = (await pipeline.rows()).filter(
+    ({ metricType, timestampNs }) => metricType === 'throughput' && timestampNs > missingNs,
+  );
+  expect(new Set(later.map(({ value }) => value))).toEqual(new Set(['']));
+  fault.lift();
+  await pipeline.log.until('collection.http-timers-seen-again');
+  for (const { guid } of apps) await valuesAgain(pipeline, guid, missingNs);
+  expect(pipeline.log.lines.filter(({ event }) => event === 'collection.http-timers-missing')).toHaveLength(
+    1,
+  );
+  await expectNoFalseValue(pipeline);
 });
