@@ -15,11 +15,11 @@ import { membersCommand } from './members-command.js';
 import { migrateCommand } from './migrate-command.js';
 import { readLogCommand } from './read-log-command.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
-import { collectDefaultMetrics } from 'prom-client';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
 import { observersLogger } from '../observability/observers-logger.js';
 import { createLogger } from '../observability/pino-logger.js';
+import { collectProcessMetrics } from '../observability/process-metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import { onStopSignal } from './signals.js';
 
@@ -129,7 +129,7 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
 function systemContext(logger: Logger, mode: Mode): ProcessContext {
   const metrics = createMetrics();
   metrics.buildInfo.set({ version: version(), mode }, 1);
-  collectDefaultMetrics({ register: metrics.registry });
+  collectProcessMetrics(metrics.registry, process.env);
   return { clock: systemClock, logger, metrics, trust: systemTrust() };
 }
 

@@ -3,11 +3,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { collectDefaultMetrics } from 'prom-client';
 import { parse } from 'yaml';
 import type { Database } from '../../src/database/database.js';
 import type { PoolStats } from '../../src/database/pool.js';
 import { registerPoolMetrics } from '../../src/database/pool-metrics.js';
+import { collectProcessMetrics } from '../../src/observability/process-metrics.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 
 const folder = fileURLToPath(new URL('../../../ops', import.meta.url));
@@ -119,7 +119,7 @@ async function existingSeries(): Promise<ReadonlyMap<string, ReadonlyMap<string,
   const { registry } = createMetrics();
   const pool = { stats: () => noConnections } as Database;
   registerPoolMetrics(registry, { policyDb: pool, appMetricsDb: pool });
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry, {});
   return new Map(
     (await registry.getMetricsAsJSON()).map(({ name, values }) => {
       const labels = new Map<string, Set<unknown>>();

@@ -1,0 +1,56 @@
+import { createHistogram } from 'node:perf_hooks';
+import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
+
+/**
+ * ms between two looks at the event loop. A task is seen but for so much of it, and one that is shorter perhaps not at all.
+ * At 10 ms, as prom-client has it, the looks alone take an idle process a hundredth of a processor.
+ */
+const usualResolutionMs = 100;
+
+const lag = 'nodejs_eventloop_lag';
+
+/** Metrics of the process and of Node.js, as prom-client has them, but for what it costs to watch the event loop. */
+export function collectProcessMetrics(registry: Registry, env: NodeJS.ProcessEnv): void {
+  const never = 2 ** 31 - 1;
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: never });
+  for (const { name } of registry.getMetricsAsArray()) {
+    if (name.startsWith(lag)) registry.removeSingleMetric(name);
+  }
+  collectLoopLag(registry, resolutionOf(env));
+}
+
+function resolutionOf(env: NodeJS.ProcessEnv): number {
+  const text = env['EVENTGENERATOR_LOOP_RESOLUTION_MS'] ?? '';
+  return /^[1-9]\d{0,2}$/.test(text) ? Number(text) : usualResolutionMs;
+}
+
+/** By how much a timer is later than it should be. It is not node:perf_hooks' monitor, which is blind for a while after each reset. */
+function collectLoopLag(registry: Registry, resolutionMs: number): void {
+  const lags = createHistogram();
+  let lastMs = performance.now();
+  setInterval(() => {
+    const nowMs = performance.now();
+    // 1 is the least that a histogram takes.
+    lags.record(Math.max(1, Math.round((nowMs - lastMs - resolutionMs) * 1e6)));
+    lastMs = nowMs;
+  }, resolutionMs).unref();
+
+  const gauge = (name: string, help: string, collect?: (this: Gauge) => void) =>
+    new Gauge({ name: lag + name, help, registers: [registry], ...(collect && { collect }) });
+  // Read first, because it is made first, and sets the others.
+  gauge('_seconds', 'How long a callback of the event loop waited at the last scrape', function () {
+    const askedMs = performance.now();
+    setImmediate(() => this.set((performance.now() - askedMs) / 1000));
+    for (const [figure, nanoseconds] of figures) figure.set(lags.count > 0 ? nanoseconds() / 1e9 : 0);
+    lags.reset();
+  });
+  const figures = [
+    [gauge('_min_seconds', 'The shortest lag of the event loop since the last scrape'), () => lags.min],
+    [gauge('_max_seconds', 'The longest'), () => lags.max],
+    [gauge('_mean_seconds', 'The mean'), () => lags.mean],
+    [gauge('_stddev_seconds', 'The standard deviation'), () => lags.stddev],
+    [gauge('_p50_seconds', 'The 50th percentile'), () => lags.percentile(50)],
+    [gauge('_p90_seconds', 'The 90th percentile'), () => lags.percentile(90)],
+    [gauge('_p99_seconds', 'The 99th percentile'), () => lags.percentile(99)],
+  ] as const;
+}
