@@ -50,8 +50,17 @@ export function chartPointsReader(
 
 function pointsOf(times: string, values: string): ChartPoint[] {
   const texts = values.split(' ');
+  // Few of them differ.
+  const known = new Map<string, number | null>();
   return times.split(' ').map((time, index) => {
-    const value = storedValue(texts[index] ?? '');
-    return { atMs: Number(time), value: value === null ? null : Number(value) };
+    const text = texts[index] ?? '';
+    let value = known.get(text);
+    if (value === undefined) known.set(text, (value = numberOf(text)));
+    return { atMs: Number(time), value };
   });
+}
+
+function numberOf(text: string): number | null {
+  const value = storedValue(text);
+  return value === null ? null : Number(value);
 }
