@@ -9,6 +9,10 @@ import type { Recording } from '../replay/recording.js';
 const maxCharts = 8;
 const margin = 16;
 const titleHeight = 26;
+/** Of the two lines at the top. */
+const headHeight = 44;
+/** Characters that fit above a chart. */
+const maxTitle = 110;
 
 interface TitledChart {
   readonly title: string;
@@ -23,11 +27,11 @@ export function backtestSvg(result: Backtest): string {
     ...trialsOf(result).map((each) => instancesChart(each, result)),
   ];
   const step = titleHeight + chartSize.height + margin;
-  const [width, height] = [chartSize.width + 2 * margin, titleHeight + margin + charts.length * step];
+  const [width, height] = [chartSize.width + 2 * margin, headHeight + margin + charts.length * step];
   const loop = closedFor === null ? 'open loop: values of the real number of instances' : 'closed loop';
   const placed = charts.map(
     ({ title, drawn }, index) =>
-      markup`<g transform="translate(${margin},${margin + titleHeight + index * step})"><text class="title" y="16">${title}</text>
+      markup`<g transform="translate(${margin},${margin + headHeight + index * step})"><text class="title" y="16">${fitting(title)}</text>
 <g transform="translate(0,${titleHeight})">${drawn}</g></g>
 `,
   );
@@ -35,8 +39,13 @@ export function backtestSvg(result: Backtest): string {
 <style>${new Html(colours)}text { font-family: system-ui, sans-serif; fill: var(--text); } .title { font-size: 14px; }${new Html(chartStyle)}</style>
 <rect width="${width}" height="${height}" style="fill: var(--back)"/>
 <text class="title" x="${margin}" y="${margin + 10}">App ${appId}, ${loop}</text>
+<text class="axis" x="${margin}" y="${margin + 32}">dashed: the threshold, or the maximum; vertical: scalings by the rule; along the bottom: no data</text>
 ${placed}</svg>
 `.text;
+}
+
+function fitting(title: string): string {
+  return title.length > maxTitle ? `${title.slice(0, maxTitle - 1)}…` : title;
 }
 
 function ruleChart(rule: ScalingRule, number: number, result: Backtest): TitledChart {

@@ -76,9 +76,9 @@ function missingParts({ missing }: Facts): Html | null {
 
 function rulesTable(rules: readonly RuleExplanation[], facts: Facts): Html {
   return markup`<h2>Rules, in their order</h2>
-    <div class="table rules">
+    <div class="table">
       <table>
-        <tr>
+        <tr class="head">
           <th>Rule</th>
           <th>Verdict</th>
           <th>Newest</th>
@@ -97,11 +97,11 @@ function ruleRow(explained: RuleExplanation, facts: Facts): Html {
   const hidden = behindRule === null ? '' : ` (behind rule ${behindRule})`;
   return markup`<tr>
     <td>${conditionOf(explained)} → ${rule.adjustment}</td>
-    <td>${verdict}${hidden}</td>
-    <td class="number">${newest ? pointText(newest, unit, facts.atMs) : 'none'}</td>
-    <td>${samples.have} of ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
-    <td class="number">${against ? pointText(against, unit, facts.atMs) : '–'}</td>
-    <td class="number">${canFireAtNs === null ? '–' : timeText(nsToMs(canFireAtNs), facts.atMs)}</td>
+    <td class="word" data-label="Verdict">${verdict}${hidden}</td>
+    <td class="number" data-label="Newest">${newest ? pointText(newest, unit, facts.atMs) : 'none'}</td>
+    <td data-label="App metrics">${samples.have} of ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
+    <td class="number" data-label="Speaks against it">${against ? pointText(against, unit, facts.atMs) : '–'}</td>
+    <td class="number" data-label="Can fire">${canFireAtNs === null ? '–' : timeText(nsToMs(canFireAtNs), facts.atMs)}</td>
   </tr>`;
 }
 
@@ -185,10 +185,12 @@ function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
     highest = Math.max(highest, value);
   }
   const unit = rule.unit === '' ? '' : ` ${rule.unit}`;
+  const marks = changes.flatMap(scalingMark);
+  const marked = marks.length === 0 ? '' : '; vertical: triggers posted';
   const summary =
     lowest > highest
       ? 'No values in this time.'
-      : `From ${lowest} to ${highest}${unit}; dashed: the threshold of ${rule.rule.threshold}${unit}; along the bottom: no data.`;
+      : `From ${lowest} to ${highest}${unit}; dashed: the threshold of ${rule.rule.threshold}${unit}; along the bottom: no data${marked}.`;
   return markup`<h2>${condition}</h2>
     <div class="chart">${chart(own, {
       title: `${condition}: ${summary}`,
@@ -196,7 +198,7 @@ function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
       toMs: explanation.facts.atMs,
       threshold: Number(rule.rule.threshold),
       gapMs: 3 * collectionIntervalMs,
-      marks: changes.flatMap(scalingMark),
+      marks,
     })}</div>
     <p class="muted">${summary}</p>`;
 }
@@ -211,7 +213,7 @@ function changesTable(changes: readonly ChangeOnPage[], { atMs }: Facts): Html |
   return markup`<h2>How the decision changed</h2>
     <div class="table">
       <table>
-        <tr>
+        <tr class="head">
           <th>Time</th>
           <th>From</th>
           <th>To</th>
@@ -221,8 +223,8 @@ function changesTable(changes: readonly ChangeOnPage[], { atMs }: Facts): Html |
           ({ atMs: changedMs, from, to, text }) =>
             markup`<tr>
               <td class="number">${timeText(changedMs, atMs)}</td>
-              <td>${from ?? '–'}</td>
-              <td>${to}</td>
+              <td class="word" data-label="From">${from ?? '–'}</td>
+              <td class="word" data-label="To">${to}</td>
               <td>${text}</td>
             </tr>`,
         )}

@@ -41,7 +41,7 @@ export function appsPage(data: AppsPageData): string {
       </form>
       ${countsTable(data)} ${selectedTable(data)} ${membersTable(data.members)}
       <h2>Breakers of this instance</h2>
-      <div class="table">
+      <div class="table small">
         <table>
           ${data.breakers.map(
             ({ name, state }) =>
@@ -59,9 +59,9 @@ function countsTable({ counts }: AppsPageData): Html {
   if (counts === null)
     return markup`<p>Apps by reason are not known here: the table of decisions cannot be read.</p>`;
   if (counts.length === 0) return markup`<p>No decision is stored yet.</p>`;
-  return markup`<div class="table">
+  return markup`<div class="table small">
     <table>
-      <tr>
+      <tr class="head">
         <th>Reason</th>
         <th>Apps</th>
       </tr>
@@ -92,7 +92,7 @@ function selectedTable({ selected, nowMs }: AppsPageData): Html | null {
         ${apps.map(
           ({ appId, sinceMs, text }) =>
             markup`<tr>
-              <td><a href="/health/apps/${encodeURIComponent(appId)}">${appId}</a></td>
+              <td class="word"><a href="/health/apps/${encodeURIComponent(appId)}">${appId}</a></td>
               <td class="number">${sinceMs === null ? '' : `since ${timeText(sinceMs, nowMs)}`}</td>
               <td>${text}</td>
             </tr>`,
@@ -112,7 +112,7 @@ function membersTable(members: AppsPageData['members']): Html {
   return markup`<h2>Members</h2>
     <div class="table">
       <table>
-        <tr>
+        <tr class="head">
           <th>Instance</th>
           <th>Lease</th>
           <th>Since</th>
@@ -122,11 +122,11 @@ function membersTable(members: AppsPageData['members']): Html {
         ${members.map(
           ({ instanceIndex, leaseId, since, expiresInSecs, appsOwned }) =>
             markup`<tr>
-              <td>${instanceIndex}</td>
-              <td>${leaseId}</td>
-              <td class="number">${since.slice(0, 19).replace('T', ' ')}</td>
-              <td class="number">${expiresInSecs} s</td>
-              <td class="number">${appsOwned}</td>
+              <td data-label="Instance">${instanceIndex}</td>
+              <td data-label="Lease">${leaseId}</td>
+              <td class="number" data-label="Since">${since.slice(0, 19).replace('T', ' ')}</td>
+              <td class="number" data-label="Expires in">${expiresInSecs} s</td>
+              <td class="number" data-label="Apps owned">${appsOwned}</td>
             </tr>`,
         )}
       </table>

@@ -56,8 +56,8 @@ export function chart(points: readonly ChartPoint[], options: ChartOptions): Htm
   );
   return markup`<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
     <title>${title}</title>
-    <text class="axis" x="${left - 6}" y="12" text-anchor="end">${label(range.max)}</text>
-    <text class="axis" x="${left - 6}" y="${plotHeight}" text-anchor="end">${label(range.min)}</text>
+    <text class="axis" x="${left - 6}" y="${y(range.largest) + 6}" text-anchor="end">${label(range.largest)}</text>
+    <text class="axis" x="${left - 6}" y="${y(range.smallest)}" text-anchor="end">${label(range.smallest)}</text>
     <text class="axis" x="${left}" y="${height - 3}">${timeLabel(fromMs)}</text>
     <text class="axis" x="${width}" y="${height - 3}" text-anchor="end">${timeLabel(toMs)}</text>
     <rect class="frame" x="${left}" y="0" width="${plotWidth}" height="${plotHeight}" />
@@ -68,8 +68,11 @@ export function chart(points: readonly ChartPoint[], options: ChartOptions): Htm
 }
 
 interface Range {
+  /** Of what is drawn, with some room. */
   readonly min: number;
   readonly max: number;
+  readonly smallest: number;
+  readonly largest: number;
 }
 
 /** Begins at 0 unless a value is negative, and always includes the threshold. */
@@ -82,7 +85,7 @@ function valueRange(points: readonly ChartPoint[], threshold: number): Range {
     max = Math.max(max, value);
   }
   const room = (max - min || 1) * 0.05;
-  return { min: min < 0 ? min - room : min, max: max + room };
+  return { min: min < 0 ? min - room : min, max: max + room, smallest: min, largest: max };
 }
 
 interface ValuePoint {

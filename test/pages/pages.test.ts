@@ -101,8 +101,8 @@ test('the page of an app says the verdict, each rule with its newest value, and 
   const facts = factsOf(rules, { cpu: steady(90n) }, { knowledge });
   const page = appPage(dataOf(rules, { explanation: explain(facts, settings) }));
   expect(page).toContain('rule 1 (cpu &#62; 80 ');
-  expect(page).toMatch(/<td>fires<\/td><td class="number">90/);
-  expect(page).toMatch(/<td>not-breached \(behind rule 1\)<\/td>/);
+  expect(page).toMatch(/ data-label="Verdict">fires<\/td><td class="number" data-label="Newest">90/);
+  expect(page).toMatch(/ data-label="Verdict">not-breached \(behind rule 1\)<\/td>/);
   expect(page).toContain('unavailable: status 503');
   expect(page.match(/<svg/g)).toHaveLength(2);
 });
