@@ -5,7 +5,7 @@ import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
  * ms between two looks at the event loop. A task is seen but for so much of it, and one that is shorter perhaps not at all.
  * At 10 ms, as prom-client has it, the looks alone take an idle process a hundredth of a processor.
  */
-const usualResolutionMs = 100;
+const usualResolutionMs = 250;
 
 const lag = 'nodejs_eventloop_lag';
 
