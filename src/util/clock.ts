@@ -13,8 +13,8 @@ export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. Use it for durations, deadlines and schedules. */
   monotonic(): number;
   /**
-   * Calls back once, when delayMs (≥ 0) milliseconds of monotonic time have passed: perhaps later, never earlier. A caller that
-   * waits for a wall-clock time has to look at it then.
+   * Calls back once, when delayMs milliseconds of monotonic time have passed: perhaps later, never earlier; soon where
+   * delayMs is below 0, because the time has passed. A caller that waits for a wall-clock time has to look at it then.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
@@ -34,7 +34,7 @@ export const systemClock: Clock = {
   setTimer: punctualTimers(monotonic, wakeAfter),
 };
 
-/** setTimeout wakes at once where it is to wait for longer. */
+/** setTimeout wakes at once where it is to wait for longer, and warns on standard error of what is below 0. */
 const longestWaitMs = 2 ** 31 - 1;
 
 /**
@@ -47,7 +47,7 @@ export function punctualTimers(monotonic: () => number, wakeAfter: WakeAfter): C
     const dueMs = monotonic() + delayMs;
     let cancel = waitFor(delayMs);
     function waitFor(leftMs: number) {
-      return wakeAfter(Math.min(Math.ceil(leftMs), longestWaitMs), look);
+      return wakeAfter(Math.min(Math.max(0, Math.ceil(leftMs)), longestWaitMs), look);
     }
     function look() {
       const leftMs = dueMs - monotonic();

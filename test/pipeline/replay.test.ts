@@ -4,10 +4,11 @@ import { policyLimits } from '../../src/policy/policy-limits.js';
 import { parsePolicy } from '../../src/policy/parse-policy.js';
 import { replay } from '../../src/replay/replay.js';
 import { recordingsReader } from '../../src/replay/recordings-reader.js';
-import { msToNs } from '../../src/util/clock.js';
+import { msToNs, nsToMs } from '../../src/util/clock.js';
 import type { AppOptions } from '../platform/app-model.js';
 import { keyframes, type Load, type LoadScript } from '../platform/load-script.js';
 import { openTestDatabases } from '../support/database-config.js';
+import type { StoredRow } from './audit.js';
 import { startPipeline, stopPipelines, type Pipeline } from './harness.js';
 import { policyOf, when, type RuleJson } from './policies.js';
 
@@ -20,7 +21,10 @@ const intervalMs = 4_000;
 const pulseSecs = 24;
 const firstPulseSecs = 40;
 const periodSecs = 100;
-const pulses = 3;
+/** More than are waited for: on a busy machine one may pass without a cycle. */
+const pulses = 30;
+const pulsesUsed = 3;
+const scaled = ['spikes', 'percent', 'valleys', 'requests'];
 
 /** One load, and another one for a while in each period. */
 function pulsed(usual: Partial<Load>, pulse: Partial<Load>, offsetSecs = 0): LoadScript {
@@ -89,33 +93,38 @@ beforeAll(async () => {
 });
 afterAll(stopPipelines);
 
-/** What the process did: the cycle of each scaling, and the numbers of instances. */
-function done(appId: string): unknown[] {
+/**
+ * What the process did: the cycle of each scaling, and the numbers of instances. A cycle whose http metrics come late is
+ * judged as of the gauges of a newer one: the cycle meant is that of the rule's own app metric.
+ */
+function done(appId: string, rows: readonly StoredRow[]): unknown[] {
   const fired = pipeline.log.lines.filter(
     ({ event, data }) =>
       event === 'evaluation.evaluated' && data['appId'] === appId && data['outcome'] === 'fired',
   );
   const triggers = pipeline.platform.books.triggersOf(appId);
   expect(fired).toHaveLength(triggers.length);
-  return triggers.flatMap(({ result, before, after }, index) =>
-    result === 'scaled' ? [[fired[index]?.data['atMs'], before, after]] : [],
-  );
+  return triggers.flatMap(({ result, metricType, before, after }, index) => {
+    const evaluatedAtMs = Number(fired[index]?.data['atMs']);
+    const cycles = rows
+      .filter((row) => row.appId === appId && row.metricType === metricType)
+      .map(({ timestampNs }) => nsToMs(timestampNs))
+      .filter((atMs) => atMs <= evaluatedAtMs);
+    return result === 'scaled' ? [[Math.max(...cycles), before, after]] : [];
+  });
 }
 
 test('every scaling of a process is found again at its cycle by a replay of what it stored, and no other', async () => {
   const { books } = pipeline.platform;
-  // The last pulse has passed, with all that it brings about.
-  await books.until(() => books.triggersOf('spikes').length >= pulses);
-  const evaluatedAtMs = Math.max(
-    ...pipeline.log.lines
-      .filter(({ data }) => data['appId'] === 'spikes')
-      .map(({ data }) => Number(data['atMs'] ?? 0)),
-  );
+  // A pulse has passed, with all that it brings about, and the next is not near.
+  await books.until(() => scaled.every((appId) => books.triggersOf(appId).length >= pulsesUsed));
+  const evaluatedAtMs = Math.max(...pipeline.log.lines.map(({ data }) => Number(data['atMs'] ?? 0)));
   await pipeline.log.until(
     'evaluation.evaluated',
     ({ data }) => data['appId'] === 'calm' && Number(data['atMs']) > evaluatedAtMs + 30_000,
   );
   expect((await pipeline.audit()).lost).toBe(0);
+  const rows = await pipeline.rows();
 
   const databases = await openTestDatabases(pipeline.appMetricsDb.url);
   try {
@@ -138,11 +147,11 @@ test('every scaling of a process is found again at its cycle by a replay of what
         },
       });
       const found = replayed.scalings.map(({ atMs, from, to }) => [atMs, from, to]);
-      expect({ appId, scalings: found }).toEqual({ appId, scalings: done(appId) });
+      expect({ appId, scalings: found }).toEqual({ appId, scalings: done(appId, rows) });
     }
   } finally {
     await databases.close();
   }
-  const counts = Object.fromEntries(apps.map(({ guid }) => [guid, done(guid).length]));
-  expect(counts).toEqual({ spikes: 3, percent: 3, valleys: 3, requests: 3, full: 1, calm: 0 });
+  for (const appId of scaled) expect(done(appId, rows).length).toBeGreaterThanOrEqual(pulsesUsed);
+  expect([done('full', rows).length, done('calm', rows).length]).toEqual([1, 0]);
 });

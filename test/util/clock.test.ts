@@ -108,3 +108,18 @@ test('a timer is cancelled also where it was woken too early, and waits longer t
   }
   expect(fired).toEqual([10.9 + 2 ** 32]);
 });
+
+test('a time that has passed is not waited for, and setTimeout is not asked for less than nothing', () => {
+  const delays: number[] = [];
+  const setTimer = punctualTimers(
+    () => 100,
+    (delayMs, wake) => {
+      delays.push(delayMs);
+      wake();
+      return () => {};
+    },
+  );
+  let fired = 0;
+  setTimer(-19.5, () => fired++);
+  expect([delays, fired]).toEqual([[0], 1]);
+});
