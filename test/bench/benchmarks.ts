@@ -11,6 +11,7 @@ import { largeApp } from './large-app.js';
 import { memory } from './memory.js';
 import { reaction } from './reaction.js';
 import { scale } from './scale.js';
+import { slowDatabase } from './slow-database.js';
 
 /** All benchmarks, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
@@ -25,5 +26,6 @@ export const benchmarks: readonly Benchmark[] = [
   api,
   largeApp,
   foundation,
+  slowDatabase,
   elastic,
 ];

@@ -21,6 +21,10 @@ export interface SceneOptions {
   readonly config?: Omit<EventgeneratorConfigOptions, 'platform' | 'policyDbUrl'>;
   /** Fills the tables before the eventgenerator is started. */
   readonly prepare: (database: TestDatabase) => Promise<void>;
+  /** What the eventgenerator's environment has besides this process's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where the eventgenerator finds the database of that URL; default: there. */
+  readonly urlOf?: (url: string) => Promise<string>;
   /** Modules loaded into the eventgenerator before itself. */
   readonly imports?: readonly URL[];
 }
@@ -68,9 +72,9 @@ export async function withScene<T>(
       ...shipped,
       ...options.config,
       platform: parts,
-      policyDbUrl: database.url,
+      policyDbUrl: (await options.urlOf?.(database.url)) ?? database.url,
     });
-    const eventgenerator = startEventgeneratorProcess(config, options.imports);
+    const eventgenerator = startEventgeneratorProcess(config, options.imports, options.env);
     releases.push(() => eventgenerator.stop());
     return await play({ postgres, database, platform, config, eventgenerator });
   } finally {
