@@ -19,7 +19,7 @@ function optionsOf(...args: readonly string[]): ChaosOptions {
 
 test('a short run with a fault of each sort is green, and says how to repeat it', async () => {
   const options = optionsOf(
-    ...['--quick', '--minutes', '0.05', '--members', '1', '--apps', '10', '--interval', '1', '--seed', '7'],
+    ...['--quick', '--minutes', '0.05', '--members', '1', '--apps', '10', '--interval', '2', '--seed', '7'],
     ...['--faults', 'process.terminate,database.cut,uaa.revocations,log-cache.errors,clients.silent'],
   );
   const report = await runChaos(options, () => {}, releasers, new AbortController().signal);
