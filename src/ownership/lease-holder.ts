@@ -101,5 +101,7 @@ function changeBetween(before: Lease, next: Lease, atMs: number): OwnershipChang
   const hasReleased = before.outgoing !== null && next.outgoing !== before.outgoing;
   if (!isSwitched && !hasNewLease && !hasLeft && !hasReleased) return null;
   if (hasLeft) return { untilMs: atMs };
-  return { untilMs: hasReleased ? next.viewSinceMs : -Infinity };
+  // Who rejoins has lost its apps to others before.
+  const isReleasedAtOnce = isSwitched && next.outgoing === null && next.leaseId === before.leaseId;
+  return { untilMs: hasReleased || isReleasedAtOnce ? next.viewSinceMs : -Infinity };
 }

@@ -115,14 +115,17 @@ export function leaseSwitched(lease: Lease, nowMs: number): Lease {
   const seen = createView(membersAt(lease.roster, nowMs));
   const isHeld = nowMs < lease.viewHeldUntilMs && isMissingOthers(lease, seen);
   if (seen.members.length === 0 || isHeld || isSameView(seen, lease.view)) return { ...lease, outgoing };
+  const viewSinceMs = lastSwitchMs(lease.roster, nowMs);
+  // Of the switch and not of now: a busy process that is late must not make cycles that are the new owner's.
+  const untilMs = viewSinceMs + lateReleaseMs;
   return {
     ...lease,
     view: seen,
-    viewSinceMs: lastSwitchMs(lease.roster, nowMs),
+    viewSinceMs,
     past: lease.view
       ? [{ view: lease.view, sinceMs: lease.viewSinceMs }, ...lease.past].slice(0, pastViews)
       : [],
-    outgoing: lease.view && { view: lease.view, untilMs: nowMs + lateReleaseMs },
+    outgoing: lease.view && nowMs < untilMs ? { view: lease.view, untilMs } : null,
   };
 }
 

@@ -155,6 +155,15 @@ test('who joins owns its share from its switch on, and the others release that a
   expect(nextChangeMs(leaseSwitched(releasing, switchMs + 200), switchMs + 200)).toBe(Infinity);
 });
 
+test('a busy member that is late to switch owns nothing of the others for longer than one that is not', () => {
+  const other = createLeaseIds().next();
+  const joining: LivingLease[] = [counting(leaseId), { ...counting(other), countsInMs: 2500 }];
+  const before = leaseRenewed(held, { leaseId, startedMs: 3000, endedMs: 3000 }, list(3000, joining));
+  const [inTime, late] = [leaseSwitched(before, 5500), leaseSwitched(before, 7000)];
+  expect([ownedAt(inTime, 5699), ownedAt(late, 7000)]).toEqual([apps.length, ownedAt(inTime, 5700)]);
+  expect(ownedAt(late, 7000)).toBeLessThan(apps.length);
+});
+
 test('who leaves is replaced at its switch', () => {
   const other = createLeaseIds().next();
   const both = leaseRenewed(
