@@ -7,8 +7,8 @@ import { directionOf } from '../policy/policy.js';
  */
 
 /**
- * When, the rule counted from 1, the adjustment, the result, what the scaling engine said. Where the app's breaker is not
- * closed also since when, and until when it is open.
+ * When, the rule counted from 1, the adjustment, the result, what the scaling engine said. If the app's breaker is not
+ * closed, there is one more: since when, and until when it is open.
  */
 export type TriggerJson = readonly [
   atMs: number,

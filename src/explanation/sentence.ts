@@ -21,7 +21,7 @@ const repeating: ReadonlySet<Reason['code']> = new Set([
   'trigger-failed',
 ]);
 
-/** What the reasons after the first, and open breakers, add to `sentenceOf`: a sentence each. */
+/** Sentences that follow `sentenceOf`: one for each further reason and for each open breaker. */
 export function furtherSentences(explanation: Explanation): string[] {
   const reasons = explanation.reasons
     .slice(1)
@@ -30,7 +30,7 @@ export function furtherSentences(explanation: Explanation): string[] {
   return [...reasons, ...breakerSentences(explanation)];
 }
 
-/** Of breakers that are open although no rule fires: a trigger would be held back. */
+/** Sentences on breakers that are open while no rule fires: a trigger would be held back. */
 function breakerSentences({ facts, reasons }: Explanation): string[] {
   if (reasons.some(({ code }) => code === 'breaker-open')) return [];
   const open = (facts.knowledge?.breakers ?? []).filter((breaker) => isOpen(breaker, facts.atMs));

@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
+import { remembering } from '../util/remembering.js';
 import { storedValue } from './app-metric-store.js';
 
 /** A point for a chart: wall-clock ms, and a value that need not be exact; null is *no data*. */
@@ -50,14 +51,8 @@ export function chartPointsReader(
 
 function pointsOf(times: string, values: string): ChartPoint[] {
   const texts = values.split(' ');
-  // Few of them differ.
-  const known = new Map<string, number | null>();
-  return times.split(' ').map((time, index) => {
-    const text = texts[index] ?? '';
-    let value = known.get(text);
-    if (value === undefined) known.set(text, (value = numberOf(text)));
-    return { atMs: Number(time), value };
-  });
+  const valueOf = remembering(numberOf);
+  return times.split(' ').map((time, index) => ({ atMs: Number(time), value: valueOf(texts[index] ?? '') }));
 }
 
 function numberOf(text: string): number | null {

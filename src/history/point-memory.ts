@@ -1,6 +1,6 @@
 /**
- * Two cells a point: its timestamp, of which *no data* has the bitwise complement, and its value. So every int64 stays a
- * value.
+ * Two cells a point: its timestamp, of which *no data* has the bitwise complement, and its value. So a value may
+ * be any int64.
  */
 export const cellsPerPoint = 2;
 

@@ -34,14 +34,14 @@ const timeoutsBeforeReconnect = 3;
 const firstPauseMs = 250;
 const longestPauseMs = 10_000;
 
-/** What may be on its way for one response, and for all; bytes. With HTTP/2's 64 KiB a page would wait several times. */
+/** Flow-control windows of a response and of the connection; bytes. With HTTP/2's 64 KiB a page would wait several times. */
 const streamWindowBytes = 1024 * 1024;
 const connectionWindowBytes = 8 * 1024 * 1024;
 
 /** MB. Above it Node.js rejects calls, at 10 MB already where nothing else is said. */
 const maxSessionMemory = 128;
 
-/** Opens the next connection to a server where the last one is gone, and not too often where none can be made. */
+/** Keeps one connection to a server. Opens a new one when the last is gone, with pauses after attempts that failed. */
 export class GrpcConnections {
   // One context for all connections: parsing hundreds of roots costs milliseconds.
   readonly #secureContext;
@@ -110,7 +110,7 @@ export class GrpcConnections {
   noteTimeout(connection: GrpcConnection): void {
     if (++connection.timeoutsInARow < timeoutsBeforeReconnect) return;
     const { session } = connection;
-    // What is on its way may still arrive, where there is a connection at all.
+    // A connection that closes still delivers responses that are on their way. One that was never made has none.
     if (session.connecting) session.destroy();
     else session.close();
   }

@@ -44,7 +44,7 @@ export function gaugeEnvelopes(message: Uint8Array): GaugeEnvelope[] {
   return envelopesIn(gauges.reader, (end) => gauges.envelope(end));
 }
 
-/** Throws a LogCacheError where there is another envelope than a timer. */
+/** Throws a LogCacheError if an envelope is not a timer. */
 export function timerEnvelopes(message: Uint8Array): TimerEnvelope[] {
   const reader = Reader.create(message);
   return envelopesIn(reader, (end) => timerEnvelope(reader, end));
@@ -124,7 +124,7 @@ class Gauges {
     const { reader } = this;
     const end = endOfMessage(reader);
     const { buf, pos } = reader;
-    // A length of 128 and more begins with a byte that is no wanted length.
+    // The first byte of a length of 128 or more is at least 128, which is no wanted length.
     if (buf[pos] === mapKey && !wantedLengths.has(buf[pos + 1])) {
       reader.pos = end;
       return;

@@ -2,14 +2,14 @@ import { createHistogram } from 'node:perf_hooks';
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
 
 /**
- * ms between two looks at the event loop. A task is seen but for so much of it, and one that is shorter perhaps not at all.
- * At 10 ms, as prom-client has it, the looks alone take an idle process a hundredth of a processor.
+ * ms between two measurements of the event loop's lag. A task that blocks the loop may be measured too short by up to this
+ * much, and a shorter one may be missed. At prom-client's 10 ms, measuring alone takes 1 % of a processor when idle.
  */
 const usualResolutionMs = 250;
 
 const lag = 'nodejs_eventloop_lag';
 
-/** Metrics of the process and of Node.js, as prom-client has them, but for what it costs to watch the event loop. */
+/** Registers prom-client's metrics of the process, with a monitor of the event loop that costs less. */
 export function collectProcessMetrics(registry: Registry, env: NodeJS.ProcessEnv): void {
   const never = 2 ** 31 - 1;
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: never });

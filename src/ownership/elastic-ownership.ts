@@ -115,13 +115,11 @@ export class ElasticOwnership implements Ownership {
     return (this.#leaving ??= this.#giveBack());
   }
 
-  /** Stops at once, without notifying the others; a response still to come is ignored. Idempotent. */
-  close(): void {
-    this.#closeAt(this.#nowMs());
-  }
-
-  /** `leftMs`: when it ceased to own anything. */
-  #closeAt(leftMs: number): void {
+  /**
+   * Stops at once, without notifying the others; a response still to come is ignored. Idempotent. `leftMs`: when this
+   * member ceased to own anything, by default now; monotonic.
+   */
+  close(leftMs = this.#nowMs()): void {
     this.#stopped.abort();
     this.#holder.become(leaseLeft(this.#holder.lease), leftMs);
   }
@@ -140,7 +138,7 @@ export class ElasticOwnership implements Ownership {
       for (const confirm of asked) confirm(holds);
       if (isDue) continue;
       const everyMs = renewEveryMs * (1 - 0.1 * this.#random());
-      await sleep(this.#options.clock, Math.max(0, startedMs + everyMs - this.#nowMs()), signal);
+      await sleep(this.#options.clock, startedMs + everyMs - this.#nowMs(), signal);
     }
     for (const confirm of this.#confirmations.splice(0)) confirm(false);
   }
@@ -211,15 +209,16 @@ export class ElasticOwnership implements Ownership {
     const leavesMs = this.#loop ? await this.#announceLeave() : null;
     // Others count on this member only if it has a lease and they know when it leaves.
     if (isMember && leavesMs !== null) {
-      await sleep(clock, Math.max(0, leavesMs + lateReleaseMs - this.#nowMs()));
-      this.#closeAt(leavesMs);
+      await sleep(clock, leavesMs + lateReleaseMs - this.#nowMs());
+      this.close(leavesMs);
+    } else {
+      this.close();
     }
-    this.close();
     // Only tidies up: nobody counts on the row any more.
     if (leavesMs !== null) await store.remove(this.#leaseIds.lowest, this.#leaseIds.highest).catch(() => {});
   }
 
-  /** Returns when the others take over, by the own clock, or null where the database did not answer. */
+  /** Returns the own monotonic ms at which the others take over; null if the database did not answer. */
   async #announceLeave(): Promise<number | null> {
     for (let attempts = 1; attempts <= leaveAttempts; attempts++) {
       const startedMs = this.#nowMs();

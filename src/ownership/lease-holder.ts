@@ -75,7 +75,7 @@ export class LeaseHolder {
     this.#nextSwitch?.cancel();
     this.#nextSwitch = undefined;
     if (timeMs === Infinity) return;
-    this.#nextSwitch = clock.setTimer(Math.max(0, timeMs - clock.monotonic()), () => {
+    this.#nextSwitch = clock.setTimer(timeMs - clock.monotonic(), () => {
       const nowMs = clock.monotonic();
       this.become(leaseSwitched(this.#lease, nowMs), nowMs);
     });

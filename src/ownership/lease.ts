@@ -32,7 +32,7 @@ export interface Lease {
   readonly state: MemberState;
   /** The lease held now or last; null before the first. */
   readonly leaseId: string | null;
-  /** How far the database's clock is from the own one; null before the first response. */
+  /** The difference between this member's clock and the database's; null before the first response. */
   readonly offset: ClockOffset | null;
   /** Who counts when, by the last response. */
   readonly roster: Roster;
@@ -40,7 +40,7 @@ export interface Lease {
   readonly view: View | null;
   /** Since when it should have been in force; a busy process may have switched later. */
   readonly viewSinceMs: number;
-  /** The views before, the newest first, a few of them. */
+  /** The last few views before this one, the newest first. */
   readonly past: readonly PastView[];
   /** The view before. Apps that were ours by it stay ours until this time. */
   readonly outgoing: { readonly view: View; readonly untilMs: number } | null;
@@ -60,7 +60,7 @@ interface PastView {
   readonly sinceMs: number;
 }
 
-/** More than a fleet switches between in one collection interval. */
+/** How many are remembered: more than there are switches in one collection interval. */
 const pastViews = 16;
 
 /** One attempt to join or to renew. */

@@ -59,9 +59,7 @@ export interface Leave {
 
 /** The table of leases. Every method rejects when the database did not respond in time. */
 export interface MemberStore {
-  /**
-   * Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them.
-   */
+  /** Takes a lease, which others see from its first renewal on. Returns all living leases, the new one among them. */
   join(candidate: Candidate): Promise<LeaseList>;
   /**
    * Extends a lease, unless its member is leaving. Returns the same, or null where the lease is not living any more: it

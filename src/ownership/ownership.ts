@@ -12,7 +12,7 @@ export interface Ownership {
   onChange(listener: (change: OwnershipChange) => void): void;
 }
 
-/** What changed besides the apps that are ours. */
+/** What listeners are told when `owns` may have changed. */
 export interface OwnershipChange {
   /** Monotonic ms. Apps lost were ours until then: cycles that were due before are still ours to run. -Infinity for none. */
   readonly untilMs: number;

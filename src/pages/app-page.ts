@@ -203,7 +203,7 @@ function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
     <p class="muted">${summary}</p>`;
 }
 
-/** Marks only what was posted: a decision changes often, and that does not explain a curve. */
+/** Marks only triggers that were posted: most changes of a decision do not explain a curve. */
 function scalingMark({ atMs, to, text }: ChangeOnPage): ChartMark[] {
   return to === 'fired' ? [{ atMs, text }] : [];
 }

@@ -95,7 +95,7 @@ export class OwnedApps {
     this.#moved.lost += lost.length;
   }
 
-  /** Apps by the time since when their cycles are due; undefined: from now on. */
+  /** Groups apps by the time from which their cycles are due; undefined means from now on. */
   #bySince(appIds: readonly string[], sinceMs: number): ReadonlyMap<number | undefined, readonly string[]> {
     const groups = new Map<number | undefined, string[]>();
     for (const appId of appIds) {

@@ -347,7 +347,7 @@ export class PolicyPoller {
     this.#wake = new AbortController();
     const { signal } = this.#wake;
     if (this.#stopping.signal.aborted || (this.#mayHaveGained && this.#failures === 0)) return;
-    await sleep(clock, Math.max(0, this.#nextPollMs - clock.monotonic()), signal);
+    await sleep(clock, this.#nextPollMs - clock.monotonic(), signal);
   }
 }
 

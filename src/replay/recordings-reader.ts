@@ -2,6 +2,7 @@ import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
 import { storedValue } from '../history/app-metric-store.js';
 import { cellsPerPoint } from '../history/point-memory.js';
+import { remembering } from '../util/remembering.js';
 import { Recording, withoutRepetitions } from './recording.js';
 
 export interface RecordingQuery {
@@ -22,8 +23,8 @@ const bytesPerTime = 8;
 
 /**
  * A row for each metric type, its points as two columns: to take thousands of rows apart costs several times what a
- * replay does. Rows come as they lie in the table, so that each page of it is read once for all metric types. To sort
- * them is left to the reader, who seldom has to. A line break in a value would look like two values.
+ * replay does. Rows come as they lie in the table, so that each page of it is read once for all metric types. The reader
+ * sorts them, which is seldom necessary. A line break within a value would split it in two, and so becomes a question mark.
  */
 const selectRecordings = (table: string) => `
 select metric_type, max(unit) filter (where value <> '') as unit,
@@ -68,14 +69,11 @@ export function recordingsReader(
 function recordingOf({ metric_type: metricType, unit, times, values }: Row): Recording {
   const timestamps = timestampsOf(times);
   const texts = values.split('\n');
-  // Few of them differ.
-  const known = new Map<string, bigint | null>();
+  const valueOf = remembering(storedValue);
   const cells = new BigInt64Array(cellsPerPoint * timestamps.length);
   let cell = 0;
   for (const place of inOrder(timestamps)) {
-    const text = texts[place] ?? '';
-    let value = known.get(text);
-    if (value === undefined) known.set(text, (value = storedValue(text)));
+    const value = valueOf(texts[place] ?? '');
     const timestamp = timestamps[place] ?? 0n;
     cells[cell++] = value === null ? ~timestamp : timestamp;
     cells[cell++] = value ?? 0n;
@@ -83,7 +81,7 @@ function recordingOf({ metric_type: metricType, unit, times, values }: Row): Rec
   return new Recording(metricType, unit ?? '', withoutRepetitions(cells));
 }
 
-/** Changes big-endian timestamps into little-endian ones, which is what machines have wherever Node.js runs. */
+/** Turns big-endian timestamps into little-endian ones, as x86 and ARM machines have them. */
 function timestampsOf(packed: Buffer): BigInt64Array {
   const aligned = new Uint8Array(packed);
   Buffer.from(aligned.buffer).swap64();

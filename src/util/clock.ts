@@ -34,7 +34,7 @@ export const systemClock: Clock = {
   setTimer: punctualTimers(monotonic, wakeAfter),
 };
 
-/** setTimeout wakes at once where it is to wait for longer, and warns on standard error of what is below 0. */
+/** If setTimeout is to wait for longer, it wakes at once. It warns on standard error of a wait below 0. */
 const longestWaitMs = 2 ** 31 - 1;
 
 /**
