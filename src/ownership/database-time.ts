@@ -4,7 +4,7 @@
  * say it to some milliseconds.
  */
 
-/** Own monotonic ms less the database's epoch ms: between these, at `atMs` of the own clock. */
+/** Own monotonic ms less the database's epoch ms: between these, at some moment from `atMs` of the own clock on. */
 export interface ClockOffset {
   readonly lowMs: number;
   readonly highMs: number;
@@ -18,18 +18,18 @@ export interface Reading {
   readonly databaseMs: number;
 }
 
-/** How much two clocks may part: either may run 1 % fast or slow. */
-const drift = 0.02;
+/** How much two clocks may part in a unit of the own time: either may run 1 % fast or slow. */
+const drift = 1.01 / 0.99 - 1;
 
 /** What is known after one more reading. One that contradicts the earlier ones replaces them: the database's clock was set. */
 export function offsetAfter(known: ClockOffset | null, reading: Reading): ClockOffset {
   const { startedMs, endedMs, databaseMs } = reading;
-  const read = { lowMs: startedMs - databaseMs, highMs: endedMs - databaseMs, atMs: endedMs };
+  const read = { lowMs: startedMs - databaseMs, highMs: endedMs - databaseMs, atMs: startedMs };
   if (known === null) return read;
   const partedMs = Math.max(0, endedMs - known.atMs) * drift;
   const lowMs = Math.max(read.lowMs, known.lowMs - partedMs);
   const highMs = Math.min(read.highMs, known.highMs + partedMs);
-  return lowMs <= highMs ? { lowMs, highMs, atMs: endedMs } : read;
+  return lowMs <= highMs ? { lowMs, highMs, atMs: startedMs } : read;
 }
 
 /** Own monotonic ms at this time of the database. */

@@ -11,6 +11,7 @@ import {
   leaseRejected,
   leaseRenewed,
   mayPost,
+  nextAttemptMs,
   ownedSinceMs,
   ownsApp,
   stateAt,
@@ -34,7 +35,7 @@ export interface ElasticOwnershipOptions extends LeaseHolderOptions {
 
 /**
  * Shares apps with all other members that renew their leases in the same table. One loop asks the database every two
- * seconds; lease.ts decides what the responses mean. Listeners are also called for a new lease: what had to be held
+ * seconds, and when a lease may have ended; lease.ts decides what the responses mean. Listeners are also called for a new lease: what had to be held
  * back without one may be posted now.
  */
 export class ElasticOwnership implements Ownership {
@@ -138,7 +139,8 @@ export class ElasticOwnership implements Ownership {
       for (const confirm of asked) confirm(holds);
       if (isDue) continue;
       const everyMs = renewEveryMs * (1 - 0.1 * this.#random());
-      await sleep(this.#options.clock, startedMs + everyMs - this.#nowMs(), signal);
+      const nextMs = nextAttemptMs(this.#holder.lease, startedMs, everyMs);
+      await sleep(this.#options.clock, nextMs - this.#nowMs(), signal);
     }
     for (const confirm of this.#confirmations.splice(0)) confirm(false);
   }

@@ -2,9 +2,19 @@ import { offsetAfter, ownTime, type ClockOffset } from './database-time.js';
 import { memberOf } from './lease-id.js';
 import type { LeaseList } from './member-store.js';
 import { createView, isSameView, type View } from './rendezvous.js';
-import { createRoster, emptyRoster, lastSwitchMs, membersAt, nextSwitchMs, type Roster } from './roster.js';
 import {
+  createRoster,
+  emptyRoster,
+  lastSwitchMs,
+  membersAt,
+  nextExpiryMs,
+  nextSwitchMs,
+  type Roster,
+} from './roster.js';
+import {
+  expiryMarginMs,
   leaseMs,
+  leastPauseMs,
   leaveAttempts,
   leaveDeadlineMs,
   lateReleaseMs,
@@ -133,6 +143,17 @@ export function leaseSwitched(lease: Lease, nowMs: number): Lease {
 export function nextChangeMs({ state, roster, outgoing }: Lease, nowMs: number): number {
   if (state === 'left') return Infinity;
   return Math.min(nextSwitchMs(roster, nowMs), outgoing?.untilMs ?? Infinity);
+}
+
+/**
+ * When the next attempt is due that follows one begun at `startedMs`: at the latest when the lease of another member may
+ * have ended, so that all members hear of a death at once. `everyMs`: from start to start, where nothing ends.
+ */
+export function nextAttemptMs({ leaseId, roster }: Lease, startedMs: number, everyMs: number): number {
+  if (leaseId === null) return startedMs + everyMs;
+  // The attempt looked at what had ended before it began. If it failed, the next one can wait.
+  const endsMs = nextExpiryMs(roster, memberOf(leaseId), startedMs - expiryMarginMs);
+  return Math.min(startedMs + everyMs, Math.max(startedMs + leastPauseMs, endsMs + expiryMarginMs));
 }
 
 /** The database responded: there is no such lease any more. */

@@ -39,7 +39,6 @@ export interface MemberRow extends LivingLease {
   readonly instanceIndex: number;
   /** Epoch ms by the database's clock. */
   readonly joinedAtMs: number;
-  readonly expiresInMs: number;
   readonly appsOwned: number;
 }
 
@@ -108,7 +107,8 @@ const living = `apps_owned >= 0 and coalesce(leaves_at > ${now}, true)
 
 /** A switch that is further ahead than possible comes from before the database's clock was set back. */
 const livingColumns = `${nowMs} as now_ms, lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
-  case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms`;
+  case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms,
+  ${msUntil('expires_at')} as expires_in_ms`;
 const rosterOrder = 'order by counts_from, joined_at, lease_id';
 
 /**
@@ -186,18 +186,28 @@ delete from ${table} using limits where lease_id between $1::uuid and $2::uuid`;
 
 const readSql = (table: string) => `
 select ${livingColumns}, instance_guid, instance_index, apps_owned,
-  (extract(epoch from joined_at) * 1000)::float8 as joined_at_ms,
-  (extract(epoch from expires_at - statement_timestamp()) * 1000)::float8 as expires_in_ms
+  (extract(epoch from joined_at) * 1000)::float8 as joined_at_ms
 from ${table} where ${living}
 order by joined_at, lease_id`;
 
 /** Width of the column. A longer name is cut: it is for display only. */
 const guidLength = 255;
 
-type LivingRow = { now_ms: number; lease_id: string; counts_in_ms: number; leaves_in_ms: number | null };
+type LivingRow = {
+  now_ms: number;
+  lease_id: string;
+  counts_in_ms: number;
+  leaves_in_ms: number | null;
+  expires_in_ms: number;
+};
 
 function toLivingLease(row: LivingRow): LivingLease {
-  return { leaseId: row.lease_id, countsInMs: row.counts_in_ms, leavesInMs: row.leaves_in_ms };
+  return {
+    leaseId: row.lease_id,
+    countsInMs: row.counts_in_ms,
+    leavesInMs: row.leaves_in_ms,
+    expiresInMs: row.expires_in_ms,
+  };
 }
 
 /** The own lease is always among the rows. */
@@ -254,7 +264,6 @@ export function createMemberStore(
         instance_index: number;
         apps_owned: number;
         joined_at_ms: number;
-        expires_in_ms: number;
       };
       const { rows } = await statements.query<Row>(sql.read, [], { timeoutMs: membersReadDeadlineMs });
       return rows.map((row) => ({
@@ -262,7 +271,6 @@ export function createMemberStore(
         instanceGuid: row.instance_guid,
         instanceIndex: row.instance_index,
         joinedAtMs: row.joined_at_ms,
-        expiresInMs: row.expires_in_ms,
         appsOwned: row.apps_owned,
       }));
     },

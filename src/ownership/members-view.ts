@@ -8,7 +8,7 @@ export interface MemberView {
   readonly instanceIndex: number;
   /** ISO 8601, by the database's clock: when this lease was taken. */
   readonly since: string;
-  /** Between one and ten seconds where all is well. */
+  /** Between four and 6.5 s where all is well. */
   readonly expiresInSecs: number;
   /** As of the member's last renewal. */
   readonly appsOwned: number;

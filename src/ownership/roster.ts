@@ -7,6 +7,8 @@ export interface LivingLease {
   readonly countsInMs: number;
   /** When its member ceases to count; null if it does not leave. */
   readonly leavesInMs: number | null;
+  /** When it ends unless it is renewed. */
+  readonly expiresInMs: number;
 }
 
 /** Who counts when, by one response. Times are own monotonic ms. */
@@ -18,6 +20,8 @@ export interface Roster {
     readonly member: string;
     readonly fromMs: number;
     readonly untilMs: number;
+    /** When its lease ends unless it is renewed. */
+    readonly expiresMs: number;
   }[];
 }
 
@@ -27,10 +31,11 @@ export const emptyRoster: Roster = { receivedMs: -Infinity, leases: [] };
 export function createRoster(leases: readonly LivingLease[], receivedMs: number): Roster {
   return {
     receivedMs,
-    leases: leases.map(({ leaseId, countsInMs, leavesInMs }) => ({
+    leases: leases.map(({ leaseId, countsInMs, leavesInMs, expiresInMs }) => ({
       member: memberOf(leaseId),
       fromMs: countsInMs <= 0 ? -Infinity : receivedMs + countsInMs,
       untilMs: leavesInMs === null ? Infinity : receivedMs + leavesInMs,
+      expiresMs: receivedMs + expiresInMs,
     })),
   };
 }
@@ -53,6 +58,12 @@ export function lastSwitchMs({ receivedMs, leases }: Roster, nowMs: number): num
 /** The next moment at which a member begins or ceases to count; Infinity where none is known. */
 export function nextSwitchMs({ leases }: Roster, nowMs: number): number {
   return Math.min(Infinity, ...switchesOf(leases).filter((switchMs) => switchMs > nowMs));
+}
+
+/** The first moment after `afterMs` at which another member's lease ends unless it is renewed before; Infinity for none. */
+export function nextExpiryMs({ leases }: Roster, ownMember: string, afterMs: number): number {
+  const others = leases.filter(({ member, expiresMs }) => member !== ownMember && expiresMs > afterMs);
+  return Math.min(Infinity, ...others.map(({ expiresMs }) => expiresMs));
 }
 
 function switchesOf(leases: Roster['leases']): number[] {

@@ -41,5 +41,18 @@ test('whatever the responses took, the true time lies between the bounds, which 
         expect(halfMs).toBeLessThanOrEqual((endedMs - startedMs) / 2 + 0.02);
       }
     }),
+    {
+      examples: [
+        // The clocks part while a response is on its way, too.
+        [
+          [
+            { waitMs: 0, thereMs: 0, backMs: 0.5 },
+            { waitMs: 0, thereMs: 0, backMs: 0.01 },
+          ],
+          0.99,
+          1.01,
+        ],
+      ],
+    },
   );
 });

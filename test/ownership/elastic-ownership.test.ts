@@ -4,6 +4,7 @@ import { ElasticOwnership } from '../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate, Leave, LeaseList } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
+import { leaseMs } from '../../src/ownership/timing.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -50,7 +51,9 @@ class FakeStore {
 }
 
 function toLease(lease: string | LivingLease): LivingLease {
-  return typeof lease === 'string' ? { leaseId: lease, countsInMs: 0, leavesInMs: null } : lease;
+  return typeof lease === 'string'
+    ? { leaseId: lease, countsInMs: 0, leavesInMs: null, expiresInMs: leaseMs }
+    : lease;
 }
 
 let clock: ManualClock;
@@ -118,7 +121,7 @@ test('a database that hangs costs the lease, and a new one is taken when it is b
   await clock.advance(4000);
   const before = ownership.leaseId;
   store.answer = () => failIn(2000);
-  await clock.advance(9799);
+  await clock.advance(6369);
   expect([ownership.state, ownership.mayPost()]).toEqual(['member', true]);
   await clock.advance(1);
   expect([ownership.state, ownership.mayPost(), owned()]).toEqual(['lost', false, apps.length]);
@@ -161,7 +164,7 @@ test('an answer that comes after its deadline is not believed', async () => {
   ownership.start();
   await clock.advance(0);
   store.answer = (leaseId) => new Promise((resolve) => clock.setTimer(2001, () => resolve([leaseId, other])));
-  await clock.advance(9800);
+  await clock.advance(6370);
   expect([ownership.state, ownership.members.length]).toEqual(['lost', 1]);
   expect(await result('late')).toBeGreaterThan(0);
   ownership.close();
@@ -285,7 +288,7 @@ test('a switch is not missed by a timer that fires a little early while time goe
       logger: silentLogger,
       metrics,
     });
-    const present = { leaseId: other, countsInMs, leavesInMs: null };
+    const present = { leaseId: other, countsInMs, leavesInMs: null, expiresInMs: leaseMs };
     store.answer = (leaseId) => Promise.resolve([leaseId, present]);
     joins.start();
     await steady.advance(710);

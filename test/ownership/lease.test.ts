@@ -8,6 +8,7 @@ import {
   leaseRejected,
   leaseSwitched,
   mayPost,
+  nextAttemptMs,
   nextChangeMs,
   noLease,
   ownedSinceMs,
@@ -18,6 +19,7 @@ import {
 } from '../../src/ownership/lease.js';
 import type { LeaseList } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
+import { leaseMs } from '../../src/ownership/timing.js';
 
 const ids = createLeaseIds();
 const leaseId = ids.next();
@@ -32,10 +34,10 @@ test('who never had an answer owns nothing and posts nothing', () => {
 });
 
 test('a lease counts from the start of the attempt, a little shorter than in the database', () => {
-  expect(stateAt(held, 10_799)).toBe('member');
-  expect(mayPost(held, 10_799)).toBe(true);
-  expect(stateAt(held, 10_800)).toBe('lost');
-  expect(mayPost(held, 10_800)).toBe(false);
+  expect(stateAt(held, 7_369)).toBe('member');
+  expect(mayPost(held, 7_369)).toBe(true);
+  expect(stateAt(held, 7_370)).toBe('lost');
+  expect(mayPost(held, 7_370)).toBe(false);
 });
 
 test('with its lease over a member goes on collecting and posts nothing, until a renewal counts', () => {
@@ -68,7 +70,7 @@ test('a lease that the database does not know any more is over at once', () => {
 });
 
 test('who was frozen owns nothing until it has asked once, and then what it last owned if nobody answers', () => {
-  expect(ownedAt(held, 11_500)).toBe(apps.length);
+  expect(ownedAt(held, 8_000)).toBe(apps.length);
   expect(ownedAt(held, 31_500)).toBe(0);
   const frozenWhileAsking = leaseFailed(held, { startedMs: 3000, endedMs: 31_500 });
   expect(ownedAt(frozenWhileAsking, 31_500)).toBe(0);
@@ -83,7 +85,7 @@ test('who leaves owns and may post until the others have taken over, by the cloc
   expect(ownedAt(leaving, 4500)).toBe(apps.length);
   expect(mayPost(leaving, 4500)).toBe(true);
   expect(mayPost(leaving, 7200)).toBe(false);
-  expect(mayPost(leaseGivenBack(held, 10_000), 10_800)).toBe(false);
+  expect(mayPost(leaseGivenBack(held, 7_000), 7_370)).toBe(false);
   const left = leaseLeft(leaving);
   expect(ownedAt(left, 4500)).toBe(0);
   expect(mayPost(left, 4500)).toBe(false);
@@ -245,6 +247,27 @@ test('what a member has had alone from the start, nobody else can have had', () 
   expect(new Set(mine.map((app) => ownedSinceMs(both, app)))).toEqual(new Set([null]));
 });
 
+test('the next attempt comes when the lease of another may have ended, and no later than usual', () => {
+  const [other, dying] = [createLeaseIds().next(), createLeaseIds().next()];
+  const near = (expiresInMs: number): Lease =>
+    leaseRenewed(
+      held,
+      { leaseId, startedMs: 3000, endedMs: 3000 },
+      list(3000, [
+        { ...counting(leaseId), expiresInMs: 10 },
+        counting(other),
+        { ...counting(dying), expiresInMs },
+      ]),
+    );
+  expect(nextAttemptMs(noLease, 3000, 2000)).toBe(5000);
+  expect(nextAttemptMs(held, 3000, 2000)).toBe(5000);
+  expect(nextAttemptMs(near(leaseMs), 3000, 2000)).toBe(5000);
+  expect(nextAttemptMs(near(1200), 3000, 2000)).toBe(4250);
+  expect(nextAttemptMs(near(20), 3000, 2000)).toBe(3100);
+  // What had ended when a failed attempt began was looked at then.
+  expect(nextAttemptMs(near(1200), 4250, 2000)).toBe(6250);
+});
+
 /** The database answered with these leases, whose members all count. */
 function answered(lease: Lease, attempt: Attempt, leaseIds: readonly string[]): Lease {
   const next = leaseRenewed(
@@ -261,7 +284,7 @@ function list(databaseMs: number, leases: readonly LivingLease[]): LeaseList {
 }
 
 function counting(id: string): LivingLease {
-  return { leaseId: id, countsInMs: 0, leavesInMs: null };
+  return { leaseId: id, countsInMs: 0, leavesInMs: null, expiresInMs: leaseMs };
 }
 
 function ownedAt(lease: Lease, nowMs: number): number {

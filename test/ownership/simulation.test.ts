@@ -215,6 +215,73 @@ test('while one healthy member lives, no app is without an owner for longer than
   );
 });
 
+test('after a death every app has an owner again within seven seconds', async () => {
+  const kills = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 9_000 }), member: fc.nat(20) }), {
+    minLength: 1,
+    maxLength: 4,
+  });
+  let worstMs = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), kills, async (seed, deaths) => {
+      const fleet = new Fleet({ seed, apps: 8 });
+      for (let i = 0; i < 5; i++) fleet.start();
+      await fleet.world.run(10_000);
+      const orphanedMs = new Map<string, number>();
+      let longestMs = 0;
+      sample(fleet, () => {
+        for (const appId of fleet.apps) {
+          const isOwned = fleet.ownersOf(appId).length > 0;
+          // The heir may die, too.
+          const sinceMs = Math.max(orphanedMs.get(appId) ?? fleet.world.now, fleet.lastDeath);
+          if (isOwned) orphanedMs.delete(appId);
+          else orphanedMs.set(appId, sinceMs);
+          if (!isOwned) longestMs = Math.max(longestMs, fleet.world.now - sinceMs);
+        }
+      });
+      for (const { afterMs, member } of deaths) {
+        await fleet.world.run(fleet.world.now + afterMs);
+        happen(fleet, 'kill', 0, member, { ...noFaults });
+      }
+      await fleet.world.run(fleet.world.now + 15_000);
+      expect(longestMs).toBeLessThanOrEqual(7_000);
+      expect(fleet.agree()).toBe(true);
+      worstMs = Math.max(worstMs, longestMs);
+    }),
+    { numRuns: runs },
+  );
+  expect(worstMs).toBeGreaterThan(leaseMs - renewalMs);
+});
+
+test.each<{ title: string; statementMs: number; forMs: number; kind: Kind }>([
+  { title: 'a pause of three seconds and a slow database', statementMs: 500, forMs: 3_000, kind: 'freeze' },
+  { title: 'a database that is silent for long', statementMs: 0, forMs: 3_500, kind: 'freeze-database' },
+])('no lease is lost and no app moves because of $title', async ({ statementMs, forMs, kind }) => {
+  const happenings = fc.array(fc.record({ inMs: fc.integer({ min: 0, max: 2_000 }), member: fc.nat(20) }), {
+    minLength: 1,
+    maxLength: 6,
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), happenings, async (seed, story) => {
+      const fleet = new Fleet({ seed, apps: 8 });
+      fleet.database.statementMs = statementMs;
+      for (let i = 0; i < 3; i++) fleet.start();
+      await fleet.world.run(10_000);
+      const owners = () => fleet.apps.map((app) => fleet.members.filter((each) => each.ownership.owns(app)));
+      const before = owners();
+      const seen = new Set<string>();
+      sample(fleet, () => fleet.members.forEach(({ ownership }) => seen.add(ownership.state)));
+      for (const { inMs, member } of story) {
+        await fleet.world.run(fleet.world.now + inMs);
+        happen(fleet, kind, forMs, member, { ...noFaults });
+        await fleet.world.run(fleet.world.now + 8_000);
+      }
+      expect([...seen]).toEqual(['member']);
+      expect(owners()).toEqual(before);
+    }),
+    { numRuns: runs },
+  );
+});
+
 test('who joins takes its share from the others and nothing else moves; who leaves gives it back', async () => {
   const fleet = new Fleet({ seed: 4, apps: 600 });
   const owners = () => fleet.apps.map((appId) => fleet.members.indexOf(fleet.ownersOf(appId)[0]!));

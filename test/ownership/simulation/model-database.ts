@@ -37,6 +37,8 @@ export class ModelDatabase {
   frozenUntil = 0;
   /** What is written before this true time is committed then: the disk, or a synchronous standby, does not answer. */
   commitsStallUntil = 0;
+  /** How long each statement takes. */
+  statementMs = 0;
   readonly #world: World;
   readonly #rate: number;
   readonly #locks = new Map<string, Promise<void>>();
@@ -178,10 +180,11 @@ export class ModelDatabase {
     const living = [...this.leases].filter(([, row]) => isLiving(row, time));
     return [...new Map([...living, ...more])]
       .sort(([, a], [, b]) => a.countsFrom - b.countsFrom || a.joinedAt - b.joinedAt)
-      .map(([leaseId, { countsFrom, leavesAt }]) => ({
+      .map(([leaseId, { countsFrom, leavesAt, expiresAt }]) => ({
         leaseId,
         countsInMs: countsFrom - time,
         leavesInMs: leavesAt < Infinity ? leavesAt - time : null,
+        expiresInMs: expiresAt - time,
       }));
   }
 
@@ -196,7 +199,7 @@ export class ModelDatabase {
 
   /** Holds the rows from now, without a gap, until they are written. */
   async #commit(keys: readonly string[], stallMs: number, write: () => void): Promise<void> {
-    const at = Math.max(this.#world.now + stallMs, this.commitsStallUntil);
+    const at = Math.max(this.#world.now + this.statementMs + stallMs, this.commitsStallUntil);
     if (at > this.#world.now) {
       const committed = this.#world.until(at);
       for (const key of keys) this.#locks.set(key, committed);
