@@ -1,3 +1,4 @@
+import { leaseMs } from '../../../src/ownership/timing.js';
 import type { Figure } from '../benchmark.js';
 import { breachSecs } from './breaches.js';
 import type { Member } from './fleet.js';
@@ -24,7 +25,7 @@ export interface ElasticEvent {
 /** What moves beyond the fair share, because hashing is not perfectly even. */
 const tolerance = 0.03;
 /** A lease, as members count it at most, and the rest of a member's life without one. */
-const leaseSecs = 10;
+const leaseSecs = leaseMs / 1000;
 const outageSecs = 30;
 /** How long after the database's return what was in breach all along may take to fire. */
 const firesAgainSecs = 15;

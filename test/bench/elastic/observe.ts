@@ -10,7 +10,7 @@ const settleTimeoutMs = 60_000;
 const twiceWithinMs = intervalMs / 2;
 
 /** How late a trigger may be, whatever happens to its app's owner: a takeover, and an interval. */
-export const latestTriggerSecs = 12 + intervalMs / 1000;
+export const latestTriggerSecs = 7 + intervalMs / 1000;
 
 export interface Observation {
   readonly span: Span;

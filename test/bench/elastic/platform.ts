@@ -32,25 +32,40 @@ const readPath = '/api/v1/read/';
 const quietCpu = 10;
 const highCpu = 95;
 
-/** One gauge, whatever the stat window is: app metrics change at once when a breach begins. */
+/**
+ * A cycle's read is answered with one gauge, whatever the stat window is: app metrics change at once when a breach
+ * begins. The app's older envelopes are others, so that the window is held in full.
+ */
 function readAnswer({ path, isAuthorized }: BareRequest, member: number): Buffer {
   const [guid = '', search = ''] = path.slice(readPath.length).split('?', 2);
   const app = appByGuid.get(guid);
-  const endNs = new URLSearchParams(search).get('end_time');
-  if (!isAuthorized || !path.startsWith(readPath) || app === undefined || endNs === null) {
+  const parameters = new URLSearchParams(search);
+  const [startNs, endNs] = [parameters.get('start_time'), parameters.get('end_time')];
+  if (!isAuthorized || !path.startsWith(readPath) || app === undefined || !startNs || !endNs) {
     return emptyAnswer(isAuthorized ? 400 : 404);
+  }
+  if (parameters.get('descending') !== 'true') {
+    return gaugeAnswer(guid, Number(startNs.slice(0, -3)) + 1, { name: 'log_rate', value: 0 });
   }
   books.read(app, member);
   const endMs = Number(endNs.slice(0, -6));
   const timestampUs = (Math.floor(endMs / 1000) - 1) * 1_000_000;
   const isHigh = endMs >= (breachesFromMs.get(app) ?? Infinity);
+  return gaugeAnswer(guid, timestampUs, { name: 'cpu', value: isHigh ? highCpu : quietCpu });
+}
+
+function gaugeAnswer(
+  guid: string,
+  timestampUs: number,
+  { name, value }: { name: string; value: number },
+): Buffer {
   const body = readAnswerJson([
     {
       timestampUs,
       sourceId: guid,
       instanceId: '0',
       tags: { origin: 'rep', process_type: 'web', process_instance_id: guid },
-      body: { type: 'GAUGE', metrics: { cpu: { unit: 'percentage', value: isHigh ? highCpu : quietCpu } } },
+      body: { type: 'GAUGE', metrics: { [name]: { unit: 'percentage', value } } },
     },
   ]);
   return Buffer.from(okHead(body.length) + body, 'latin1');

@@ -14,6 +14,7 @@ import {
   type EventgeneratorProcess,
 } from '../processes/eventgenerator-process.js';
 import { startPreparedPlatform, type PreparedPlatform } from '../processes/prepared-platform-process.js';
+import { startPeers } from './peers.js';
 
 export interface SceneOptions {
   /** From a request to log-cache to its answer. */
@@ -27,6 +28,8 @@ export interface SceneOptions {
   readonly urlOf?: (url: string) => Promise<string>;
   /** Modules loaded into the eventgenerator before itself. */
   readonly imports?: readonly URL[];
+  /** Members that only hold leases, besides the eventgenerator; for elastic ownership. Default 0. */
+  readonly peers?: number;
 }
 
 /** One eventgenerator and all it works with. */
@@ -36,6 +39,8 @@ export interface Scene {
   readonly platform: PreparedPlatform;
   readonly config: WrittenConfig;
   readonly eventgenerator: EventgeneratorProcess;
+  /** Starts another one beside it; with elastic ownership both share the apps. */
+  startAnother(): Promise<EventgeneratorProcess>;
 }
 
 /** Web instances of an ordinary app. */
@@ -63,20 +68,30 @@ export async function withScene<T>(
     const database = await postgres.createDatabase();
     releases.push(() => database.drop());
     await options.prepare(database);
+    if (options.peers) {
+      const peers = await startPeers(database.pool, options.peers);
+      releases.push(() => peers.stop());
+    }
     const platform = await startPreparedPlatform({ delayMs: options.delayMs, instances: instancesPerApp });
     releases.push(() => platform.stop());
     const folder = await mkdtemp(join(tmpdir(), 'eventgenerator-bench-'));
     releases.push(() => rm(folder, { recursive: true, force: true }));
     const parts = { ...platform, issueCertificate: async () => platform.certificate };
-    const config = await writeEventgeneratorConfig(join(folder, 'eventgenerator.yml'), {
-      ...shipped,
-      ...options.config,
-      platform: parts,
-      policyDbUrl: (await options.urlOf?.(database.url)) ?? database.url,
-    });
-    const eventgenerator = startEventgeneratorProcess(config, options.imports, options.env);
-    releases.push(() => eventgenerator.stop());
-    return await play({ postgres, database, platform, config, eventgenerator });
+    const policyDbUrl = (await options.urlOf?.(database.url)) ?? database.url;
+    const start = async (file: string) => {
+      const config = await writeEventgeneratorConfig(join(folder, file), {
+        ...shipped,
+        ...options.config,
+        platform: parts,
+        policyDbUrl,
+      });
+      const eventgenerator = startEventgeneratorProcess(config, options.imports, options.env);
+      releases.push(() => eventgenerator.stop());
+      return { config, eventgenerator };
+    };
+    const startAnother = async () => (await start('another.yml')).eventgenerator;
+    const started = await start('eventgenerator.yml');
+    return await play({ postgres, database, platform, ...started, startAnother });
   } finally {
     await release();
   }
