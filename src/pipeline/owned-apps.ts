@@ -4,7 +4,8 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Ownership } from '../ownership/ownership.js';
 import type { AppPolicy } from '../policy/policy.js';
-import type { PolicyChanges, PolicyPoller } from '../policy/policy-poller.js';
+import type { PolicyChanges } from '../policy/policy-changes.js';
+import type { PolicyPoller } from '../policy/policy-poller.js';
 import type { Schedule } from '../schedule/schedule.js';
 
 export interface OwnedAppsOptions {

@@ -1,0 +1,130 @@
+import type { AppPolicy } from './policy.js';
+import { listOf, PolicyIndex } from './policy-index.js';
+import type { Bucket, PolicyText, StoredPolicy } from './policy-store.js';
+
+interface Known {
+  /** As its row had it when it was read. */
+  readonly stamp: number;
+  readonly stored: StoredPolicy;
+  /** It was another member's at the end of the last poll. */
+  isLeaving: boolean;
+}
+
+/** Apps whose policies came into force, were replaced, or are in force no more. */
+interface Taken {
+  readonly added: string[];
+  readonly changed: string[];
+  readonly removed: string[];
+}
+
+/** The policies of this member's apps as they were last read, and what of a new read differs from them. */
+export class KnownPolicies {
+  readonly #index = new PolicyIndex();
+  readonly #known = new Map<string, Known>();
+
+  constructor(
+    private readonly isOurs: (appId: string) => boolean,
+    /** Called with each policy that was read and is new or another than before. */
+    private readonly newVersion: (appId: string, before: StoredPolicy | undefined, now: StoredPolicy) => void,
+  ) {}
+
+  /** How many policies are known. */
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** How many apps have a policy, those of all members together. */
+  get sizeOfAll(): number {
+    return this.#index.size;
+  }
+
+  policyOf(appId: string): AppPolicy | undefined {
+    const stored = this.#known.get(appId)?.stored;
+    return stored?.kind === 'usable' ? stored.policy : undefined;
+  }
+
+  appIds(): Iterable<string> {
+    return this.#known.keys();
+  }
+
+  /** The apps that have a policy, of all members, in lists. */
+  appIdsOfAll(): Iterable<readonly string[]> {
+    return this.#index.appIds();
+  }
+
+  /** Numbers of the buckets in which something differs. */
+  differing(digests: ReadonlyMap<number, string>): number[] {
+    return this.#index.differing(digests);
+  }
+
+  /** Of the apps of a bucket: those whose policies are to be read, and those that are known and have none any more. */
+  compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
+    const gone = new Set(this.#index.appIdsOf(bucket.number));
+    const stamps = listOf<number>(bucket.stamps);
+    const toRead = listOf<string>(bucket.appIds).filter((appId, i) => {
+      const isNew = !gone.delete(appId);
+      const known = this.#known.get(appId);
+      // Those that became ours are read when all of them are looked for.
+      return known ? known.stamp !== stamps[i] : isNew && this.isOurs(appId);
+    });
+    return { toRead, gone: [...gone].filter((appId) => this.#known.has(appId)) };
+  }
+
+  /** The known apps of a bucket that has none any more. */
+  goneWith(bucketNumber: number): readonly string[] {
+    return this.#index.appIdsOf(bucketNumber).filter((appId) => this.#known.has(appId));
+  }
+
+  /** Whether the app became this member's, and its policy is to be read. */
+  isGained(appId: string): boolean {
+    return !this.#known.has(appId) && this.isOurs(appId);
+  }
+
+  remove(appIds: readonly string[]): void {
+    for (const appId of appIds) this.#known.delete(appId);
+  }
+
+  /** Remembers policies that were read, and says which apps that changed something for. */
+  take(policies: readonly PolicyText[]): Taken {
+    const taken: Taken = { added: [], changed: [], removed: [] };
+    for (const { appId, stamp, stored } of policies) {
+      const before = this.#known.get(appId)?.stored;
+      const isSame = before?.version === stored.version;
+      this.#known.set(appId, { stamp, stored: isSame ? before : stored, isLeaving: false });
+      if (isSame) continue;
+      this.newVersion(appId, before, stored);
+      if (before?.kind !== 'usable') {
+        if (stored.kind === 'usable') taken.added.push(appId);
+      } else {
+        taken[stored.kind === 'usable' ? 'changed' : 'removed'].push(appId);
+      }
+    }
+    return taken;
+  }
+
+  /** All that differed in these buckets was read: they count as found. Those that were not found are empty. */
+  replace(numbers: readonly number[], found: readonly Bucket[]): void {
+    this.#index.replace(numbers, found);
+  }
+
+  /**
+   * Counts the policies of this member's apps. `dropsOthers`: forgets what was another member's for a whole interval
+   * already; of an app that was lost just now, cycles may still be under way.
+   */
+  count({ dropsOthers = false } = {}) {
+    const counts = { owned: 0, withRules: 0, broken: [] as string[] };
+    for (const [appId, known] of this.#known) {
+      const { stored } = known;
+      if (!this.isOurs(appId)) {
+        if (dropsOthers && known.isLeaving) this.#known.delete(appId);
+        known.isLeaving ||= dropsOthers;
+        continue;
+      }
+      known.isLeaving = false;
+      counts.owned++;
+      if (stored.kind === 'broken') counts.broken.push(appId);
+      else if (stored.policy.rules.length > 0) counts.withRules++;
+    }
+    return counts;
+  }
+}

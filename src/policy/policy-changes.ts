@@ -1,0 +1,127 @@
+import type { Clock } from '../util/clock.js';
+import type { KnownPolicies } from './known-policies.js';
+import type { Bucket, PolicyStore } from './policy-store.js';
+
+/** Changes of this member's apps, by app id. A policy that became broken counts as removed. */
+export interface PolicyChanges {
+  /** Whether the policies changed, or only which apps are this member's. */
+  readonly cause: 'policies' | 'members';
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  /** Their cycles are due since then, or since the apps are this member's if that is later. Monotonic ms. */
+  readonly sinceMs: number;
+  /** All apps that were gained have been told of. */
+  readonly isGained?: boolean;
+}
+
+export interface PolicyChangesReaderOptions {
+  readonly store: PolicyStore;
+  readonly known: KnownPolicies;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  /** Once it has aborted, reads reject and have no effect any more. */
+  readonly signal: AbortSignal;
+  /** Called with what a read changed, in slices: after each the event loop has a turn. */
+  readonly notify: (changes: PolicyChanges) => void;
+}
+
+/** Policies asked for in one statement. */
+const policiesPerStatement = 2_000;
+/** After so long the event loop has a turn. */
+const sliceMs = 8;
+
+/**
+ * Brings what is known of policies up to date: asks for a digest of all policies, reads of the buckets that differ which
+ * apps they have, and then the policies that differ. A read that fails on the way finds the rest the next time.
+ */
+export class PolicyChangesReader {
+  readonly #options: PolicyChangesReaderOptions;
+
+  constructor(options: PolicyChangesReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what changed, and says how many policies that are. */
+  async readChanges(sinceMs: number) {
+    const { store, known, signal, notify } = this.#options;
+    const differing = known.differing(await store.digests());
+    const { found, toRead, gone } = await this.#readBuckets(differing);
+    const why = { cause: 'policies', sinceMs } as const;
+    signal.throwIfAborted();
+    known.remove(gone);
+    notify({ ...why, added: [], changed: [], removed: gone });
+    const { added, changed, broken } = await this.#readPolicies(toRead, why);
+    signal.throwIfAborted();
+    known.replace(differing, found);
+    return { added, changed, removed: gone.length + broken };
+  }
+
+  /** Reads the policies of apps that became this member's. */
+  async readGained(): Promise<void> {
+    const why = { cause: 'members', sinceMs: -Infinity } as const;
+    await this.#readPolicies(await this.#gained(), why);
+    this.#options.notify({ ...why, added: [], changed: [], removed: [], isGained: true });
+  }
+
+  async #readBuckets(numbers: readonly number[]) {
+    const { store, known } = this.#options;
+    const found: Bucket[] = [];
+    const toRead: string[] = [];
+    const gone: string[] = [];
+    const emptied = new Set(numbers);
+    if (numbers.length > 0) {
+      for await (const buckets of store.buckets(numbers)) {
+        for (const bucket of buckets) {
+          found.push(bucket);
+          emptied.delete(bucket.number);
+          const differences = known.compare(bucket);
+          toRead.push(...differences.toRead);
+          gone.push(...differences.gone);
+        }
+      }
+    }
+    await this.#inSlices(emptied, (number) => void gone.push(...known.goneWith(number)));
+    return { found, toRead, gone };
+  }
+
+  async #gained(): Promise<string[]> {
+    const { known } = this.#options;
+    const gained: string[] = [];
+    await this.#inSlices(known.appIdsOfAll(), (appIds) => {
+      gained.push(...appIds.filter((appId) => known.isGained(appId)));
+    });
+    return gained;
+  }
+
+  async #readPolicies(appIds: readonly string[], why: Pick<PolicyChanges, 'cause' | 'sinceMs'>) {
+    const { store, known, signal, notify } = this.#options;
+    const counts = { added: 0, changed: 0, broken: 0 };
+    for (let start = 0; start < appIds.length; start += policiesPerStatement) {
+      const some = appIds.slice(start, start + policiesPerStatement);
+      for await (const policies of store.policies(some)) {
+        signal.throwIfAborted();
+        const changes = known.take(policies);
+        counts.added += changes.added.length;
+        counts.changed += changes.changed.length;
+        counts.broken += changes.removed.length;
+        notify({ ...why, ...changes });
+      }
+    }
+    return counts;
+  }
+
+  async #inSlices<T>(items: Iterable<T>, look: (item: T) => void): Promise<void> {
+    const { clock } = this.#options;
+    let endMs = clock.monotonic() + sliceMs;
+    for (const item of items) {
+      look(item);
+      if (clock.monotonic() < endMs) continue;
+      await turn();
+      endMs = clock.monotonic() + sliceMs;
+    }
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
