@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import type { Benchmark, BenchmarkContext, Figure } from './benchmark.js';
 import { pause } from './figures.js';
-import { increase, type Scrape } from './processes/prometheus-text.js';
+import { membersChange } from './foundation-members.js';
+import { longestTaskMs, scrapedWhile } from './processes/looking.js';
+import { increase } from './processes/prometheus-text.js';
 import { cpuSecsOfTree } from './processes/usage.js';
 import { insertBenchPolicies } from './scene/policies.js';
 import { withScene, type Scene } from './scene/scene.js';
@@ -9,7 +11,8 @@ import { withScene, type Scene } from './scene/scene.js';
 /** What a member takes of a foundation whose apps are mostly other members'. */
 export const foundation: Benchmark = {
   name: 'foundation',
-  describe: '500,000 policies of which a member owns none, 5,000 and 50,000: memory, polls, longest task',
+  describe:
+    '500,000 policies of which a member owns none, 5,000 and 50,000: memory, polls, longest task, membership',
   async run(context) {
     const policies = context.quick ? 20_000 : 500_000;
     const alone = await run(context, { policies: 0, share: 0 });
@@ -26,6 +29,7 @@ export const foundation: Benchmark = {
         { name: 'idle_cpu_ms_per_poll', value: alone.quiet.cpuMs },
         { name: 'idle_longest_task_ms', value: alone.quiet.longestTaskMs },
         ...figures,
+        ...(await membersChange(context)),
       ],
     };
   },
@@ -95,39 +99,24 @@ function run(
 
 const prefix = 'autoscaler_eventgenerator_';
 
-/** Runs `during` and looks at the process once a second. */
+/** What the process takes while `during` runs. */
 async function watch({ eventgenerator, database }: Scene, during: () => Promise<void>) {
-  const scrapes: Scrape[] = [await eventgenerator.scrape()];
   const before = {
     cpuSecs: cpuSecsOfTree(eventgenerator.pid),
     database: await policyStatements(database.pool),
   };
-  let isOver = false;
-  const looking = (async () => {
-    while (!isOver) {
-      await pause(1_000);
-      scrapes.push(await eventgenerator.scrape());
-    }
-  })();
-  await during();
-  isOver = true;
-  await looking;
+  const { first, scrapes } = await scrapedWhile(eventgenerator, during);
   const after = await policyStatements(database.pool);
-  const [first] = scrapes;
-  const last = scrapes.at(-1);
-  if (!first || !last) throw new Error('the process was not looked at');
-  const polls = increase(first, last, `${prefix}policy_polls_total`);
-  // Every reading starts the loop's figures anew; the first has what was before.
-  const tasks = scrapes.slice(1).map((scrape) => scrape.sum('nodejs_eventloop_lag_max_seconds') * 1000);
+  const polls = increase(first, scrapes.at(-1) ?? first, `${prefix}policy_polls_total`);
   return {
     /** The least is closest to what is in use: the rest is garbage. */
     heapBytes: Math.min(...scrapes.map((scrape) => scrape.sum('nodejs_heap_size_used_bytes'))),
-    longestTaskMs: Math.max(...tasks),
+    longestTaskMs: longestTaskMs(scrapes),
     perPoll: {
       cpuMs: ((cpuSecsOfTree(eventgenerator.pid) - before.cpuSecs) * 1000) / polls,
       databaseMs: (after.ms - before.database.ms) / polls,
       rows: (after.rows - before.database.rows) / polls,
-      longestTaskMs: Math.max(...tasks),
+      longestTaskMs: longestTaskMs(scrapes),
     },
   };
 }

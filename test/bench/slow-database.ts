@@ -2,9 +2,10 @@ import { localLeaseMs } from '../../src/ownership/timing.js';
 import type { Benchmark } from './benchmark.js';
 import { pause } from './figures.js';
 import { openSlowDatabase, type SlowDatabase } from './processes/slow-database.js';
+import { scrapedWhile } from './processes/looking.js';
 import { increase, type Scrape } from './processes/prometheus-text.js';
 import { insertBenchPolicies } from './scene/policies.js';
-import { withScene, type Scene } from './scene/scene.js';
+import { withScene } from './scene/scene.js';
 
 const delayMs = 500;
 const startTimeoutMs = 120_000;
@@ -37,7 +38,8 @@ export const slowDatabase: Benchmark = {
         await scene.eventgenerator.line('eventgenerator.started', startTimeoutMs);
         context.progress(`slow-database: ${secs} s with ${delayMs} ms for each statement`);
         slow?.setDelay(delayMs);
-        const figures = figuresOf(await lookEachSecond(scene, secs));
+        const { scrapes } = await scrapedWhile(scene.eventgenerator, () => pause(secs * 1000));
+        const figures = figuresOf(scrapes);
         return { figures: [...figures, { name: 'delayed_answers', value: slow?.delayed ?? NaN }] };
       },
     );
@@ -45,16 +47,6 @@ export const slowDatabase: Benchmark = {
 };
 
 const prefix = 'autoscaler_eventgenerator_';
-
-async function lookEachSecond({ eventgenerator }: Scene, secs: number): Promise<Scrape[]> {
-  const scrapes = [await eventgenerator.scrape()];
-  const endMs = performance.now() + secs * 1000;
-  while (performance.now() < endMs) {
-    await pause(1_000);
-    scrapes.push(await eventgenerator.scrape());
-  }
-  return scrapes;
-}
 
 function figuresOf(scrapes: readonly Scrape[]) {
   const ages = scrapes.map((scrape) => scrape.sum(`${prefix}lease_age_seconds`));

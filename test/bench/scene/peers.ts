@@ -8,6 +8,7 @@ export interface Peers {
   stop(): Promise<void>;
 }
 
+export const peerGuid = 'peer';
 const lease = `now() + interval '${leaseMs} milliseconds'`;
 
 /** Creates the tables of elastic ownership, and as many rows of members; one statement renews all of them. */
@@ -17,7 +18,7 @@ export async function startPeers(pool: pg.Pool, count: number): Promise<Peers> {
   await pool.query(
     `insert into eventgenerator_member
        (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at, apps_owned)
-     select id, 'peer', 0, now(), now(), ${lease}, 0 from unnest($1::uuid[]) as id`,
+     select id, '${peerGuid}', 0, now(), now(), ${lease}, 0 from unnest($1::uuid[]) as id`,
     [leaseIds],
   );
   let renewing: Promise<unknown> = Promise.resolve();

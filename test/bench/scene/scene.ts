@@ -40,7 +40,7 @@ export interface Scene {
   readonly config: WrittenConfig;
   readonly eventgenerator: EventgeneratorProcess;
   /** Starts another one beside it; with elastic ownership both share the apps. */
-  startAnother(): Promise<EventgeneratorProcess>;
+  readonly startAnother: () => Promise<EventgeneratorProcess>;
 }
 
 /** Web instances of an ordinary app. */
