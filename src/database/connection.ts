@@ -74,88 +74,118 @@ export function parseDatabaseUrl(
     );
   }
   const { url, hosts } = read;
-  // In a database URL "+" is a plus, not a blank.
-  const parameters = new Map(new URLSearchParams(url.search.replaceAll('+', '%2B')));
-  const take = (name: string) => {
-    const value = parameters.get(name);
-    parameters.delete(name);
-    return value === '' ? undefined : value;
-  };
-  const oneOf = <T extends string>(name: string, allowed: readonly T[]): T | undefined => {
-    const value = take(name);
-    const known = allowed.find((candidate) => candidate === value);
-    if (value !== undefined && known === undefined) {
-      throw fail(`${name}=${value} is not known, it must be one of ${allowed.join(', ')}`);
-    }
-    return known;
-  };
+  const parameters = new UrlParameters(url, fail);
+  const targetSessionAttrs = parameters.oneOf('target_session_attrs', sessionAttrs) ?? 'any';
   const warnings: string[] = [];
-
-  for (const known of ['host', 'port']) parameters.delete(known);
-  const targetSessionAttrs = oneOf('target_session_attrs', sessionAttrs) ?? 'any';
   // Policies can be read from any server.
   if (hosts.length > 1 && targetSessionAttrs === 'any' && key.includes('appmetrics_db')) {
     warnings.push(
-      `${key}: the URL names several hosts and the first that answers is taken, though it may be a standby. Set target_session_attrs=read-write in the URL.`,
+      'the URL names several hosts and the first that answers is taken, though it may be a standby. Set target_session_attrs=read-write in the URL.',
     );
   }
-  const sslRootCert = pemOrSystem(take('sslrootcert')) ?? config.tls.ca;
-  const sslCert = pem(take('sslcert')) ?? config.tls.cert;
-  const sslKey = pem(take('sslkey')) ?? config.tls.key;
+  const tls = tlsSettings(parameters, config.tls, fail, warnings);
+  const connectTimeoutSecs = parameters.integer('connect_timeout');
+  const settings = {
+    hosts,
+    targetSessionAttrs,
+    user: parameters.take('user') ?? (decodeURIComponent(url.username) || undefined),
+    password: parameters.take('password') ?? (decodeURIComponent(url.password) || undefined),
+    database: parameters.take('dbname') ?? (decodeURIComponent(url.pathname.slice(1)) || undefined),
+    ...tls,
+    applicationName:
+      parameters.take('application_name') ?? parameters.take('fallback_application_name') ?? 'eventgenerator',
+    options: sessionOptions(parameters),
+    connectTimeoutMs: connectTimeoutSecs === undefined ? undefined : connectTimeoutSecs * 1000 || undefined,
+  };
+  for (const name of parameters.left()) {
+    // A misspelt or unsupported TLS setting would silently weaken what the operator asked for.
+    if (name.startsWith('ssl')) throw fail(`the parameter ${name} is not supported`);
+    warnings.push(`the URL's parameter ${name} is not supported and has no effect.`);
+  }
+  return { ...settings, warnings: warnings.map((warning) => `${key}: ${warning}`) };
+}
+
+type Fail = (problem: string) => DatabaseConfigError;
+
+/** The parameters of a URL, each of which is taken once. Those that are empty count as missing. */
+class UrlParameters {
+  readonly #parameters: Map<string, string>;
+
+  constructor(
+    url: URL,
+    private readonly fail: Fail,
+  ) {
+    // In a database URL "+" is a plus, not a blank.
+    this.#parameters = new Map(new URLSearchParams(url.search.replaceAll('+', '%2B')));
+    for (const known of ['host', 'port']) this.#parameters.delete(known);
+  }
+
+  take(name: string): string | undefined {
+    const value = this.#parameters.get(name);
+    this.#parameters.delete(name);
+    return value === '' ? undefined : value;
+  }
+
+  oneOf<T extends string>(name: string, allowed: readonly T[]): T | undefined {
+    const value = this.take(name);
+    const known = allowed.find((candidate) => candidate === value);
+    if (value !== undefined && known === undefined) {
+      throw this.fail(`${name}=${value} is not known, it must be one of ${allowed.join(', ')}`);
+    }
+    return known;
+  }
+
+  integer(name: string): number | undefined {
+    const text = this.take(name);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,9}$/.test(text)) throw this.fail(`${name}=${text} is not an integer`);
+    return Number(text);
+  }
+
+  /** The names of those that were not taken, and have an effect elsewhere. */
+  left(): string[] {
+    return [...this.#parameters.keys()].filter((name) => !ignoredSilently.has(name));
+  }
+}
+
+function tlsSettings(
+  parameters: UrlParameters,
+  bound: DatabaseConfig['tls'],
+  fail: Fail,
+  warnings: string[],
+) {
+  const sslRootCert = pemOrSystem(parameters.take('sslrootcert')) ?? bound.ca;
+  const sslCert = pem(parameters.take('sslcert')) ?? bound.cert;
+  const sslKey = pem(parameters.take('sslkey')) ?? bound.key;
   if ((sslCert === null) !== (sslKey === null)) {
     throw fail('a client certificate needs both sslcert and sslkey, only one of them is given');
   }
-  const sslMode = oneOf('sslmode', sslModes) ?? (sslRootCert === 'system' ? 'verify-full' : 'prefer');
+  const sslMode =
+    parameters.oneOf('sslmode', sslModes) ?? (sslRootCert === 'system' ? 'verify-full' : 'prefer');
   if (sslRootCert === 'system' && sslMode !== 'verify-full') {
     throw fail(`sslrootcert=system needs sslmode=verify-full, not ${sslMode}`);
   }
   if (sslRootCert !== null && (sslMode === 'allow' || sslMode === 'prefer')) {
     warnings.push(
-      `${key}: a root certificate is given, but sslmode=${sslMode} does not verify the server. Set sslmode=verify-full in the URL.`,
+      `a root certificate is given, but sslmode=${sslMode} does not verify the server. Set sslmode=verify-full in the URL.`,
     );
   }
-  const directTls = oneOf('sslnegotiation', ['postgres', 'direct']) === 'direct';
+  const directTls = parameters.oneOf('sslnegotiation', ['postgres', 'direct']) === 'direct';
   if (directTls && sslModes.indexOf(sslMode) < sslModes.indexOf('require')) {
     throw fail(`sslnegotiation=direct needs sslmode=require or stronger, not ${sslMode}`);
   }
-
-  const connectTimeoutSecs = integer('connect_timeout', take('connect_timeout'), fail);
-  const settings: ConnectionSettings = {
-    hosts,
-    targetSessionAttrs,
-    user: take('user') ?? (decodeURIComponent(url.username) || undefined),
-    password: take('password') ?? (decodeURIComponent(url.password) || undefined),
-    database: take('dbname') ?? (decodeURIComponent(url.pathname.slice(1)) || undefined),
+  const channelBinding = parameters.oneOf('channel_binding', ['disable', 'prefer', 'require']) ?? 'disable';
+  return {
     sslMode,
     sslCert,
     sslKey,
     sslRootCert,
-    sslPassword: take('sslpassword'),
-    sslMinVersion: oneOf('ssl_min_protocol_version', tlsVersions),
-    sslMaxVersion: oneOf('ssl_max_protocol_version', tlsVersions),
+    sslPassword: parameters.take('sslpassword'),
+    sslMinVersion: parameters.oneOf('ssl_min_protocol_version', tlsVersions),
+    sslMaxVersion: parameters.oneOf('ssl_max_protocol_version', tlsVersions),
     directTls,
-    channelBinding: (oneOf('channel_binding', ['disable', 'prefer', 'require']) ?? 'disable') !== 'disable',
-    applicationName: take('application_name') ?? take('fallback_application_name') ?? 'eventgenerator',
-    options: sessionOptions(take),
-    connectTimeoutMs: connectTimeoutSecs === undefined ? undefined : connectTimeoutSecs * 1000 || undefined,
-    warnings,
+    channelBinding: channelBinding !== 'disable',
   };
-
-  for (const name of parameters.keys()) {
-    if (ignoredSilently.has(name)) continue;
-    // A misspelt or unsupported TLS setting would silently weaken what the operator asked for.
-    if (name.startsWith('ssl')) throw fail(`the parameter ${name} is not supported`);
-    warnings.push(`${key}: the URL's parameter ${name} is not supported and has no effect.`);
-  }
-  return settings;
-}
-
-type Fail = (problem: string) => DatabaseConfigError;
-
-function integer(name: string, text: string | undefined, fail: Fail): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(text)) throw fail(`${name}=${text} is not an integer`);
-  return Number(text);
 }
 
 function pem(value: string | undefined): PemSource | null {
@@ -167,10 +197,10 @@ function pemOrSystem(value: string | undefined): PemSource | 'system' | null {
   return value === 'system' ? 'system' : pem(value);
 }
 
-function sessionOptions(take: (name: string) => string | undefined): string | undefined {
-  const options = [take('options')];
+function sessionOptions(parameters: UrlParameters): string | undefined {
+  const options = [parameters.take('options')];
   for (const name of sessionSettings) {
-    const value = take(name);
+    const value = parameters.take(name);
     // Blanks and backslashes are escaped by a backslash in libpq's `options`.
     if (value !== undefined) options.push(`-c ${name}=${value.replace(/[\\\s]/g, '\\$&')}`);
   }

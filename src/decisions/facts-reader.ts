@@ -3,20 +3,17 @@ import type { Database } from '../database/database.js';
 import { noSuchTable } from '../database/errors.js';
 import { tableNames } from '../database/table-names.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import type { Histories } from '../evaluation/decide.js';
 import type { Facts, OwnerFacts, OwnersKnowledge, Pauses, PolicyFacts } from '../explanation/facts.js';
 import { policyLimits } from '../policy/policy-limits.js';
-import { pointSeries, type Point } from '../explanation/point-series.js';
-import { storedValue } from '../history/app-metric-store.js';
-import { createMemberStore } from '../ownership/member-store.js';
+import { createMemberStore, type MemberRow } from '../ownership/member-store.js';
 import { ownerOf } from '../ownership/owner-of.js';
-import { createTriggerStore } from '../ownership/trigger-store.js';
-import { breachDurationSecs, type AppPolicy } from '../policy/policy.js';
+import { createTriggerStore, type TriggerStore } from '../ownership/trigger-store.js';
 import { readPolicy } from '../policy/policy-store.js';
 import { fnv1a32 } from '../util/hash.js';
-import { msToNs, type Clock } from '../util/clock.js';
+import type { Clock } from '../util/clock.js';
 import { errorCode, errorText } from '../util/errors.js';
 import { createDecisionStore, type DecisionChange } from './decision-store.js';
+import { createRecordedHistories } from './recorded-histories.js';
 
 /** What a running member knows without a database. */
 export interface LocalFacts {
@@ -45,33 +42,6 @@ export interface FactsReader {
   read(appId: string, atMs?: number): Promise<Facts>;
 }
 
-const timeoutMs = 5_000;
-const dayMs = 86_400_000;
-/** Points for a chart, besides those that rules look at. */
-const chartPoints = 60;
-const maxPoints = 10_000;
-/** Of one policy: each costs a look into the index. */
-const maxMetricTypes = 50;
-
-/** Newest first, for each metric type, back to a time. The limit keeps the planner from joining the whole table. */
-const readHistoriesSql = (table: string) => `
-select wanted.place::int, newest.unit, newest.timestamp, newest.value
-from unnest($2::varchar[], $3::bigint[], $4::int[]) with ordinality as wanted (metric_type, since_ns, points, place)
-cross join lateral (
-  select unit, timestamp, value from ${table}
-  where app_id = $1 and metric_type = wanted.metric_type and timestamp between wanted.since_ns and $5
-  order by timestamp desc limit wanted.points
-) as newest
-order by wanted.place, newest.timestamp desc`;
-
-/** Metric types that were collected a day ago already, and have had no value since. */
-const withoutValuesSql = (table: string) => `
-select metric_type from unnest($2::varchar[]) as wanted (metric_type)
-where exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
-    and a.timestamp between $3::bigint - 3600000000000 and $3 + 3600000000000)
-  and not exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
-    and a.timestamp > $3 and a.value <> '')`;
-
 /** Reads what explains an app's decision from the databases, and from the memory of this member where it owns the app. */
 export function createFactsReader(options: FactsReaderOptions): FactsReader {
   const { appMetricsDb, clock, pool, local } = options;
@@ -79,52 +49,12 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
   const members = createMemberStore(appMetricsDb, names);
   const triggers = createTriggerStore(appMetricsDb, names);
   const decisions = createDecisionStore(appMetricsDb, names);
-  const sql = {
-    histories: readHistoriesSql(names.appMetric),
-    withoutValues: withoutValuesSql(names.appMetric),
-  };
-
-  async function readHistories(policy: AppPolicy, atMs: number): Promise<Histories> {
-    const wanted = wantedHistories(policy, options.settings, atMs);
-    const { rows } = await appMetricsDb.query<HistoryRow>(
-      sql.histories,
-      [
-        policy.appId,
-        wanted.map(({ metricType }) => metricType),
-        wanted.map(({ sinceNs }) => sinceNs),
-        wanted.map(({ points }) => points),
-        msToNs(atMs),
-      ],
-      { timeoutMs },
-    );
-    return historiesOf(wanted, rows);
-  }
-
-  async function readWithoutValues({ appId, rules }: AppPolicy, atMs: number): Promise<readonly string[]> {
-    const metricTypes = [...new Set(rules.map(({ metricType }) => metricType))].slice(0, maxMetricTypes);
-    const params = [appId, metricTypes, msToNs(atMs - dayMs)];
-    const { rows } = await appMetricsDb.query<{ metric_type: string }>(sql.withoutValues, params, {
-      timeoutMs,
-    });
-    return rows.map((row) => row.metric_type);
-  }
-
-  async function readPauses(appId: string): Promise<Pauses> {
-    const blocks = (await triggers.readBlocks([appId])).get(appId);
-    const until = (forMs: number | undefined) => (forMs && forMs > 0 ? clock.now() + forMs : null);
-    return {
-      coolDownUntilMs: until(blocks?.coolDownMs),
-      ignoredOutUntilMs: until(blocks?.ignoredOutMs),
-      ignoredInUntilMs: until(blocks?.ignoredInMs),
-    };
-  }
+  const recorded = createRecordedHistories(appMetricsDb, names.appMetric, options.settings);
 
   async function readOwner(appId: string): Promise<OwnerFacts | 'nobody'> {
     if (pool.mode === 'static') return staticOwner(appId, pool.static, local);
     const owner = ownerOf(appId, await members.readMembers());
-    if (!owner) return 'nobody';
-    const { leaseId, instanceGuid, instanceIndex } = owner;
-    return { leaseId, instanceGuid, instanceIndex, isMe: local ? leaseId === local.leaseId() : null };
+    return owner ? elasticOwner(owner, local) : 'nobody';
   }
 
   /** In the past only what was written down counts. */
@@ -135,12 +65,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
 
   return {
     async read(appId, askedMs) {
-      const missing: string[] = [];
-      const attempt = async <T>(what: string, work: Promise<T>): Promise<T | null> =>
-        work.catch((error: unknown) => {
-          missing.push(`${what}: ${whyMissing(error, local === null)}`);
-          return null;
-        });
+      const { missing, attempt } = attempts(local === null);
       const atMs = askedMs ?? clock.now();
       const isPast = askedMs !== undefined;
       const own = isPast ? null : (local?.knowledgeOf(appId) ?? null);
@@ -152,7 +77,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
           ? local.pausesOf(appId)
           : isPast || !isShared
             ? null
-            : attempt('cool-downs', readPauses(appId)),
+            : attempt('cool-downs', readPauses(triggers, appId, clock)),
         own ?? attempt('what the owner decided', isPast ? readPast(appId, atMs) : decisions.read(appId)),
       ]);
       if (isPast) missing.push('cool-downs and owners of the past are not kept, only decisions that changed');
@@ -160,8 +85,8 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
         missing.push('cool-downs and back-offs: only the owner of the app knows them');
       const usable = policy?.kind === 'usable' ? policy.policy : null;
       const [histories, withoutValues] = await Promise.all([
-        usable && attempt('app metrics', readHistories(usable, atMs)),
-        usable && attempt('app metrics of a day', readWithoutValues(usable, atMs)),
+        usable && attempt('app metrics', recorded.readHistories(usable, atMs)),
+        usable && attempt('app metrics of a day', recorded.readWithoutValues(usable, atMs)),
       ]);
       return {
         appId,
@@ -181,6 +106,17 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
   };
 }
 
+/** What cannot be read is null, and `missing` says so. */
+function attempts(isOperator: boolean) {
+  const missing: string[] = [];
+  const attempt = <T>(what: string, work: Promise<T>): Promise<T | null> =>
+    work.catch((error: unknown) => {
+      missing.push(`${what}: ${whyMissing(error, isOperator)}`);
+      return null;
+    });
+  return { missing, attempt };
+}
+
 /** Addresses and names in errors of a database are for operators, not for clients of the API. */
 function whyMissing(error: unknown, isOperator: boolean): string {
   if (errorCode(error) === noSuchTable) return 'the table is missing; `eventgenerator migrate` creates it';
@@ -195,42 +131,23 @@ async function readPolicyFacts(policyDb: Pick<Database, 'stream'>, appId: string
   return { kind: 'usable', policy: stored.policy, ...policyLimits(text) };
 }
 
-interface WantedHistory {
-  readonly metricType: string;
-  readonly sinceNs: bigint;
-  readonly points: number;
+async function readPauses(
+  triggers: Pick<TriggerStore, 'readBlocks'>,
+  appId: string,
+  clock: Pick<Clock, 'now'>,
+): Promise<Pauses> {
+  const blocks = (await triggers.readBlocks([appId])).get(appId);
+  const until = (forMs: number | undefined) => (forMs && forMs > 0 ? clock.now() + forMs : null);
+  return {
+    coolDownUntilMs: until(blocks?.coolDownMs),
+    ignoredOutUntilMs: until(blocks?.ignoredOutMs),
+    ignoredInUntilMs: until(blocks?.ignoredInMs),
+  };
 }
 
-function wantedHistories({ rules }: AppPolicy, settings: EvaluationSettings, atMs: number): WantedHistory[] {
-  const reachMs = new Map<string, number>();
-  for (const rule of rules) {
-    const twiceMs = 2_000 * breachDurationSecs(rule, settings.defaultBreachDurationSecs);
-    reachMs.set(rule.metricType, Math.max(twiceMs, reachMs.get(rule.metricType) ?? 0));
-  }
-  return [...reachMs].slice(0, maxMetricTypes).map(([metricType, ms]) => ({
-    metricType,
-    sinceNs: msToNs(atMs - Math.max(ms, 2 * dayMs)),
-    // Cycles that are made early bring more points than there are intervals.
-    points: Math.min(maxPoints, Math.ceil((2 * ms) / settings.collectionIntervalMs) + chartPoints),
-  }));
-}
-
-type HistoryRow = { place: number; unit: string; timestamp: string; value: string | null };
-
-function historiesOf(wanted: readonly WantedHistory[], rows: readonly HistoryRow[]): Histories {
-  const found = new Map<string, { points: Point[]; unit: string }>();
-  for (const { place, unit, timestamp, value } of rows) {
-    const metricType = wanted[place - 1]?.metricType ?? '';
-    const history = found.get(metricType) ?? { points: [], unit: '' };
-    const point = { timestampNs: BigInt(timestamp), value: storedValue(value) };
-    history.points.push(point);
-    if (history.unit === '' && point.value !== null) history.unit = unit;
-    found.set(metricType, history);
-  }
-  const series = new Map(
-    [...found].map(([metricType, { points, unit }]) => [metricType, pointSeries(points, unit)]),
-  );
-  return { series: (_appId, metricType) => series.get(metricType) };
+function elasticOwner(owner: MemberRow, local: LocalFacts | null): OwnerFacts {
+  const { leaseId, instanceGuid, instanceIndex } = owner;
+  return { leaseId, instanceGuid, instanceIndex, isMe: local ? leaseId === local.leaseId() : null };
 }
 
 function staticOwner(appId: string, numbers: StaticPool | null, local: LocalFacts | null): OwnerFacts {

@@ -63,16 +63,7 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
 
   async function readPending(): Promise<number> {
     const taken = new Map(pending);
-    const queries: RecentQuery[] = [];
-    const nowNs = msToNs(clock.now());
-    for (const [appId, keys] of taken) {
-      for (const { metricType, reachSecs } of keys.values()) {
-        queries.push({ appId, metricType, sinceNs: nowNs - secsToNs(reachSecs) });
-      }
-    }
-    const halfway = Math.ceil(queries.length / 2);
-    const parts =
-      queries.length > fewQueries ? [queries.slice(0, halfway), queries.slice(halfway)] : [queries];
+    const parts = queriesInParts(taken, msToNs(clock.now()));
     const read = await Promise.allSettled(parts.map((part) => readPart(part, taken)));
     let points = 0;
     for (const result of read) {
@@ -87,28 +78,15 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
     return points;
   }
 
-  async function readPart(
-    queries: readonly RecentQuery[],
-    keys: ReadonlyMap<string, ReadonlyMap<string, HistoryKey>>,
-  ): Promise<number> {
+  async function readPart(queries: readonly RecentQuery[], keys: WantedKeys): Promise<number> {
     let points = 0;
-    let series: AppMetric[] = [];
-    const seedSeries = () => {
-      const [first] = series;
-      const key = first && keys.get(first.appId)?.get(first.metricType);
-      if (first && key && isWanted(first.appId)) seed(first.appId, key, series);
-      points += series.length;
-      series = [];
-    };
-    for await (const batch of store.readRecent(queries)) {
+    for await (const series of seriesOf(store.readRecent(queries))) {
       if (stopping.signal.aborted) break;
-      for (const point of batch) {
-        const [first] = series;
-        if (first && (first.appId !== point.appId || first.metricType !== point.metricType)) seedSeries();
-        series.push(point);
-      }
+      const [{ appId, metricType }] = series;
+      const key = keys.get(appId)?.get(metricType);
+      if (key && isWanted(appId)) seed(appId, key, series);
+      points += series.length;
     }
-    seedSeries();
     return points;
   }
 
@@ -124,4 +102,37 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
       await running;
     },
   };
+}
+
+/** By app id and metric type. */
+type WantedKeys = ReadonlyMap<string, ReadonlyMap<string, HistoryKey>>;
+
+function queriesInParts(wanted: WantedKeys, nowNs: bigint): RecentQuery[][] {
+  const queries = [...wanted].flatMap(([appId, keys]) =>
+    [...keys.values()].map(({ metricType, reachSecs }) => ({
+      appId,
+      metricType,
+      sinceNs: nowNs - secsToNs(reachSecs),
+    })),
+  );
+  const halfway = Math.ceil(queries.length / 2);
+  return queries.length > fewQueries ? [queries.slice(0, halfway), queries.slice(halfway)] : [queries];
+}
+
+type Series = [AppMetric, ...AppMetric[]];
+
+/** The points of one app and metric type together; they come one after the other. */
+async function* seriesOf(batches: AsyncIterable<readonly AppMetric[]>): AsyncGenerator<Series> {
+  let series: Series | undefined;
+  for await (const batch of batches) {
+    for (const point of batch) {
+      if (series?.[0].appId === point.appId && series[0].metricType === point.metricType) {
+        series.push(point);
+      } else {
+        if (series) yield series;
+        series = [point];
+      }
+    }
+  }
+  if (series) yield series;
 }

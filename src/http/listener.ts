@@ -81,11 +81,6 @@ export function createListener(options: ListenerOptions): Listener {
     stopWatching = renewOnChange(server as Server & ContextHolder, tls, logger);
   }
 
-  const listenOn = async (host: string) => {
-    await app.listen({ host, port: options.port });
-    server.on('error', (error) => repeated.error('server-error', error));
-  };
-
   const closeNow = async () => {
     stopWatching();
     const ended = app.close();
@@ -101,17 +96,8 @@ export function createListener(options: ListenerOptions): Listener {
       return typeof address === 'object' ? (address ?? null) : null;
     },
     async listen(host) {
-      try {
-        await (host === undefined
-          ? listenOn('::').catch(onlyIfNoIpv6(() => listenOn('0.0.0.0')))
-          : listenOn(host));
-      } catch (cause) {
-        throw new Error(
-          `The ${name} cannot listen on port ${options.port} (${errorCode(cause) || errorText(cause)}): ` +
-            `free the port, or configure another one as ${options.portKey}`,
-          { cause },
-        );
-      }
+      await listenOn(app, options, host);
+      server.on('error', (error) => repeated.error('server-error', error));
     },
     close: () => (closing ??= closeNow()),
   };
@@ -205,9 +191,20 @@ function ignoreBodies(app: FastifyInstance): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));
 }
 
-function onlyIfNoIpv6(retry: () => Promise<void>): (error: unknown) => Promise<void> {
-  return (error) => {
-    if (['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(errorCode(error))) return retry();
-    throw error;
-  };
+/** Without a host on every interface, where there is IPv6 or not. */
+async function listenOn(app: FastifyInstance, options: ListenerOptions, host: string | undefined) {
+  const { name, port, portKey } = options;
+  try {
+    await app.listen({ host: host ?? '::', port }).catch((error: unknown) => {
+      const isWithoutIpv6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(errorCode(error));
+      if (host !== undefined || !isWithoutIpv6) throw error;
+      return app.listen({ host: '0.0.0.0', port });
+    });
+  } catch (cause) {
+    throw new Error(
+      `The ${name} cannot listen on port ${port} (${errorCode(cause) || errorText(cause)}): ` +
+        `free the port, or configure another one as ${portKey}`,
+      { cause },
+    );
+  }
 }

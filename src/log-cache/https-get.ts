@@ -57,39 +57,8 @@ interface Outcome {
 }
 
 export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
-  const { origin, clock, maxBodyBytes } = options;
-  const idleConnectionMs = options.idleConnectionMs ?? defaultIdleConnectionMs;
-  // One context for all connections: parsing hundreds of roots costs milliseconds.
-  const secureContext = createSecureContext({ ca: [...options.ca] });
-  const connections = new Set<Connection>();
-  /** The one used last serves next, so that the others reach their idle time. */
-  const idle: Connection[] = [];
-  let closed = false;
-
-  function open(): Connection {
-    const client = new Client(origin.origin, {
-      pipelining: 1,
-      maxHeaderSize: maxHeaderBytes,
-      keepAliveTimeout: idleConnectionMs,
-      keepAliveMaxTimeout: idleConnectionMs,
-      // One deadline covers everything, on the injected clock.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: { secureContext, rejectUnauthorized: !options.skipSslValidation, lookup },
-    });
-    const connection = { client, used: false };
-    connections.add(connection);
-    client.once('disconnect', () => remove(connection));
-    client.once('connectionError', () => remove(connection));
-    return connection;
-  }
-
-  function remove(connection: Connection): void {
-    connections.delete(connection);
-    const at = idle.indexOf(connection);
-    if (at >= 0) idle.splice(at, 1);
-    void connection.client.destroy();
-  }
+  const { clock, maxBodyBytes } = options;
+  const connections = new Connections(options);
 
   return {
     get: (path, headers, timeoutMs, take) =>
@@ -98,7 +67,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
         let timedOut = false;
         const deadline = clock.setTimer(timeoutMs, () => {
           timedOut = true;
-          remove(connection);
+          connections.remove(connection);
           reject(
             new LogCacheError('timeout', `log-cache did not answer ${shown(path)} within ${timeoutMs} ms`),
           );
@@ -111,30 +80,28 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
             new ResponseReader(maxBodyBytes, {
               responded(response) {
                 deadline.cancel();
-                via.used = true;
-                if (connections.has(via)) idle.push(via);
+                connections.release(via);
                 // Rejects with what take throws.
                 resolve(new Promise((taken) => taken(take(response))));
               },
               failed(error, begun) {
                 // Our own end of the connection, which is no reason for another try.
                 if (timedOut) return;
-                remove(via);
+                connections.remove(via);
                 // The server closed it while it was idle: once more, on a connection that was not.
-                if (via.used && !begun && !closed && error.kind === 'connection') return send(open());
+                if (via.used && !begun && !connections.areClosed && error.kind === 'connection') {
+                  return send(connections.open());
+                }
                 deadline.cancel();
                 reject(inContext(path, error));
               },
             }),
           );
         };
-        send(idle.pop() ?? open());
+        send(connections.acquire());
       }),
 
-    close() {
-      closed = true;
-      for (const connection of connections) remove(connection);
-    },
+    close: () => connections.close(),
   };
 }
 
@@ -143,6 +110,68 @@ interface Connection {
   readonly client: Client;
   /** Whether a request was answered on it before. */
   used: boolean;
+}
+
+/** Connections to one server: those with a request in flight, and those that wait for one. */
+class Connections {
+  readonly #origin: string;
+  readonly #clientOptions: Client.Options;
+  readonly #all = new Set<Connection>();
+  /** The one used last serves next, so that the others reach their idle time. */
+  readonly #idle: Connection[] = [];
+  areClosed = false;
+
+  constructor(options: HttpsGetterOptions) {
+    const idleConnectionMs = options.idleConnectionMs ?? defaultIdleConnectionMs;
+    this.#origin = options.origin.origin;
+    this.#clientOptions = {
+      pipelining: 1,
+      maxHeaderSize: maxHeaderBytes,
+      keepAliveTimeout: idleConnectionMs,
+      keepAliveMaxTimeout: idleConnectionMs,
+      // One deadline covers everything, on the injected clock.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: {
+        // One context for all connections: parsing hundreds of roots costs milliseconds.
+        secureContext: createSecureContext({ ca: [...options.ca] }),
+        rejectUnauthorized: !options.skipSslValidation,
+        lookup,
+      },
+    };
+  }
+
+  /** An idle connection, or a new one. */
+  acquire(): Connection {
+    return this.#idle.pop() ?? this.open();
+  }
+
+  open(): Connection {
+    const client = new Client(this.#origin, this.#clientOptions);
+    const connection = { client, used: false };
+    this.#all.add(connection);
+    client.once('disconnect', () => this.remove(connection));
+    client.once('connectionError', () => this.remove(connection));
+    return connection;
+  }
+
+  /** The response on this connection is complete. */
+  release(connection: Connection): void {
+    connection.used = true;
+    if (this.#all.has(connection)) this.#idle.push(connection);
+  }
+
+  remove(connection: Connection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    void connection.client.destroy();
+  }
+
+  close(): void {
+    this.areClosed = true;
+    for (const connection of this.#all) this.remove(connection);
+  }
 }
 
 /** Gathers one response within the bounds of its size. */

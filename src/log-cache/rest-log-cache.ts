@@ -1,6 +1,12 @@
 import { type Clock, systemClock } from '../util/clock.js';
 import { createHttpsGetter, type HttpHeaders, type HttpResponse } from './https-get.js';
-import { httpTimer, type LogCache, LogCacheError, type RequestFailure } from './log-cache.js';
+import {
+  httpTimer,
+  type LogCache,
+  LogCacheError,
+  type OldestRequest,
+  type RequestFailure,
+} from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 import { parseEnvelopes, parseQueryResponse, parseReadResponse, parseTimers } from './rest-responses.js';
 
@@ -23,12 +29,7 @@ const defaultMaxBodyBytes = 64 * 1024 * 1024;
 
 /** log-cache behind its auth proxy, as Cloud Foundry apps reach it. */
 export function createRestLogCache(options: RestLogCacheOptions): LogCache {
-  const origin = new URL(options.url);
-  if (origin.protocol !== 'https:') {
-    throw new Error(
-      `the log-cache URL must begin with https://, not ${origin.protocol}//: a token is sent there`,
-    );
-  }
+  const origin = originOf(options.url);
   const basePath = origin.pathname.replace(/\/+$/, '');
   const getter = createHttpsGetter({
     maxBodyBytes: defaultMaxBodyBytes,
@@ -49,30 +50,30 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
       return take(response);
     });
 
+  /** Envelopes of a source in a window. */
+  const read = <T>(request: OldestRequest, filter: string, take: (response: HttpResponse) => T) => {
+    const { sourceId, startNs, endNs, authorization } = request;
+    const query = `start_time=${startNs}&end_time=${endNs}&${filter}`;
+    return get(`/api/v1/read/${encode(sourceId)}`, query, authorization, options.readTimeoutMs, take);
+  };
+
   return {
-    async read({ sourceId, startNs, endNs, limit, names, authorization }, take) {
-      const filter = encode(nameFilter(names));
-      const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=GAUGE&descending=true&limit=${limit}&name_filter=${filter}`;
-      const path = `/api/v1/read/${encode(sourceId)}`;
-      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
+    async read(request, take) {
+      return read(request, newestFilter('GAUGE', request.limit, request.names), ({ body, bytes }) =>
         take({ envelopes: parseReadResponse(body), bytes }),
       );
     },
 
-    async readTimers({ sourceId, startNs, endNs, limit, authorization }, take) {
-      const filter = encode(nameFilter([httpTimer]));
-      const query = `start_time=${startNs}&end_time=${endNs}&envelope_types=TIMER&descending=true&limit=${limit}&name_filter=${filter}`;
-      const path = `/api/v1/read/${encode(sourceId)}`;
-      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes, dateSecs }) => {
-        checkIsOver(Number(endNs / 1_000_000_000n), dateSecs);
+    async readTimers(request, take) {
+      const filter = newestFilter('TIMER', request.limit, [httpTimer]);
+      return read(request, filter, ({ body, bytes, dateSecs }) => {
+        checkIsOver(Number(request.endNs / 1_000_000_000n), dateSecs);
         return take({ envelopes: parseTimers(body), bytes });
       });
     },
 
-    async oldest({ sourceId, startNs, endNs, authorization }, take) {
-      const query = `start_time=${startNs}&end_time=${endNs}&limit=1`;
-      const path = `/api/v1/read/${encode(sourceId)}`;
-      return get(path, query, authorization, options.readTimeoutMs, ({ body, bytes }) =>
+    async oldest(request, take) {
+      return read(request, 'limit=1', ({ body, bytes }) =>
         take({ timestamps: parseEnvelopes(body).map(({ timestamp }) => timestamp), bytes }),
       );
     },
@@ -88,6 +89,18 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
 
     close: () => getter.close(),
   };
+}
+
+function originOf(url: string): URL {
+  const origin = new URL(url);
+  if (origin.protocol === 'https:') return origin;
+  throw new Error(
+    `the log-cache URL must begin with https://, not ${origin.protocol}//: a token is sent there`,
+  );
+}
+
+function newestFilter(type: 'GAUGE' | 'TIMER', limit: number, names: readonly string[]): string {
+  return `envelope_types=${type}&descending=true&limit=${limit}&name_filter=${encode(nameFilter(names))}`;
 }
 
 /** Clocks of machines differ by less, and a window that lacks so little still says what an app does. */
