@@ -1,10 +1,10 @@
 import type { MetricOutcome } from '../collection/pool/job.js';
 import type { Histories } from '../evaluation/decide.js';
 import { labelOf, type Decision } from '../evaluation/decision.js';
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { Trigger } from '../evaluation/trigger.js';
 import {
   policyTag,
-  type BreakerFacts,
   type CollectionFailure,
   type LastTrigger,
   type OwnersKnowledge,
@@ -20,7 +20,7 @@ export interface DecisionRecorderOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly history: Histories;
   /** Breakers between an app and the scaling engine that are not closed. */
-  readonly breakersOf: (appId: string) => readonly BreakerFacts[];
+  readonly breakersOf: (appId: string) => readonly OpenBreaker[];
   readonly member: { leaseId(): string | null; readonly instanceIndex: number };
   /** Called with changes that are to be written; at most one a minute and app. */
   readonly changed: (change: DecisionChange) => void;

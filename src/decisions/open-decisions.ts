@@ -4,7 +4,8 @@ import type { Databases } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
-import type { BreakerFacts, Pauses } from '../explanation/facts.js';
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
+import type { Pauses } from '../explanation/facts.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
 import { createDecisionLists } from './decision-lists.js';
@@ -23,7 +24,7 @@ export interface DecisionsOptions {
   readonly history: Histories;
   readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
   readonly pausesOf: (appId: string) => Pauses;
-  readonly breakersOf: (appId: string) => readonly BreakerFacts[];
+  readonly breakersOf: (appId: string) => readonly OpenBreaker[];
 }
 
 /** Answers questions about decisions. All but `explain` reject when the database does not answer. */

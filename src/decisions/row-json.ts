@@ -1,4 +1,5 @@
-import type { BreakerFacts, CollectionFailure, LastTrigger } from '../explanation/facts.js';
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
+import type { CollectionFailure, LastTrigger } from '../explanation/facts.js';
 import { directionOf } from '../policy/policy.js';
 
 /*
@@ -29,7 +30,7 @@ export type FailureJson = readonly [
 
 export function triggerToJson(
   { atMs, rule, adjustment, result, message }: LastTrigger,
-  breakers: readonly BreakerFacts[],
+  breakers: readonly OpenBreaker[],
 ): string {
   const own = breakers.find(({ scope }) => scope === 'app');
   const breaker = own ? ([[own.sinceMs, own.untilMs]] as const) : ([] as const);
@@ -40,7 +41,7 @@ export function triggerOfJson([atMs, rule, adjustment, result, message]: Trigger
   return { atMs, rule, adjustment, direction: directionOf({ adjustment }), result, message };
 }
 
-export function breakersOfJson([, , , , , breaker]: TriggerJson): BreakerFacts[] {
+export function breakersOfJson([, , , , , breaker]: TriggerJson): OpenBreaker[] {
   return breaker ? [{ scope: 'app', sinceMs: breaker[0], untilMs: breaker[1] }] : [];
 }
 

@@ -1,4 +1,5 @@
 import type { Gate, Histories, Hold } from '../evaluation/decide.js';
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { AppPolicy, Direction } from '../policy/policy.js';
 import { fnv1a32 } from '../util/hash.js';
 import { limitCode, type ReasonCode } from './reason.js';
@@ -60,16 +61,7 @@ export function failureText({ failure, message }: CollectionFailure): string {
   return message === '' ? failure : `${failure}: ${message}`;
 }
 
-/** A breaker that stands between an app and the scaling engine: the app's own, or the one that all apps of its owner share. */
-export interface BreakerFacts {
-  readonly scope: 'app' | 'all';
-  /** When it opened; it has not closed since. */
-  readonly sinceMs: number;
-  /** Open until then; from then on half open: one trigger is posted to find out whether the scaling engine takes it. */
-  readonly untilMs: number;
-}
-
-export function isOpen({ untilMs }: BreakerFacts, atMs: number): boolean {
+export function isOpen({ untilMs }: OpenBreaker, atMs: number): boolean {
   return untilMs > atMs;
 }
 
@@ -89,7 +81,7 @@ export interface OwnersKnowledge {
   readonly lastTrigger: LastTrigger | null;
   readonly failures: readonly CollectionFailure[];
   /** Those that are not closed. The one that all apps share only from the owner's memory: it is open for seconds. */
-  readonly breakers: readonly BreakerFacts[];
+  readonly breakers: readonly OpenBreaker[];
 }
 
 export interface Facts {

@@ -1,4 +1,5 @@
 import { backOff } from '../util/back-off.js';
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { Clock } from '../util/clock.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
@@ -42,14 +43,6 @@ interface SharedBreaker {
   readonly untilMs: number;
   /** The app whose probe failed last: others are given the next one first. */
   readonly failedProbe: string | null;
-}
-
-/** One that is open, or half open once `untilMs` has passed. Times are wall-clock ms. */
-export interface OpenBreaker {
-  /** Of one app, or of all. */
-  readonly scope: 'app' | 'all';
-  readonly sinceMs: number;
-  readonly untilMs: number;
 }
 
 type Failure = Extract<TriggerResult, { kind: 'failed' }>;

@@ -1,4 +1,4 @@
-import type { BreakerFacts } from '../../src/explanation/facts.js';
+import type { OpenBreaker } from '../../src/evaluation/open-breaker.js';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { MetricOutcome } from '../../src/collection/pool/job.js';
 import { DecisionRecorder } from '../../src/decisions/decision-recorder.js';
@@ -32,7 +32,7 @@ let clock: ManualClock;
 let recorder: DecisionRecorder;
 let changes: DecisionChange[];
 let versions: string[];
-let breakers: BreakerFacts[];
+let breakers: OpenBreaker[];
 beforeEach(() => {
   clock = new ManualClock();
   changes = [];

@@ -1,4 +1,6 @@
+import type { GrpcLogCacheOptions } from '../../log-cache/grpc-log-cache.js';
 import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
+import type { RestLogCacheOptions } from '../../log-cache/rest-log-cache.js';
 
 /*
  * The contract between the main thread and the worker threads: small plain objects that survive structured cloning.
@@ -184,20 +186,8 @@ export type CollectionResult =
 /** What a worker thread is told once, when it starts. */
 export interface CollectorWorkerData {
   readonly logCache:
-    | {
-        readonly transport: 'rest';
-        readonly url: string;
-        /** PEM; the complete list of trusted roots. */
-        readonly ca: readonly string[];
-        readonly skipSslValidation: boolean;
-      }
-    | {
-        readonly transport: 'grpc';
-        readonly address: string;
-        readonly ca: readonly string[];
-        readonly key: string;
-        readonly cert: string;
-      };
+    | ({ readonly transport: 'rest' } & Pick<RestLogCacheOptions, 'url' | 'ca' | 'skipSslValidation'>)
+    | ({ readonly transport: 'grpc' } & Pick<GrpcLogCacheOptions, 'address' | 'ca' | 'key' | 'cert'>);
   /** Deadlines in milliseconds, each covering connect, headers and body. */
   readonly readTimeoutMs: number;
   readonly queryTimeoutMs: number;
