@@ -1,13 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backtestCommand } from '../../src/cli/backtest-command.js';
 import type { ReplayConfig } from '../../src/cli/replay-config.js';
 import { parseCommandLine } from '../../src/cli/command-line.js';
+import { outcomeOf, replayConfigOf } from './replay-commands.js';
 import { policyOf, when } from '../pipeline/policies.js';
 import { createAutoscalerTables, insertPolicies } from '../support/autoscaler-tables.js';
-import { databaseConfig } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 const toMs = Date.UTC(2026, 10, 27, 18);
@@ -40,34 +40,20 @@ beforeAll(async () => {
      from generate_series(40, 7600, 40) ahead, unnest(array['busy', 'calm']) app
      where ahead not between 4000 and 4600`,
   );
-  const url = databaseConfig(database.url);
-  config = {
-    policyDb: url,
-    appMetricsDb: url,
-    defaultBreachDurationSecs: 120,
-    aggregator: { collectionIntervalMs: 40_000 },
-    evaluator: { evaluationIntervalMs: 40_000 },
-  } as ReplayConfig;
+  config = replayConfigOf(database.url);
 });
 afterAll(async () => {
   await database.drop();
   await rm(folder, { recursive: true });
 });
-afterEach(() => {
-  jest.restoreAllMocks();
-});
 
 /** What the command with these arguments writes. */
 async function told(...args: string[]): Promise<string> {
-  const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
-  try {
-    const command = parseCommandLine(['backtest', '--since', '2h', ...args]);
-    if (command.name !== 'backtest') throw new Error(`is ${command.name}`);
-    expect(await backtestCommand(config, trust, command, { now: () => toMs })).toBe(0);
-    return written.mock.calls.map(([chunk]) => String(chunk)).join('');
-  } finally {
-    written.mockRestore();
-  }
+  const command = parseCommandLine(['backtest', '--since', '2h', ...args]);
+  if (command.name !== 'backtest') throw new Error(`is ${command.name}`);
+  const { code, text } = await outcomeOf(() => backtestCommand(config, trust, command, { now: () => toMs }));
+  expect(code).toBe(0);
+  return text;
 }
 
 async function file(name: string, content: unknown): Promise<string> {

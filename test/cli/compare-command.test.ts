@@ -1,14 +1,16 @@
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { compareCommand } from '../../src/cli/compare-command.js';
 import { parseCommandLine } from '../../src/cli/command-line.js';
 import type { ReplayConfig } from '../../src/cli/replay-config.js';
 import { migrate } from '../../src/database/migrations.js';
+import { outcomeOf, replayConfigOf } from './replay-commands.js';
 import { policyOf, when } from '../pipeline/policies.js';
 import { createAutoscalerTables, insertPolicies } from '../support/autoscaler-tables.js';
-import { databaseConfig, openTestDatabases } from '../support/database-config.js';
+import { openTestDatabases } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 const toMs = Date.UTC(2026, 10, 27, 18);
+const trust = { systemBundle: '/nowhere' };
 const policy = policyOf(when('cpu > 80', '+1'), when('cpu < 20', '-1'), when('memoryutil > 90', '+1'));
 
 let database: TestDatabase;
@@ -21,31 +23,15 @@ beforeAll(async () => {
     ['large', policy],
     ['broken', []],
   ]);
-  const url = databaseConfig(database.url);
-  config = {
-    policyDb: url,
-    appMetricsDb: url,
-    defaultBreachDurationSecs: 120,
-    aggregator: { collectionIntervalMs: 40_000 },
-    evaluator: { evaluationIntervalMs: 40_000 },
-  } as ReplayConfig;
+  config = replayConfigOf(database.url);
 });
 afterAll(() => database.drop());
-afterEach(() => {
-  jest.restoreAllMocks();
-});
 
 /** What the command writes, and its exit code. */
 async function told(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
-  const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
-  try {
-    const command = parseCommandLine(['compare', ...args]);
-    if (command.name !== 'compare') throw new Error(`is ${command.name}`);
-    const code = await compareCommand(config, { systemBundle: '/nowhere' }, command, { now: () => toMs });
-    return { code, text: written.mock.calls.map(([chunk]) => String(chunk)).join('') };
-  } finally {
-    written.mockRestore();
-  }
+  const command = parseCommandLine(['compare', ...args]);
+  if (command.name !== 'compare') throw new Error(`is ${command.name}`);
+  return outcomeOf(() => compareCommand(config, trust, command, { now: () => toMs }));
 }
 
 test('without observers there is nothing to compare', async () => {

@@ -167,18 +167,11 @@ describe('histories', () => {
     expect(logger.lines).toMatchObject([{ event: 'history-broken-off' }]);
   });
 
-  test('a client that leaves before the first batch lets the reader go', async () => {
-    const { history, waiting } = hangingHistory();
-    const { url } = await listening(history);
-    const client = connect(Number(new URL(url).port), '127.0.0.1');
-    client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await waiting;
-    client.destroy();
-    await history.released;
-  });
-
-  test('a client that leaves in the middle lets the reader go', async () => {
-    const { history, waiting } = hangingHistory([appMetric()]);
+  test.each([
+    ['before the first batch', []],
+    ['in the middle', [appMetric()]],
+  ])('a client that leaves %s lets the reader go', async (_, first) => {
+    const { history, waiting } = hangingHistory(first);
     const { url } = await listening(history);
     const client = connect(Number(new URL(url).port), '127.0.0.1');
     client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
