@@ -4,7 +4,7 @@ import whole from './jest.config.js';
 const others = [
   '(chaos|database|demo|dns|eventgenerator|fuzz|http|package|pipeline|platform|support|tls|uaa)/',
   'collection/(pool/|open-collection)',
-  'history/app-metric-',
+  'history/app-metric-(store|writer-database)',
   'log-cache/.*log-cache',
   'ownership/(open-ownership|.*-store)',
   'policy/policy-store',
