@@ -3,18 +3,15 @@ import type { Histories } from '../evaluation/decide.js';
 import { labelOf, type Decision } from '../evaluation/decision.js';
 import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { Trigger } from '../evaluation/trigger.js';
-import {
-  policyTag,
-  type CollectionFailure,
-  type LastTrigger,
-  type OwnersKnowledge,
-} from '../explanation/facts.js';
+import { policyTag, type LastTrigger, type OwnersKnowledge } from '../explanation/facts.js';
 import { limitCode, type ReasonCode } from '../explanation/reason.js';
 import { directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
 import type { TriggerResult } from '../scaling-engine/trigger-result.js';
 import type { Clock } from '../util/clock.js';
 import { fnv1a32 } from '../util/hash.js';
+import { CollectionFailures } from './collection-failures.js';
 import type { DecisionChange, DecisionRow } from './decision-store.js';
+import { storableText } from './storable-text.js';
 
 export interface DecisionRecorderOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
@@ -38,28 +35,21 @@ interface AppRecord {
   /** The rule of the newest trigger, counted from 1; 0 before the first. */
   firingRule: number;
   lastTrigger: LastTrigger | null;
-  /** null: none, as for most apps. */
-  failures: Map<string, CollectionFailure & { readonly times: number }> | null;
   writtenAtMs: number;
   /** As the history of changes has it. */
   changedCode: ReasonCode | null;
   changedAtMs: number;
 }
 
-/** A single failed collection says little. */
-const failuresToTell = 2;
 const writeEveryMs = 30_000;
 /**
  * Rows of neighbouring apps change together, and so do the rows of a page of the table. Written in so many turns they find
  * room in their page; written at once they would need new pages.
  */
 const turns = 8;
-/** While more apps fail it is log-cache's failure: rows do without what it said, which would double their length. */
-const maxFailuresQuoted = 1_000;
 /** So that rows of apps that nobody evaluates any more can be told from those that do not change. */
 const renewEveryMs = 3_600_000;
 const changeEveryMs = 60_000;
-const messageLength = 200;
 
 /** Codes that a post led to: that the app was posted for a moment ago is no news after them. */
 const resultsOfPosts: ReadonlySet<ReasonCode> = new Set(['fired', 'at-max', 'at-min', 'trigger-failed']);
@@ -71,14 +61,14 @@ const resultsOfPosts: ReadonlySet<ReasonCode> = new Set(['fired', 'at-max', 'at-
 export class DecisionRecorder {
   readonly #options: DecisionRecorderOptions;
   readonly #apps = new Map<string, AppRecord>();
+  readonly #failures: CollectionFailures;
   /** Apps whose row says something else than their record. */
   readonly #unwritten = new Set<string>();
   #turn = 0;
-  /** Apps with a metric type that fails. */
-  #failing = 0;
 
   constructor(options: DecisionRecorderOptions) {
     this.#options = options;
+    this.#failures = new CollectionFailures(() => options.clock.now());
   }
 
   /** Records a decision. The result of its trigger follows with `posted` or with the next decision. */
@@ -96,7 +86,7 @@ export class DecisionRecorder {
         break;
       }
       case 'not-fired': {
-        const code = this.#failuresOf(record).length > 0 ? 'not-collected' : labelOf(decision);
+        const code = this.#failures.of(app.appId).length > 0 ? 'not-collected' : labelOf(decision);
         const telling = decision.verdicts.find(({ reason }) => reason === code);
         this.#become(app.appId, record, code, null, telling?.rule);
         break;
@@ -117,7 +107,7 @@ export class DecisionRecorder {
       adjustment,
       direction,
       result: result.kind === 'failed' ? result.fault : result.kind,
-      message: result.kind === 'failed' ? clean(result.message) : null,
+      message: result.kind === 'failed' ? storableText(result.message) : null,
     };
     this.#unwritten.add(appId);
     const code = codeOfResult(result, direction);
@@ -128,38 +118,11 @@ export class DecisionRecorder {
 
   /** What a cycle collected of an app. */
   collected(appId: string, outcomes: ReadonlyMap<string, MetricOutcome>): void {
-    const record = this.#apps.get(appId);
-    for (const [metricType, outcome] of outcomes) {
-      const known = record?.failures?.get(metricType);
-      if (outcome.kind !== 'failed') {
-        if (!record?.failures || !known) continue;
-        record.failures.delete(metricType);
-        if (record.failures.size === 0) {
-          record.failures = null;
-          this.#failing--;
-        }
-        this.#unwritten.add(appId);
-      } else if (record) {
-        if (!record.failures) {
-          record.failures = new Map();
-          this.#failing++;
-        }
-        const { failure } = outcome;
-        const isSame = known?.failure === failure;
-        record.failures.set(metricType, {
-          metricType,
-          failure,
-          message: isSame ? known.message : clean(outcome.message),
-          sinceMs: known?.sinceMs ?? this.#options.clock.now(),
-          times: (known?.times ?? 0) + 1,
-        });
-        if (!isSame || known.times + 1 === failuresToTell) this.#unwritten.add(appId);
-      }
-    }
+    if (this.#apps.has(appId) && this.#failures.collected(appId, outcomes)) this.#unwritten.add(appId);
   }
 
   forget(appId: string): void {
-    if (this.#apps.get(appId)?.failures) this.#failing--;
+    this.#failures.forget(appId);
     this.#apps.delete(appId);
     this.#unwritten.delete(appId);
   }
@@ -185,7 +148,7 @@ export class DecisionRecorder {
       this.#unwritten.delete(appId);
       if (!record) continue;
       record.writtenAtMs = nowMs;
-      rows.push({ ...this.#knowledge(appId, record), appId, failures: this.#failuresForRow(record) });
+      rows.push({ ...this.#knowledge(appId, record), appId, failures: this.#failures.forRow(appId) });
     }
     return rows;
   }
@@ -193,11 +156,6 @@ export class DecisionRecorder {
   #isDue(appId: string, { writtenAtMs }: AppRecord, nowMs: number): boolean {
     const isFirst = writtenAtMs === -Infinity;
     return isFirst || (nowMs - writtenAtMs >= writeEveryMs && fnv1a32(appId) % turns === this.#turn);
-  }
-
-  #failuresForRow(record: AppRecord): CollectionFailure[] {
-    const failures = this.#failuresOf(record);
-    return this.#failing <= maxFailuresQuoted ? failures : failures.map((each) => ({ ...each, message: '' }));
   }
 
   /** These rows could not be written; they are tried again. */
@@ -244,7 +202,6 @@ export class DecisionRecorder {
       ownedSinceMs: nowMs,
       firingRule: 0,
       lastTrigger: null,
-      failures: null,
       writtenAtMs: -Infinity,
       changedCode: null,
       changedAtMs: -Infinity,
@@ -283,7 +240,7 @@ export class DecisionRecorder {
     const value = series && series.size > 0 ? series.valueAt(0) : null;
     const unit = series?.unit ? ` ${series.unit}` : '';
     const said = record.code === 'trigger-failed' ? (record.lastTrigger?.message ?? '') : '';
-    const failed = record.code === 'not-collected' ? this.#failuresOf(record) : [];
+    const failed = record.code === 'not-collected' ? this.#failures.of(appId) : [];
     const parts = [
       rule && value !== null ? `${rule.metricType} ${value}${unit}` : '',
       said,
@@ -296,14 +253,8 @@ export class DecisionRecorder {
       to: record.code,
       rule: record.firingRule > 0 && resultsOfPosts.has(record.code) ? record.firingRule : null,
       value: value?.toString() ?? null,
-      text: clean(parts.filter((part) => part !== '').join('; ')),
+      text: storableText(parts.filter((part) => part !== '').join('; ')),
     };
-  }
-
-  #failuresOf({ failures }: AppRecord): CollectionFailure[] {
-    return [...(failures?.values() ?? [])]
-      .filter(({ times }) => times >= failuresToTell)
-      .map(({ metricType, failure, message, sinceMs }) => ({ metricType, failure, message, sinceMs }));
   }
 
   #knowledge(appId: string, record: AppRecord): OwnersKnowledge {
@@ -318,7 +269,7 @@ export class DecisionRecorder {
       instanceIndex: member.instanceIndex,
       updatedAtMs: clock.now(),
       lastTrigger: record.lastTrigger,
-      failures: this.#failuresOf(record),
+      failures: this.#failures.of(appId),
       breakers: this.#options.breakersOf(appId),
     };
   }
@@ -340,9 +291,4 @@ function codeOfResult(result: TriggerResult, direction: 'out' | 'in'): ReasonCod
 /** Counted from 1; the policies of a decision and of now may differ. */
 function numberOf(app: AppPolicy, rule: ScalingRule): number {
   return app.rules.indexOf(rule) + 1;
-}
-
-/** As a row can hold it: what others said may have any characters and any length. */
-function clean(text: string): string {
-  return Buffer.from(text.slice(0, messageLength).replaceAll('\0', '')).toString();
 }
