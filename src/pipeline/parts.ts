@@ -1,0 +1,215 @@
+import { createAppCollector } from '../collection/plan/collect-app.js';
+import { Coverage } from '../collection/plan/coverage.js';
+import { HttpTimerEvidence } from '../collection/plan/http-timer-evidence.js';
+import { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
+import type { LogCacheCollector } from '../collection/open-collection.js';
+import type { Config } from '../config/config.js';
+import type { Database, Databases } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
+import { createDecisions, type Decisions } from '../decisions/open-decisions.js';
+import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
+import { createAppMetricStore } from '../history/app-metric-store.js';
+import { AppMetricWriter } from '../history/app-metric-writer.js';
+import { History } from '../history/history.js';
+import { ObservedTable } from '../history/observed-table.js';
+import { createWarmUp } from '../history/warm-up.js';
+import { RepeatedEvents } from '../observability/repeated-events.js';
+import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.js';
+import type { Ownership } from '../ownership/ownership.js';
+import { PolicyPoller } from '../policy/policy-poller.js';
+import { createPolicyStore } from '../policy/policy-store.js';
+import type { ProcessContext } from '../observability/process-context.js';
+import { createBreakerLog } from '../scaling-engine/breaker-log.js';
+import { Breakers } from '../scaling-engine/breakers.js';
+import { Gates } from '../scaling-engine/gates.js';
+import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
+import { ConcurrencyLimit } from '../collection/plan/concurrency-limit.js';
+import { Schedule } from '../schedule/schedule.js';
+import { msToNs } from '../util/clock.js';
+import type { Releasers } from '../util/releasers.js';
+import { Cycles } from './cycles.js';
+import { Evaluator, type EvaluatorOptions } from './evaluator.js';
+import { countingCollector } from './counting-collector.js';
+import { OwnedApps } from './owned-apps.js';
+import { createTakeover } from './takeover.js';
+
+/** What the pipeline reads from and posts to. */
+export interface PipelineEnds {
+  readonly databases: Databases;
+  readonly logCache: LogCacheCollector;
+  readonly scalingEngine: ScalingEngineClient;
+}
+
+/** All that lies between log-cache and the scaling engine. */
+export type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/**
+ * The knot: parts that need each other in a circle. The schedule runs cycles, and a cycle may ask for an earlier run;
+ * a cycle asks for the policy of an owned app, and the owned apps fill the schedule and begin takeovers, which end in
+ * a cycle. The functions passed here are called after the start only.
+ */
+export async function openParts(
+  config: Config,
+  context: ProcessContext,
+  releasers: Releasers,
+  ends: PipelineEnds,
+) {
+  const { aggregator } = config;
+  const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
+  const records = createRecords(config, context, ends, ownership.ownership);
+  const collection = createCollection(config, context, ends, records.writer);
+  const common = {
+    ...context,
+    ...records,
+    settings: evaluationSettings(config),
+    cacheSizePerApp: aggregator.metricCacheSizePerApp,
+    policyOf: (appId: string) => ownedApps.policyOf(appId),
+    policyInForce: (appId: string) => records.policies.policyOf(appId),
+  };
+  const engine = createEngineState(config, context);
+  const decisions = createDecisionParts(config, context, ends, { ...records, ...engine, ownership });
+  const { recorder } = decisions;
+  const evaluating = { ...common, ...engine, claims: ownership.claims };
+  const { evaluator, recorded } = createEvaluators(config, evaluating, ends, recorder);
+  const cycles = new Cycles({
+    ...common,
+    ...collection,
+    collector: recordedCollector(collection.collector, recorder),
+    evaluator: recorded,
+    logger: context.logger.child('rounds'),
+    runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
+    statWindowSecs: config.defaultStatWindowSecs,
+  });
+  const schedule = new Schedule({
+    ...common,
+    run: (appId, isLast) => cycles.run(appId, isLast),
+    limit: new ConcurrencyLimit(context.clock, aggregator.metricPollerCount),
+    intervalMs: aggregator.collectionIntervalMs,
+  });
+  const warmUp = createWarmUp({
+    ...common,
+    isWanted: (appId) => ownedApps.policyOf(appId) !== undefined,
+    seed(appId, key, points) {
+      records.history.seed(appId, key.metricType, points, key.capacity);
+      collection.httpTimers.seed(appId, key.metricType, points);
+    },
+    seeded: (appId) => cycles.reconsider(appId),
+  });
+  const takeover = createTakeover({ ...common, ...ownership, warmUp, evaluator });
+  const ownedApps = new OwnedApps({
+    ...common,
+    ownership: ownership.ownership,
+    logger: context.logger.child('ownership'),
+    schedule,
+    evaluator: recorded,
+    takeover,
+    saveSoon: () => records.writer.saveSoon(),
+  });
+  const parts = { ownership, decisions, evaluator, cycles, schedule, warmUp, takeover, ownedApps };
+  return { ...records, ...collection, ...parts };
+}
+
+/** What is remembered and read: histories in memory, app metrics in the database, policies. */
+function createRecords(
+  { aggregator, evaluator }: Config,
+  context: ProcessContext,
+  { databases }: PipelineEnds,
+  ownership: Ownership,
+) {
+  const { store, observed } = openAppMetrics(evaluator, context, databases.appMetricsDb);
+  return {
+    store,
+    observed,
+    history: new History(context.metrics),
+    writer: new AppMetricWriter({ ...context, store, saveIntervalMs: aggregator.saveIntervalMs }),
+    policies: new PolicyPoller({
+      ...context,
+      store: createPolicyStore(databases.policyDb),
+      isOurs: (appId) => ownership.owns(appId),
+      intervalMs: aggregator.policyPollerIntervalMs,
+    }),
+  };
+}
+
+/** Where app metrics are stored and read: observers have a table of their own, which they prune. */
+function openAppMetrics(
+  { mode, observedRetentionMs }: Config['evaluator'],
+  context: ProcessContext,
+  database: Database,
+) {
+  const store = createAppMetricStore(database, tableNames(mode));
+  if (mode === 'act') return { store, observed: null };
+  const observed = new ObservedTable({ ...context, database, store, retentionMs: observedRetentionMs });
+  return { store: observed, observed };
+}
+
+function createCollection(
+  { aggregator, evaluator }: Config,
+  context: ProcessContext,
+  { logCache }: PipelineEnds,
+  writer: AppMetricWriter,
+) {
+  const { clock } = context;
+  const logger = context.logger.child('collection');
+  const coverage = new Coverage();
+  const httpTimers = new HttpTimerEvidence({ ...context, logger });
+  const collector = createAppCollector(logCache, clock, { coverage, evidence: httpTimers });
+  return {
+    httpTimers,
+    collector: evaluator.mode === 'observe' ? countingCollector(collector, writer) : collector,
+    values: new MissingValuesWatch({
+      ...context,
+      logger: new RepeatedEvents({ ...context, logger }),
+      intervalMs: aggregator.collectionIntervalMs,
+      onJump: () => coverage.outage(msToNs(clock.now())),
+    }),
+  };
+}
+
+function createDecisionParts(
+  config: Config,
+  context: ProcessContext,
+  { databases }: PipelineEnds,
+  parts: { history: History; ownership: OwnershipParts; gates: Gates; breakers: Breakers },
+): Decisions {
+  const { history, ownership, gates, breakers } = parts;
+  return createDecisions(config, context, {
+    databases,
+    history,
+    ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
+    pausesOf: (appId) => ({
+      coolDownUntilMs: gates.coolDownUntilMs(appId),
+      ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
+      ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
+    }),
+    breakersOf: (appId) => breakers.openFor(appId),
+  });
+}
+
+/** What is known of the scaling engine by its responses. */
+function createEngineState({ circuitBreaker: settings, evaluator }: Config, context: ProcessContext) {
+  const listener = createBreakerLog({ ...context, logger: context.logger.child('evaluation') });
+  return {
+    gates: new Gates({ ...context, evaluationIntervalMs: evaluator.evaluationIntervalMs }),
+    breakers: new Breakers({ clock: context.clock, settings, listener }),
+  };
+}
+
+/** The evaluator, and the same with its decisions recorded. */
+function createEvaluators(
+  { evaluator: { evaluationIntervalMs, mode } }: Config,
+  options: Omit<EvaluatorOptions, 'scalingEngine' | 'evaluationIntervalMs' | 'mode'> &
+    Pick<OwnedApps, 'policyOf'>,
+  { scalingEngine }: PipelineEnds,
+  recorder: Decisions['recorder'],
+) {
+  const evaluator = new Evaluator({
+    ...options,
+    logger: options.logger.child('evaluation'),
+    scalingEngine: recordedEngine(scalingEngine, recorder),
+    mode,
+    evaluationIntervalMs,
+  });
+  return { evaluator, recorded: recordedEvaluator(evaluator, recorder, options.policyOf) };
+}
