@@ -1,20 +1,15 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
 import type { DatabaseHost, SessionAttrs } from '../config/database-url.js';
 import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
+import { connectTimeoutMs, createDriverPool, type PoolLimits } from './driver-pool.js';
 import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
 import { errorText } from '../util/errors.js';
-import { DatabaseSocket } from './socket.js';
 import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
 import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
 import { suggestsOtherAttempt } from './tls.js';
-
-export type PoolLimits = Pick<
-  DatabaseConfig,
-  'maxOpenConnections' | 'maxIdleConnections' | 'connectionMaxLifetimeMs' | 'connectionMaxIdleTimeMs'
->;
 
 export type PoolOptions = TlsMaterialOptions;
 
@@ -43,15 +38,11 @@ interface Caller {
   isGone: boolean;
 }
 
-const defaultMaxOpenConnections = 10;
-/** For TCP, TLS and login together, and for a free connection. Half of a statement's usual deadline: an attempt that
- * a silent network swallowed is given up soon enough for a second one. */
-const defaultConnectTimeoutMs = 5_000;
-/** The same where there are several hosts: the second must be reached before leases and patience run out. */
-const defaultHostTimeoutMs = 2_500;
-/** setTimeout fires at once beyond this. */
-const maxTimerMs = 2 ** 31 - 1;
-const keepAliveDelayMs = 10_000;
+/** Of the search for a host. */
+interface Failure {
+  readonly address: string;
+  readonly error: unknown;
+}
 
 /**
  * Connections to one database: node-postgres's pool, plus what it lacks: deadlines of the caller's choice, libpq's
@@ -106,30 +97,7 @@ export class ConnectionPool {
     this.#targets = new Targets(settings);
     const [host] = settings.hosts;
     this.#aim = { host: host ?? { host: undefined, port: undefined }, ssl: tls.attempts[0], wanted: 'any' };
-    const aim = () => this.#aim;
-    /** The pool makes connections when it can: each goes where the aim is by then. */
-    class AimedClient extends pg.Client {
-      constructor(config?: pg.ClientConfig) {
-        const { host: server, ssl } = aim();
-        super({ ...config, password: settings.password, host: server.host, port: server.port, ssl });
-      }
-    }
-    this.#pool = new pg.Pool({
-      stream: () => new DatabaseSocket(),
-      Client: AimedClient as unknown as new () => pg.ClientBase,
-      user: settings.user,
-      database: settings.database,
-      sslnegotiation: settings.directTls ? 'direct' : 'postgres',
-      enableChannelBinding: settings.channelBinding,
-      fallback_application_name: settings.applicationName,
-      options: settings.options,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: keepAliveDelayMs,
-      connectionTimeoutMillis: this.#connectTimeoutMs(),
-      max: limits.maxOpenConnections > 0 ? limits.maxOpenConnections : defaultMaxOpenConnections,
-      idleTimeoutMillis: Math.min(limits.connectionMaxIdleTimeMs, maxTimerMs),
-      maxLifetimeSeconds: Math.min(limits.connectionMaxLifetimeMs, maxTimerMs) / 1000,
-    });
+    this.#pool = createDriverPool(settings, limits, () => this.#aim);
     this.#pool.on('connect', (client) => this.#connected(client));
     this.#pool.on('remove', (client) => this.#removed(client));
     // An idle connection broke; the pool has dropped it and the next caller gets another one.
@@ -227,7 +195,7 @@ export class ConnectionPool {
   /** An idle connection, or a new one to the first host that is what the URL asks for. */
   async #open(caller: Caller): Promise<pg.PoolClient> {
     if (this.#pool.idleCount === 0) await this.#tls.refresh();
-    const failures: { readonly address: string; readonly error: unknown }[] = [];
+    const failures: Failure[] = [];
     for (const { host, wanted } of this.#targets.hosts(this.#options.clock.monotonic())) {
       const address = addressOf(host);
       try {
@@ -238,13 +206,17 @@ export class ConnectionPool {
         failures.push({ address, error });
       }
     }
+    throw this.#unreachable(caller, failures);
+  }
+
+  #unreachable(caller: Caller, failures: readonly Failure[]): DatabaseConnectionError {
     const [failure, ...others] = failures;
     if (others.length === 0) {
-      throw new DatabaseConnectionError(caller.database, failure?.address ?? 'nowhere', failure?.error);
+      return new DatabaseConnectionError(caller.database, failure?.address ?? 'nowhere', failure?.error);
     }
     const texts = failures.map(({ address, error }) => `${address}: ${errorText(error)}`);
     const errors = failures.map(({ error }) => error);
-    throw new DatabaseConnectionError(
+    return new DatabaseConnectionError(
       caller.database,
       this.#settings.hosts.map(addressOf).join(', '),
       new AggregateError(errors, texts.join('; ')),
@@ -276,7 +248,7 @@ export class ConnectionPool {
       throw new NobodyWaits();
     }
     try {
-      const limit = new Deadline(clock, this.#name, this.#connectTimeoutMs());
+      const limit = new Deadline(clock, this.#name, connectTimeoutMs(this.#settings));
       await limit.race(checkServer(client, target.wanted));
     } catch (error) {
       this.destroy(client);
@@ -285,11 +257,6 @@ export class ConnectionPool {
     this.#checked.add(client);
     this.#targets.took(target, clock.monotonic());
     return client;
-  }
-
-  #connectTimeoutMs(): number {
-    const { connectTimeoutMs, hosts } = this.#settings;
-    return connectTimeoutMs ?? (hosts.length > 1 ? defaultHostTimeoutMs : defaultConnectTimeoutMs);
   }
 
   #connected(client: pg.PoolClient): void {
