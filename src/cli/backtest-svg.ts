@@ -4,6 +4,7 @@ import { Html, markup } from '../pages/html.js';
 import { breachDurationSecs, type ScalingRule } from '../policy/policy.js';
 import { trialsOf, type Backtest, type Trial } from '../replay/backtest.js';
 import type { Recording } from '../replay/recording.js';
+import { isoTime } from '../util/iso-time.js';
 
 /** A policy may have any number of rules. */
 const maxCharts = 8;
@@ -68,7 +69,7 @@ function chartPoints(recording: Recording, fromMs: number): ChartPoint[] {
 }
 
 function markOf({ atMs, from, to }: Trial['scalings'][number]): ChartMark {
-  return { atMs, text: `${new Date(atMs).toISOString()}: ${from} → ${to}` };
+  return { atMs, text: `${isoTime(atMs)}: ${from} → ${to}` };
 }
 
 /** A line of steps, with the maximum as its threshold. */

@@ -3,6 +3,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Clock } from '../util/clock.js';
 import type { DecisionChange } from './decision-store.js';
+import { isoTime } from '../util/iso-time.js';
 
 export interface DecisionLogOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -57,7 +58,7 @@ export function createDecisionLog(options: DecisionLogOptions): (change: Decisio
       metrics.logLinesSuppressed.inc();
       return;
     }
-    const since = new Date(atMs).toISOString();
+    const since = isoTime(atMs);
     const facts = { appId, from, to, since, rule: rule ?? undefined, value: value ?? undefined, text };
     logger.info('decision-changed', suppressed > 0 ? { ...facts, suppressed } : facts);
     suppressed = 0;

@@ -1,15 +1,9 @@
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import { doubtsOf } from '../explanation/doubts.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import { RepeatedEvents } from '../observability/repeated-events.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import type { AppPolicy } from '../policy/policy.js';
-import type { Clock } from '../util/clock.js';
 
-export interface DoubtfulPoliciesOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
+export interface DoubtfulPoliciesOptions extends LogContext {
   readonly settings: EvaluationSettings;
 }
 

@@ -1,17 +1,12 @@
 import { backOff } from '../util/back-off.js';
-import { msToNs, secsToNs, sleep, type Clock } from '../util/clock.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import { RepeatedEvents } from '../observability/repeated-events.js';
+import { msToNs, secsToNs, sleep } from '../util/clock.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import type { AppMetric } from './app-metric.js';
 import type { AppMetricStore, RecentQuery } from './app-metric-store.js';
 import type { HistoryKey } from './history-key.js';
 
-export interface WarmUpOptions {
+export interface WarmUpOptions extends LogContext {
   readonly store: Pick<AppMetricStore, 'readRecent'>;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
   /** Whether the history is still wanted; asked again after every failure. */
   readonly isWanted: (appId: string) => boolean;
   readonly seed: (appId: string, key: HistoryKey, points: readonly AppMetric[]) => void;

@@ -2,22 +2,17 @@ import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../util/clock.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import { RepeatedEvents } from '../observability/repeated-events.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import type { Renewable } from './server-tls.js';
 import { checkXfcc, isValidAt, type XfccRules } from './xfcc.js';
 
 /** Callers are the instances of a few components, each with a new certificate a day. */
 const maxRemembered = 100;
 
-export interface XfccGuardOptions {
+export interface XfccGuardOptions extends LogContext {
   readonly rules: Omit<XfccRules, 'issuers'>;
   /** PEM of the CA certificates; null: issuer and validity are not checked. */
   readonly issuers: Renewable<readonly string[]> | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
 }
 
 /** Rejects every request of the instance, known path or not, whose client certificate is not as the rules say. */

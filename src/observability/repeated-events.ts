@@ -7,6 +7,13 @@ interface Seen {
   suppressed: number;
 }
 
+/** What repeated events are logged with. */
+export interface LogContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
+}
+
 /**
  * Logs events that repeat: the first at once, then at most one an interval for each key, with the number of lines left
  * out since as `suppressed`. A metric counts the lines left out.
@@ -15,10 +22,7 @@ export class RepeatedEvents {
   readonly #seen = new Map<string, Seen>();
 
   constructor(
-    private readonly options: {
-      readonly clock: Clock;
-      readonly logger: Logger;
-      readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
+    private readonly options: LogContext & {
       /** Between two lines of one key; default: one minute. */
       readonly lineIntervalMs?: number;
       /** Keys in an interval, 100 by default. Lines of further keys are left out. */

@@ -1,17 +1,12 @@
-import type { Clock, Timer } from '../util/clock.js';
+import type { Timer } from '../util/clock.js';
 import type { Evaluator } from './evaluator.js';
 import type { HistoryKey } from '../history/history-key.js';
 import type { WarmUp } from '../history/warm-up.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import { RepeatedEvents } from '../observability/repeated-events.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import type { KnownCoolDown } from '../ownership/elastic-claims.js';
 import type { AppPolicy } from '../policy/policy.js';
 
-export interface TakeoverOptions {
-  readonly clock: Clock;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
-  readonly logger: Logger;
+export interface TakeoverOptions extends LogContext {
   readonly policyOf: (appId: string) => AppPolicy | undefined;
   readonly warmUp: Pick<WarmUp, 'want'>;
   readonly evaluator: Pick<Evaluator, 'restore'>;

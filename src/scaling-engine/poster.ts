@@ -12,6 +12,7 @@ import type { TriggerResult } from './trigger-result.js';
 import { heldBy } from '../evaluation/decide.js';
 import type { Decision, HeldReason } from '../evaluation/decision.js';
 import type { Gates } from './gates.js';
+import { isoTime } from '../util/iso-time.js';
 
 /**
  * The scaling engine asks the Cloud Controller several times for each trigger. More at once would only move the queue
@@ -140,8 +141,7 @@ export class Poster {
     };
     if (result.kind === 'scaled') {
       const { adjustment: instancesAdded, coolDownUntilMs } = result;
-      const coolDown =
-        coolDownUntilMs === null ? {} : { coolDownUntil: new Date(coolDownUntilMs).toISOString() };
+      const coolDown = coolDownUntilMs === null ? {} : { coolDownUntil: isoTime(coolDownUntilMs) };
       // The scaling engine says by how many instances, but not from how many.
       logger.info(mode === 'act' ? 'scaled' : 'would-scale', { ...facts, instancesAdded, ...coolDown });
     } else if (result.kind === 'failed') {

@@ -1,23 +1,17 @@
-import type { Clock } from '../util/clock.js';
 import type { PemSource } from '../config/config.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import { RepeatedEvents } from '../observability/repeated-events.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
 import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
 
-export interface CaCertificatesOptions {
+export interface CaCertificatesOptions extends LogContext {
   /** The configuration key of `ca`, for logs. */
   readonly name: string;
   readonly ca: PemSource | null;
   readonly trust: Pick<TrustOptions, 'systemCertPath' | 'systemBundle'>;
   /** Whether the system's CA certificates are trusted besides `ca`, and alone where that cannot be used. Default: no. */
   readonly besidesSystem?: boolean;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
 }
 
 const pollMs = 60_000;

@@ -10,6 +10,7 @@ import {
   type KeyMaterial,
   type KeyPairSources,
 } from './key-material.js';
+import { isoTime } from '../util/iso-time.js';
 
 export interface KeyPairVersion {
   readonly key: string;
@@ -98,7 +99,7 @@ class WatchedKeyPair extends WatchedFiles {
       this.#exportExpiry();
     }
     if (changed || this.#lastProblem) {
-      const expires = new Date(material.expiresMs).toISOString();
+      const expires = isoTime(material.expiresMs);
       logger.info(changed ? 'certificate-reloaded' : 'certificate-recovered', {
         certificate: name,
         expires,
