@@ -13,7 +13,7 @@ import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.
 import { errorText } from '../util/errors.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
-import { createTokenSource, type TokenSource } from '../uaa/token-source.js';
+import { TokenSource } from '../uaa/token-source.js';
 import type { ProcessContext } from '../observability/process-context.js';
 
 /** One that hangs must not hold a permit for long. */
@@ -74,7 +74,7 @@ export async function openLogCacheCollector(
     // Many deployments name the CA certificate of log-cache's gRPC server as ca_file. It has nothing to do with the
     // routes of UAA and log-cache, so it is trusted in addition to the system's, if it can be used.
     const roots = await openRoots(tls, true, context, releasers);
-    const source = createTokenSource(uaa, { ...context, roots, logger: context.logger.child('uaa') });
+    const source = new TokenSource(uaa, { ...context, roots, logger: context.logger.child('uaa') });
     releasers.add('token source', () => source.close());
     tokens = source;
     access = {

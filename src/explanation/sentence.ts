@@ -42,7 +42,7 @@ function breakerSentences({ facts, reasons }: Explanation): string[] {
 
 function sentenceFor(reason: Reason, explanation: Explanation): string {
   const rule = explanation.rules.find(({ number }) => number === reason.rule);
-  return `${capitalized(clauseOf(reason, rule, explanation))}.`;
+  return `${capitalized(clauses[reason.code](reason, rule, explanation))}.`;
 }
 
 type Clause = (reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation) => string;
@@ -96,10 +96,6 @@ const clauses: Readonly<Record<Reason['code'], Clause>> = {
     `${conditionOf(rule)} fires, but the scaling engine did not take it${timed(' at ', reason.sinceMs, facts)} (${reason.detail})`,
   unknown: (reason) => `that is not known here${reason.detail === undefined ? '' : `: ${reason.detail}`}`,
 };
-
-function clauseOf(reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation): string {
-  return clauses[reason.code](reason, rule, explanation);
-}
 
 function limitText(
   limit: 'maximum' | 'minimum',

@@ -1,5 +1,5 @@
 import { rejectSlowHashes } from './bcrypt-cost.js';
-import { createServers, type Servers, type ServersConfig, type ServersOptions } from './servers.js';
+import { Servers, type ServersConfig, type ServersOptions } from './servers.js';
 import type { Releasers } from '../util/releasers.js';
 import { openIssuers, openServerTls } from './open-server-tls.js';
 import type { ProcessContext } from '../observability/process-context.js';
@@ -18,7 +18,7 @@ export async function openServers(
   await rejectSlowHashes(config.health.basicAuth, clock);
   const xfccCa = config.cfServer.xfcc.ca;
   const issuers = xfccCa && (await openIssuers(xfccCa, 'cf_server.xfcc.ca_file', context, releasers));
-  const servers = createServers(config, {
+  const servers = new Servers(config, {
     clock,
     logger,
     metrics,

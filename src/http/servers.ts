@@ -43,21 +43,8 @@ export interface ServersOptions {
   readonly limits?: Partial<ServerLimits>;
 }
 
-export interface Servers {
-  /** Starts all or none; rejects with the server, the port and the key that configures it. */
-  listen(host?: string): Promise<void>;
-  /** Addresses of the servers that listen. */
-  addresses(): Partial<Record<ServerName, AddressInfo>>;
-  /** Ends all servers within their deadline. Idempotent. */
-  close(): Promise<void>;
-}
-
-/** Makes the configured servers. None listens yet. */
-export function createServers(config: ServersConfig, options: ServersOptions): Servers {
-  return new ConfiguredServers(config, options);
-}
-
-class ConfiguredServers implements Servers {
+/** The configured servers. None listens yet. */
+export class Servers {
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #bcrypt: BcryptPool;
@@ -127,6 +114,7 @@ class ConfiguredServers implements Servers {
     })(app);
   }
 
+  /** Starts all or none; rejects with the server, the port and the key that configures it. */
   async listen(host?: string): Promise<void> {
     const results = await Promise.allSettled(
       [...this.#listeners.values()].map((listener) => listener.listen(host)),
@@ -137,11 +125,13 @@ class ConfiguredServers implements Servers {
     throw failure.reason;
   }
 
+  /** Addresses of the servers that listen. */
   addresses(): Partial<Record<ServerName, AddressInfo>> {
     const entries = [...this.#listeners].map(([name, listener]) => [name, listener.address()] as const);
     return Object.fromEntries(entries.filter(([, address]) => address !== null));
   }
 
+  /** Ends all servers within their deadline. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#closeAll());
   }
@@ -155,7 +145,7 @@ class ConfiguredServers implements Servers {
 const titles: Record<ServerName, string> = { api: 'API', cf: 'CF', health: 'health' };
 
 function required<T>(value: T | undefined, name: string): T {
-  if (value === undefined) throw new Error(`createServers needs ${name}: the configuration has files for it`);
+  if (value === undefined) throw new Error(`Servers need ${name}: the configuration has files for it`);
   return value;
 }
 

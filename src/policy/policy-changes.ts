@@ -35,15 +35,11 @@ const sliceMs = 8;
  * apps they have, and then the policies that differ. A read that fails on the way finds the rest the next time.
  */
 export class PolicyChangesReader {
-  readonly #options: PolicyChangesReaderOptions;
-
-  constructor(options: PolicyChangesReaderOptions) {
-    this.#options = options;
-  }
+  constructor(private readonly options: PolicyChangesReaderOptions) {}
 
   /** Reads what changed, and says how many policies that are. */
   async readChanges(sinceMs: number) {
-    const { store, known, signal, notify } = this.#options;
+    const { store, known, signal, notify } = this.options;
     const differing = known.differing(await store.digests());
     const { found, toRead, gone } = await this.#readBuckets(differing);
     const why = { cause: 'policies', sinceMs } as const;
@@ -60,11 +56,11 @@ export class PolicyChangesReader {
   async readGained(): Promise<void> {
     const why = { cause: 'members', sinceMs: -Infinity } as const;
     await this.#readPolicies(await this.#gained(), why);
-    this.#options.notify({ ...why, added: [], changed: [], removed: [], isGained: true });
+    this.options.notify({ ...why, added: [], changed: [], removed: [], isGained: true });
   }
 
   async #readBuckets(numbers: readonly number[]) {
-    const { store, known } = this.#options;
+    const { store, known } = this.options;
     const found: Bucket[] = [];
     const toRead: string[] = [];
     const gone: string[] = [];
@@ -85,7 +81,7 @@ export class PolicyChangesReader {
   }
 
   async #gained(): Promise<string[]> {
-    const { known } = this.#options;
+    const { known } = this.options;
     const gained: string[] = [];
     await this.#inSlices(known.appIdsOfAll(), (appIds) => {
       gained.push(...appIds.filter((appId) => known.isGained(appId)));
@@ -94,7 +90,7 @@ export class PolicyChangesReader {
   }
 
   async #readPolicies(appIds: readonly string[], why: Pick<PolicyChanges, 'cause' | 'sinceMs'>) {
-    const { store, known, signal, notify } = this.#options;
+    const { store, known, signal, notify } = this.options;
     const counts = { added: 0, changed: 0, broken: 0 };
     for (let start = 0; start < appIds.length; start += policiesPerStatement) {
       const some = appIds.slice(start, start + policiesPerStatement);
@@ -111,7 +107,7 @@ export class PolicyChangesReader {
   }
 
   async #inSlices<T>(items: Iterable<T>, look: (item: T) => void): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     let endMs = clock.monotonic() + sliceMs;
     for (const item of items) {
       look(item);

@@ -26,11 +26,6 @@ const minUseMs = 1000;
 /** Longer lives are cut, because a key may be rotated meanwhile. */
 const maxLifetimeSecs = 7 * 24 * 3600;
 
-/** Makes a token source; UAA is asked when the first caller wants a token. */
-export function createTokenSource(config: UaaConfig, options: TokenSourceOptions): TokenSource {
-  return new UaaTokenSource(config, options);
-}
-
 interface HeldToken {
   readonly authorization: string;
   /** Both monotonic ms; the wall clocks of UAA and ours may differ or jump. */
@@ -38,13 +33,8 @@ interface HeldToken {
   readonly expiresMs: number;
 }
 
-/** One token for all that talk to log-cache. */
-export type TokenSource = Pick<
-  UaaTokenSource,
-  'authorization' | 'refreshAfterRejection' | 'accepted' | 'close'
->;
-
-class UaaTokenSource {
+/** One token for all that talk to log-cache. UAA is asked when the first caller wants a token. */
+export class TokenSource {
   readonly #options: TokenSourceOptions;
   readonly #request: TokenRequest;
   readonly #closing = new AbortController();

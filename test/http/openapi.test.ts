@@ -14,7 +14,7 @@ import { membersRoutes } from '../../src/http/members-routes.js';
 import { systemClock } from '../../src/util/clock.js';
 import { outRule, settings, steady } from '../evaluation/examples.js';
 import { atMs, factsOf, knowledgeOf } from '../explanation/examples.js';
-import { createServers, type Servers, type ServersOptions } from '../../src/http/servers.js';
+import { Servers, type ServersOptions } from '../../src/http/servers.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
 import {
@@ -76,7 +76,7 @@ async function start(
   basicAuth = cloudFoundryConfig().health.basicAuth,
 ): Promise<string> {
   const config = cloudFoundryConfig({ health: { basicAuth, readinessEnabled: true } });
-  const servers = createServers(config, serversDeps(overrides));
+  const servers = new Servers(config, serversDeps(overrides));
   started.push(servers);
   await servers.listen('127.0.0.1');
   return `http://127.0.0.1:${servers.addresses().cf?.port}`;

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { Agent } from 'node:http';
-import { connect as netConnect, createServer as createNetServer, type AddressInfo } from 'node:net';
+import { connect as netConnect, createServer as createNetServer } from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createServers } from '../../src/http/servers.js';
+import { Servers } from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
+import { listenOnLoopback } from '../support/listen.js';
 import {
   closeLater,
   closeServers,
@@ -28,7 +29,7 @@ afterEach(closeServers);
 
 describe('life', () => {
   test('nothing listens before listen and after close; both may be repeated', async () => {
-    const servers = createServers(virtualMachineConfig(), serversDeps());
+    const servers = new Servers(virtualMachineConfig(), serversDeps());
     expect(servers.addresses()).toEqual({});
     await servers.close();
     await servers.close();
@@ -38,14 +39,10 @@ describe('life', () => {
   });
 
   test('a port that is taken is named with its key, and no other server stays behind', async () => {
-    const occupant = createNetServer().listen(0, '127.0.0.1');
-    await once(occupant, 'listening');
-    const { port } = occupant.address() as AddressInfo;
+    const occupant = createNetServer();
+    const port = await listenOnLoopback(occupant);
     const noTls = { key: null, cert: null, ca: null };
-    const servers = createServers(
-      virtualMachineConfig({ healthServer: { port, tls: noTls } }),
-      serversDeps(),
-    );
+    const servers = new Servers(virtualMachineConfig({ healthServer: { port, tls: noTls } }), serversDeps());
     await expect(servers.listen('127.0.0.1')).rejects.toThrow(
       `The health server cannot listen on port ${port} (EADDRINUSE): ` +
         'free the port, or configure another one as health.server_config.port',
@@ -55,7 +52,7 @@ describe('life', () => {
   });
 
   test('without a host it listens on every interface', async () => {
-    const servers = closeLater(createServers(cloudFoundryConfig(), serversDeps()));
+    const servers = closeLater(new Servers(cloudFoundryConfig(), serversDeps()));
     await servers.listen();
     expect(['::', '0.0.0.0']).toContain(servers.addresses().cf?.address);
     expect((await ask(`http://127.0.0.1:${servers.addresses().cf?.port}/health/liveness`)).status).toBe(200);

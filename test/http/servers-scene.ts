@@ -1,11 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { ServerTls } from '../../src/http/server-tls.js';
-import {
-  createServers,
-  type Servers,
-  type ServersConfig,
-  type ServersOptions,
-} from '../../src/http/servers.js';
+import { Servers, type ServersConfig, type ServersOptions } from '../../src/http/servers.js';
 import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { serversDeps } from './support.js';
@@ -35,7 +30,7 @@ export function closeLater(servers: Servers): Servers {
 
 /** Servers on ports that the system chose, until `closeServers`. */
 export async function start(config: ServersConfig, overrides: Partial<ServersOptions> = {}) {
-  const servers = closeLater(createServers(config, serversDeps(overrides)));
+  const servers = closeLater(new Servers(config, serversDeps(overrides)));
   await servers.listen('127.0.0.1');
   const port = (name: 'api' | 'cf' | 'health') => servers.addresses()[name]?.port ?? NaN;
   return { servers, port };

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { getRoute } from '../../src/http/get-route.js';
-import { createServers } from '../../src/http/servers.js';
+import { Servers } from '../../src/http/servers.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import {
@@ -282,7 +282,7 @@ describe('on a VM', () => {
 
   test('configured TLS without its material is an error of whoever builds the servers', () => {
     const config = virtualMachineConfig({ apiServer: { port: 0, tls } });
-    expect(() => createServers(config, serversDeps())).toThrow('tls.api');
+    expect(() => new Servers(config, serversDeps())).toThrow('tls.api');
   });
 });
 

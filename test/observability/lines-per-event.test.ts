@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AppMetricWriter } from '../../src/history/app-metric-writer.js';
 import { getRoute } from '../../src/http/get-route.js';
-import { createServers } from '../../src/http/servers.js';
+import { Servers } from '../../src/http/servers.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { ElasticClaims } from '../../src/ownership/elastic-claims.js';
 import { PolicyPoller } from '../../src/policy/policy-poller.js';
@@ -59,7 +59,7 @@ test('requests that fail', async () => {
   const history = fakeHistory(() => {
     throw new Error('database away');
   });
-  const servers = createServers(
+  const servers = new Servers(
     virtualMachineConfig(),
     serversDeps({
       logger,

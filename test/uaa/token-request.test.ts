@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { UaaConfig } from '../../src/config/config.js';
 import type { TokenError } from '../../src/uaa/token-error.js';
 import { createTokenRequest, type Token } from '../../src/uaa/token-request.js';
@@ -10,6 +9,7 @@ import { freePort } from '../support/free-port.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { sendJson } from '../tls/https-server.js';
 import { answer, badCredentials, hang, startFakeUaa, token, type Answer, type FakeUaa } from './fake-uaa.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 let uaa: FakeUaa;
 let clock: ManualClock;
@@ -86,8 +86,7 @@ test('a UAA without TLS is asked, too', async () => {
   const plain = createServer((_request, response) =>
     sendJson(response, 200, { access_token: 'plain', token_type: 'bearer', expires_in: 60 }),
   );
-  await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
-  const { port } = plain.address() as AddressInfo;
+  const port = await listenOnLoopback(plain);
   try {
     expect(await ask(client({ url: `http://127.0.0.1:${port}` }))).toMatchObject({
       authorization: 'bearer plain',

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import type { Clock } from '../../src/util/clock.js';
 import type { UaaConfig } from '../../src/config/config.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
-import { createTokenSource, type TokenSource } from '../../src/uaa/token-source.js';
+import { TokenSource } from '../../src/uaa/token-source.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RecordingLogger } from '../tls/recording-logger.js';
@@ -39,7 +39,7 @@ function create(grant: UaaConfig['grant'], timers: Clock = clock): TokenSource {
     grant,
     skipSslValidation: false,
   };
-  return createTokenSource(config, {
+  return new TokenSource(config, {
     clock: timers,
     logger,
     metrics,

@@ -30,16 +30,13 @@ interface Known {
  * apps the response is 200 without envelopes, takes the values of many within one interval.
  */
 export class MissingValuesWatch {
-  readonly #options: ValuesWatchOptions;
   readonly #apps = new ForgettingMap<Known>();
   #withoutValues = 0;
   /** When a jump began; null while there is none. */
   #jumpMs: number | null = null;
   #said = false;
 
-  constructor(options: ValuesWatchOptions) {
-    this.#options = options;
-  }
+  constructor(private readonly options: ValuesWatchOptions) {}
 
   /** What a cycle found out about an app. A failure says nothing about values. */
   collected(appId: string, outcomes: Iterable<MetricOutcome>): void {
@@ -51,7 +48,7 @@ export class MissingValuesWatch {
       if (kind === 'value') hasValue = true;
     }
     if (!hasOutcome) return;
-    const nowMs = this.#options.clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     const known = this.#apps.get(appId);
     const wasLost = known?.lostMs ?? null;
     if (hasValue) {
@@ -63,12 +60,12 @@ export class MissingValuesWatch {
       Object.assign(known, { lostMs: wasLost ?? nowMs, lastCycleMs: nowMs });
     }
     this.#sweep(nowMs);
-    this.#options.metrics.appsWithoutValues.set(this.#withoutValues);
+    this.options.metrics.appsWithoutValues.set(this.#withoutValues);
     this.#judge(nowMs, known);
   }
 
   #judge(nowMs: number, changed: Known | undefined): void {
-    const { intervalMs, logger } = this.#options;
+    const { intervalMs, logger } = this.options;
     const needed = Math.max(fewestApps, shareOfApps * this.#apps.size);
     if (this.#jumpMs === null) {
       if (changed?.lostMs !== nowMs || this.#withoutValues < needed) return;
@@ -77,7 +74,7 @@ export class MissingValuesWatch {
       );
       if (lately.length < needed) return;
       this.#jumpMs = nowMs;
-      this.#options.onJump();
+      this.options.onJump();
     } else if (this.#withoutValues < needed) {
       if (this.#said) logger.info('values-are-back', { apps: this.#apps.size });
       this.#said = false;
@@ -94,7 +91,7 @@ export class MissingValuesWatch {
   }
 
   #sweep(nowMs: number): void {
-    const forgottenAfterMs = forgottenAfterIntervals * this.#options.intervalMs;
+    const forgottenAfterMs = forgottenAfterIntervals * this.options.intervalMs;
     this.#apps.sweep(
       nowMs / 1000,
       ({ lastCycleMs }) => nowMs - lastCycleMs >= forgottenAfterMs,
