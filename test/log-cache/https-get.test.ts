@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { createHttpsGetter, type HttpResponse, type HttpsGetter } from '../../src/log-cache/https-get.js';
 import type { LogCacheError } from '../../src/log-cache/log-cache.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 /*
  * What a network may send in place of a proper response, byte by byte, over a real TLS connection.
@@ -30,11 +30,11 @@ beforeAll(async () => {
     socket.on('close', () => sockets.delete(socket));
     socket.on('data', () => respond(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listenOnLoopback(server);
   open = (maxBodyBytes = 1_000_000) => {
     connections = 0;
     getter = createHttpsGetter({
-      origin: new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}`),
+      origin: new URL(`https://127.0.0.1:${port}`),
       ca: [authority.cert],
       skipSslValidation: false,
       maxBodyBytes,

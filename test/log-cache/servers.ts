@@ -6,7 +6,7 @@ import {
 } from '@grpc/grpc-js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import {
   egressService,
   type InstantQueryRequestMessage,
@@ -18,6 +18,7 @@ import {
 import type { GaugeEnvelope, TimerEnvelope } from '../../src/log-cache/log-cache.js';
 import type { CertificateAuthority } from '../support/certificates.js';
 import type { SimulatedStore, StoreRequest } from './simulated-log-cache.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -43,9 +44,9 @@ export async function serveHttps(authority: CertificateAuthority, handler: Handl
     socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listenOnLoopback(server);
   const rest: RestServer = {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://127.0.0.1:${port}`,
     requests,
     handler,
     close: () =>
@@ -118,41 +119,17 @@ export async function serveGrpc(
   const server = new GrpcServer({ 'grpc.max_send_message_length': -1 });
   server.addService(egressService, {
     Read(call: Call<ReadRequestMessage>, callback: sendUnaryData<ReadResponseMessage>) {
-      const { request } = call;
-      grpc.callers.push(String(call.getAuthContext().sslPeerCertificate?.subject.CN));
+      grpc.callers.push(callerOf(call));
       if (grpc.fault) return grpc.fault(callback, call);
-      if (request.limit === '1') {
-        const timestamps = store.oldest({
-          sourceId: request.source_id,
-          startNs: BigInt(request.start_time),
-          endNs: BigInt(request.end_time),
-          authorization: null,
-        });
-        const batch = timestamps.map((time) => ({
-          timestamp: String(time),
-          source_id: request.source_id,
-          instance_id: '',
-          tags: {},
-        }));
-        return callback(null, { envelopes: { batch } });
-      }
-      const batch = batchOf(store, {
-        sourceId: request.source_id,
-        startNs: BigInt(request.start_time),
-        endNs: BigInt(request.end_time),
-        limit: Number(request.limit),
-        nameFilter: request.name_filter,
-        types: request.envelope_types.join(),
-        descending: request.descending,
-      });
-      if (!batch) return callback({ code: 3, details: 'only gauges and http timers, newest first' });
-      callback(null, { envelopes: { batch } });
+      const batch = pageOf(store, call.request);
+      if (batch) callback(null, { envelopes: { batch } });
+      else callback({ code: 3, details: 'only gauges and http timers, newest first' });
     },
   });
   server.addService(promqlService, {
     InstantQuery(call: Call<InstantQueryRequestMessage>, callback: sendUnaryData<InstantQueryResultMessage>) {
       const { request } = call;
-      grpc.callers.push(String(call.getAuthContext().sslPeerCertificate?.subject.CN));
+      grpc.callers.push(callerOf(call));
       if (grpc.fault) return grpc.fault(callback, call);
       const samples = store.query({ query: request.query, timeSecs: Number(request.time) });
       const messages = samples.map(({ labels, value }) => ({
@@ -179,6 +156,34 @@ export async function serveGrpc(
     close: () => server.forceShutdown(),
   };
   return grpc;
+}
+
+function callerOf(call: Call<unknown>): string {
+  return String(call.getAuthContext().sslPeerCertificate?.subject.CN);
+}
+
+/** null: nobody should ask so. */
+function pageOf(store: SimulatedStore, request: ReadRequestMessage) {
+  const source = {
+    sourceId: request.source_id,
+    startNs: BigInt(request.start_time),
+    endNs: BigInt(request.end_time),
+  };
+  if (request.limit === '1') {
+    return store.oldest({ ...source, authorization: null }).map((time) => ({
+      timestamp: String(time),
+      source_id: request.source_id,
+      instance_id: '',
+      tags: {},
+    }));
+  }
+  return batchOf(store, {
+    ...source,
+    limit: Number(request.limit),
+    nameFilter: request.name_filter,
+    types: request.envelope_types.join(),
+    descending: request.descending,
+  });
 }
 
 /** null: nobody should ask so. */

@@ -16,6 +16,7 @@ import {
   type Droplet,
   type StagingArea,
 } from './staging.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 /** How the instances share the apps: elastically, as on every foundation that does not say EVENTGENERATOR_POOL_MODE. */
 const poolMode: NodeJS.ProcessEnv = {};
@@ -302,11 +303,8 @@ async function startCountingRegistry() {
     requests.push(`${request.method} ${request.url}`);
     response.writeHead(503).end();
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
   return {
-    url: `http://127.0.0.1:${address.port}/`,
+    url: `http://127.0.0.1:${await listenOnLoopback(server)}/`,
     requests,
     close: () => new Promise((resolve) => server.close(resolve)),
   };

@@ -95,14 +95,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
 
   const platform = await startPlatform({ ...options.platform, clock, apps: options.apps });
   undo.push(() => platform.stop());
-  const policyDb = await tables(options.policyServerUrl, undo);
-  const appMetricsDb =
-    options.appMetricsServerUrl === options.policyServerUrl
-      ? policyDb
-      : await tables(options.appMetricsServerUrl, undo);
-  for (const { guid, policy } of options.apps) {
-    if (policy !== undefined) await insertPolicy(policyDb.pool, guid, policy);
-  }
+  const { policyDb, appMetricsDb } = await openDatabases(options, undo);
   await options.prepare?.({ platform, policyDb });
 
   const urls = { policyDb: policyDb.url, appMetricsDb: appMetricsDb.url };
@@ -126,20 +119,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     const isLast = ({ data }: LogLine) => data['appId'] === appId && ++seen >= times;
     await log.until('evaluation.evaluated', isLast, fromLine);
   };
-
-  const value = async (metric: MetricName, labels: Labels = {}) => {
-    const { values } = await metrics[metric].get();
-    return values
-      .filter(({ labels: own }) =>
-        Object.entries(labels).every(([name, text]) => (own as Labels)[name] === text),
-      )
-      .reduce((sum, sample) => sum + sample.value, 0);
-  };
-
-  const windows: Windows = {
-    statWindowSecs: config.defaultStatWindowSecs,
-    httpWindowSecs: promqlWindowSecs(config.aggregator.collectionIntervalMs),
-  };
+  const value = (metric: MetricName, labels: Labels = {}) => valueOf(metrics, metric, labels);
 
   return {
     platform,
@@ -181,24 +161,54 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     stop,
     async audit() {
       await stopEventgenerator();
-      const stored = await storedRows(appMetricsDb);
-      const distinct = new Set(stored.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
-      const collected =
-        (await value('collections', { result: 'value' })) +
-        (await value('collections', { result: 'no_data' })) +
-        (await value('collections', { result: 'not_covered' })) +
-        (await value('collections', { result: 'no_http_timers' }));
-      return {
-        falseRows: stored
-          .map((row) => ({ stored: row, expected: trueRow(row, platform, windows) }))
-          .filter(
-            ({ stored: said, expected }) => said.value !== expected.value || said.unit !== expected.unit,
-          ),
-        lost: collected - distinct,
-        duplicated: stored.length - distinct,
-      };
+      return auditRows(await storedRows(appMetricsDb), platform, config, metrics);
     },
   };
+}
+
+async function valueOf(metrics: Metrics, metric: MetricName, labels: Labels): Promise<number> {
+  const { values } = await metrics[metric].get();
+  return values
+    .filter(({ labels: own }) =>
+      Object.entries(labels).every(([name, text]) => (own as Labels)[name] === text),
+    )
+    .reduce((sum, sample) => sum + sample.value, 0);
+}
+
+/** Compares what was stored with what the platform knows to be true, and with what was collected. */
+async function auditRows(
+  stored: readonly StoredRow[],
+  platform: Platform,
+  config: Config,
+  metrics: Metrics,
+): Promise<Audit> {
+  const windows: Windows = {
+    statWindowSecs: config.defaultStatWindowSecs,
+    httpWindowSecs: promqlWindowSecs(config.aggregator.collectionIntervalMs),
+  };
+  const distinct = new Set(stored.map((row) => `${row.appId} ${row.metricType} ${row.timestampNs}`)).size;
+  const results = ['value', 'no_data', 'not_covered', 'no_http_timers'];
+  const collected = await Promise.all(results.map((result) => valueOf(metrics, 'collections', { result })));
+  return {
+    falseRows: stored
+      .map((row) => ({ stored: row, expected: trueRow(row, platform, windows) }))
+      .filter(({ stored: said, expected }) => said.value !== expected.value || said.unit !== expected.unit),
+    lost: collected.reduce((sum, count) => sum + count) - distinct,
+    duplicated: stored.length - distinct,
+  };
+}
+
+/** With the policies of all apps. */
+async function openDatabases(options: PipelineOptions, undo: (() => Promise<void>)[]) {
+  const policyDb = await tables(options.policyServerUrl, undo);
+  const appMetricsDb =
+    options.appMetricsServerUrl === options.policyServerUrl
+      ? policyDb
+      : await tables(options.appMetricsServerUrl, undo);
+  for (const { guid, policy } of options.apps) {
+    if (policy !== undefined) await insertPolicy(policyDb.pool, guid, policy);
+  }
+  return { policyDb, appMetricsDb };
 }
 
 async function tables(serverUrl: string | undefined, undo: (() => Promise<void>)[]): Promise<TestDatabase> {

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { basic, type ClientAnswer } from '../platform/client.js';
@@ -7,6 +6,7 @@ import { eventually } from '../support/eventually.js';
 import { storedRows, trueRow, type StoredRow } from './audit.js';
 import { startPipeline, stopPipelines, type Pipeline } from './harness.js';
 import { policyOf, when } from './policies.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 const busy = constantLoad({ cpuPercent: 1_000, requestsPerSecond: 100 });
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
     connections++;
     socket.on('error', () => {}).destroy();
   });
-  await once(engine.listen(0, '127.0.0.1'), 'listening');
+  await listenOnLoopback(engine);
   pipeline = await startPipeline({
     apps: [
       {

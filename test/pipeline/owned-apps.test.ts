@@ -3,7 +3,7 @@ import type { HistoryKey } from '../../src/history/history-key.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import type { OwnershipChange } from '../../src/ownership/ownership.js';
 import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
-import { OwnedApps } from '../../src/pipeline/owned-apps.js';
+import { OwnedApps, type OwnedAppsOptions } from '../../src/pipeline/owned-apps.js';
 import { recordingLogger } from '../support/recording-logger.js';
 
 function rule(changes: Partial<ScalingRule> = {}): ScalingRule {
@@ -26,12 +26,9 @@ function snapshot(...policies: AppPolicy[]): Map<string, AppPolicy> {
   return new Map(policies.map((each) => [each.appId, each]));
 }
 
-function harness() {
-  const owned = new Set(['a', 'b', 'c']);
-  const ownedSinceMs = new Map<string, number>();
-  let policies = new Map<string, AppPolicy>();
-  let changed: (change: OwnershipChange) => void = () => {};
-  const seen = {
+/** What the parts around were told. */
+function nothingSeen() {
+  return {
     scheduled: new Set<string>(),
     schedules: 0,
     since: new Map<string, number | undefined>(),
@@ -43,23 +40,12 @@ function harness() {
     policiesChanged: [] as string[],
     saves: 0,
   };
-  const metrics = createMetrics();
-  const { logger, lines } = recordingLogger();
-  const workload = new OwnedApps({
-    metrics,
-    logger,
-    settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
-    cacheSizePerApp: 10,
-    ownership: {
-      owns: (appId) => owned.has(appId),
-      ownedSinceMs: (appId) => ownedSinceMs.get(appId) ?? null,
-      isUp: () => true,
-      onChange: (listener) => (changed = listener),
-    },
-    policies: {
-      policyOf: (appId) => policies.get(appId),
-      appIds: () => policies.keys(),
-    },
+}
+
+function partsThatNote(
+  seen: ReturnType<typeof nothingSeen>,
+): Pick<OwnedAppsOptions, 'schedule' | 'history' | 'evaluator' | 'takeover' | 'saveSoon'> {
+  return {
     schedule: {
       add: (appIds, sinceMs) => {
         seen.schedules++;
@@ -84,6 +70,33 @@ function harness() {
     },
     takeover: { begin: (keys) => (seen.wanted = keys) },
     saveSoon: () => void seen.saves++,
+  };
+}
+
+function harness() {
+  const owned = new Set(['a', 'b', 'c']);
+  const ownedSinceMs = new Map<string, number>();
+  let policies = new Map<string, AppPolicy>();
+  let changed: (change: OwnershipChange) => void = () => {};
+  const seen = nothingSeen();
+  const metrics = createMetrics();
+  const { logger, lines } = recordingLogger();
+  const workload = new OwnedApps({
+    metrics,
+    logger,
+    settings: { defaultBreachDurationSecs: 120, collectionIntervalMs: 40_000 },
+    cacheSizePerApp: 10,
+    ownership: {
+      owns: (appId) => owned.has(appId),
+      ownedSinceMs: (appId) => ownedSinceMs.get(appId) ?? null,
+      isUp: () => true,
+      onChange: (listener) => (changed = listener),
+    },
+    policies: {
+      policyOf: (appId) => policies.get(appId),
+      appIds: () => policies.keys(),
+    },
+    ...partsThatNote(seen),
   });
   const listed = (...changes: string[]) => ({ added: changes, changed: [], removed: [] });
   return {

@@ -1,4 +1,4 @@
-import fastify from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import { BadRequest, parseFaultRule, serverNameIn } from './fault-rule-json.js';
 import { routeParts } from './log-cache-route.js';
 import type { Platform } from './platform.js';
@@ -36,6 +36,15 @@ export async function startControlServer(platform: Platform, port: number): Prom
     return reply.code(error instanceof BadRequest ? 400 : 500).send({ error: message });
   });
 
+  addAnswers(server, platform);
+  addFaults(server, platform);
+  addSwitches(server, platform);
+  addLogCacheSwitches(server, platform);
+  const url = await server.listen({ host: '127.0.0.1', port });
+  return { url, close: () => server.close() };
+}
+
+function addAnswers(server: FastifyInstance, platform: Platform): void {
   server.get('/books', () => platform.books.toJSON());
   server.get('/apps', () =>
     [...platform.apps].map(({ guid, name, instances, minInstances, maxInstances, state }) => ({
@@ -55,6 +64,9 @@ export async function startControlServer(platform: Platform, port: number): Prom
     '/requests/:app',
     ({ params, query }) => platform.truth.requests(params.app, ...windowIn(query)),
   );
+}
+
+function addFaults(server: FastifyInstance, platform: Platform): void {
   server.get('/faults', () =>
     platform.faults.list().map(({ id, server: name, operation, app, times, fault, hits }) => ({
       id,
@@ -77,6 +89,9 @@ export async function startControlServer(platform: Platform, port: number): Prom
   server.delete<{ Params: { id: string } }>('/faults/:id', ({ params }, reply) =>
     platform.faults.lift(Number(params.id)) ? {} : reply.code(404).send({ error: 'there is no such fault' }),
   );
+}
+
+function addSwitches(server: FastifyInstance, platform: Platform): void {
   server.post('/tokens/revoke', () => {
     platform.tokens.revokeAll();
     return {};
@@ -89,7 +104,9 @@ export async function startControlServer(platform: Platform, port: number): Prom
     await platform.bringUp(serverNameIn(params.name));
     return {};
   });
+}
 
+function addLogCacheSwitches(server: FastifyInstance, platform: Platform): void {
   server.post<{ Params: { name: string; to: string } }>(
     '/log-cache/:name/:to(^(?:down|up)$)',
     ({ params }) => {
@@ -108,9 +125,6 @@ export async function startControlServer(platform: Platform, port: number): Prom
       return {};
     },
   );
-
-  const url = await server.listen({ host: '127.0.0.1', port });
-  return { url, close: () => server.close() };
 }
 
 /** A window in ns as µs; default: all that is known. */

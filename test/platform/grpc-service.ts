@@ -4,6 +4,7 @@ import type { Clock } from '../../src/util/clock.js';
 import type { Logger } from '../../src/observability/logger.js';
 import type { IssuedCertificate } from '../support/certificates.js';
 import { GrpcExchange } from './grpc-exchange.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 export interface GrpcServiceOptions {
   readonly name: string;
@@ -52,12 +53,7 @@ export class GrpcService {
       stream.on('error', () => {});
       void this.#answer(new GrpcExchange(stream, headers[':path'] ?? '', clock));
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#port, '127.0.0.1', resolve);
-    });
-    const address = server.address();
-    if (address !== null && typeof address === 'object') this.#port = address.port;
+    this.#port = await listenOnLoopback(server, this.#port);
     this.#server = server;
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../../src/util/clock.js';
 import type { Logger } from '../../src/observability/logger.js';
 import type { IssuedCertificate } from '../support/certificates.js';
 import { Exchange } from './exchange.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 export interface HttpsServiceOptions {
   readonly name: string;
@@ -43,12 +44,7 @@ export class HttpsService {
       ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
     });
     server.on('request', (request, response) => void this.#answer(request, response));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#port, '127.0.0.1', resolve);
-    });
-    const address = server.address();
-    if (address !== null && typeof address === 'object') this.#port = address.port;
+    this.#port = await listenOnLoopback(server, this.#port);
     this.#server = server;
   }
 

@@ -1,6 +1,10 @@
 import { systemClock, type Clock } from '../../src/util/clock.js';
 import { silentLogger, type Logger } from '../../src/observability/logger.js';
-import { createCertificateAuthority, type IssuedCertificate } from '../support/certificates.js';
+import {
+  createCertificateAuthority,
+  type CertificateAuthority,
+  type IssuedCertificate,
+} from '../support/certificates.js';
 import type { AppOptions } from './app-model.js';
 import { Apps } from './apps.js';
 import { AuthProxy } from './auth-proxy.js';
@@ -106,73 +110,10 @@ const logCacheNames = ['log_cache', 'log-cache', 'logcache'];
 
 /** Starts UAA, log-cache (REST and gRPC) and the scaling engine on loopback, with the given apps under load. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const clock = options.clock ?? systemClock;
-  const log = options.log ?? silentLogger;
-  const retentionMs = (options.retentionSecs ?? 7200) * 1000;
-  const context = {
-    originUs: clock.now() * 1000,
-    seed: options.seed ?? 1,
-    retentionUs: retentionMs * 1000,
-  };
-  const apps = new Apps(context, clock);
-  for (const app of options.apps) apps.add(app);
-  const nodes = new LogCacheNodes(clock, options.logCacheNodes);
-  const route = new LogCacheRoute(clock, nodes);
-  const httpForwarder = new HttpForwarder(clock);
-  const store = new LogCacheStore(apps, clock, {
-    retentionMs,
-    ingestLagMs: options.ingestLagMs ?? 0,
-    nodes,
-    httpForwarder,
-    ...(options.lateMs ? { lateMs: options.lateMs } : {}),
-    ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
-  });
-  const cost = new QueryCost(store, apps, clock, options.queryUsPerEnvelope ?? queryUsPerEnvelope);
-  const books = new Books(clock);
-  const faults = new FaultSwitch();
-  const accounts = new UaaAccounts(options.clients ?? standardClients, options.users ?? standardUsers, clock);
-  const tokens = await TokenAuthority.create('https://uaa.platform.example.com/oauth/token', clock);
-  const proxy = new AuthProxy(tokens, accounts);
-  const cloudController = new CloudController(faults);
-  const scalingEngine = new ScalingEngine(apps, clock, options.defaultCoolDownSecs ?? 300);
-
+  const model = await createModel(options);
   const authority = await createCertificateAuthority('Platform CA');
-  const certificate = await authority.issue({
-    commonName: 'platform',
-    dnsNames: ['localhost', ...Object.values(platformNames)],
-    ipAddresses: ['127.0.0.1', '::1'],
-  });
-  const service = (name: ServerName, specific: Pick<HttpsServiceOptions, 'handle' | 'clientCa'>) =>
-    new HttpsService({ name, certificate, clock, log, port: options.ports?.[name] ?? 0, ...specific });
-  const uaa = service('uaa', {
-    handle: uaaHandler({
-      accounts,
-      authority: tokens,
-      faults,
-      books,
-      tokenLifetimeSecs: options.tokenLifetimeSecs ?? 43_200,
-      url: () => uaa.url,
-    }),
-  });
-  const services: Record<ServerName, HttpsService> = {
-    uaa,
-    logCache: service('logCache', {
-      handle: logCacheHandler({ store, cost, proxy, route, cloudController, faults, books }),
-    }),
-    scalingEngine: service('scalingEngine', {
-      clientCa: [authority.cert, ...(options.clientAuthorities ?? [])].join('\n'),
-      handle: scalingEngineHandler({ engine: scalingEngine, faults, books }),
-    }),
-  };
-  const grpc = new GrpcService({
-    name: 'logCacheGrpc',
-    certificate: await authority.issue({ commonName: 'log-cache', dnsNames: logCacheNames }),
-    clientCa: authority.cert,
-    port: options.ports?.logCacheGrpc ?? 0,
-    clock,
-    log,
-    handle: logCacheGrpcHandler({ store, route, cost, faults, books }),
-  });
+  const { services, grpc } = await createServices(options, model, authority);
+  const { faults, route } = model;
   /** What goes down and comes up together. */
   const partsOf = (name: ServerName) => (name === 'logCache' ? [services.logCache, grpc] : [services[name]]);
   const stop = async () => {
@@ -194,17 +135,17 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     },
     logCacheGrpc: grpc.address,
     ca: authority.cert,
-    apps,
-    logCache: store,
-    logCacheNodes: nodes,
+    apps: model.apps,
+    logCache: model.store,
+    logCacheNodes: model.nodes,
     logCacheRoute: route,
-    httpForwarder,
-    truth: new Truth(apps, store),
-    books,
+    httpForwarder: model.httpForwarder,
+    truth: new Truth(model.apps, model.store),
+    books: model.books,
     faults,
-    accounts,
-    tokens,
-    scalingEngine,
+    accounts: model.accounts,
+    tokens: model.tokens,
+    scalingEngine: model.scalingEngine,
     issueCertificate: (commonName) =>
       authority.issue({ commonName, dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }),
     takeDown: async (server) => {
@@ -217,6 +158,92 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     },
     stop,
   };
+}
+
+/** What the servers know, without a network. */
+async function createModel(options: PlatformOptions) {
+  const clock = options.clock ?? systemClock;
+  const retentionMs = (options.retentionSecs ?? 7200) * 1000;
+  const context = {
+    originUs: clock.now() * 1000,
+    seed: options.seed ?? 1,
+    retentionUs: retentionMs * 1000,
+  };
+  const apps = new Apps(context, clock);
+  for (const app of options.apps) apps.add(app);
+  const nodes = new LogCacheNodes(clock, options.logCacheNodes);
+  const httpForwarder = new HttpForwarder(clock);
+  const store = new LogCacheStore(apps, clock, {
+    retentionMs,
+    ingestLagMs: options.ingestLagMs ?? 0,
+    nodes,
+    httpForwarder,
+    ...(options.lateMs ? { lateMs: options.lateMs } : {}),
+    ...(options.maxPerSource === undefined ? {} : { maxPerSource: options.maxPerSource }),
+  });
+  return {
+    clock,
+    apps,
+    nodes,
+    route: new LogCacheRoute(clock, nodes),
+    httpForwarder,
+    store,
+    cost: new QueryCost(store, apps, clock, options.queryUsPerEnvelope ?? queryUsPerEnvelope),
+    books: new Books(clock),
+    faults: new FaultSwitch(),
+    accounts: new UaaAccounts(options.clients ?? standardClients, options.users ?? standardUsers, clock),
+    tokens: await TokenAuthority.create('https://uaa.platform.example.com/oauth/token', clock),
+    scalingEngine: new ScalingEngine(apps, clock, options.defaultCoolDownSecs ?? 300),
+  };
+}
+
+/** The servers themselves. None listens yet. */
+async function createServices(
+  options: PlatformOptions,
+  model: Awaited<ReturnType<typeof createModel>>,
+  authority: CertificateAuthority,
+) {
+  const { clock, faults, accounts, tokens, scalingEngine } = model;
+  const log = options.log ?? silentLogger;
+  const certificate = await authority.issue({
+    commonName: 'platform',
+    dnsNames: ['localhost', ...Object.values(platformNames)],
+    ipAddresses: ['127.0.0.1', '::1'],
+  });
+  const service = (name: ServerName, specific: Pick<HttpsServiceOptions, 'handle' | 'clientCa'>) =>
+    new HttpsService({ name, certificate, clock, log, port: options.ports?.[name] ?? 0, ...specific });
+  const uaa = service('uaa', {
+    handle: uaaHandler({
+      ...model,
+      authority: tokens,
+      tokenLifetimeSecs: options.tokenLifetimeSecs ?? 43_200,
+      url: () => uaa.url,
+    }),
+  });
+  const services: Record<ServerName, HttpsService> = {
+    uaa,
+    logCache: service('logCache', {
+      handle: logCacheHandler({
+        ...model,
+        proxy: new AuthProxy(tokens, accounts),
+        cloudController: new CloudController(faults),
+      }),
+    }),
+    scalingEngine: service('scalingEngine', {
+      clientCa: [authority.cert, ...(options.clientAuthorities ?? [])].join('\n'),
+      handle: scalingEngineHandler({ ...model, engine: scalingEngine }),
+    }),
+  };
+  const grpc = new GrpcService({
+    name: 'logCacheGrpc',
+    certificate: await authority.issue({ commonName: 'log-cache', dnsNames: logCacheNames }),
+    clientCa: authority.cert,
+    port: options.ports?.logCacheGrpc ?? 0,
+    clock,
+    log,
+    handle: logCacheGrpcHandler(model),
+  });
+  return { services, grpc };
 }
 
 const standardClients: Readonly<Record<string, UaaClient>> = {

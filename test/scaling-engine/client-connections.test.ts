@@ -9,6 +9,7 @@ import { createCertificateAuthority } from '../support/certificates.js';
 import { fixedAuthorities } from '../support/fixed-authorities.js';
 import { sendJson, startHttpsServer } from '../tls/https-server.js';
 import { clientScene, scaled, timeoutMs, trigger } from './client-scene.js';
+import { listenOnLoopback } from '../support/listen.js';
 
 const scene = clientScene();
 
@@ -130,10 +131,7 @@ test('a response that does not end is given up at the deadline as well', async (
 /** A TCP server that speaks no TLS; resolves when the first connection is there. */
 async function rawServer(onConnection: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
   const server = createServer(onConnection);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
-  return { server, url: `127.0.0.1:${address.port}` };
+  return { server, url: `127.0.0.1:${await listenOnLoopback(server)}` };
 }
 
 test('where no connection comes up before the deadline, no app is to blame', async () => {

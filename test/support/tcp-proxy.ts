@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { listenOnLoopback } from './listen.js';
 
 /** A network between client and server that a test can break. Listens on loopback. */
 export interface TcpProxy {
@@ -47,18 +48,13 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     upstreams.add(upstream);
     upstream.on('close', () => upstreams.delete(upstream));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  const port = await listenOnLoopback(server);
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
 
   return {
-    port: address.port,
+    port,
     get connections() {
       return clients.size;
     },

@@ -6,6 +6,7 @@ import {
 } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { listenOnLoopback } from '../support/listen.js';
 
 export interface HttpsServer {
   readonly url: string;
@@ -51,11 +52,8 @@ async function listen(server: Server | PlainServer): Promise<{ port: number; clo
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
   return {
-    port: address.port,
+    port: await listenOnLoopback(server),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
