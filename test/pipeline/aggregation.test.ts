@@ -2,10 +2,76 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { wave } from '../platform/load-script.js';
 import { eventually } from '../support/eventually.js';
 import { transports } from './config.js';
-import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
+import type { Platform } from '../platform/platform.js';
+import {
+  nothingWrong,
+  startPipeline,
+  stopPipelines,
+  type Pipeline,
+  type PipelineOptions,
+} from './harness.js';
 import { policyOf, when } from './policies.js';
 
 const cycles = 3;
+
+const apps: PipelineOptions['apps'] = [
+  {
+    guid: 'crowd',
+    instances: 120,
+    maxInstances: 120,
+    load: wave(
+      { cpuPercent: 120 * 20, requestsPerSecond: 120 * 5, memoryMiB: 120 * 50 },
+      { cpuPercent: 120 * 90, requestsPerSecond: 120 * 20, memoryMiB: 120 * 300 },
+      60,
+    ),
+    policy: policyOf(
+      when('cpu > 1000', '+1'),
+      when('memoryutil > 100', '+1'),
+      when('throughput > 100000', '+1'),
+    ),
+  },
+  {
+    guid: 'all-types',
+    instances: 3,
+    load: wave(
+      { cpuPercent: 10, requestsPerSecond: 1, memoryMiB: 10 },
+      { cpuPercent: 250, requestsPerSecond: 90, memoryMiB: 700 },
+      45,
+    ),
+    customMetrics: [
+      { name: 'jobs', unit: 'things', intervalSecs: 7, total: (secs) => 40 + (secs % 13) },
+      { name: 'jobs_failed', unit: 'things', intervalSecs: 7, total: () => 1_000_000 },
+    ],
+    policy: policyOf(
+      when('cpu > 100000', '+1'),
+      when('cpuutil > 100000', '+1'),
+      when('memoryused > 100000', '+1'),
+      when('memoryutil > 100000', '+1'),
+      when('disk > 100000', '+1'),
+      when('diskutil > 100000', '+1'),
+      when('throughput > 100000', '+1'),
+      when('jobs > 100000', '+1'),
+    ),
+  },
+  {
+    guid: 'raw-gauges',
+    instances: 2,
+    load: wave({ memoryMiB: 250 }, { memoryMiB: 300 }, 60),
+    customMetrics: [{ name: 'memory_quota', unit: 'seats', intervalSecs: 7, total: () => 80 }],
+    policy: policyOf(when('memory >= 80', '+1'), when('memory_quota > 1000', '+1')),
+  },
+];
+
+/** Of other process types, and a second instance with an index that is there already. */
+function startOtherContainers(platform: Platform): void {
+  const app = platform.apps.require('all-types');
+  const nowUs = platform.logCache.visibleUntilUs;
+  for (const processType of ['task', 'staging', 'worker'] as const) {
+    app.startContainer({ processType, cpuPercent: 5_000 }, nowUs);
+  }
+  // A rolling deployment: a second web process, whose instance has an index that the first one has too.
+  app.startContainer({ processType: 'web', index: 1 }, nowUs);
+}
 
 describe.each(transports)('over %s', (transport) => {
   let pipeline: Pipeline;
@@ -19,62 +85,8 @@ describe.each(transports)('over %s', (transport) => {
         defaultStatWindowSecs: 120,
         aggregator: { ...config.aggregator, collectionIntervalMs: 10_000 },
       }),
-      apps: [
-        {
-          guid: 'crowd',
-          instances: 120,
-          maxInstances: 120,
-          load: wave(
-            { cpuPercent: 120 * 20, requestsPerSecond: 120 * 5, memoryMiB: 120 * 50 },
-            { cpuPercent: 120 * 90, requestsPerSecond: 120 * 20, memoryMiB: 120 * 300 },
-            60,
-          ),
-          policy: policyOf(
-            when('cpu > 1000', '+1'),
-            when('memoryutil > 100', '+1'),
-            when('throughput > 100000', '+1'),
-          ),
-        },
-        {
-          guid: 'all-types',
-          instances: 3,
-          load: wave(
-            { cpuPercent: 10, requestsPerSecond: 1, memoryMiB: 10 },
-            { cpuPercent: 250, requestsPerSecond: 90, memoryMiB: 700 },
-            45,
-          ),
-          customMetrics: [
-            { name: 'jobs', unit: 'things', intervalSecs: 7, total: (secs) => 40 + (secs % 13) },
-            { name: 'jobs_failed', unit: 'things', intervalSecs: 7, total: () => 1_000_000 },
-          ],
-          policy: policyOf(
-            when('cpu > 100000', '+1'),
-            when('cpuutil > 100000', '+1'),
-            when('memoryused > 100000', '+1'),
-            when('memoryutil > 100000', '+1'),
-            when('disk > 100000', '+1'),
-            when('diskutil > 100000', '+1'),
-            when('throughput > 100000', '+1'),
-            when('jobs > 100000', '+1'),
-          ),
-        },
-        {
-          guid: 'raw-gauges',
-          instances: 2,
-          load: wave({ memoryMiB: 250 }, { memoryMiB: 300 }, 60),
-          customMetrics: [{ name: 'memory_quota', unit: 'seats', intervalSecs: 7, total: () => 80 }],
-          policy: policyOf(when('memory >= 80', '+1'), when('memory_quota > 1000', '+1')),
-        },
-      ],
-      prepare({ platform }) {
-        const app = platform.apps.require('all-types');
-        const nowUs = platform.logCache.visibleUntilUs;
-        for (const processType of ['task', 'staging', 'worker'] as const) {
-          app.startContainer({ processType, cpuPercent: 5_000 }, nowUs);
-        }
-        // A rolling deployment: a second web process, whose instance has an index that the first one has too.
-        app.startContainer({ processType: 'web', index: 1 }, nowUs);
-      },
+      apps,
+      prepare: ({ platform }) => startOtherContainers(platform),
     });
     await Promise.all(['crowd', 'all-types', 'raw-gauges'].map((guid) => pipeline.evaluated(guid, cycles)));
     // On a busy machine fetches may miss their deadlines, which hurry: others are in time.

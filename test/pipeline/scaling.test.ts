@@ -3,7 +3,13 @@ import { constantLoad } from '../platform/load-script.js';
 import { ask } from '../platform/client.js';
 import { eventually } from '../support/eventually.js';
 import { transports } from './config.js';
-import { nothingWrong, startPipeline, stopPipelines, type Pipeline } from './harness.js';
+import {
+  nothingWrong,
+  startPipeline,
+  stopPipelines,
+  type Pipeline,
+  type PipelineOptions,
+} from './harness.js';
 import { policyOf, when } from './policies.js';
 
 const busy = constantLoad({ cpuPercent: 1_000, requestsPerSecond: 100 });
@@ -11,68 +17,70 @@ const quiet = constantLoad({ cpuPercent: 1 });
 /** Evaluations that are more than enough for a rule with the default breach duration to fire. */
 const enoughRounds = 6;
 
+const apps: PipelineOptions['apps'] = [
+  {
+    guid: 'spike',
+    tickSecs: 1,
+    load: busy,
+    policy: {
+      ...policyOf({ ...when('cpu > 80', '+1', { cool_down_secs: 8 }), unknown_field: [1] } as never),
+      schedules: { timezone: 'Europe/Berlin' },
+    },
+  },
+  {
+    guid: 'decay',
+    tickSecs: 1,
+    instances: 3,
+    load: quiet,
+    policy: policyOf(when('cpu < 20', '-1', { breach_duration_secs: 4 })),
+  },
+  {
+    guid: 'at-maximum',
+    tickSecs: 1,
+    instances: 2,
+    maxInstances: 2,
+    load: busy,
+    policy: policyOf(when('cpu > 80', '+1')),
+  },
+  {
+    guid: 'idle-app',
+    tickSecs: 1,
+    instances: 2,
+    load: quiet,
+    policy: policyOf(when('throughput < 5', '-1')),
+  },
+  {
+    guid: 'unknown-app',
+    silent: true,
+    instances: 2,
+    load: busy,
+    policy: policyOf(when('throughput < 5', '-1'), when('cpu < 20', '-1'), when('cpu > 10', '+1')),
+  },
+  {
+    guid: 'steady-app',
+    tickSecs: 1,
+    load: constantLoad({ cpuPercent: 50 }),
+    policy: policyOf(when('cpu > 80', '+1'), when('cpu < 20', '-1')),
+  },
+  {
+    guid: 'odd-operator',
+    tickSecs: 1,
+    load: busy,
+    policy: policyOf(when('cpu => 80', '+5'), when('cpu > 80', '+1', { cool_down_secs: 3600 })),
+  },
+  { guid: 'no-policy', load: busy, policy: null },
+  { guid: 'policy-is-a-list', load: busy, policy: [] },
+  { guid: 'policy-is-a-string', load: busy, policy: 'x' },
+  { guid: 'rules-are-no-list', load: busy, policy: { scaling_rules: { metric_type: 'cpu' } } },
+  { guid: 'schedules-only', load: busy, policy: { schedules: {} } },
+];
+
 describe.each(transports)('over %s', (transport) => {
   let pipeline: Pipeline;
   beforeAll(async () => {
     pipeline = await startPipeline({
       transport,
-      apps: [
-        {
-          guid: 'spike',
-          tickSecs: 1,
-          load: busy,
-          policy: {
-            ...policyOf({ ...when('cpu > 80', '+1', { cool_down_secs: 8 }), unknown_field: [1] } as never),
-            schedules: { timezone: 'Europe/Berlin' },
-          },
-        },
-        {
-          guid: 'decay',
-          tickSecs: 1,
-          instances: 3,
-          load: quiet,
-          policy: policyOf(when('cpu < 20', '-1', { breach_duration_secs: 4 })),
-        },
-        {
-          guid: 'at-maximum',
-          tickSecs: 1,
-          instances: 2,
-          maxInstances: 2,
-          load: busy,
-          policy: policyOf(when('cpu > 80', '+1')),
-        },
-        {
-          guid: 'idle-app',
-          tickSecs: 1,
-          instances: 2,
-          load: quiet,
-          policy: policyOf(when('throughput < 5', '-1')),
-        },
-        {
-          guid: 'unknown-app',
-          silent: true,
-          instances: 2,
-          load: busy,
-          policy: policyOf(when('throughput < 5', '-1'), when('cpu < 20', '-1'), when('cpu > 10', '+1')),
-        },
-        {
-          guid: 'steady-app',
-          tickSecs: 1,
-          load: constantLoad({ cpuPercent: 50 }),
-          policy: policyOf(when('cpu > 80', '+1'), when('cpu < 20', '-1')),
-        },
-        {
-          guid: 'odd-operator',
-          tickSecs: 1,
-          load: busy,
-          policy: policyOf(when('cpu => 80', '+5'), when('cpu > 80', '+1', { cool_down_secs: 3600 })),
-        },
-        { guid: 'no-policy', load: busy, policy: null },
-        { guid: 'policy-is-a-list', load: busy, policy: [] },
-        { guid: 'policy-is-a-string', load: busy, policy: 'x' },
-        { guid: 'rules-are-no-list', load: busy, policy: { scaling_rules: { metric_type: 'cpu' } } },
-        { guid: 'schedules-only', load: busy, policy: { schedules: {} } },
-      ],
+      apps,
     });
   });
   afterAll(stopPipelines);

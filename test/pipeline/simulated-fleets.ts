@@ -101,34 +101,46 @@ export async function simulateFleets(
     advance,
     async start(mode) {
       const config = { ...configured, evaluator: { ...configured.evaluator, mode } };
-      const log = recordingLogger();
-      const logger = mode === 'observe' ? observersLogger(log.logger) : log.logger;
-      const releasers = createReleasers(logger);
-      const scalings: Scaling[] = [];
-      const engine =
-        mode === 'act' ? platform.engine : modelledEngine(clock, counted.policyDb, platform.collector);
-      const context = { clock, logger, metrics: createMetrics(), trust: {} };
-      const pipeline = await openPipeline(config, context, releasers, {
-        databases: counted,
-        logCache: platform.logCache,
-        scalingEngine: noted(engine, scalings, clock),
-      });
-      pipeline.start(releasers);
+      const fleet = await startFleet(config, clock, platform, counted, advance);
       await quiet();
-      return {
-        scalings,
-        log,
-        async stop() {
-          let isStopped = false;
-          const stopped = releasers.releaseAll().then(() => (isStopped = true));
-          while (!isStopped) await advance(100);
-          await stopped;
-        },
-      };
+      return fleet;
     },
     async close() {
       await databases.close();
       await database.drop();
+    },
+  };
+}
+
+async function startFleet(
+  config: Config,
+  clock: ManualClock,
+  platform: SimulatedPlatform,
+  databases: Databases,
+  advance: (ms: number) => Promise<void>,
+): Promise<Fleet> {
+  const { mode } = config.evaluator;
+  const log = recordingLogger();
+  const logger = mode === 'observe' ? observersLogger(log.logger) : log.logger;
+  const releasers = createReleasers(logger);
+  const scalings: Scaling[] = [];
+  const engine =
+    mode === 'act' ? platform.engine : modelledEngine(clock, databases.policyDb, platform.collector);
+  const context = { clock, logger, metrics: createMetrics(), trust: {} };
+  const pipeline = await openPipeline(config, context, releasers, {
+    databases,
+    logCache: platform.logCache,
+    scalingEngine: noted(engine, scalings, clock),
+  });
+  pipeline.start(releasers);
+  return {
+    scalings,
+    log,
+    async stop() {
+      let isStopped = false;
+      const stopped = releasers.releaseAll().then(() => (isStopped = true));
+      while (!isStopped) await advance(100);
+      await stopped;
     },
   };
 }

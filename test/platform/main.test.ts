@@ -52,6 +52,32 @@ function control(url: string, method = 'GET', body?: object): Promise<{ status: 
   });
 }
 
+/** What the control server tells and switches. */
+async function tryControls(ready: Ready, appIds: readonly string[]): Promise<void> {
+  const { body: apps } = await control(`${ready.control}/apps`);
+  expect((apps as { guid: string }[]).map(({ guid }) => guid).sort()).toEqual([...appIds].sort());
+  const told = await control(`${ready.control}/truth/${(apps as { guid: string }[])[0]?.guid}/cpu`);
+  expect((told.body as object[]).length).toBeGreaterThan(0);
+
+  const asked = await control(`${ready.control}/requests/${(apps as { guid: string }[])[0]?.guid}`);
+  expect(asked.body).toHaveLength(2);
+
+  const fault = { server: 'logCache', operation: 'read', fault: { kind: 'hang' } };
+  expect(await control(`${ready.control}/faults`, 'POST', fault)).toMatchObject({ status: 200 });
+  expect(await control(`${ready.control}/faults`)).toMatchObject({ body: [fault] });
+  expect(await control(`${ready.control}/faults`, 'POST', { server: 'uaa' })).toMatchObject({
+    status: 400,
+  });
+  expect(await control(`${ready.control}/faults`, 'DELETE')).toMatchObject({ status: 200 });
+  for (const path of ['gateway/down', 'gateway/up', 'nodes/0/down', 'nodes/0/up']) {
+    expect(await control(`${ready.control}/log-cache/${path}`, 'POST', {})).toMatchObject({ status: 200 });
+  }
+  expect(await control(`${ready.control}/log-cache/router/down`, 'POST', {})).toMatchObject({
+    status: 400,
+  });
+  expect(await control(`${ready.control}/books`)).toMatchObject({ body: { triggers: { total: 0 } } });
+}
+
 test('runs with policies in a database and a configuration file, and removes both when it ends', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'platform-test-'));
   try {
@@ -86,30 +112,10 @@ test('runs with policies in a database and a configuration file, and removes bot
     expect(rows).toHaveLength(9);
     expect(rows[0]?.policy).toContain('"scaling_rules"');
 
-    const { body: apps } = await control(`${ready.control}/apps`);
-    expect((apps as { guid: string }[]).map(({ guid }) => guid).sort()).toEqual(
-      rows.map((row) => row.app_id).sort(),
+    await tryControls(
+      ready,
+      rows.map((row) => row.app_id),
     );
-    const told = await control(`${ready.control}/truth/${(apps as { guid: string }[])[0]?.guid}/cpu`);
-    expect((told.body as object[]).length).toBeGreaterThan(0);
-
-    const asked = await control(`${ready.control}/requests/${(apps as { guid: string }[])[0]?.guid}`);
-    expect(asked.body).toHaveLength(2);
-
-    const fault = { server: 'logCache', operation: 'read', fault: { kind: 'hang' } };
-    expect(await control(`${ready.control}/faults`, 'POST', fault)).toMatchObject({ status: 200 });
-    expect(await control(`${ready.control}/faults`)).toMatchObject({ body: [fault] });
-    expect(await control(`${ready.control}/faults`, 'POST', { server: 'uaa' })).toMatchObject({
-      status: 400,
-    });
-    expect(await control(`${ready.control}/faults`, 'DELETE')).toMatchObject({ status: 200 });
-    for (const path of ['gateway/down', 'gateway/up', 'nodes/0/down', 'nodes/0/up']) {
-      expect(await control(`${ready.control}/log-cache/${path}`, 'POST', {})).toMatchObject({ status: 200 });
-    }
-    expect(await control(`${ready.control}/log-cache/router/down`, 'POST', {})).toMatchObject({
-      status: 400,
-    });
-    expect(await control(`${ready.control}/books`)).toMatchObject({ body: { triggers: { total: 0 } } });
 
     const books = nextLine(platform.lines);
     platform.process.kill('SIGTERM');
