@@ -17,6 +17,8 @@ export interface WarmUpOptions extends LogContext {
 export interface WarmUp {
   /** Reads these histories soon: all that are wanted by then in one query, many in two at once. Key: app id. */
   want(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
+  /** Whether any history is wanted that has not been read. */
+  isReading(): boolean;
   /** Idempotent. */
   stop(): Promise<void>;
 }
@@ -92,6 +94,7 @@ export function createWarmUp(options: WarmUpOptions): WarmUp {
       }
       if (pending.size > 0) running ??= run().finally(() => (running = undefined));
     },
+    isReading: () => pending.size > 0,
     async stop() {
       stopping.abort();
       await running;

@@ -58,7 +58,8 @@ export async function openParts(
   const { aggregator } = config;
   const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
   const records = createRecords(config, context, ends, ownership.ownership);
-  const collection = createCollection(config, context, ends, records.writer);
+  const historiesAreRead = () => takeover.isDone();
+  const collection = createCollection(config, context, ends, { ...records, historiesAreRead });
   const common = {
     ...context,
     ...records,
@@ -69,13 +70,12 @@ export async function openParts(
   };
   const engine = createEngineState(config, context);
   const decisions = createDecisionParts(config, context, ends, { ...records, ...engine, ownership });
-  const { recorder } = decisions;
   const evaluating = { ...common, ...engine, claims: ownership.claims };
-  const { evaluator, recorded } = createEvaluators(config, evaluating, ends, recorder);
+  const { evaluator, recorded } = createEvaluators(config, evaluating, ends, decisions.recorder);
   const cycles = new Cycles({
     ...common,
     ...collection,
-    collector: recordedCollector(collection.collector, recorder),
+    collector: recordedCollector(collection.collector, decisions.recorder),
     evaluator: recorded,
     logger: context.logger.child('rounds'),
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
@@ -148,12 +148,12 @@ function createCollection(
   { aggregator, evaluator }: Config,
   context: ProcessContext,
   { logCache }: PipelineEnds,
-  writer: AppMetricWriter,
+  { writer, historiesAreRead }: { writer: AppMetricWriter; historiesAreRead: () => boolean },
 ) {
   const { clock } = context;
   const logger = context.logger.child('collection');
   const coverage = new Coverage();
-  const httpTimers = new HttpTimerEvidence({ ...context, logger });
+  const httpTimers = new HttpTimerEvidence({ ...context, logger, historiesAreRead });
   const collector = createAppCollector(logCache, clock, { coverage, evidence: httpTimers });
   return {
     httpTimers,

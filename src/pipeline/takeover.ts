@@ -8,7 +8,7 @@ import type { AppPolicy } from '../policy/policy.js';
 
 export interface TakeoverOptions extends LogContext {
   readonly policyOf: (appId: string) => AppPolicy | undefined;
-  readonly warmUp: Pick<WarmUp, 'want'>;
+  readonly warmUp: Pick<WarmUp, 'want' | 'isReading'>;
   readonly evaluator: Pick<Evaluator, 'restore'>;
   /** null under static ownership, where members share nothing. */
   readonly readCoolDowns: ((appIds: readonly string[]) => Promise<ReadonlyMap<string, KnownCoolDown>>) | null;
@@ -19,6 +19,8 @@ export interface TakeoverOptions extends LogContext {
 export interface Takeover {
   /** Reads what an owner of these apps must know: their histories, and how the scaling engine responded last. */
   begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
+  /** Whether all histories have been read. */
+  isDone(): boolean;
   /** Idempotent. */
   stop(): void;
 }
@@ -60,6 +62,7 @@ export function createTakeover(options: TakeoverOptions): Takeover {
       });
       timers.add(timer);
     },
+    isDone: () => timers.size === 0 && !warmUp.isReading(),
     stop() {
       for (const timer of timers) timer.cancel();
       timers.clear();

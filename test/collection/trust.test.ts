@@ -25,7 +25,9 @@ function scene() {
   const { logger, lines } = recordingLogger();
   const metrics = createMetrics();
   const coverage = new Coverage();
-  const evidence = new HttpTimerEvidence({ clock, logger, metrics });
+  const histories = { areRead: true };
+  const historiesAreRead = () => histories.areRead;
+  const evidence = new HttpTimerEvidence({ clock, logger, metrics, historiesAreRead });
   const rates = new Map<string, number>();
   store.query = ({ query }) => {
     store.queries.push({ query, timeSecs: 0 });
@@ -52,8 +54,22 @@ function scene() {
     return outcomes.map(valueOrReason);
   };
   const now = () => endNs;
-  const setClockBack = (secs: number) => (endNs -= BigInt(secs) * second);
-  return { clock, setClockBack, store, lines, metrics, coverage, evidence, rates, cycle, now };
+  const skip = (secs: number) => (endNs += BigInt(secs) * second);
+  const setClockBack = (secs: number) => skip(-secs);
+  return {
+    clock,
+    skip,
+    setClockBack,
+    store,
+    lines,
+    metrics,
+    coverage,
+    evidence,
+    histories,
+    rates,
+    cycle,
+    now,
+  };
 }
 
 function valueOrReason(outcome: MetricOutcome | undefined): number | string | undefined {
@@ -148,6 +164,7 @@ test('gauges of which log-cache holds less than half the stat window are no data
     clock,
     logger: recordingLogger().logger,
     metrics: createMetrics(),
+    historiesAreRead: () => true,
   });
   const collect = async (endNs: bigint) => {
     store.add(gauge(endNs - second, 'cpu', 7, { sourceId: 'shop' }));
@@ -247,6 +264,59 @@ describe('a zero', () => {
       evidence.seed(appId, metricType, [{ timestampNs: now(), value }, older]);
     }
     expect(await cycle()).toEqual([expected, expected, expected]);
+  });
+});
+
+test.each([
+  [9, 'no-http-timers'],
+  [11, 0],
+])(
+  'after %s minutes without a cycle, zeros of apps that had requests before are %s',
+  async (minutes, expected) => {
+    const { clock, rates, cycle, skip } = scene();
+    rates.set('a', 5).set('b', 5).set('c', 5);
+    await cycle();
+    skip(minutes * 60);
+    for (const appId of ['a', 'b', 'c']) rates.set(appId, 0);
+    expect(await cycle()).toEqual([expected, expected, expected]);
+    expect(clock.pendingTimers).toBe(0);
+  },
+);
+
+describe('a zero of a process that has not read its histories yet', () => {
+  test('counts only where another app has requests in the same window', async () => {
+    const { histories, rates, cycle } = scene();
+    histories.areRead = false;
+    rates.set('a', 0).set('b', 0).set('c', 0);
+    expect(await cycle()).toEqual(['no-http-timers', 'no-http-timers', 'no-http-timers']);
+    rates.set('b', 5);
+    expect((await cycle()).slice(1)).toEqual([5, 0]);
+    rates.set('b', 0);
+    histories.areRead = true;
+    // Two at most have had requests: too few to tell.
+    expect(await cycle()).toEqual([0, 0, 0]);
+  });
+
+  test.each<[string, bigint | null, string | number, boolean]>([
+    ['had requests', 5n, 'no-http-timers', false],
+    ['was no data', null, 'no-http-timers', false],
+    ['was idle', 0n, 0, true],
+  ])('counts as before the restart once it has, where the app %s', async (_, value, expected, isUp) => {
+    const { evidence, histories, rates, cycle, now } = scene();
+    const restartedNs = now();
+    histories.areRead = false;
+    for (const appId of ['a', 'b', 'c']) rates.set(appId, 0);
+    await cycle();
+    for (const appId of ['a', 'b', 'c']) {
+      // What this process itself has stored meanwhile says nothing about the time before.
+      evidence.seed(appId, 'throughput', [
+        { timestampNs: restartedNs - 20n * second, value },
+        { timestampNs: now(), value: null },
+      ]);
+    }
+    histories.areRead = true;
+    expect(await cycle()).toEqual([expected, expected, expected]);
+    expect(evidence.isUp()).toBe(isUp);
   });
 });
 

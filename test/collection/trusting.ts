@@ -6,6 +6,11 @@ import { createMetrics } from '../../src/observability/metrics.js';
 
 /** What a collector trusts log-cache by, at its start. */
 export function trusting(clock: Clock): { coverage: Coverage; evidence: HttpTimerEvidence } {
-  const evidence = new HttpTimerEvidence({ clock, logger: silentLogger, metrics: createMetrics() });
+  const evidence = new HttpTimerEvidence({
+    clock,
+    logger: silentLogger,
+    metrics: createMetrics(),
+    historiesAreRead: () => true,
+  });
   return { coverage: new Coverage(), evidence };
 }

@@ -61,7 +61,9 @@ test('one query asks for all histories, and each is seeded whole, even across ba
       ['b', [cpu]],
     ]),
   );
+  expect(warmUp.isReading()).toBe(true);
   await clock.advance(0);
+  expect(warmUp.isReading()).toBe(false);
   const sinceNs = msToNs(clock.now() - 240_000);
   expect(queries).toEqual([
     [

@@ -11,7 +11,11 @@ const load = constantLoad({ cpuPercent: 100, requestsPerSecond: 10 });
 const scaleIn = when('throughput < 5', '-1', { breach_duration_secs: 15 });
 const cpuRule = when('cpu > 1000', '+1');
 /** Five requests a second for each instance, which a false value lets be scaled in. */
-const app = (guid: string, more: Partial<AppOptions> = {}, ...rules: (typeof scaleIn)[]) => ({
+const app = (
+  guid: string,
+  more: Partial<AppOptions & { policy: unknown }> = {},
+  ...rules: (typeof scaleIn)[]
+) => ({
   guid,
   tickSecs: 2,
   instances: 2,
@@ -132,4 +136,42 @@ test('http timers that stop for all apps at once are no data everywhere, and an 
     1,
   );
   await expectNoFalseValue(pipeline);
+});
+
+test('a process that starts without http timers, before it can read its histories, takes nobody for idle', async () => {
+  // So long that the histories reach back to before the start.
+  const policy = policyOf(when('throughput < 5', '-1', { breach_duration_secs: 3600 }));
+  const apps = ['a', 'b', 'c'].map((guid) => app(guid, { policy }));
+  const appIds = apps.map(({ guid }) => guid);
+  let unlock = async () => {};
+  const pipeline = await start({
+    apps,
+    async prepare({ platform, policyDb: { pool } }) {
+      const fault = { kind: 'empty' } as const;
+      platform.faults.set({ server: 'logCache', operation: 'query', fault });
+      await pool.query(
+        `insert into app_metric (app_id, metric_type, unit, timestamp, value)
+         select unnest($1::text[]), 'throughput', 'rps', ((extract(epoch from now()) - 5) * 1e9)::bigint, '10'`,
+        [appIds],
+      );
+      const client = await pool.connect();
+      await client.query('begin; lock table app_metric in access exclusive mode');
+      unlock = async () => {
+        await client.query('rollback');
+        client.release();
+      };
+    },
+  });
+  const startNs = BigInt(pipeline.clock.now()) * 1_000_000n;
+  try {
+    await pipeline.reaches('collections', 2 * apps.length);
+  } finally {
+    await unlock();
+  }
+  await pipeline.log.until('warm-up.done');
+  await pipeline.log.until('collection.http-timers-missing');
+  for (const appId of appIds) await pipeline.evaluatedAgain(appId, 3);
+  const later = (await pipeline.rows()).filter(({ timestampNs }) => timestampNs > startNs);
+  expect(later.length).toBeGreaterThan(0);
+  expect(new Set(later.map(({ value }) => value))).toEqual(new Set(['']));
 });

@@ -15,6 +15,7 @@ function harness({ handoverMs = 0, coolDowns = () => Promise.resolve(new Map([['
   const { logger, lines } = recordingLogger();
   const owned = new Set(['a', 'b']);
   const wanted: string[][] = [];
+  const read = { count: 0 };
   const restored: string[] = [];
   const takeover = createTakeover({
     clock,
@@ -22,12 +23,15 @@ function harness({ handoverMs = 0, coolDowns = () => Promise.resolve(new Map([['
     metrics: createMetrics(),
     policyOf: (appId): AppPolicy | undefined =>
       owned.has(appId) ? { appId, version: '1', rules: [] } : undefined,
-    warmUp: { want: (keys) => void wanted.push([...keys.keys()]) },
+    warmUp: {
+      want: (keys) => void wanted.push([...keys.keys()]),
+      isReading: () => wanted.length > read.count,
+    },
     evaluator: { restore: ({ appId }) => void restored.push(appId) },
     readCoolDowns: coolDowns,
     handoverMs,
   });
-  return { clock, lines, owned, wanted, restored, takeover };
+  return { clock, lines, owned, wanted, read, restored, takeover };
 }
 
 const both = new Map([
@@ -50,6 +54,17 @@ test('histories that an old owner still has to write are read after the handover
   owned.delete('b');
   await clock.advance(5000);
   expect(wanted).toEqual([['a']]);
+});
+
+test('a takeover is done when the histories have been read, and not while the old owner still has to write them', async () => {
+  const { clock, read, takeover } = harness({ handoverMs: 5000 });
+  expect(takeover.isDone()).toBe(true);
+  takeover.begin(both);
+  expect(takeover.isDone()).toBe(false);
+  await clock.advance(5000);
+  expect(takeover.isDone()).toBe(false);
+  read.count = 1;
+  expect(takeover.isDone()).toBe(true);
 });
 
 test('nothing taken over, nothing read', () => {

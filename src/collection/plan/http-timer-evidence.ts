@@ -9,6 +9,8 @@ import { ForgettingMap } from './forgetting-map.js';
 const fewestWitnesses = 3;
 /** How long ago a witness may have had traffic, in http windows. */
 const recentWindows = 3;
+/** The same for an app without a zero since: it could not be collected, because of an outage or a restart. */
+const recentSecs = 600;
 /** Apps asked at first; the others are asked only if none of these has traffic. */
 const askedAtFirst = 9;
 const mostAsked = 50;
@@ -23,6 +25,8 @@ interface Known {
   trafficSecs: number;
   /** Its last http app metric was a zero. */
   isIdle: boolean;
+  /** -1 before there was a cycle. */
+  firstCycleSecs: number;
   lastCycleSecs: number;
 }
 
@@ -30,13 +34,16 @@ export interface HttpEvidenceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'httpTimersMissing' | 'logLinesSuppressed'>;
+  /** Whether the histories of all apps that are worked on have been seeded. */
+  readonly historiesAreRead: () => boolean;
 }
 
 /**
  * Tells whether there are http timers on the platform at all. If gorouter or its agents stop sending them, every app
  * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window, unless too
  * few apps have requests to tell. A window that ended earlier proves nothing: it may hold requests from before the
- * timers stopped.
+ * timers stopped. Nor does the silence of all apps, as long as their histories are not read and any of them may have had
+ * requests before.
  */
 export class HttpTimerEvidence {
   readonly #apps = new ForgettingMap<Known>();
@@ -57,19 +64,27 @@ export class HttpTimerEvidence {
     options.metrics.httpTimersMissing.set(0);
   }
 
-  /** Takes over what an app's history tells about its requests. A value of null is *no data*. */
+  /**
+   * Takes over what an app's history tells about its requests before the first cycle here. A value of null is *no data*.
+   */
   seed(
     appId: string,
     metricType: string,
     points: readonly { readonly timestampNs: bigint; readonly value: bigint | null }[],
   ): void {
-    const [first, ...others] = points;
-    if (!first || !isHttpMetricType(metricType) || this.#apps.has(appId)) return;
-    const { value, timestampNs } = others.reduce((a, b) => (b.timestampNs > a.timestampNs ? b : a), first);
-    const secs = Number(timestampNs / secsToNs(1));
+    const known = this.#apps.get(appId);
+    if (!isHttpMetricType(metricType) || (known && (known.trafficSecs >= 0 || known.isIdle))) return;
+    const firstCycleSecs = known?.firstCycleSecs ?? -1;
+    const before = points
+      .map(({ timestampNs, value }) => ({ secs: Number(timestampNs / secsToNs(1)), value }))
+      .filter(({ secs }) => firstCycleSecs < 0 || secs < firstCycleSecs);
+    const [first, ...others] = before;
+    if (!first) return;
+    const { secs, value } = others.reduce((a, b) => (b.secs > a.secs ? b : a), first);
     // After *no data* the app may have had requests: missing timers may have been the reason.
     const isIdle = value === 0n;
-    this.#apps.set(appId, { trafficSecs: isIdle ? -1 : secs, isIdle, lastCycleSecs: secs });
+    const lastCycleSecs = known?.lastCycleSecs ?? secs;
+    this.#apps.set(appId, { trafficSecs: isIdle ? -1 : secs, isIdle, firstCycleSecs, lastCycleSecs });
   }
 
   /** An app had requests in a window. */
@@ -98,6 +113,7 @@ export class HttpTimerEvidence {
     if (known.isIdle || this.#trafficSecs >= timeSecs) return this.#idle(known);
     const witnesses = this.#witnesses(window);
     if (witnesses.length < fewestWitnesses) {
+      if (!this.#options.historiesAreRead()) return false;
       if (known.trafficSecs >= 0) this.#sayTooFew(witnesses.length);
       return this.#idle(known);
     }
@@ -130,7 +146,9 @@ export class HttpTimerEvidence {
   #witnesses({ timeSecs, windowSecs }: HttpWindow): string[] {
     const sinceSecs = timeSecs - recentWindows * windowSecs;
     return [...this.#apps]
-      .filter(([, { trafficSecs }]) => trafficSecs >= sinceSecs)
+      .filter(([, { trafficSecs, isIdle }]) =>
+        isIdle ? trafficSecs >= sinceSecs : trafficSecs >= Math.min(sinceSecs, timeSecs - recentSecs),
+      )
       .sort(([, a], [, b]) => b.trafficSecs - a.trafficSecs)
       .slice(0, mostAsked)
       .map(([appId]) => appId);
@@ -185,7 +203,9 @@ export class HttpTimerEvidence {
     this.#apps.sweep(timeSecs, ({ lastCycleSecs }) => timeSecs - lastCycleSecs >= forgottenAfterSecs);
     // Without witnesses nobody could tell that there are timers again.
     if (this.#missingSecs !== null && this.#apps.size < fewestWitnesses) this.#seenAgain(timeSecs);
-    const known = this.#apps.get(appId) ?? { trafficSecs: -1, isIdle: false, lastCycleSecs: 0 };
+    const unknown = { trafficSecs: -1, isIdle: false, firstCycleSecs: -1, lastCycleSecs: 0 };
+    const known = this.#apps.get(appId) ?? unknown;
+    if (known.firstCycleSecs < 0) known.firstCycleSecs = timeSecs;
     known.lastCycleSecs = timeSecs;
     this.#apps.set(appId, known);
     return known;
