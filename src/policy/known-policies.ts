@@ -19,7 +19,8 @@ interface Taken {
 
 /** The policies of this member's apps as they were last read, and what of a new read differs from them. */
 export class KnownPolicies {
-  readonly #index = new PolicyIndex();
+  /** The apps that have a policy, those of all members together. */
+  readonly all = new PolicyIndex();
   readonly #known = new Map<string, Known>();
 
   constructor(
@@ -33,11 +34,6 @@ export class KnownPolicies {
     return this.#known.size;
   }
 
-  /** How many apps have a policy, those of all members together. */
-  get sizeOfAll(): number {
-    return this.#index.size;
-  }
-
   policyOf(appId: string): AppPolicy | undefined {
     const stored = this.#known.get(appId)?.stored;
     return stored?.kind === 'usable' ? stored.policy : undefined;
@@ -47,19 +43,9 @@ export class KnownPolicies {
     return this.#known.keys();
   }
 
-  /** The apps that have a policy, of all members, in lists. */
-  appIdsOfAll(): Iterable<readonly string[]> {
-    return this.#index.appIds();
-  }
-
-  /** Numbers of the buckets in which something differs. */
-  differing(digests: ReadonlyMap<number, string>): number[] {
-    return this.#index.differing(digests);
-  }
-
   /** Of the apps of a bucket: those whose policies are to be read, and those that are known and have none any more. */
   compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
-    const gone = new Set(this.#index.appIdsOf(bucket.number));
+    const gone = new Set(this.all.appIdsOf(bucket.number));
     const stamps = listOf<number>(bucket.stamps);
     const toRead = listOf<string>(bucket.appIds).filter((appId, i) => {
       const isNew = !gone.delete(appId);
@@ -72,7 +58,7 @@ export class KnownPolicies {
 
   /** The known apps of a bucket that has none any more. */
   goneWith(bucketNumber: number): readonly string[] {
-    return this.#index.appIdsOf(bucketNumber).filter((appId) => this.#known.has(appId));
+    return this.all.appIdsOf(bucketNumber).filter((appId) => this.#known.has(appId));
   }
 
   /** Whether the app became this member's, and its policy is to be read. */
@@ -100,11 +86,6 @@ export class KnownPolicies {
       }
     }
     return taken;
-  }
-
-  /** All that differed in these buckets was read: they count as found. Those that were not found are empty. */
-  replace(numbers: readonly number[], found: readonly Bucket[]): void {
-    this.#index.replace(numbers, found);
   }
 
   /**

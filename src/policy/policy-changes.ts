@@ -40,7 +40,7 @@ export class PolicyChangesReader {
   /** Reads what changed, and says how many policies that are. */
   async readChanges(sinceMs: number) {
     const { store, known, signal, notify } = this.options;
-    const differing = known.differing(await store.digests());
+    const differing = known.all.differing(await store.digests());
     const { found, toRead, gone } = await this.#readBuckets(differing);
     const why = { cause: 'policies', sinceMs } as const;
     signal.throwIfAborted();
@@ -48,7 +48,7 @@ export class PolicyChangesReader {
     notify({ ...why, added: [], changed: [], removed: gone });
     const { added, changed, broken } = await this.#readPolicies(toRead, why);
     signal.throwIfAborted();
-    known.replace(differing, found);
+    known.all.replace(differing, found);
     return { added, changed, removed: gone.length + broken };
   }
 
@@ -83,7 +83,7 @@ export class PolicyChangesReader {
   async #gained(): Promise<string[]> {
     const { known } = this.options;
     const gained: string[] = [];
-    await this.#inSlices(known.appIdsOfAll(), (appIds) => {
+    await this.#inSlices(known.all.appIds(), (appIds) => {
       gained.push(...appIds.filter((appId) => known.isGained(appId)));
     });
     return gained;

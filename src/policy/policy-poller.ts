@@ -152,7 +152,7 @@ export class PolicyPoller {
     if (this.#failures > 0) this.#repeated.info('policies-readable-again', { failures: this.#failures });
     this.#failures = 0;
     if (counts.added + counts.changed + counts.removed > 0) {
-      this.#logger.info('policies-changed', { policies: this.#known.sizeOfAll, ...counts });
+      this.#logger.info('policies-changed', { policies: this.#known.all.size, ...counts });
     }
   }
 
@@ -183,7 +183,7 @@ export class PolicyPoller {
   #count({ dropsOthers = false } = {}): readonly string[] {
     const { metrics } = this.#options;
     const { owned, withRules, broken } = this.#known.count({ dropsOthers });
-    metrics.policies.set(this.#known.sizeOfAll);
+    metrics.policies.set(this.#known.all.size);
     metrics.policiesOwned.set(owned);
     metrics.policiesWithRules.set(withRules);
     metrics.policiesBroken.set(broken.length);

@@ -33,25 +33,25 @@ function have(read: Bucket): void {
   for (const [i, appId] of (JSON.parse(read.appIds) as string[]).entries()) {
     if (!others.has(appId)) take(usable(appId, `version of stamp ${stamps[i]}`), stamps[i]);
   }
-  known.replace([read.number], [read]);
+  known.all.replace([read.number], [read]);
 }
 
 describe('buckets', () => {
   test('differ when they are new, when their digest is another, and when they are empty now', () => {
     const [same, before, emptied] = [bucket(1, { a: 1 }), bucket(2, { b: 1 }), bucket(3, { c: 1 })];
-    expect(known.differing(digestsOf(same, before, emptied))).toEqual([1, 2, 3]);
+    expect(known.all.differing(digestsOf(same, before, emptied))).toEqual([1, 2, 3]);
     [same, before, emptied].forEach(have);
-    expect(known.differing(digestsOf(same, before, emptied))).toEqual([]);
-    expect(known.differing(digestsOf(same, bucket(2, { b: 2 }), bucket(4, { d: 1 })))).toEqual([2, 4, 3]);
-    known.replace([3], []);
-    expect(known.differing(digestsOf(same, before))).toEqual([]);
-    expect(known.sizeOfAll).toBe(2);
+    expect(known.all.differing(digestsOf(same, before, emptied))).toEqual([]);
+    expect(known.all.differing(digestsOf(same, bucket(2, { b: 2 }), bucket(4, { d: 1 })))).toEqual([2, 4, 3]);
+    known.all.replace([3], []);
+    expect(known.all.differing(digestsOf(same, before))).toEqual([]);
+    expect(known.all.size).toBe(2);
   });
 
   test('that were not read completely differ again', () => {
     take(usable('a', '1'));
-    expect(known.differing(digestsOf(bucket(1, { a: 1 })))).toEqual([1]);
-    expect(known.sizeOfAll).toBe(0);
+    expect(known.all.differing(digestsOf(bucket(1, { a: 1 })))).toEqual([1]);
+    expect(known.all.size).toBe(0);
   });
 });
 
@@ -75,7 +75,7 @@ describe('of a bucket that differs', () => {
     have(bucket(1, { ours: 1, gained: 1 }));
     others.clear();
     expect(known.compare(bucket(1, { ours: 1, gained: 1, new: 1 })).toRead).toEqual(['new']);
-    expect([...known.appIdsOfAll()].flat().filter((appId) => known.isGained(appId))).toEqual(['gained']);
+    expect([...known.all.appIds()].flat().filter((appId) => known.isGained(appId))).toEqual(['gained']);
   });
 
   test('all known apps are gone when it is empty', () => {
