@@ -198,6 +198,19 @@ describe('a zero', () => {
     expect(await cycle(['cpu', 'throughput'])).toEqual(['no-data', 5]);
   });
 
+  test('of an app whose node of log-cache comes back after its query does not count', async () => {
+    const { store, rates, cycle } = scene();
+    rates.set('a', 5).set('b', 5);
+    expect(await cycle()).toEqual([5, 5]);
+    const query = store.query.bind(store);
+    store.query = (question) => {
+      if (store.queries.length > 1) return query(question);
+      const samples = query(question);
+      return samples.filter(({ labels }) => labels['source_id'] !== 'a');
+    };
+    expect(await cycle()).toEqual([5, 5]);
+  });
+
   test('counts where another app has requests in the same window', async () => {
     const { rates, cycle } = scene();
     rates.set('a', 5).set('b', 5).set('c', 5);

@@ -97,13 +97,18 @@ async function collectHttp(
   },
   tools: Tools,
 ): Promise<AppCollection> {
-  const responses = await Promise.all(
-    questions.map(async (question) => ({
-      metricType: question.metricType,
-      ...(await tools.queries.ask(question)),
-    })),
-  );
-  const costs = responses.map(({ cost }) => cost);
+  const costs: CollectionCost[] = [];
+  const askAll = async () => {
+    const asked = await Promise.all(
+      questions.map(async (question) => ({
+        metricType: question.metricType,
+        ...(await tools.queries.ask(question)),
+      })),
+    );
+    costs.push(...asked.map(({ cost }) => cost));
+    return asked;
+  };
+  let responses = await askAll();
   let read = await cycle.read;
   let presence = read;
   // A node of log-cache that dies between the read and the query makes a busy app look idle: asked again, it tells.
@@ -113,6 +118,8 @@ async function collectHttp(
     presence = await tools.collector.run(presenceJob(cycle.request));
     if (presence.kind === 'read') read = presence;
     costs.push(presence.cost);
+    // So does one that was dead and has come back since the query. While timers are missing no zero counts anyway.
+    if (isNews && tools.evidence.isUp()) responses = await askAll();
   }
   const resolved = responses.map(({ metricType, outcome }) => {
     const isEmpty = outcome.kind === 'empty';
