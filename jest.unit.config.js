@@ -3,11 +3,14 @@ import whole from './jest.config.js';
 /** What needs a database, servers, processes or worker threads, and so takes its time. */
 const others = [
   '(chaos|database|demo|dns|eventgenerator|fuzz|http|package|pipeline|platform|support|tls|uaa)/',
+  'cli/(backtest-command|compare-command|explain-process)',
   'collection/(pool/|open-collection)',
-  'history/app-metric-(store|writer-database)',
+  'decisions/(.*-store|decision-writer|facts-reader|policy-survey)',
+  'history/(app-metric-store|app-metric-writer-database|chart-points|observed-table)',
   'log-cache/.*log-cache',
   'ownership/(open-ownership|.*-store)',
   'policy/policy-store',
+  'replay/recordings-reader',
   'scaling-engine/(client|open-)',
 ];
 
