@@ -172,7 +172,7 @@ function warnAboutRisks(config: ServersConfig, logger: Logger): void {
     );
   }
   if (cfServer.xfcc.validOrgGuid === '') {
-    warn('cf', 'without cf_server.xfcc.valid_org_guid every request to the API is refused');
+    warn('cf', 'without cf_server.xfcc.valid_org_guid every request to the API is rejected');
   }
   if (!health.basicAuth.username && !health.basicAuth.password && (healthServer || onCloudFoundry)) {
     warn(

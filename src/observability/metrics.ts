@@ -114,7 +114,7 @@ export function createMetrics(registry: Registry = new Registry()) {
     ),
     collectionDurationSeconds: histogram(
       'collection_duration_seconds',
-      'Duration of one collection of one app',
+      "Duration of one collection of one app's gauges",
       lagBuckets,
     ),
     collectionsSkipped: counter(
@@ -138,7 +138,7 @@ export function createMetrics(registry: Registry = new Registry()) {
     ),
     logCachePages: counter('log_cache_pages_total', 'Pages of envelopes read from log-cache'),
     logCacheEnvelopes: counter('log_cache_envelopes_total', 'Envelopes read from log-cache'),
-    logCacheBytes: counter('log_cache_bytes_total', 'Bytes of answers read from log-cache'),
+    logCacheBytes: counter('log_cache_bytes_total', 'Bytes of responses read from log-cache'),
     samplesDropped: counter(
       'samples_dropped_total',
       'Samples that were not finite, beyond int64 or had no positive quota',
@@ -189,7 +189,7 @@ export function createMetrics(registry: Registry = new Registry()) {
       'App and direction pairs held back because the scaling engine ignored them',
     ),
 
-    concurrentHttpRequests: gauge('concurrent_http_request', 'HTTP requests being answered now'),
+    concurrentHttpRequests: gauge('concurrent_http_request', 'HTTP requests in work now'),
     connectionsTurnedAway: counter(
       'http_connections_turned_away_total',
       'Connections of HTTP clients ended because there were as many as a server may have',
@@ -217,7 +217,7 @@ export function createMetrics(registry: Registry = new Registry()) {
     ]),
     leaseAgeSeconds: gauge(
       'lease_age_seconds',
-      'Time since the start of the last answered renewal of the own lease; -1 without a lease',
+      'Time since the start of the last successful renewal of the own lease; -1 without a lease',
     ),
     leaseRenewals: counterBy('lease_renewals_total', 'Attempts to join or renew by result', 'result', [
       'answered',

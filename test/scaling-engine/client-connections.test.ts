@@ -169,7 +169,7 @@ test('nothing listening, an unknown authority and a missing client certificate a
   const anonymous = scene.create(scene.engine.url, null);
   const expected: [ScalingEngineClient, RegExp][] = [
     [nobody, /nothing listens there \(ECONNREFUSED\)/],
-    [stranger, /unknown authority.*ca_file/],
+    [stranger, /unknown CA.*ca_file/],
     [anonymous, /demands a client certificate/],
   ];
   for (const [other, message] of expected) {

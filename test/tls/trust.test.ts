@@ -154,7 +154,5 @@ test('an authority that has only the name of the right one is told apart from an
   const ca = await readCaCertificates({ pem: namesake.cert });
   const code = await handshake(ca);
   expect(code).toBe('CERT_SIGNATURE_FAILURE');
-  expect(describeConnectionError({ code })).toMatch(
-    /two authorities have one name.*\(CERT_SIGNATURE_FAILURE\)$/,
-  );
+  expect(describeConnectionError({ code })).toMatch(/two CAs have one name.*\(CERT_SIGNATURE_FAILURE\)$/);
 });
