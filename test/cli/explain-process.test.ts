@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { leaseMs } from '../../src/ownership/timing.js';
 import { createDecisionDatabase, type DecisionDatabase } from '../decisions/database.js';
 import { startProcess } from '../pipeline/process.js';
 import { policyOf, when } from '../pipeline/policies.js';
@@ -54,7 +55,7 @@ async function withMember<T>(work: () => Promise<T>): Promise<T> {
   const renew = () =>
     db.target.pool.query(
       `insert into eventgenerator_member (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at)
-       values ('11111111-1111-8111-8000-000000000001', 'guid', 0, now(), now(), now() + interval '15 seconds')
+       values ('11111111-1111-8111-8000-000000000001', 'guid', 0, now(), now(), now() + interval '${leaseMs} milliseconds')
        on conflict (lease_id) do update set expires_at = excluded.expires_at`,
     );
   await renew();
