@@ -4,7 +4,7 @@ import { storableText } from './storable-text.js';
 
 /** A single failed collection says little. */
 const failuresToTell = 2;
-/** While more apps fail it is log-cache's failure: rows do without what it said, which would double their length. */
+/** If more apps fail, the failure is log-cache's. Rows then leave out its messages, which would double their length. */
 const maxFailuresQuoted = 1_000;
 
 type RepeatedFailure = CollectionFailure & { readonly times: number };
@@ -18,7 +18,7 @@ export class CollectionFailures {
 
   constructor(private readonly now: () => number) {}
 
-  /** What a cycle collected of an app. Says whether that changes what is told of it. */
+  /** Notes what a cycle collected of an app. Returns whether that changes what is told of the app. */
   collected(appId: string, outcomes: ReadonlyMap<string, MetricOutcome>): boolean {
     let isNews = false;
     for (const [metricType, outcome] of outcomes) {

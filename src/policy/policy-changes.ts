@@ -31,8 +31,8 @@ const policiesPerStatement = 2_000;
 const sliceMs = 8;
 
 /**
- * Brings what is known of policies up to date: asks for a digest of all policies, reads of the buckets that differ which
- * apps they have, and then the policies that differ. A read that fails on the way finds the rest the next time.
+ * Brings what is known of policies up to date. It asks for the digests of all buckets, reads which apps are in the buckets
+ * that differ, and then reads the policies that differ. If a read fails on the way, the next one finds the rest.
  */
 export class PolicyChangesReader {
   constructor(private readonly options: PolicyChangesReaderOptions) {}

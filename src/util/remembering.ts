@@ -1,4 +1,4 @@
-/** `read`, which remembers what it made of each text. For lists in which few texts differ: nothing is forgotten. */
+/** Makes `read` remember its result for each text. It forgets nothing: for lists in which few texts differ. */
 export function remembering<T extends NonNullable<unknown> | null>(
   read: (text: string) => T,
 ): (text: string) => T {

@@ -1,11 +1,13 @@
 import type pg from 'pg';
+import { tableNames } from '../../src/database/table-names.js';
 import { memberOf } from '../../src/ownership/lease-id.js';
+import { createMemberStore, type Statements } from '../../src/ownership/member-store.js';
 import { createView, type View } from '../../src/ownership/rendezvous.js';
 import type { BenchmarkContext, Figure } from './benchmark.js';
 import { pause } from './figures.js';
 import { appGuid } from './prepared/apps.js';
 import { longestTaskMs, scrapedWhile } from './processes/looking.js';
-import { peerGuid } from './scene/peers.js';
+import { peerGuid } from '../support/peers.js';
 import { insertBenchPolicies } from './scene/policies.js';
 import { withScene } from './scene/scene.js';
 
@@ -80,15 +82,14 @@ export function membersChange(context: BenchmarkContext): Promise<Figure[]> {
 /** Resolves when `measured` members count that are no peers; the oldest is the first. */
 async function viewOf(pool: pg.Pool, measured: number): Promise<{ view: View; measured: string[] }> {
   const endMs = performance.now() + timeoutMs;
+  const statements: Statements = { query: (sql, params) => pool.query(sql, [...params]) };
+  const store = createMemberStore(statements, tableNames('act'));
   for (;;) {
-    const { rows } = await pool.query<{ lease_id: string; instance_guid: string }>(
-      `select lease_id::text, instance_guid from eventgenerator_member
-       where expires_at > now() and counts_from <= now() and apps_owned >= 0 order by joined_at`,
-    );
-    const own = rows.filter(({ instance_guid: guid }) => guid !== peerGuid);
+    const counting = (await store.readMembers()).filter(({ countsInMs }) => countsInMs <= 0);
+    const own = counting.filter(({ instanceGuid }) => instanceGuid !== peerGuid);
     if (own.length === measured) {
-      const idsOf = (leases: typeof rows) => leases.map(({ lease_id: id }) => memberOf(id));
-      return { view: createView(idsOf(rows)), measured: idsOf(own) };
+      const idsOf = (leases: typeof own) => leases.map(({ leaseId }) => memberOf(leaseId));
+      return { view: createView(idsOf(counting)), measured: idsOf(own) };
     }
     if (performance.now() > endMs) throw new Error(`${own.length} members in place of ${measured}`);
     await pause(500);

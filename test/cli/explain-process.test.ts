@@ -2,11 +2,11 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { leaseMs } from '../../src/ownership/timing.js';
 import { createDecisionDatabase, type DecisionDatabase } from '../decisions/database.js';
 import { startProcess } from '../pipeline/process.js';
 import { policyOf, when } from '../pipeline/policies.js';
 import { insertPolicy } from '../support/autoscaler-tables.js';
+import { startPeers } from '../support/peers.js';
 
 /*
  * The program as an operator runs it, with a configuration file, and without asking any member: causes that the databases alone
@@ -52,21 +52,13 @@ async function run(...args: string[]): Promise<string> {
 
 /** Does the work while there is a member that renews its lease. */
 async function withMember<T>(work: () => Promise<T>): Promise<T> {
-  const renew = () =>
-    db.target.pool.query(
-      `insert into eventgenerator_member (lease_id, instance_guid, instance_index, joined_at, counts_from, expires_at)
-       values ('11111111-1111-8111-8000-000000000001', 'guid', 0, now(), now(), now() + interval '${leaseMs} milliseconds')
-       on conflict (lease_id) do update set expires_at = excluded.expires_at`,
-    );
-  await renew();
-  let renewed: Promise<unknown> = Promise.resolve();
-  const heart = setInterval(() => (renewed = renew()), 1_000);
+  const { pool } = db.target;
+  const peers = await startPeers(pool, 1);
   try {
     return await work();
   } finally {
-    clearInterval(heart);
-    await renewed;
-    await db.target.pool.query('delete from eventgenerator_member');
+    await peers.stop();
+    await pool.query('delete from eventgenerator_member');
   }
 }
 

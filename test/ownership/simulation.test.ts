@@ -116,6 +116,22 @@ function watchSharing(fleet: Fleet): ReadonlyMap<string, number> {
   return longestMs;
 }
 
+/** The longest that an app had no owner, counted from the last death or from `faultyAt`, whichever is later. */
+function watchOrphans(fleet: Fleet, faultyAt: (appId: string) => number = () => 0): { longestMs: number } {
+  const watched = { longestMs: 0 };
+  const ownedAt = new Map<string, number>();
+  sample(fleet, () => {
+    const { now } = fleet.world;
+    for (const appId of fleet.apps) {
+      const isOwned = fleet.ownersOf(appId).length > 0;
+      const since = isOwned ? now : Math.max(ownedAt.get(appId) ?? 0, fleet.lastDeath, faultyAt(appId));
+      ownedAt.set(appId, since);
+      watched.longestMs = Math.max(watched.longestMs, now - since);
+    }
+  });
+  return watched;
+}
+
 /** Pairs of posts for one app that were claimed within one interval of the database's time. */
 function doublePosts(posts: readonly Post[]): [Post, Post][] {
   const last = new Map<string, Post>();
@@ -189,27 +205,10 @@ test('while one healthy member lives, no app is without an owner for longer than
       const faults = { lost: 0.02, late: 0.04, commitStalls: 0 };
       const fleet = new Fleet({ seed: story.seed, apps: 8, faults });
       fleet.start(noFaults);
-      const ownedAt = new Map<string, number>();
-      let longestMs = 0;
-      sample(fleet, () => {
-        const { now } = fleet.world;
-        for (const appId of fleet.apps) {
-          if (fleet.ownersOf(appId).length > 0) {
-            ownedAt.set(appId, now);
-            continue;
-          }
-          // A fault of the heir itself counts like a death: it hears of its share a renewal later.
-          const since = Math.max(
-            ownedAt.get(appId) ?? 0,
-            fleet.lastDeath,
-            fleet.heirOf(appId)?.link.faultyAt ?? 0,
-          );
-          ownedAt.set(appId, since);
-          longestMs = Math.max(longestMs, now - since);
-        }
-      });
+      // A fault of the heir itself counts like a death: it hears of its share a renewal later.
+      const orphans = watchOrphans(fleet, (appId) => fleet.heirOf(appId)?.link.faultyAt ?? 0);
       await tell(fleet, story, faults);
-      expect(longestMs).toBeLessThanOrEqual(leaseOverMs + 2 * renewalMs + sampleMs);
+      expect(orphans.longestMs).toBeLessThanOrEqual(leaseOverMs + 2 * renewalMs + sampleMs);
     }),
     { numRuns: runs },
   );
@@ -226,26 +225,15 @@ test('after a death every app has an owner again within seven seconds', async ()
       const fleet = new Fleet({ seed, apps: 8 });
       for (let i = 0; i < 5; i++) fleet.start();
       await fleet.world.run(10_000);
-      const orphanedMs = new Map<string, number>();
-      let longestMs = 0;
-      sample(fleet, () => {
-        for (const appId of fleet.apps) {
-          const isOwned = fleet.ownersOf(appId).length > 0;
-          // The heir may die, too.
-          const sinceMs = Math.max(orphanedMs.get(appId) ?? fleet.world.now, fleet.lastDeath);
-          if (isOwned) orphanedMs.delete(appId);
-          else orphanedMs.set(appId, sinceMs);
-          if (!isOwned) longestMs = Math.max(longestMs, fleet.world.now - sinceMs);
-        }
-      });
+      const orphans = watchOrphans(fleet);
       for (const { afterMs, member } of deaths) {
         await fleet.world.run(fleet.world.now + afterMs);
         happen(fleet, 'kill', 0, member, { ...noFaults });
       }
       await fleet.world.run(fleet.world.now + 15_000);
-      expect(longestMs).toBeLessThanOrEqual(7_000);
+      expect(orphans.longestMs).toBeLessThanOrEqual(7_000);
       expect(fleet.agree()).toBe(true);
-      worstMs = Math.max(worstMs, longestMs);
+      worstMs = Math.max(worstMs, orphans.longestMs);
     }),
     { numRuns: runs },
   );

@@ -118,7 +118,7 @@ async function collectHttp(
     presence = await tools.collector.run(presenceJob(cycle.request));
     if (presence.kind === 'read') read = presence;
     costs.push(presence.cost);
-    // So does one that was dead and has come back since the query. While timers are missing no zero counts anyway.
+    // A node that was dead at the query and has come back makes it look idle, too. While timers are missing no zero counts.
     if (isNews && tools.evidence.isUp()) responses = await askAll();
   }
   const resolved = responses.map(({ metricType, outcome }) => {

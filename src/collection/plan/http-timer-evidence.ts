@@ -25,7 +25,7 @@ interface Known {
   trafficSecs: number;
   /** Its last http app metric was a zero. */
   isIdle: boolean;
-  /** -1 before there was a cycle. */
+  /** Infinity before there was a cycle. */
   firstCycleSecs: number;
   lastCycleSecs: number;
 }
@@ -42,8 +42,8 @@ export interface HttpEvidenceOptions {
  * Tells whether there are http timers on the platform at all. If gorouter or its agents stop sending them, every app
  * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window, unless too
  * few apps have requests to tell. A window that ended earlier proves nothing: it may hold requests from before the
- * timers stopped. Nor does the silence of all apps, as long as their histories are not read and any of them may have had
- * requests before.
+ * timers stopped. While histories are still being read, any app may have had requests before: until then, silence of all
+ * apps proves nothing either.
  */
 export class HttpTimerEvidence {
   readonly #apps = new ForgettingMap<Known>();
@@ -74,10 +74,10 @@ export class HttpTimerEvidence {
   ): void {
     const known = this.#apps.get(appId);
     if (!isHttpMetricType(metricType) || (known && (known.trafficSecs >= 0 || known.isIdle))) return;
-    const firstCycleSecs = known?.firstCycleSecs ?? -1;
+    const firstCycleSecs = known?.firstCycleSecs ?? Infinity;
     const before = points
       .map(({ timestampNs, value }) => ({ secs: Number(timestampNs / secsToNs(1)), value }))
-      .filter(({ secs }) => firstCycleSecs < 0 || secs < firstCycleSecs);
+      .filter(({ secs }) => secs < firstCycleSecs);
     const [first, ...others] = before;
     if (!first) return;
     const { secs, value } = others.reduce((a, b) => (b.secs > a.secs ? b : a), first);
@@ -145,10 +145,9 @@ export class HttpTimerEvidence {
   /** Apps that had requests recently, the most recent first. */
   #witnesses({ timeSecs, windowSecs }: HttpWindow): string[] {
     const sinceSecs = timeSecs - recentWindows * windowSecs;
+    const sinceSecsUnlessIdle = Math.min(sinceSecs, timeSecs - recentSecs);
     return [...this.#apps]
-      .filter(([, { trafficSecs, isIdle }]) =>
-        isIdle ? trafficSecs >= sinceSecs : trafficSecs >= Math.min(sinceSecs, timeSecs - recentSecs),
-      )
+      .filter(([, { trafficSecs, isIdle }]) => trafficSecs >= (isIdle ? sinceSecs : sinceSecsUnlessIdle))
       .sort(([, a], [, b]) => b.trafficSecs - a.trafficSecs)
       .slice(0, mostAsked)
       .map(([appId]) => appId);
@@ -203,9 +202,9 @@ export class HttpTimerEvidence {
     this.#apps.sweep(timeSecs, ({ lastCycleSecs }) => timeSecs - lastCycleSecs >= forgottenAfterSecs);
     // Without witnesses nobody could tell that there are timers again.
     if (this.#missingSecs !== null && this.#apps.size < fewestWitnesses) this.#seenAgain(timeSecs);
-    const unknown = { trafficSecs: -1, isIdle: false, firstCycleSecs: -1, lastCycleSecs: 0 };
+    const unknown = { trafficSecs: -1, isIdle: false, firstCycleSecs: Infinity, lastCycleSecs: 0 };
     const known = this.#apps.get(appId) ?? unknown;
-    if (known.firstCycleSecs < 0) known.firstCycleSecs = timeSecs;
+    if (known.firstCycleSecs === Infinity) known.firstCycleSecs = timeSecs;
     known.lastCycleSecs = timeSecs;
     this.#apps.set(appId, known);
     return known;

@@ -14,7 +14,7 @@ import {
   type EventgeneratorProcess,
 } from '../processes/eventgenerator-process.js';
 import { startPreparedPlatform, type PreparedPlatform } from '../processes/prepared-platform-process.js';
-import { startPeers } from './peers.js';
+import { startPeers } from '../../support/peers.js';
 
 export interface SceneOptions {
   /** From a request to log-cache to its answer. */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import { ownTablesSql } from '../../../src/database/migrations.js';
-import { createLeaseIds } from '../../../src/ownership/lease-id.js';
-import { leaseMs, renewEveryMs } from '../../../src/ownership/timing.js';
+import { ownTablesSql } from '../../src/database/migrations.js';
+import { createLeaseIds } from '../../src/ownership/lease-id.js';
+import { leaseMs, renewEveryMs } from '../../src/ownership/timing.js';
 
 /** Members that have leases and do nothing: their apps are not the measured members'. */
 export interface Peers {
