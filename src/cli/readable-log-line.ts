@@ -1,3 +1,5 @@
+import { printable } from './table.js';
+
 /** One line of the eventgenerator's log. */
 export interface LogLine {
   /** Wall-clock ms. */
@@ -14,8 +16,10 @@ export function parseLogLine(text: string): LogLine | undefined {
   const { timestamp, level, message, data } = line ?? {};
   if (typeof timestamp !== 'string' || typeof level !== 'string' || typeof message !== 'string')
     return undefined;
+  const atMs = Date.parse(timestamp);
+  if (Number.isNaN(atMs)) return undefined;
   return {
-    atMs: Date.parse(timestamp),
+    atMs,
     level,
     event: message.replace(/^eventgenerator\./, ''),
     data: isObject(data) ? data : {},
@@ -37,7 +41,7 @@ export function readableLogLine(text: string): string {
     ...(error === undefined ? [] : [`- ${typeof error === 'string' ? error : JSON.stringify(error)}`]),
     ...facts.map(([name, value]) => `${name}=${JSON.stringify(value)}`),
   ];
-  return shorten(parts.join(' '));
+  return shorten(printable(parts.join(' ')));
 }
 
 function shorten(text: string): string {

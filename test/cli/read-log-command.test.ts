@@ -21,6 +21,19 @@ test('the log is read line by line, also as `cf logs` gives it', async () => {
   expect(String(output.read())).toBe(`${read}\nno json\n[APP/PROC/WEB/1] ${read}\n`);
 });
 
+test('lines of others that look alike stay as they are, and no text of a tenant moves the cursor', async () => {
+  const output = new PassThrough();
+  const foreign = JSON.stringify({ timestamp: 'now', level: 'info', message: 'hello' });
+  const evil = JSON.stringify({
+    ...(JSON.parse(line) as object),
+    data: { error: 'operator \u001b[2J', metricType: 'jobs\u009b\u202e' },
+  });
+  expect(await readLogCommand(Readable.from([`${foreign}\n${evil}\n`]), output)).toBe(0);
+  expect(String(output.read())).toBe(
+    `${foreign}\n12:00:00 info  evaluation.scaled - operator ?[2J metricType="jobs??"\n`,
+  );
+});
+
 test('a reader that has seen enough ends it', async () => {
   const output = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
   expect(await readLogCommand(Readable.from([`${line}\n`, `${line}\n`]), output)).toBe(0);
