@@ -1,7 +1,15 @@
-import type { Explanation, RuleExplanation } from '../explanation/explain.js';
-import { ownedSinceMs, type Facts } from '../explanation/facts.js';
+import type { Explanation } from '../explanation/explain.js';
+import type { RuleExplanation } from '../explanation/rule-explanation.js';
+import { lastTriggerOf, ownedSinceMs, type Facts } from '../explanation/facts.js';
 import type { Point } from '../explanation/point-series.js';
-import { furtherSentences, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
+import {
+  furtherSentences,
+  pointText,
+  recordedText,
+  sentenceOf,
+  timeText,
+  triggerText,
+} from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart } from './chart.js';
 import { printable } from './table.js';
@@ -22,7 +30,7 @@ export function explanationText(explanation: Explanation): string {
     ...[sentenceOf(explanation), ...furtherSentences(explanation)].map((text) => ['', text]),
     ...rules.slice(0, maxRules).map((rule) => [`rule ${rule.number}`, ruleText(rule, facts)]),
     ...(rules.length > maxRules ? [['', `and ${rules.length - maxRules} rules more`]] : []),
-    ...lastTriggerLines(facts),
+    ...decisionLines(facts),
     ...doubts.map(({ text }) => ['doubtful', text]),
     ...facts.missing.map((text) => ['missing', text]),
   ] as const;
@@ -63,15 +71,13 @@ function ruleText(explained: RuleExplanation, facts: Facts): string {
   return `${condition}   ${parts.join('; ')}`;
 }
 
-function lastTriggerLines({ knowledge, atMs }: Facts): string[][] {
-  const trigger = knowledge?.lastTrigger;
-  if (!trigger) return [];
-  const said = trigger.message === null ? '' : ` (${trigger.message})`;
+/** What was decided at a time in the past, or the last trigger. */
+function decisionLines(facts: Facts): string[][] {
+  const { recorded, atMs } = facts;
+  const trigger = lastTriggerOf(facts);
   return [
-    [
-      'posted',
-      `${trigger.adjustment} by rule ${trigger.rule} at ${timeText(trigger.atMs, atMs)}: ${trigger.result}${said}`,
-    ],
+    ...(recorded ? [['recorded', recordedText(recorded, atMs)]] : []),
+    ...(trigger ? [['posted', triggerText(trigger, atMs)]] : []),
   ];
 }
 

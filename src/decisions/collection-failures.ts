@@ -59,6 +59,13 @@ export class CollectionFailures {
       : failures.map((each) => ({ ...each, message: '' }));
   }
 
+  /** Forgets failures of metric types that the app's policy has no more. */
+  retain(appId: string, metricTypes: ReadonlySet<string>): void {
+    for (const metricType of [...(this.#apps.get(appId)?.keys() ?? [])]) {
+      if (!metricTypes.has(metricType)) this.#remove(appId, metricType);
+    }
+  }
+
   forget(appId: string): void {
     this.#apps.delete(appId);
   }

@@ -32,7 +32,7 @@ interface AppRecord {
   untilMs: number | null;
   version: string;
   readonly ownedSinceMs: number;
-  /** The rule of the newest trigger, counted from 1; 0 before the first. */
+  /** The rule of the newest trigger of this version, counted from 1; 0 before the first. */
   firingRule: number;
   lastTrigger: LastTrigger | null;
   writtenAtMs: number;
@@ -103,7 +103,7 @@ export class DecisionRecorder {
     const direction = directionOf({ adjustment });
     record.lastTrigger = {
       atMs: this.#options.clock.now(),
-      rule: record.firingRule,
+      rule: record.firingRule > 0 ? record.firingRule : null,
       adjustment,
       direction,
       result: result.kind === 'failed' ? result.fault : result.kind,
@@ -189,8 +189,7 @@ export class DecisionRecorder {
     const known = this.#apps.get(appId);
     if (known?.version !== version) this.#options.newVersion(app);
     if (known) {
-      if (known.version !== version) this.#unwritten.add(appId);
-      known.version = version;
+      if (known.version !== version) this.#changeVersion(app, known);
       return known;
     }
     const nowMs = this.#options.clock.now();
@@ -208,6 +207,14 @@ export class DecisionRecorder {
     };
     this.#apps.set(appId, record);
     return record;
+  }
+
+  #changeVersion({ appId, version, rules }: AppPolicy, record: AppRecord): void {
+    record.version = version;
+    record.firingRule = 0;
+    record.lastTrigger &&= { ...record.lastTrigger, rule: null };
+    this.#failures.retain(appId, new Set(rules.map(({ metricType }) => metricType)));
+    this.#unwritten.add(appId);
   }
 
   #become(

@@ -69,6 +69,10 @@ const textLength = 300;
 const ms = (time: string) => `(extract(epoch from ${time}) * 1000)::float8`;
 const time = (milliseconds: string) => `to_timestamp(${milliseconds} / 1000)`;
 
+/** What an owner before said of its last trigger of this version of the policy, without its breaker. */
+const lastTriggerBefore = `case when d.policy_tag = excluded.policy_tag and d.last_trigger is not null then json_build_array(
+    ${[0, 1, 2, 3, 4].map((place) => `d.last_trigger->${place}`).join(', ')}) end`;
+
 /** In the order of the apps, lest two members that write the same apps wait for each other. */
 const writeSql = ({ decision, decisionChange }: Names) => `
 with upserted as (
@@ -82,8 +86,8 @@ with upserted as (
   order by app_id
   on conflict (app_id) do update set code = excluded.code, since = excluded.since, until = excluded.until,
     policy_tag = excluded.policy_tag, lease_id = excluded.lease_id, instance_index = excluded.instance_index,
-    owned_since = excluded.owned_since, last_trigger = excluded.last_trigger, failures = excluded.failures,
-    updated_at = excluded.updated_at
+    owned_since = excluded.owned_since, last_trigger = coalesce(excluded.last_trigger, ${lastTriggerBefore}),
+    failures = excluded.failures, updated_at = excluded.updated_at
 )
 insert into ${decisionChange} (app_id, changed_at, from_code, to_code, rule, value, text)
 select app_id, ${time('at')}, from_code, to_code, rule, value, text

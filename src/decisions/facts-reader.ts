@@ -1,9 +1,17 @@
 import type { Mode, StaticPool } from '../config/config.js';
 import type { Database } from '../database/database.js';
+import { saysTableIsGone } from '../database/ensure-tables.js';
 import { noSuchTable } from '../database/errors.js';
 import { tableNames } from '../database/table-names.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import type { Facts, OwnerFacts, OwnersKnowledge, Pauses, PolicyFacts } from '../explanation/facts.js';
+import type {
+  Facts,
+  OwnerFacts,
+  OwnersKnowledge,
+  Pauses,
+  PolicyFacts,
+  RecordedDecision,
+} from '../explanation/facts.js';
 import { policyLimits } from '../policy/policy-limits.js';
 import { createMemberStore, type MemberRow } from '../ownership/member-store.js';
 import { ownerOf } from '../ownership/owner-of.js';
@@ -12,8 +20,8 @@ import { readPolicy } from '../policy/policy-store.js';
 import { fnv1a32 } from '../util/hash.js';
 import type { Clock } from '../util/clock.js';
 import { errorCode, errorText } from '../util/errors.js';
-import { createDecisionStore, type DecisionChange } from './decision-store.js';
-import { createRecordedHistories } from './recorded-histories.js';
+import { createDecisionStore } from './decision-store.js';
+import { createRecordedHistories, unreadMetricTypes } from './recorded-histories.js';
 
 /** What a running member knows without a database. */
 export interface LocalFacts {
@@ -49,7 +57,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
   const members = createMemberStore(appMetricsDb, names);
   const triggers = createTriggerStore(appMetricsDb, names);
   const decisions = createDecisionStore(appMetricsDb, names);
-  const recorded = createRecordedHistories(appMetricsDb, names.appMetric, options.settings);
+  const histories = createRecordedHistories(appMetricsDb, names.appMetric, options.settings);
 
   async function readOwner(appId: string): Promise<OwnerFacts | 'nobody'> {
     if (pool.mode === 'static') return staticOwner(appId, pool.static, local);
@@ -58,9 +66,16 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
   }
 
   /** In the past only what was written down counts. */
-  async function readPast(appId: string, atMs: number): Promise<OwnersKnowledge | null> {
-    const [change] = await decisions.readChanges({ appId, sinceMs: 0, untilMs: atMs, limit: 1 });
-    return change ? pastKnowledge(change) : null;
+  async function readPast(appId: string, untilMs: number): Promise<RecordedDecision | null> {
+    const [change] = await decisions.readChanges({ appId, sinceMs: 0, untilMs, limit: 1 });
+    return change ? { code: change.to, sinceMs: change.atMs, text: change.text } : null;
+  }
+
+  /** What the own member knows. Where it has posted nothing yet, the row has the trigger of the owner before. */
+  async function withLastTrigger(appId: string, own: OwnersKnowledge): Promise<OwnersKnowledge> {
+    if (own.lastTrigger !== null) return own;
+    const row = await decisions.read(appId).catch(() => null);
+    return row?.policyTag === own.policyTag ? { ...own, lastTrigger: row.lastTrigger } : own;
   }
 
   return {
@@ -70,7 +85,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
       const isPast = askedMs !== undefined;
       const own = isPast ? null : (local?.knowledgeOf(appId) ?? null);
       const isShared = pool.mode === 'elastic';
-      const [policy, owner, pauses, row] = await Promise.all([
+      const [policy, owner, pauses, knowledge, recorded] = await Promise.all([
         attempt('policy_db', readPolicyFacts(options.policyDb, appId)),
         isPast ? null : attempt('who owns the app', readOwner(appId)),
         own && local
@@ -78,33 +93,43 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
           : isPast || !isShared
             ? null
             : attempt('cool-downs', readPauses(triggers, appId, clock)),
-        own ?? attempt('what the owner decided', isPast ? readPast(appId, atMs) : decisions.read(appId)),
+        isPast
+          ? null
+          : own
+            ? withLastTrigger(appId, own)
+            : attempt('what the owner decided', decisions.read(appId)),
+        isPast ? attempt('what was decided then', readPast(appId, atMs)) : null,
       ]);
-      if (isPast) missing.push('cool-downs and owners of the past are not kept, only decisions that changed');
+      if (isPast) missing.push(notKept);
       else if (!isShared && !own)
         missing.push('cool-downs and back-offs: only the owner of the app knows them');
       const usable = policy?.kind === 'usable' ? policy.policy : null;
-      const [histories, withoutValues] = await Promise.all([
-        usable && attempt('app metrics', recorded.readHistories(usable, atMs)),
-        usable && attempt('app metrics of a day', recorded.readWithoutValues(usable, atMs)),
+      if (usable) missing.push(...unreadMetricTypes(usable));
+      const [read, withoutValues] = await Promise.all([
+        usable && attempt('app metrics', histories.readHistories(usable, atMs)),
+        usable && attempt('app metrics of a day', histories.readWithoutValues([usable], atMs)),
       ]);
       return {
         appId,
         isObserver: options.mode === 'observe',
         atMs,
         policy: policy ?? { kind: 'unknown' },
-        histories,
-        withoutValues: withoutValues ?? [],
+        histories: read,
+        withoutValues: withoutValues?.get(appId) ?? [],
         pauses,
         owner,
-        knowledge: row,
-        knownBy: row === null ? null : own ? 'owner' : 'table',
+        knowledge,
+        knownBy: own ? 'owner' : (knowledge ?? recorded) ? 'table' : null,
+        recorded,
         missing,
         evaluationIntervalMs: options.evaluationIntervalMs,
       };
     },
   };
 }
+
+const notKept =
+  'of the past only app metrics and changes of decisions are kept: not owners, cool-downs and policies. Rules are judged by the policy of now';
 
 /** What cannot be read is null, and `missing` says so. */
 function attempts(isOperator: boolean) {
@@ -120,7 +145,10 @@ function attempts(isOperator: boolean) {
 /** Addresses and names in errors of a database are for operators, not for clients of the API. */
 function whyMissing(error: unknown, isOperator: boolean): string {
   if (errorCode(error) === noSuchTable) return 'the table is missing; `eventgenerator migrate` creates it';
-  return isOperator ? errorText(error) : 'the database does not answer';
+  if (isOperator) return errorText(error);
+  return saysTableIsGone(error)
+    ? 'the database user has no right to read it'
+    : 'the database does not answer';
 }
 
 async function readPolicyFacts(policyDb: Pick<Database, 'stream'>, appId: string): Promise<PolicyFacts> {
@@ -158,21 +186,5 @@ function staticOwner(appId: string, numbers: StaticPool | null, local: LocalFact
     leaseId: null,
     instanceGuid: null,
     isMe: local ? index === instanceIndex : null,
-  };
-}
-
-function pastKnowledge({ atMs, to }: DecisionChange): OwnersKnowledge {
-  return {
-    code: to,
-    sinceMs: atMs,
-    untilMs: null,
-    policyTag: '',
-    ownedSinceMs: atMs,
-    leaseId: null,
-    instanceIndex: -1,
-    updatedAtMs: atMs,
-    lastTrigger: null,
-    failures: [],
-    breakers: [],
   };
 }

@@ -25,19 +25,36 @@ cross join lateral (
 ) as newest
 order by wanted.place, newest.timestamp desc`;
 
-/** Metric types that were collected a day ago already, and have had no value since. */
+/** Metric types that were collected a day before a time already, and had no value from then on. Limits as above. */
 const withoutValuesSql = (table: string) => `
-select metric_type from unnest($2::varchar[]) as wanted (metric_type)
-where exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
-    and a.timestamp between $3::bigint - 3600000000000 and $3 + 3600000000000)
-  and not exists (select from ${table} a where a.app_id = $1 and a.metric_type = wanted.metric_type
-    and a.timestamp > $3 and a.value <> '')`;
+select wanted.app_id, wanted.metric_type
+from unnest($1::varchar[], $2::varchar[]) as wanted (app_id, metric_type)
+cross join lateral (
+  select from ${table} a where a.app_id = wanted.app_id and a.metric_type = wanted.metric_type
+    and a.timestamp between $3::bigint - 3600000000000 and $3 + 3600000000000 limit 1
+) as collected
+left join lateral (
+  select true as is_there from ${table} a where a.app_id = wanted.app_id and a.metric_type = wanted.metric_type
+    and a.timestamp > $3 and a.timestamp <= $4 and a.value <> '' limit 1
+) as value on true
+where value.is_there is null`;
 
 /** Reads the app metrics that explain a decision at a time, in wall-clock ms. */
 export interface RecordedHistories {
   readHistories(policy: AppPolicy, atMs: number): Promise<Histories>;
-  /** Metric types of the policy without a value for a day. */
-  readWithoutValues(policy: AppPolicy, atMs: number): Promise<readonly string[]>;
+  /** By app id, the metric types of these policies without a value for a day. */
+  readWithoutValues(
+    policies: readonly AppPolicy[],
+    atMs: number,
+  ): Promise<ReadonlyMap<string, readonly string[]>>;
+}
+
+/** Says which metric types of a policy are not read, if there are any. */
+export function unreadMetricTypes(policy: AppPolicy): string[] {
+  const unread = metricTypesOf(policy).slice(maxMetricTypes);
+  return unread.length === 0
+    ? []
+    : [`app metrics of ${unread.length} metric types: no more than ${maxMetricTypes} are read`];
 }
 
 /** `table`: where the app metrics are. */
@@ -62,14 +79,31 @@ export function createRecordedHistories(
       return historiesOf(wanted, rows);
     },
 
-    async readWithoutValues({ appId, rules }, atMs) {
-      const metricTypes = [...new Set(rules.map(({ metricType }) => metricType))].slice(0, maxMetricTypes);
-      const params = [appId, metricTypes, msToNs(atMs - dayMs)];
-      type Row = { metric_type: string };
+    async readWithoutValues(policies, atMs) {
+      const wanted = policies.flatMap((policy) =>
+        metricTypesOf(policy)
+          .slice(0, maxMetricTypes)
+          .map((metricType) => ({ appId: policy.appId, metricType })),
+      );
+      const params = [
+        wanted.map(({ appId }) => appId),
+        wanted.map(({ metricType }) => metricType),
+        msToNs(atMs - dayMs),
+        msToNs(atMs),
+      ];
+      type Row = { app_id: string; metric_type: string };
       const { rows } = await database.query<Row>(selectWithoutValues, params, { timeoutMs });
-      return rows.map((row) => row.metric_type);
+      const found = new Map<string, string[]>();
+      for (const { app_id: appId, metric_type: metricType } of rows) {
+        found.set(appId, [...(found.get(appId) ?? []), metricType]);
+      }
+      return found;
     },
   };
+}
+
+function metricTypesOf({ rules }: AppPolicy): string[] {
+  return [...new Set(rules.map(({ metricType }) => metricType))];
 }
 
 interface WantedHistory {

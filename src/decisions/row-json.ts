@@ -8,12 +8,12 @@ import { directionOf } from '../policy/policy.js';
  */
 
 /**
- * When, the rule counted from 1, the adjustment, the result, what the scaling engine said. If the app's breaker is not
- * closed, there is one more: since when, and until when it is open.
+ * When, the rule counted from 1 (null: of another version of the policy), the adjustment, the result, what the scaling
+ * engine said. If the app's breaker is not closed, there is one more: since when, and until when it is open.
  */
 export type TriggerJson = readonly [
   atMs: number,
-  rule: number,
+  rule: number | null,
   adjustment: string,
   result: string,
   message: string | null,

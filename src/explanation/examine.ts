@@ -26,8 +26,8 @@ export interface Examination {
   /** Since when app metrics follow each other without a gap; null where there are none. */
   readonly unbrokenSinceNs: bigint | null;
   /**
-   * When the rule can fire at the earliest, if it stays in breach; null where its newest app metric does not breach, is
-   * too old, or the rule fires already.
+   * When the rule can fire at the earliest, if it stays in breach, never before the time it is judged at; null where its
+   * newest app metric does not breach, is too old, or the rule fires already.
    */
   readonly canFireAtNs: bigint | null;
 }
@@ -46,8 +46,14 @@ export function examine(series: Series | undefined, terms: BreachTerms, atNs: bi
     newest,
     ...countSamples(known, terms, atNs),
     unbrokenSinceNs: unbrokenSince(known, terms),
-    canFireAtNs: verdict !== 'fires' && isFresh ? earliestFiringTime(known, terms) : null,
+    canFireAtNs: verdict !== 'fires' && isFresh ? firingTime(known, terms, atNs) : null,
   };
+}
+
+/** An app metric that was expected since the newest may be late. */
+function firingTime(series: Series | undefined, terms: BreachTerms, atNs: bigint): bigint | null {
+  const earliestNs = earliestFiringTime(series, terms);
+  return earliestNs !== null && earliestNs < atNs ? atNs : earliestNs;
 }
 
 function countSamples(

@@ -1,7 +1,8 @@
 import { nsToMs } from '../util/clock.js';
 import { isoTime, isoTimeOrNull } from '../util/iso-time.js';
-import type { Explanation, RuleExplanation } from './explain.js';
-import { isOpen, ownedSinceMs, type Facts } from './facts.js';
+import type { Explanation } from './explain.js';
+import type { RuleExplanation } from './rule-explanation.js';
+import { isOpen, lastTriggerOf, ownedSinceMs, type Facts, type LastTrigger } from './facts.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 import { sentenceOf } from './sentence.js';
@@ -33,21 +34,8 @@ export function explanationJson(explanation: Explanation): Record<string, unknow
     },
     owner: ownerJson(facts),
     known_by: facts.knownBy,
-    owner_said: knowledge && {
-      code: knowledge.code,
-      since: isoTime(knowledge.sinceMs),
-      until: isoTimeOrNull(knowledge.untilMs),
-      updated_at: isoTime(knowledge.updatedAtMs),
-    },
-    last_trigger: knowledge?.lastTrigger
-      ? {
-          at: isoTime(knowledge.lastTrigger.atMs),
-          rule: knowledge.lastTrigger.rule,
-          adjustment: knowledge.lastTrigger.adjustment,
-          result: knowledge.lastTrigger.result,
-          message: knowledge.lastTrigger.message,
-        }
-      : null,
+    owner_said: ownerSaid(facts),
+    last_trigger: triggerJson(lastTriggerOf(facts)),
     collection_failures: (knowledge?.failures ?? []).map(({ metricType, failure, message, sinceMs }) => ({
       metric_type: metricType,
       failure,
@@ -74,6 +62,30 @@ function ownerJson(facts: Facts): Record<string, unknown> | null {
     since: isoTimeOrNull(ownedSinceMs(facts)),
     me: owner.isMe,
   };
+}
+
+function ownerSaid({ knowledge, recorded }: Facts): Record<string, unknown> | null {
+  if (recorded) {
+    const since = isoTime(recorded.sinceMs);
+    const { code } = recorded;
+    return { code, since, until: null, updated_at: since, instance_index: null, lease_id: null };
+  }
+  return (
+    knowledge && {
+      code: knowledge.code,
+      since: isoTime(knowledge.sinceMs),
+      until: isoTimeOrNull(knowledge.untilMs),
+      updated_at: isoTime(knowledge.updatedAtMs),
+      instance_index: knowledge.instanceIndex,
+      lease_id: knowledge.leaseId,
+    }
+  );
+}
+
+function triggerJson(trigger: LastTrigger | null): Record<string, unknown> | null {
+  if (!trigger) return null;
+  const { atMs, rule, adjustment, result, message } = trigger;
+  return { at: isoTime(atMs), rule, adjustment, result, message };
 }
 
 function reasonJson({ code, rule, metricType, direction, sinceMs, untilMs, limit, detail }: Reason) {

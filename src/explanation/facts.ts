@@ -1,4 +1,5 @@
 import type { Gate, Histories, Hold } from '../evaluation/decide.js';
+import { heldReasons, type HeldReason } from '../evaluation/decision.js';
 import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { AppPolicy, Direction } from '../policy/policy.js';
 import { fnv1a32 } from '../util/hash.js';
@@ -37,8 +38,8 @@ export interface OwnerFacts {
 
 export interface LastTrigger {
   readonly atMs: number;
-  /** Counted from 1, in the policy of that time. */
-  readonly rule: number;
+  /** Counted from 1; null: a rule of another version of the policy. */
+  readonly rule: number | null;
   readonly adjustment: string;
   readonly direction: Direction;
   /** `scaled`, `ignored`, `cooling-down`, or the failure as in `triggers_total`. */
@@ -84,6 +85,13 @@ export interface OwnersKnowledge {
   readonly breakers: readonly OpenBreaker[];
 }
 
+/** The newest change of a decision until some time in the past. */
+export interface RecordedDecision {
+  readonly code: ReasonCode;
+  readonly sinceMs: number;
+  readonly text: string;
+}
+
 export interface Facts {
   readonly appId: string;
   /** Observers decide, and post nothing. */
@@ -101,20 +109,27 @@ export interface Facts {
   readonly owner: OwnerFacts | 'nobody' | null;
   /** null: the owner has said nothing, or it cannot be read here. */
   readonly knowledge: OwnersKnowledge | null;
-  /** From the owner's memory or from its row. */
+  /** From the owner's memory, or from a table. */
   readonly knownBy: 'owner' | 'table' | null;
+  /** What was decided where the time asked about is past; null: it is now, or no change until then is kept. */
+  readonly recorded: RecordedDecision | null;
   /** What could not be read, a sentence each. */
   readonly missing: readonly string[];
   readonly evaluationIntervalMs: number;
 }
 
 /** What holds the app's triggers back, as far as these facts tell. */
-export function gateOf({ pauses, knowledge, policy, atMs, evaluationIntervalMs }: Facts): Gate {
+export function gateOf(facts: Facts): Gate {
+  const { pauses, knowledge, recorded, atMs, evaluationIntervalMs } = facts;
+  if (recorded) return recordedGate(recorded.code);
   const ahead = (untilMs: number | null | undefined) =>
     untilMs !== null && untilMs !== undefined && untilMs > atMs ? untilMs : null;
-  const isCurrent = policy.kind === 'usable' && knowledge?.policyTag === policyTag(policy.policy.version);
-  const held = isCurrent ? knowledge : null;
+  const held = isOfThisPolicy(facts) ? knowledge : null;
   const triggered = knowledge?.lastTrigger;
+  const breakersUntilMs = [
+    ...(held?.code === 'breaker-open' ? [held.untilMs ?? 0] : []),
+    ...(held?.breakers ?? []).map(({ untilMs }) => untilMs),
+  ];
   const holdUntil = (reason: Hold['reason'], untilMs: number | null): Hold[] =>
     untilMs === null ? [] : [{ reason, untilMs }];
   return {
@@ -122,7 +137,7 @@ export function gateOf({ pauses, knowledge, policy, atMs, evaluationIntervalMs }
       ahead(pauses?.coolDownUntilMs) ?? (held?.code === 'cooling-down' ? ahead(held.untilMs) : null),
     holds: (direction) => [
       ...(held?.code === 'lease-lost' || held?.code === 'engine-busy' ? [{ reason: held.code }] : []),
-      ...holdUntil('breaker-open', held?.code === 'breaker-open' ? ahead(held.untilMs) : null),
+      ...holdUntil('breaker-open', ahead(Math.max(...breakersUntilMs))),
       ...holdUntil(
         'at-limit-backoff',
         ahead(direction === 'out' ? pauses?.ignoredOutUntilMs : pauses?.ignoredInUntilMs) ??
@@ -131,6 +146,36 @@ export function gateOf({ pauses, knowledge, policy, atMs, evaluationIntervalMs }
       ...holdUntil('posted-recently', triggered ? ahead(triggered.atMs + evaluationIntervalMs) : null),
     ],
   };
+}
+
+/** Of the past it is known what held triggers back, but not until when. */
+function recordedGate(code: ReasonCode): Gate {
+  return {
+    coolDownUntilMs: null,
+    holds: (direction) => {
+      if (code === limitCode(direction)) return [{ reason: 'at-limit-backoff' }];
+      return isHeldReason(code) ? [{ reason: code }] : [];
+    },
+  };
+}
+
+function isHeldReason(code: ReasonCode): code is HeldReason {
+  return (heldReasons as readonly ReasonCode[]).includes(code);
+}
+
+/** Whether anything is known of what holds the app's triggers back. */
+export function areHoldsKnown({ pauses, knowledge, recorded }: Facts): boolean {
+  return pauses !== null || knowledge !== null || recorded !== null;
+}
+
+/** Whether what the owner knows is about this version of the policy: of another one, holds and numbers of rules do not count. */
+function isOfThisPolicy({ knowledge, policy }: Facts): boolean {
+  return policy.kind === 'usable' && knowledge?.policyTag === policyTag(policy.policy.version);
+}
+
+export function lastTriggerOf(facts: Facts): LastTrigger | null {
+  const { lastTrigger = null } = facts.knowledge ?? {};
+  return lastTrigger && !isOfThisPolicy(facts) ? { ...lastTrigger, rule: null } : lastTrigger;
 }
 
 /** Since when the owner has evaluated the app; null: it has not said, or what is known is of another owner. */

@@ -1,6 +1,15 @@
+import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import { nsToMs } from '../util/clock.js';
-import { isOpen } from './facts.js';
-import type { Explanation, RuleExplanation } from './explain.js';
+import {
+  areHoldsKnown,
+  isOpen,
+  lastTriggerOf,
+  type Facts,
+  type LastTrigger,
+  type RecordedDecision,
+} from './facts.js';
+import type { Explanation } from './explain.js';
+import type { RuleExplanation } from './rule-explanation.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 
@@ -33,11 +42,14 @@ export function furtherSentences(explanation: Explanation): string[] {
 /** Sentences on breakers that are open while no rule fires: a trigger would be held back. */
 function breakerSentences({ facts, reasons }: Explanation): string[] {
   if (reasons.some(({ code }) => code === 'breaker-open')) return [];
-  const open = (facts.knowledge?.breakers ?? []).filter((breaker) => isOpen(breaker, facts.atMs));
-  return open.map(({ scope, sinceMs, untilMs }) => {
+  return openBreakers(facts).map(({ scope, sinceMs, untilMs }) => {
     const whose = scope === 'app' ? 'The breaker of the app' : 'The breaker of all apps of its owner';
     return `${whose} has been open since ${at(sinceMs, facts)}, because triggers failed: none is posted before ${at(untilMs, facts)}.`;
   });
+}
+
+function openBreakers({ knowledge, atMs }: Facts): OpenBreaker[] {
+  return (knowledge?.breakers ?? []).filter((breaker) => isOpen(breaker, atMs));
 }
 
 function sentenceFor(reason: Reason, explanation: Explanation): string {
@@ -48,23 +60,23 @@ function sentenceFor(reason: Reason, explanation: Explanation): string {
 type Clause = (reason: Reason, rule: RuleExplanation | undefined, explanation: Explanation) => string;
 
 const clauses: Readonly<Record<Reason['code'], Clause>> = {
-  fired: (_, rule) => `${conditionOf(rule)} fires, and ${rule?.rule.adjustment ?? 'a trigger'} is posted`,
+  fired: (_, rule, { facts }) =>
+    `${conditionOf(rule)} fires, ${whatFollows(rule?.rule.adjustment ?? 'a trigger', facts)}`,
   'cooling-down': (reason, rule, { facts }) => {
-    const startedBy =
-      rule && reason.sinceMs !== undefined
-        ? `, started by ${conditionOf(rule)} at ${at(reason.sinceMs, facts)}`
-        : '';
-    return `the app cools down${untilText(reason, facts)}${startedBy}`;
+    const started = timed(rule ? ' at ' : ', since ', reason.sinceMs, facts);
+    const startedBy = rule && started !== '' ? `, started by ${conditionOf(rule)}` : '';
+    return `the app cools down${untilText(reason, facts)}${startedBy}${started}`;
   },
   'posted-recently': (reason, rule, { facts }) =>
     `${conditionOf(rule)} fires, but a trigger was posted a moment ago${nextTry(reason, facts)}`,
-  'breaker-open': (reason, rule, { facts }) => {
-    const { lastTrigger } = facts.knowledge ?? {};
-    const cause =
-      lastTrigger && lastTrigger.message !== null
-        ? `: ${lastTrigger.message} (at ${at(lastTrigger.atMs, facts)})`
-        : '';
-    return `${conditionOf(rule)} fires, but its breaker is open${untilText(reason, facts)}, because triggers failed${cause}`;
+  'breaker-open': (reason, rule, { facts, reasons }) => {
+    const open = openBreakers(facts);
+    const isShared = open.length > 0 && open.every(({ scope }) => scope === 'all');
+    const whose = isShared ? 'the breaker of all apps of its owner' : 'its breaker';
+    const isCause = reasons.some(({ code }) => code === 'trigger-failed');
+    const trigger = isCause ? lastTriggerOf(facts) : null;
+    const cause = trigger?.message ? `: ${trigger.message} (at ${at(trigger.atMs, facts)})` : '';
+    return `${conditionOf(rule)} fires, but ${whose} is open${untilText(reason, facts)}, because triggers failed${cause}`;
   },
   'at-limit-backoff': (reason, rule, { facts }) =>
     `${conditionOf(rule)} fires, but the scaling engine ignored it lately${nextTry(reason, facts)}`,
@@ -101,16 +113,40 @@ function limitText(
   limit: 'maximum' | 'minimum',
   reason: Reason,
   rule: RuleExplanation | undefined,
-  facts: Explanation['facts'],
+  facts: Facts,
 ): string {
-  const { lastTrigger } = facts.knowledge ?? {};
-  const ignoredAt = lastTrigger?.result === 'ignored' ? ` at ${at(lastTrigger.atMs, facts)}` : '';
+  const lastTrigger = lastTriggerOf(facts);
+  const ignoredMs = lastTrigger?.result === 'ignored' ? lastTrigger.atMs : reason.sinceMs;
+  const ignoredAt = timed(' at ', ignoredMs, facts);
   const instances =
     reason.limit === undefined ? '' : ` of ${reason.limit} instance${reason.limit === 1 ? '' : 's'}`;
   return (
     `${conditionOf(rule)} fires, but the scaling engine ignored ${rule?.rule.adjustment ?? 'it'}${ignoredAt}: ` +
-    `the app is at its ${limit}${instances}, or not started${nextTry(reason, facts)}`
+    `the app is at its ${limit}${instances}, not started, or its scaling is disabled${nextTry(reason, facts)}`
   );
+}
+
+/** What comes of a rule that fires, as far as that is known. */
+function whatFollows(adjustment: string, facts: Facts): string {
+  const { recorded } = facts;
+  if (!recorded)
+    return `and ${adjustment} is posted${areHoldsKnown(facts) ? '' : ' unless something holds it back'}`;
+  const { code, sinceMs } = recorded;
+  return code === 'fired'
+    ? `and ${adjustment} was posted at ${at(sinceMs, facts)}`
+    : `but the recorded decision is ${code}, since ${at(sinceMs, facts)}`;
+}
+
+/** "at-max since 22:13:20 (cpu 300 %)"; the time as `timeText` has it. */
+export function recordedText({ code, sinceMs, text }: RecordedDecision, nowMs: number): string {
+  return `${code} since ${timeText(sinceMs, nowMs)}${text === '' ? '' : ` (${text})`}`;
+}
+
+/** "+1 by rule 1 at 22:13:20: ignored"; the time as `timeText` has it. */
+export function triggerText({ atMs, rule, adjustment, result, message }: LastTrigger, nowMs: number): string {
+  const by = rule === null ? 'a rule of another version of the policy' : `rule ${rule}`;
+  const said = message === null ? result : `${result}: ${message}`;
+  return `${adjustment} by ${by} at ${timeText(atMs, nowMs)}: ${said}`;
 }
 
 /** "rule 1 (cpu > 80 % for 120 s)" */
@@ -126,19 +162,19 @@ function reasonValue({ rule, against, unit }: RuleExplanation): string {
   return `${rule.metricType} of ${against.value}${unit === '' ? '' : ` ${unit}`}`;
 }
 
-function untilText({ untilMs }: Reason, facts: Explanation['facts']): string {
+function untilText({ untilMs }: Reason, facts: Facts): string {
   return timed(' until ', untilMs, facts);
 }
 
-function nextTry({ untilMs }: Reason, facts: Explanation['facts']): string {
+function nextTry({ untilMs }: Reason, facts: Facts): string {
   return timed('; next try at ', untilMs, facts);
 }
 
-function timed(words: string, ms: number | undefined, facts: Explanation['facts']): string {
+function timed(words: string, ms: number | undefined, facts: Facts): string {
   return ms === undefined ? '' : words + at(ms, facts);
 }
 
-function at(ms: number, { atMs }: Explanation['facts']): string {
+function at(ms: number, { atMs }: Facts): string {
   return timeText(ms, atMs);
 }
 

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DecisionChange } from '../decisions/decision-store.js';
-import { cursorAfter, listedJson } from '../decisions/listed-decision.js';
+import { cursorAfter, isPolicyReason, listedJson } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import { isListedReason, whyNotListed } from '../explanation/reason.js';
@@ -25,6 +25,7 @@ const maxQuestions = 4;
 const waitMs = 2_000;
 const busy = 'Too many decisions are being explained: ask again in a moment';
 const away = 'The decisions cannot be read: appmetrics_db does not answer, or has no tables of them';
+const policiesAway = 'The policies cannot be read: policy_db does not answer';
 /** An app's changes are kept for as long. */
 const changesSinceMs = 7 * 86_400_000;
 const changeLimit = { usual: 50, most: 200 };
@@ -37,15 +38,19 @@ export function decisionsRoutes(
 ): RouteModule {
   const permits = new Semaphore(clock, () => maxQuestions);
 
-  async function ask(reply: FastifyReply, question: () => Promise<unknown>): Promise<FastifyReply> {
+  async function ask(
+    reply: FastifyReply,
+    question: () => Promise<unknown>,
+    failed = away,
+  ): Promise<FastifyReply> {
     if (permits.waiting >= maxWaiting || !(await permits.acquire({ timeoutMs: waitMs }))) {
       return sendError(reply.header('retry-after', '2'), 503, busy);
     }
     try {
       return reply.send(await question());
     } catch {
-      // The writer of decisions logs what is wrong with the database.
-      return sendError(reply, 503, away);
+      // Who writes decisions or reads policies logs what is wrong with the database.
+      return sendError(reply, 503, failed);
     } finally {
       permits.release();
     }
@@ -79,10 +84,11 @@ export function decisionsRoutes(
     if (typeof cursor !== 'string' || cursor.includes('\0') || cursor.length > 255) {
       return sendError(reply, 400, 'cursor must be one of an earlier response');
     }
-    return ask(reply, async () => {
+    const question = async () => {
       const found = await reader.list({ code: reason, after: cursor, limit });
       return { reason, apps: found.map(listedJson), cursor: cursorAfter(found, limit) };
-    });
+    };
+    return ask(reply, question, isPolicyReason(reason) ? policiesAway : away);
   }
 
   return (app) => {

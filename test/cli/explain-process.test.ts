@@ -112,7 +112,7 @@ test('an app at its maximum', async () => {
   await insertCpu('full', [95, 95, 95, 95, 95, 95, 95]);
   await insertTrigger('full', 'ignored_out_until');
   expect(await withMember(() => run('explain', 'full'))).toMatch(
-    /verdict +HELD +at-max, at-limit-backoff\n.*the app is at its maximum of 10 instances, or not started; next try at \d/,
+    /verdict +HELD +at-max, at-limit-backoff\n.*the app is at its maximum of 10 instances, not started, or its scaling is disabled; next try at \d/,
   );
 });
 

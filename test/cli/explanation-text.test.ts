@@ -32,7 +32,7 @@ test('an explanation for a terminal: causes, rules, chart, and what is missing',
       'at        2023-11-14 22:13:20 UTC',
       'owner     instance 0, lease lease, since 22:03:20',
       'verdict   HELD  at-max, at-limit-backoff, posted-recently',
-      '          Rule 1 (cpu > 80 % for 100 s) fires, but the scaling engine ignored +1 at 22:12:48: the app is at its maximum of 2 instances, or not started; next try at 22:13:50.',
+      '          Rule 1 (cpu > 80 % for 100 s) fires, but the scaling engine ignored +1 at 22:12:48: the app is at its maximum of 2 instances, not started, or its scaling is disabled; next try at 22:13:50.',
       'rule 1    cpu > 80 % for 100 s → +1   fires; 6 of 6 app metrics in breach, 3 needed; newest 300 % at 22:13:20',
       'rule 2    jobs > 80 for 100 s → +1   not-enough-samples; 0 of 0 app metrics in breach, 3 needed; none stored; hidden by rule 1',
       'posted    +1 by rule 1 at 22:12:48: ignored',
@@ -47,6 +47,14 @@ test('an explanation for a terminal: causes, rules, chart, and what is missing',
       '',
     ].join('\n'),
   );
+});
+
+test('of the past it says what was recorded', () => {
+  const recorded = { code: 'at-max', sinceMs: atMs - 90_000, text: 'cpu 300 %' } as const;
+  const facts = factsOf([outRule], { cpu: steady(300n) }, { owner: null, pauses: null, recorded });
+  const lines = explanationText(explain(facts, settings)).split('\n');
+  expect(lines.slice(2, 4)).toEqual(['owner     unknown', 'verdict   HELD  at-max, at-limit-backoff']);
+  expect(lines).toContain('recorded  at-max since 22:11:50 (cpu 300 %)');
 });
 
 test('each cause has a sentence, also behind one that is graver', () => {

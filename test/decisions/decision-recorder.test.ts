@@ -127,6 +127,21 @@ describe('the code', () => {
   });
 });
 
+test('nothing that is told has a secret, though a response may quote the request', () => {
+  const echo = 'not found (authorization: bearer T0ken-of-ours)';
+  recorder.decided(app, quiet);
+  recorder.decided(app, fired);
+  recorder.posted(trigger, { kind: 'failed', fault: 'rejected', message: echo });
+  for (let i = 0; i < 2; i++) {
+    recorder.collected('app', new Map([['cpu', { kind: 'failed', failure: 'client-error', message: echo }]]));
+  }
+  const { lastTrigger, failures } = recorder.knowledgeOf('app') ?? {};
+  for (const text of [lastTrigger?.message, failures?.[0]?.message, changes[0]?.text]) {
+    expect(text).toContain('not found');
+    expect(text).not.toContain('T0ken');
+  }
+});
+
 test('breakers are known, and rows have them', () => {
   recorder.decided(app, quiet);
   recorder.decided(policyOf([outRule], '1', 'other'), quiet);
@@ -142,6 +157,41 @@ test('breakers are known, and rows have them', () => {
 test('each version of a policy is told once', () => {
   for (const version of ['1', '1', '2', '2']) recorder.decided(policyOf([outRule], version), quiet);
   expect(versions).toEqual(['1', '2']);
+});
+
+describe('another version of the policy', () => {
+  const next = policyOf([inRule], '2');
+
+  test('has not the rules of the last trigger, nor of one under way', () => {
+    recorder.decided(app, fired);
+    recorder.posted(trigger, rejected);
+    recorder.decided(app, fired);
+    expect(recorder.knowledgeOf('app')?.lastTrigger?.rule).toBe(2);
+    recorder.decided(next, quiet);
+    expect(recorder.knowledgeOf('app')?.lastTrigger).toMatchObject({ rule: null, result: 'rejected' });
+    recorder.posted(trigger, { kind: 'ignored' });
+    expect(recorder.knowledgeOf('app')?.lastTrigger).toMatchObject({ rule: null, result: 'ignored' });
+  });
+
+  test('ends failures of metric types that it does not need', () => {
+    const fail = () =>
+      recorder.collected(
+        'app',
+        new Map<string, MetricOutcome>([
+          ['cpu', failing],
+          ['jobs', failing],
+        ]),
+      );
+    recorder.decided(app, quiet);
+    for (let i = 0; i < 2; i++) fail();
+    recorder.decided(next, quiet);
+    expect(recorder.knowledgeOf('app')).toMatchObject({
+      code: 'not-collected',
+      failures: [{ metricType: 'cpu' }],
+    });
+    recorder.decided(policyOf([{ ...inRule, metricType: 'disk' }], '3'), quiet);
+    expect(recorder.knowledgeOf('app')).toMatchObject({ code: 'not-breached', failures: [] });
+  });
 });
 
 describe('rows', () => {

@@ -47,9 +47,28 @@ test('what is written is read again, and replaced by what is written next', asyn
   });
   await store.write([first, row('other')], []);
   expect(await store.read('app')).toEqual({ ...first, updatedAtMs: expect.any(Number) });
-  await store.write([row('app')], []);
+  await store.write([row('app', { policyTag: 'other' })], []);
   expect(await store.read('app')).toMatchObject({ code: 'not-breached', lastTrigger: null, failures: [] });
   expect(await store.read('unknown')).toBeNull();
+});
+
+test('a new owner keeps the last trigger of the owner before, but not its breaker', async () => {
+  const lastTrigger = {
+    atMs: 5,
+    rule: null,
+    adjustment: '+1',
+    direction: 'out',
+    result: 'rejected',
+    message: 'no',
+  } as const;
+  const breakers = [{ scope: 'app', sinceMs: 5, untilMs: 9 }] as const;
+  await store.write([row('app', { lastTrigger, breakers })], []);
+  expect(await store.read('app')).toMatchObject({ lastTrigger, breakers });
+  await store.write([row('app')], []);
+  expect(await store.read('app')).toMatchObject({ lastTrigger, breakers: [] });
+  const newer = { ...lastTrigger, atMs: 6, message: null };
+  await store.write([row('app', { lastTrigger: newer })], []);
+  expect((await store.read('app'))?.lastTrigger).toEqual(newer);
 });
 
 test('apps are listed by code, page by page', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createDecisionStore } from '../../src/decisions/decision-store.js';
 import { createFactsReader, type FactsReaderOptions } from '../../src/decisions/facts-reader.js';
-import { policyTag } from '../../src/explanation/facts.js';
+import { policyTag, type OwnersKnowledge } from '../../src/explanation/facts.js';
 import { explain } from '../../src/explanation/explain.js';
 import { createMemberStore } from '../../src/ownership/member-store.js';
 import { systemClock } from '../../src/util/clock.js';
@@ -103,6 +103,37 @@ test('what the own member knows comes first', async () => {
   expect(facts).toMatchObject({ knowledge, pauses, knownBy: 'owner' });
 });
 
+test('a new owner that has posted nothing knows the last trigger of the owner before', async () => {
+  const lastTrigger = {
+    atMs: 5,
+    rule: 1,
+    adjustment: '+1',
+    direction: 'out',
+    result: 'scaled',
+    message: null,
+  } as const;
+  const store = createDecisionStore(db.databases.appMetricsDb, tableNames('act'));
+  await store.write([{ ...knowledgeOf({ leaseId, lastTrigger }), appId: 'app' }], []);
+  const pauses = { coolDownUntilMs: null, ignoredOutUntilMs: null, ignoredInUntilMs: null };
+  const known = async (changes: Partial<OwnersKnowledge>) => {
+    const knowledge = knowledgeOf({ code: 'cooling-down', ...changes });
+    const local = { leaseId: () => leaseId, knowledgeOf: () => knowledge, pausesOf: () => pauses };
+    return (await reader({ local }).read('app')).knowledge;
+  };
+  expect(await known({})).toMatchObject({ code: 'cooling-down', lastTrigger });
+  expect(await known({ policyTag: 'other' })).toMatchObject({ lastTrigger: null });
+  const newer = { ...lastTrigger, atMs: 6 };
+  expect(await known({ lastTrigger: newer })).toMatchObject({ lastTrigger: newer });
+});
+
+test('metric types that are too many to be read are missing', async () => {
+  const rules = Array.from({ length: 52 }, (_, i) => when(`jobs${i} > 5`, '+1'));
+  await insertPolicy(db.target.pool, 'app', policyOf(...rules));
+  expect((await reader().read('app')).missing).toEqual([
+    'app metrics of 2 metric types: no more than 50 are read',
+  ]);
+});
+
 test('the past is told from app metrics and changes of decisions', async () => {
   await insertPolicy(db.target.pool, 'app', policyOf(when('cpu > 80', '+1')));
   await insertValues('cpu', ['10', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90', '90']);
@@ -117,8 +148,15 @@ test('the past is told from app metrics and changes of decisions', async () => {
     ].slice(0, 1),
   );
   const facts = await reader().read('app', atMs);
-  expect(facts).toMatchObject({ atMs, owner: null, pauses: null, knowledge: { code: 'at-max' } });
-  expect(explain(facts, settings)).toMatchObject({ verdict: 'fired', rules: [{ newest: { value: 90n } }] });
+  const recorded = { code: 'at-max', sinceMs: atMs - 5_000, text: 'so it was' };
+  expect(facts).toMatchObject({ atMs, owner: null, pauses: null, knowledge: null, recorded });
+  expect(explain(facts, settings)).toMatchObject({
+    verdict: 'held',
+    reasons: [{ code: 'at-max' }, { code: 'at-limit-backoff' }],
+    rules: [{ newest: { value: 90n } }],
+  });
+  expect((await reader().read('app', atMs - 10_000)).recorded).toBeNull();
+  expect((await reader().read('app')).recorded).toBeNull();
 });
 
 test('a metric type without any value for a day is doubtful', async () => {
@@ -130,6 +168,10 @@ test('a metric type without any value for a day is doubtful', async () => {
   const facts = await reader().read('app');
   expect(facts.withoutValues).toEqual(['jobs']);
   expect(explain(facts, settings).doubts.map(({ code }) => code)).toContain('no-values');
+  // What came after the time asked about says nothing of the day before.
+  await insertValues('jobs', ['5'], 0);
+  expect((await reader().read('app')).withoutValues).toEqual([]);
+  expect((await reader().read('app', Date.now() - 500)).withoutValues).toEqual(['jobs']);
 });
 
 test('what cannot be read is missing, and the rest is told', async () => {
@@ -150,4 +192,8 @@ test('what cannot be read is missing, and the rest is told', async () => {
   const facts = await reader({ appMetricsDb: dead, local }).read('app');
   expect(facts).toMatchObject({ histories: null, owner: null, pauses: null, knowledge: null });
   expect(facts.missing.join()).not.toContain('10.0.0.1');
+  const refused = Object.assign(new Error('permission denied for table x'), { code: '42501' });
+  const limited = { query: () => Promise.reject(refused) } as never;
+  const { missing } = await reader({ appMetricsDb: limited, local }).read('app');
+  expect(missing).toContain('what the owner decided: the database user has no right to read it');
 });

@@ -65,13 +65,14 @@ test('its verdict is what judge says, and its counts prove it', () => {
   fc.assert(
     fc.property(histories, rules, fc.bigInt(0n, 300n), (points, rule, t) => {
       const series = pointSeries(points, '');
-      const { verdict, samples, against, newest } = examine(series, rule, t);
+      const { verdict, samples, against, newest, canFireAtNs } = examine(series, rule, t);
       expect(verdict).toBe(judge(series, rule, t));
       const inside = points.filter(
         ({ timestampNs }) => timestampNs <= t && timestampNs >= t - rule.breachDurationNs,
       );
       expect(samples.have).toBe(inside.length);
       expect(newest).toEqual(points.find(({ timestampNs }) => timestampNs <= t) ?? null);
+      expect(canFireAtNs === null || canFireAtNs >= t).toBe(true);
       if (verdict === 'fires') expect(samples.breaching).toBe(samples.have);
       if (verdict === 'fires') expect(samples.have).toBeGreaterThanOrEqual(samples.needed);
       if (verdict !== 'unknown-operator') {

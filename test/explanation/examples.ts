@@ -23,6 +23,7 @@ export function factsOf(
     owner: { instanceIndex: 0, leaseId: 'lease', instanceGuid: 'guid', isMe: false },
     knowledge: null,
     knownBy: null,
+    recorded: null,
     missing: [],
     evaluationIntervalMs: 40_000,
     ...changes,

@@ -1,13 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decide, type Histories } from '../../src/evaluation/decide.js';
+import type { OpenBreaker } from '../../src/evaluation/open-breaker.js';
 import { evaluationTimeNs, explain } from '../../src/explanation/explain.js';
 import { explanationJson } from '../../src/explanation/explanation-json.js';
-import { gateOf, type Facts, type LastTrigger } from '../../src/explanation/facts.js';
+import { gateOf, type Facts, type LastTrigger, type OwnersKnowledge } from '../../src/explanation/facts.js';
 import { pointSeries, type Point } from '../../src/explanation/point-series.js';
-import { reasonCodes } from '../../src/explanation/reason.js';
+import { reasonCodes, type ReasonCode } from '../../src/explanation/reason.js';
 import { furtherSentences, sentenceOf } from '../../src/explanation/sentence.js';
-import { inRule, outRule, policyOf, settings, steady } from '../evaluation/examples.js';
+import { inRule, outRule, policyOf, settings, steady, type Ages } from '../evaluation/examples.js';
 import { atMs, factsOf, knowledgeOf } from './examples.js';
 
 const failing: LastTrigger = {
@@ -194,6 +195,25 @@ describe('the eight causes', () => {
     expect(furtherSentences(explained(81n, { code: 'breaker-open', untilMs: atMs + 300_000 }))).toEqual([]);
   });
 
+  test('an open breaker holds back what fires now, also if its owner has not decided since', () => {
+    const breakers = [
+      { scope: 'app', sinceMs: atMs - 60_000, untilMs: atMs + 300_000 },
+      { scope: 'all', sinceMs: atMs - 4_000, untilMs: atMs + 2_000 },
+    ] as const;
+    const explained = (some: readonly OpenBreaker[]) =>
+      explain(
+        factsOf([outRule], { cpu: steady(81n) }, { knowledge: knowledgeOf({ breakers: some }) }),
+        settings,
+      );
+    expect(explained(breakers)).toMatchObject({
+      verdict: 'held',
+      reasons: [{ code: 'breaker-open', untilMs: atMs + 300_000 }],
+    });
+    expect(sentenceOf(explained(breakers.slice(1)))).toBe(
+      'Rule 1 (cpu > 80 % for 100 s) fires, but the breaker of all apps of its owner is open until 22:13:22, because triggers failed.',
+    );
+  });
+
   test('an app that nobody owns, and one whose owner is another member', () => {
     const nobody = explain(factsOf([outRule], { cpu: { 70: 81n } }, { owner: 'nobody' }), settings);
     expect(nobody.reasons[0]).toEqual({ code: 'not-owned' });
@@ -216,6 +236,113 @@ test.each<[string, Partial<Facts>, string]>([
 ])('without %s nothing is guessed', (_, changes, code) => {
   const { verdict, reasons } = explain(factsOf([outRule], { cpu: steady(81n) }, changes), settings);
   expect([verdict, reasons[0].code]).toEqual(['not-evaluated', code]);
+});
+
+test('that a rule fires says little where nothing is known of what holds it back', () => {
+  const explanation = explain(factsOf([outRule], { cpu: steady(81n) }, { pauses: null }), settings);
+  expect(explanation.reasons.map(({ code }) => code)).toEqual(['fired', 'unknown']);
+  expect([sentenceOf(explanation), ...furtherSentences(explanation)]).toEqual([
+    'Rule 1 (cpu > 80 % for 100 s) fires, and +1 is posted unless something holds it back.',
+    'That is not known here: cool-downs, back-offs and breakers of the app.',
+  ]);
+});
+
+describe('the last trigger', () => {
+  const scaled = { ...failing, result: 'scaled', message: null };
+  const coolingDown = (lastTrigger: LastTrigger, changes: Partial<OwnersKnowledge> = {}) => {
+    const pauses = { coolDownUntilMs: atMs + 30_000, ignoredOutUntilMs: null, ignoredInUntilMs: null };
+    const knowledge = knowledgeOf({ lastTrigger, ...changes });
+    return explain(factsOf([outRule], { cpu: steady(81n) }, { pauses, knowledge }), settings);
+  };
+
+  test.each([
+    ['a rule of another version, as the owner says', coolingDown({ ...scaled, rule: null })],
+    ['a version that the owner does not know yet', coolingDown(scaled, { policyTag: 'other' })],
+  ])('of %s is not ascribed to a rule of this one', (_, explanation) => {
+    expect(explanation.reasons).toEqual([
+      { code: 'cooling-down', sinceMs: atMs - 10_000, untilMs: atMs + 30_000 },
+    ]);
+    expect(sentenceOf(explanation)).toBe('The app cools down until 22:13:50, since 22:13:10.');
+    expect(explanationJson(explanation)).toMatchObject({ last_trigger: { rule: null, result: 'scaled' } });
+  });
+
+  const codesAfter = (trigger: Partial<LastTrigger>, cpu: Ages) => {
+    const lastTrigger = { ...failing, atMs: atMs - 110_000, ...trigger };
+    const facts = factsOf([outRule], { cpu }, { knowledge: knowledgeOf({ lastTrigger }) });
+    return explain(facts, settings).reasons.map(({ code }) => code);
+  };
+
+  test('does not count if the policy or the breach is another one', () => {
+    expect(codesAfter({}, steady(81n))).toEqual(['trigger-failed', 'fired']);
+    expect(codesAfter({ rule: null }, steady(81n))).toEqual(['fired']);
+    for (const calm of [1n, null]) {
+      expect(codesAfter({}, { ...steady(81n), 105: calm })).toEqual(['fired']);
+      expect(codesAfter({}, { ...steady(81n), 115: calm })).toEqual(['trigger-failed', 'fired']);
+    }
+  });
+});
+
+describe('of the past', () => {
+  const recordedAs = (code: ReasonCode, cpu = steady(81n)) => {
+    const recorded = { code, sinceMs: atMs - 90_000, text: 'cpu 81 %; answered 422' };
+    const facts = factsOf([outRule], { cpu }, { recorded, pauses: null, owner: null, knownBy: 'table' });
+    return explain(facts, settings);
+  };
+
+  test.each([
+    ['cooling-down', 'held', 'The app cools down, since 22:11:50.'],
+    [
+      'at-max',
+      'held',
+      'Rule 1 (cpu > 80 % for 100 s) fires, but the scaling engine ignored +1 at 22:11:50: the app is at its maximum of 2 instances, not started, or its scaling is disabled.',
+    ],
+    [
+      'breaker-open',
+      'held',
+      'Rule 1 (cpu > 80 % for 100 s) fires, but its breaker is open, because triggers failed.',
+    ],
+    [
+      'lease-lost',
+      'held',
+      'Rule 1 (cpu > 80 % for 100 s) fires, but its owner has lost its lease and posts nothing.',
+    ],
+    [
+      'trigger-failed',
+      'fired',
+      'Rule 1 (cpu > 80 % for 100 s) fires, but the scaling engine did not take it at 22:11:50 (cpu 81 %; answered 422).',
+    ],
+    ['fired', 'fired', 'Rule 1 (cpu > 80 % for 100 s) fires, and +1 was posted at 22:11:50.'],
+    [
+      'not-breached',
+      'fired',
+      'Rule 1 (cpu > 80 % for 100 s) fires, but the recorded decision is not-breached, since 22:11:50.',
+    ],
+  ] as const)('a recorded %s counts', (code, verdict, sentence) => {
+    const explanation = recordedAs(code);
+    expect([explanation.verdict, explanation.reasons[0].code]).toEqual([
+      verdict,
+      code === 'not-breached' ? 'fired' : code,
+    ]);
+    expect(sentenceOf(explanation)).toBe(sentence);
+    expect(explanationJson(explanation)).toMatchObject({
+      known_by: 'table',
+      owner_said: { code, since: '2023-11-14T22:11:50.000Z', until: null, instance_index: null },
+    });
+  });
+
+  test('rules that do not fire are not held, whatever was recorded', () => {
+    expect(recordedAs('at-max', steady(1n))).toMatchObject({
+      verdict: 'not-fired',
+      reasons: [{ code: 'not-breached' }],
+    });
+    expect(recordedAs('at-min')).toMatchObject({ verdict: 'fired', reasons: [{ code: 'fired' }] });
+  });
+});
+
+test('a policy without rules scales nothing, also after its cool-down', () => {
+  const pauses = { coolDownUntilMs: atMs + 30_000, ignoredOutUntilMs: null, ignoredInUntilMs: null };
+  const { reasons } = explain(factsOf([], {}, { pauses }), settings);
+  expect(reasons.map(({ code }) => code)).toEqual(['no-rules', 'cooling-down']);
 });
 
 test('a later rule is hidden by one that fires', () => {
@@ -259,7 +386,18 @@ const anyRule = fc.record({
   coolDownSecs: fc.constant(0),
 });
 const anyTime = fc.option(fc.integer({ min: -60_000, max: 60_000 }).map((ms) => atMs + ms));
+const anyRecorded = fc.record({
+  code: fc.constantFrom(...reasonCodes),
+  sinceMs: fc.constant(atMs - 90_000),
+  text: fc.constant('so'),
+});
+const anyBreaker = fc.record({
+  scope: fc.constantFrom('app' as const, 'all' as const),
+  sinceMs: fc.constant(atMs - 90_000),
+  untilMs: fc.integer({ min: atMs - 60_000, max: atMs + 60_000 }),
+});
 const anyKnowledge = fc.record({
+  breakers: fc.array(anyBreaker, { maxLength: 2 }),
   code: fc.constantFrom('breaker-open', 'at-max', 'lease-lost', 'cooling-down', 'not-breached'),
   untilMs: anyTime,
   lastTrigger: fc.option(
@@ -278,7 +416,8 @@ test('the verdict is what decide says of the same policy, histories, time and ga
       fc.array(anyPoints, { minLength: 2, maxLength: 2 }),
       fc.record({ coolDownUntilMs: anyTime, ignoredOutUntilMs: anyTime, ignoredInUntilMs: anyTime }),
       fc.option(anyKnowledge),
-      (rules, [cpu = [], throughput = []], pauses, known) => {
+      fc.option(anyRecorded),
+      (rules, [cpu = [], throughput = []], pauses, known, recorded) => {
         const series = new Map([
           ['cpu', pointSeries(cpu, '%')],
           ['throughput', pointSeries(throughput, 'rps')],
@@ -291,7 +430,7 @@ test('the verdict is what decide says of the same policy, histories, time and ga
             code: known.code as never,
             lastTrigger: known.lastTrigger && { ...failing, ...(known.lastTrigger as object) },
           });
-        const facts = factsOf(rules, histories, { pauses, knowledge });
+        const facts = factsOf(rules, histories, { pauses, knowledge, recorded });
         const policy = policyOf(rules);
         const t = evaluationTimeNs(policy, facts, settings);
         const decision = decide(policy, histories, t, gateOf(facts), settings);

@@ -62,6 +62,14 @@ test('a reason without a list is rejected, with what to ask instead', async () =
   expect(twice.body).toContain('wrong reason: it must be one of fired cooling-down');
 });
 
+test('the database that a list needs is named when it is away', async () => {
+  const listener = listenerWith({ list: () => Promise.reject(new Error('away')) });
+  const asked = async (reason: string) =>
+    (await askListener(listener, `/v1/decisions?reason=${reason}`)).body;
+  expect(await asked('policy-broken')).toContain('policy_db does not answer');
+  expect(await asked('at-max')).toContain('appmetrics_db does not answer');
+});
+
 test('changes are those of a week unless a time is given', async () => {
   const asked: number[] = [];
   const clock = new ManualClock();

@@ -304,3 +304,22 @@ test('changes are told, too', async () => {
   const { changes } = JSON.parse(body) as { changes: readonly { readonly to: string }[] };
   expect(changes.length).toBeGreaterThan(0);
 });
+
+test('apps by reason are all apps owned', async () => {
+  await eventually('every app that is owned has a reason', async () => {
+    const owned = await pipeline.value('appsOwned');
+    return (
+      owned === (await pipeline.value('apps')) && (await pipeline.value('apps', { reason: 'unknown' })) === 0
+    );
+  });
+  expect(await pipeline.value('policiesWithRules')).toBe(7);
+});
+
+test('what is stored of an app goes with its policy', async () => {
+  const stored = async () =>
+    (await pipeline.appMetricsDb.pool.query('select from eventgenerator_decision where app_id = $1', [calm]))
+      .rowCount;
+  await eventually('its row', async () => (await stored()) === 1);
+  await pipeline.removePolicy(calm);
+  await eventually('no row', async () => (await stored()) === 0);
+});
