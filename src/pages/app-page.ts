@@ -1,6 +1,14 @@
-import type { Explanation, RuleExplanation } from '../explanation/explain.js';
-import { failureText, type Facts } from '../explanation/facts.js';
-import { conditionOf, furtherSentences, pointText, sentenceOf, timeText } from '../explanation/sentence.js';
+import type { Explanation } from '../explanation/explain.js';
+import type { RuleExplanation } from '../explanation/rule-explanation.js';
+import { failureText, lastTriggerOf, ownedSinceMs, type Facts } from '../explanation/facts.js';
+import {
+  conditionOf,
+  furtherSentences,
+  pointText,
+  sentenceOf,
+  timeText,
+  triggerText,
+} from '../explanation/sentence.js';
 import { nsToMs } from '../util/clock.js';
 import { chart, type ChartMark, type ChartPoint } from './chart.js';
 import { markup, type Html } from './html.js';
@@ -26,6 +34,8 @@ export interface AppPageData {
 
 /** A policy may have any number of rules. */
 const maxCharts = 8;
+/** In the table; charts have the scalings among all of them. */
+const maxChanges = 50;
 
 /** Why one app was scaled or not, with a chart for each rule. */
 export function appPage(data: AppPageData): string {
@@ -114,24 +124,22 @@ function doubtsList({ doubts }: Explanation): Html | null {
 }
 
 function factsTable(facts: Facts): Html {
-  const { policy, pauses, knowledge, owner, atMs } = facts;
+  const { policy, pauses, knowledge, atMs } = facts;
   const time = (ms: number | null | undefined) =>
     ms === null || ms === undefined ? 'no' : timeText(ms, atMs);
   const rows: [string, string][] = [
     ['Policy', policyText(policy)],
-    ['Owner', ownerText(owner)],
+    ['Owner', ownerText(facts)],
     ['Cool-down until', pauses ? time(pauses.coolDownUntilMs) : 'not known here'],
     ['Scaling out ignored until', pauses ? time(pauses.ignoredOutUntilMs) : 'not known here'],
     ['Scaling in ignored until', pauses ? time(pauses.ignoredInUntilMs) : 'not known here'],
   ];
   if (knowledge) {
-    const { code, sinceMs, lastTrigger, updatedAtMs } = knowledge;
-    rows.push(['The owner says', `${code} since ${time(sinceMs)} (as of ${time(updatedAtMs)})`]);
-    if (lastTrigger) {
-      const { rule, adjustment, result, message } = lastTrigger;
-      const said = message === null ? result : `${result}: ${message}`;
-      rows.push(['Last trigger', `rule ${rule}, ${adjustment}, at ${time(lastTrigger.atMs)}: ${said}`]);
-    }
+    const { code, sinceMs, instanceIndex, updatedAtMs } = knowledge;
+    const whose = `instance ${instanceIndex}, as of ${time(updatedAtMs)}`;
+    rows.push(['The owner says', `${code} since ${time(sinceMs)} (${whose})`]);
+    const lastTrigger = lastTriggerOf(facts);
+    if (lastTrigger) rows.push(['Last trigger', triggerText(lastTrigger, atMs)]);
     for (const failure of knowledge.failures) {
       const text = `since ${time(failure.sinceMs)}: ${failureText(failure)}`;
       rows.push([`Collection of ${failure.metricType}`, text]);
@@ -167,11 +175,14 @@ function policyText(policy: Facts['policy']): string {
   }
 }
 
-function ownerText(owner: Facts['owner']): string {
+function ownerText(facts: Facts): string {
+  const { owner, atMs } = facts;
   if (owner === null) return 'not known here';
   if (owner === 'nobody') return 'none: no member collects and evaluates the app';
   const lease = owner.leaseId === null ? '' : `, lease ${owner.leaseId}`;
-  return `instance ${owner.instanceIndex}${lease}${owner.isMe === true ? ' (this one)' : ''}`;
+  const sinceMs = ownedSinceMs(facts);
+  const since = sinceMs === null ? '' : `, since ${timeText(sinceMs, atMs)}`;
+  return `instance ${owner.instanceIndex}${lease}${owner.isMe === true ? ' (this one)' : ''}${since}`;
 }
 
 function ruleChart(rule: RuleExplanation, data: AppPageData): Html {
@@ -219,7 +230,7 @@ function changesTable(changes: readonly ChangeOnPage[], { atMs }: Facts): Html |
           <th>To</th>
           <th>Because</th>
         </tr>
-        ${changes.map(
+        ${changes.slice(0, maxChanges).map(
           ({ atMs: changedMs, from, to, text }) =>
             markup`<tr>
               <td class="number">${timeText(changedMs, atMs)}</td>
@@ -229,5 +240,6 @@ function changesTable(changes: readonly ChangeOnPage[], { atMs }: Facts): Html |
             </tr>`,
         )}
       </table>
-    </div>`;
+    </div>
+    ${changes.length > maxChanges ? markup`<p class="muted">The newest ${maxChanges} of ${changes.length} changes.</p>` : null}`;
 }

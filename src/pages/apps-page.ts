@@ -57,7 +57,7 @@ export function appsPage(data: AppsPageData): string {
 
 function countsTable({ counts }: AppsPageData): Html {
   if (counts === null)
-    return markup`<p>Apps by reason are not known here: the table of decisions cannot be read.</p>`;
+    return markup`<p>Apps by reason are not known here: policies or the table of decisions cannot be read.</p>`;
   if (counts.length === 0) return markup`<p>No decision is stored yet.</p>`;
   return markup`<div class="table small">
     <table>

@@ -44,7 +44,7 @@ export function chart(points: readonly ChartPoint[], options: ChartOptions): Htm
         points="${line.map(({ atMs, value }) => `${x(atMs)},${y(value)}`).join(' ')}"
       />`,
   );
-  const noData = noDataSpans(points, x).map(
+  const noData = noDataSpans(points, x, options.gapMs).map(
     ([start, length]) =>
       markup`<rect class="no-data" x="${start}" y="${plotHeight - 4}" width="${length}" height="4" />`,
   );
@@ -135,13 +135,18 @@ function extremesByPixel(line: readonly ValuePoint[], pixelMs: number): ValuePoi
     : kept;
 }
 
-/** Start and length in pixels of the times without data. */
-function noDataSpans(points: readonly ChartPoint[], x: (atMs: number) => number): [number, number][] {
+/** Start and length in pixels of the times without data. Of a time without collections it is not known. */
+function noDataSpans(
+  points: readonly ChartPoint[],
+  x: (atMs: number) => number,
+  gapMs: number,
+): [number, number][] {
   const spans: [number, number][] = [];
   for (const [index, { atMs, value }] of points.entries()) {
     if (value !== null) continue;
     const start = x(atMs);
-    const length = Math.max(1, round(x(points[index + 1]?.atMs ?? atMs) - start));
+    const nextMs = points[index + 1]?.atMs ?? atMs;
+    const length = Math.max(1, round(x(nextMs - atMs > gapMs ? atMs : nextMs) - start));
     const last = spans.at(-1);
     if (last && start <= last[0] + last[1]) last[1] = Math.max(last[1], round(start + length - last[0]));
     else spans.push([start, length]);

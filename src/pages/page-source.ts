@@ -1,3 +1,4 @@
+import { keptChangesPerApp } from '../decisions/decision-store.js';
 import { cursorAfter } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import type { ListedReason } from '../explanation/reason.js';
@@ -28,7 +29,6 @@ export interface PageSourceOptions {
 const chartMs = 2 * 24 * 3_600_000;
 const maxMetricTypes = 8;
 const appsPerPage = 100;
-const changesPerPage = 50;
 
 export function createPageSource(options: PageSourceOptions): PageSource {
   const { clock, decisions, readMembers } = options;
@@ -40,7 +40,7 @@ export function createPageSource(options: PageSourceOptions): PageSource {
       const fromMs = untilMs - chartMs;
       const window = { sinceMs: fromMs, untilMs };
       // Without tables of decisions the rest of the page is as useful.
-      const changes = decisions.changes({ appId, ...window, limit: changesPerPage }).catch(() => []);
+      const changes = decisions.changes({ appId, ...window, limit: keptChangesPerApp }).catch(() => []);
       const metricTypes = new Set(explanation.rules.map(({ rule }) => rule.metricType));
       return {
         explanation,

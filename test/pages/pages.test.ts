@@ -105,6 +105,19 @@ test('the page of an app says the verdict, each rule with its newest value, and 
   expect(page).toMatch(/ data-label="Verdict">not-breached \(behind rule 1\)<\/td>/);
   expect(page).toContain('unavailable: status 503');
   expect(page.match(/<svg/g)).toHaveLength(2);
+  expect(page).toContain('<td>instance 0, lease lease, since 22:03:20</td>');
+  expect(page).toContain('<td>not-breached since 22:12:20 (instance 0, as of 22:13:19)</td>');
+});
+
+test('charts have all scalings that are known, the table the newest fifty changes', () => {
+  const changes = Array.from({ length: 60 }, (_, i) => {
+    const changedMs = atMs - i * 60_000;
+    return { atMs: changedMs, from: null, to: 'fired', text: `change ${i}.` };
+  });
+  const page = appPage(dataOf([rule()], { changes }));
+  expect(page.match(/class="mark"/g)).toHaveLength(60);
+  expect(page.match(/<td>change \d+\./g)).toHaveLength(50);
+  expect(page).toContain('The newest 50 of 60 changes.');
 });
 
 test('the page of apps links each reason and each app, and says how the breakers are', () => {
@@ -144,6 +157,16 @@ describe('a chart', () => {
     const { text } = chart(points, options);
     expect(lines(text)).toHaveLength(3);
     expect(text.match(/class="no-data"/g)).toHaveLength(1);
+  });
+
+  test('shows no data where there was none, and not where nothing was collected', () => {
+    const widths = (...points: { atMs: number; value: number | null }[]) =>
+      [...chart(points, options).text.matchAll(/class="no-data"[^>]* width="([^"]*)"/g)].map(
+        ([, width]) => width,
+      );
+    const at = (atMs: number, value: number | null) => ({ atMs, value });
+    expect(widths(at(0, null), at(100, null), at(200, 1))).toEqual(['20']);
+    expect(widths(at(0, null), at(100, null), at(5_000, null), at(5_100, 1))).toEqual(['11', '10']);
   });
 
   test('draws one point alone, the threshold, and marks', () => {
