@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.js';
+import type { Database, Databases } from '../database/database.js';
+import { tableNames } from '../database/table-names.js';
+import { createRecordedHistories } from '../decisions/recorded-histories.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import { doubtsOf } from '../explanation/doubts.js';
+import { doubtsOf, valueDoubts } from '../explanation/doubts.js';
 import { policyLimits } from '../policy/policy-limits.js';
+import type { AppPolicy } from '../policy/policy.js';
 import { parsePolicy } from '../policy/parse-policy.js';
 import { readPolicies } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
+import { systemClock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
 import { printable } from './table.js';
 import { withDatabases } from './with-databases.js';
@@ -39,30 +44,60 @@ export function lintFileCommand(file: string, settings: EvaluationSettings): num
   return problems.length === 0 ? 0 : 1;
 }
 
-/** `eventgenerator lint --all`: every policy of policy_db. */
+/** Of each the app metrics of a day are looked for in one statement. */
+const policiesPerStatement = 100;
+
+/** `eventgenerator lint --all`: every policy of policy_db, also whether there are values for its rules. */
 export async function lintAllCommand(
   config: Config,
   trust: ProcessContext['trust'],
   settings: EvaluationSettings,
 ): Promise<number> {
-  return withDatabases(config, trust, async ({ policyDb }) => {
-    let policies = 0;
-    let doubtful = 0;
+  const { appMetric } = tableNames(config.evaluator.mode);
+  return withDatabases(config, trust, async ({ policyDb, appMetricsDb }: Databases) => {
+    const doubtful = new Set<string>();
+    const tell = (appId: string, problem: string) => {
+      doubtful.add(appId);
+      process.stdout.write(`${printable(appId)}: ${printable(problem)}\n`);
+    };
+    let read = 'the policies';
     try {
-      for await (const { appId, stored, text } of readPolicies(policyDb)) {
-        policies++;
-        const problems =
-          stored.kind === 'broken'
-            ? [`the policy cannot be used: ${stored.problem}`]
-            : lintPolicy(text, settings);
-        if (problems.length > 0) doubtful++;
-        for (const each of problems) process.stdout.write(`${printable(appId)}: ${printable(each)}\n`);
+      const { policies, usable } = await lintPolicies(policyDb, settings, tell);
+      read = 'the app metrics';
+      const histories = createRecordedHistories(appMetricsDb, appMetric, settings);
+      for (let start = 0; start < usable.length; start += policiesPerStatement) {
+        const some = usable.slice(start, start + policiesPerStatement);
+        const without = await histories.readWithoutValues(some, systemClock.now());
+        for (const policy of some) {
+          for (const { text } of valueDoubts(policy, without.get(policy.appId) ?? []))
+            tell(policy.appId, text);
+        }
       }
+      process.stdout.write(`${doubtful.size} of ${policies} policies are doubtful\n`);
+      return doubtful.size === 0 ? 0 : 1;
     } catch (error) {
-      process.stdout.write(`failed to read the policies: ${errorText(error)}\n`);
+      process.stdout.write(`failed to read ${read}: ${errorText(error)}\n`);
       return 1;
     }
-    process.stdout.write(`${doubtful} of ${policies} policies are doubtful\n`);
-    return doubtful === 0 ? 0 : 1;
   });
+}
+
+/** Tells the problems that policies have by themselves. Returns how many there are, and those that can be used. */
+async function lintPolicies(
+  policyDb: Pick<Database, 'stream'>,
+  settings: EvaluationSettings,
+  tell: (appId: string, problem: string) => void,
+): Promise<{ policies: number; usable: AppPolicy[] }> {
+  const usable: AppPolicy[] = [];
+  let policies = 0;
+  for await (const { appId, stored, text } of readPolicies(policyDb)) {
+    policies++;
+    if (stored.kind === 'broken') {
+      tell(appId, `the policy cannot be used: ${stored.problem}`);
+      continue;
+    }
+    usable.push(stored.policy);
+    for (const problem of lintPolicy(text, settings)) tell(appId, problem);
+  }
+  return { policies, usable };
 }
