@@ -126,9 +126,11 @@ export class PolicyPoller {
 
   async #read(): Promise<void> {
     const { clock, intervalMs } = this.#options;
+    const isPoll = clock.monotonic() >= this.#nextPollMs;
     try {
-      const isPoll = clock.monotonic() >= this.#nextPollMs;
       if (isPoll) await this.#poll();
+      // Before the first poll nobody knows which apps there are to gain.
+      if (this.#readAtMs === undefined) return;
       if (this.#mayHaveGained) await this.#gain();
       if (this.#stopping.signal.aborted) return;
       this.#reports.endOfRead(this.#count({ dropsOthers: isPoll }));
@@ -138,8 +140,9 @@ export class PolicyPoller {
       if (this.#stopping.signal.aborted) return;
       this.#failed(error);
     }
-    const delayMs = this.#failures === 0 ? intervalMs : this.#retryDelayMs();
-    if (clock.monotonic() >= this.#nextPollMs) this.#nextPollMs = clock.monotonic() + delayMs;
+    // A poll that fell due while policies of gained apps were read is still to come.
+    if (!isPoll && this.#nextPollMs !== -Infinity) return;
+    this.#nextPollMs = clock.monotonic() + (this.#failures === 0 ? intervalMs : this.#retryDelayMs());
   }
 
   async #poll(): Promise<void> {

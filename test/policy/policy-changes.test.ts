@@ -82,6 +82,40 @@ describe('of apps that are another member’s', () => {
     expect(scene.inForce()).toEqual(['a', 'taken']);
   });
 
+  test('those gained before policy_db was read once are no first read', async () => {
+    let isFirstRead = false;
+    void scene.poller.firstRead.then(() => (isFirstRead = true));
+    scene.table.have(usable('a', '1'));
+    scene.table.onPoll = away;
+    scene.poller.start();
+    await scene.clock.advance(100);
+    scene.poller.ownershipChanged();
+    await scene.clock.advance(100);
+    expect(isFirstRead).toBe(false);
+    scene.table.onPoll = () => {};
+    await scene.clock.advance(1_000);
+    expect(isFirstRead).toBe(true);
+    expect(scene.inForce()).toEqual(['a']);
+  });
+
+  test('those gained hold up no poll, also where they are read while it falls due', async () => {
+    await scene.poll(usable('a', '1'), usable('taken', '1'));
+    let finish = () => {};
+    scene.table.onRead = () => new Promise((resolve) => (finish = resolve));
+    await scene.clock.advance(intervalMs - 1_000);
+    scene.others.clear();
+    scene.poller.ownershipChanged();
+    await scene.clock.advance(2_000);
+    expect(scene.polls).toEqual([0]);
+    scene.table.onRead = () => {};
+    finish();
+    await scene.clock.advance(0);
+    expect(scene.inForce()).toEqual(['a', 'taken']);
+    expect(scene.polls).toEqual([0, intervalMs + 1_000]);
+    await scene.clock.advance(intervalMs);
+    expect(scene.polls).toEqual([0, intervalMs + 1_000, 2 * intervalMs + 1_000]);
+  });
+
   test('those lost are known for an interval more, for the cycles that are under way', async () => {
     await scene.poll(usable('a', '1'), usable('b', '1'));
     scene.others.add('b');
