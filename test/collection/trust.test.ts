@@ -242,6 +242,19 @@ describe('a zero', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test('counts where another app had requests while the others were asked', async () => {
+    const { evidence } = scene();
+    const windowSecs = 40;
+    for (const appId of ['a', 'b', 'c']) evidence.traffic({ appId, timeSecs: 1_000, windowSecs });
+    let answer: (hasTraffic: boolean) => void = () => {};
+    const asked = () => new Promise<boolean>((resolve) => (answer = resolve));
+    const isIdle = evidence.isIdle({ appId: 'a', timeSecs: 1_040, windowSecs }, asked);
+    evidence.traffic({ appId: 'd', timeSecs: 1_041, windowSecs });
+    answer(false);
+    expect(await isIdle).toBe(true);
+    expect(evidence.isUp()).toBe(true);
+  });
+
   test('counts soon after a wall clock that went back, when there are timers again', async () => {
     const { rates, cycle, setClockBack } = scene();
     const all = (rate: number) => ['a', 'b', 'c'].forEach((appId) => rates.set(appId, rate));

@@ -120,7 +120,8 @@ export class HttpTimerEvidence {
     this.#saidTooFew = false;
     const seen = await this.#ask(witnesses, window, ask);
     if (typeof seen !== 'boolean') return seen;
-    if (seen) return this.#idle(known);
+    // Other cycles may have found requests in the meantime.
+    if (seen || this.#trafficSecs >= timeSecs) return this.#idle(known);
     this.#missingSecs ??= timeSecs;
     this.#options.metrics.httpTimersMissing.set(1);
     return this.#stillMissing();
