@@ -19,7 +19,7 @@ import { printable, renderTable, type Column } from './table.js';
 import { withDatabases } from './with-databases.js';
 
 const pageSize = 1_000;
-/** More rows help nobody at three in the morning. */
+/** More rows help nobody at three in the morning. A multiple of the page. */
 const maxListed = 10_000;
 
 /** `eventgenerator decisions --reason CODE`: the apps whose newest decision has this code. */
@@ -79,7 +79,9 @@ function timeOrDash(ms: number | null, nowMs: number): string {
 
 /** Times are UTC. */
 export function decisionsTable(found: readonly ListedDecision[], nowMs: number): string {
-  return found.length === 0 ? 'no apps\n' : renderTable(columnsAt(nowMs), found);
+  if (found.length === 0) return 'no apps\n';
+  const more = found.length < maxListed ? '' : `There may be more: ${maxListed} are listed.\n`;
+  return renderTable(columnsAt(nowMs), found) + more;
 }
 
 function decisionsJson(found: readonly ListedDecision[]): string {

@@ -19,6 +19,13 @@ test('apps of one reason are shown as a table', () => {
   expect(decisionsTable([], atMs)).toBe('no apps\n');
 });
 
+test('a table of as many apps as are listed at most says that there may be more', () => {
+  const listed = listedDecision(row);
+  const lastLine = (apps: number) => decisionsTable(Array(apps).fill(listed), atMs).split('\n').at(-2);
+  expect(lastLine(9_999)).toMatch(/^guid-1 /);
+  expect(lastLine(10_000)).toBe('There may be more: 10000 are listed.');
+});
+
 test('a detail belongs to the code', () => {
   const lastTrigger = {
     atMs,

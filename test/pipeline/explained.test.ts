@@ -155,8 +155,8 @@ async function expectTold(appId: string, text: RegExp): Promise<void> {
 }
 
 /** What the command says. */
-async function told(appId: string): Promise<string> {
-  const options = { appId, json: false, atMs: undefined };
+async function told(appId: string, atMs?: number): Promise<string> {
+  const options = { appId, json: false, atMs };
   return written(() => explainCommand(pipeline.config, trust, options, pipeline.clock));
 }
 
@@ -226,6 +226,11 @@ test('an app at its maximum', async () => {
   await expectTold(full, /the app is at its maximum of 2 instances/);
   await isListed(full, 'at-max');
   expect(await listed('fired')).not.toContain(full);
+  const past = await told(full, pipeline.clock.now());
+  expect(past).toMatch(
+    /verdict +HELD +at-max, at-limit-backoff\n.* the app is at its maximum of 2 instances/,
+  );
+  expect(past).toMatch(/\nrecorded +at-max since .* \(cpu \d+ %\)\n/);
 });
 
 test('log-cache fails for one app', async () => {
