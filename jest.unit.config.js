@@ -9,6 +9,7 @@ const others = [
   'history/(app-metric-store|app-metric-writer-database|chart-points|observed-table)',
   'log-cache/.*log-cache',
   'ownership/(open-ownership|.*-store)',
+  'pages/browser',
   'policy/policy-store',
   'replay/recordings-reader',
   'scaling-engine/(client|open-)',

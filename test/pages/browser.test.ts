@@ -45,7 +45,8 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   server.close();
-  await rm(profile, { recursive: true, force: true });
+  // The last of its processes may be about to end.
+  await rm(profile, { recursive: true, force: true, maxRetries: 10 });
 });
 
 /** The document as the browser understood it, and what it complained about. */
