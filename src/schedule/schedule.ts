@@ -111,7 +111,7 @@ export class Schedule {
     }
   }
 
-  /** Starts only the last cycles of apps that are gone; resolves when all have ended. Idempotent. */
+  /** Starts only the last cycles of apps that are gone, all at once; resolves when they have ended. Idempotent. */
   stop(): Promise<void> {
     this.#isStopped = true;
     this.#startDue();
@@ -158,7 +158,8 @@ export class Schedule {
         this.#queue.pop();
         continue;
       }
-      if (dueMs > nowMs) return dueMs;
+      // Last cycles that would start later in their slot do not keep whoever stops waiting.
+      if (dueMs > nowMs && !this.#isStopped) return dueMs;
       if (this.#inFlight >= limit.current) {
         limit.waited();
         return undefined;
@@ -185,7 +186,7 @@ export class Schedule {
   async #run(entry: Entry, startedMs: number): Promise<void> {
     const { clock, limit, metrics, run } = this.#options;
     entry.running = true;
-    metrics.collectionLagSeconds.observe((startedMs - entry.dueMs) / 1000);
+    metrics.collectionLagSeconds.observe(Math.max(0, startedMs - entry.dueMs) / 1000);
     metrics.collectionsInFlight.set(++this.#inFlight);
     const isServed = await run(entry.appId, entry.hasLastRun);
     const nowMs = clock.monotonic();

@@ -269,6 +269,23 @@ test('a turn belongs to whoever owns the app when it begins, also where it start
   for (const { appId, atMs } of last) expect(next.runsOf(appId)[0]! - atMs).toBe(intervalMs);
 });
 
+test('stop makes the turns that have begun, also those that start later in their slot', async () => {
+  const { clock, metrics, schedule, runs } = harness();
+  schedule.add(apps(4000));
+  await clock.advance(intervalMs + 10_250);
+  const before = runs.length;
+  schedule.remove(apps(4000), clock.monotonic());
+  await schedule.stop();
+  const last = runs.slice(before);
+  expect(last.length).toBeGreaterThan(10);
+  expect(last.every(({ isLast }) => isLast)).toBe(true);
+  await clock.advance(intervalMs);
+  expect(runs).toHaveLength(before + last.length);
+  expect(clock.pendingTimers).toBe(0);
+  const lag = (await metrics.collectionLagSeconds.get()).values;
+  expect(lag.find(({ metricName }) => metricName?.endsWith('_sum'))?.value).toBeGreaterThanOrEqual(0);
+});
+
 test('an additional run between the beginning of a turn and its start takes its place', async () => {
   const { clock, schedule, runs, runsOf } = harness();
   schedule.add(apps(4000));
