@@ -55,7 +55,6 @@ export async function openParts(
   releasers: Releasers,
   ends: PipelineEnds,
 ) {
-  const { aggregator } = config;
   const ownership = await openOwnership(config, context, releasers, () => ownedApps.size);
   const records = createRecords(config, context, ends, ownership.ownership);
   const historiesAreRead = () => takeover.isDone();
@@ -64,7 +63,7 @@ export async function openParts(
     ...context,
     ...records,
     settings: evaluationSettings(config),
-    cacheSizePerApp: aggregator.metricCacheSizePerApp,
+    cacheSizePerApp: config.aggregator.metricCacheSizePerApp,
     policyOf: (appId: string) => ownedApps.policyOf(appId),
     policyInForce: (appId: string) => records.policies.policyOf(appId),
   };
@@ -84,8 +83,8 @@ export async function openParts(
   const schedule = new Schedule({
     ...common,
     run: (appId, isLast) => cycles.run(appId, isLast),
-    limit: new ConcurrencyLimit(context.clock, aggregator.metricPollerCount),
-    intervalMs: aggregator.collectionIntervalMs,
+    limit: new ConcurrencyLimit(context.clock, config.aggregator.metricPollerCount),
+    intervalMs: config.aggregator.collectionIntervalMs,
   });
   const warmUp = createWarmUp({
     ...common,
@@ -93,6 +92,7 @@ export async function openParts(
     seed(appId, key, points) {
       records.history.seed(appId, key.metricType, points, key.capacity);
       collection.httpTimers.seed(appId, key.metricType, points);
+      collection.values.seed(appId, points);
     },
     seeded: (appId) => cycles.reconsider(appId),
   });

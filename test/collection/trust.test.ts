@@ -386,6 +386,24 @@ describe('apps that lose their values', () => {
     expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
   });
 
+  test('count from the first cycle on if their histories have values', async () => {
+    const { values, lines, metrics, cycle, jumps } = watch();
+    for (let i = 8; i < 14; i++) values.seed(`app-${i}`, [{ value: null }, { value: 5n }, { value: null }]);
+    for (let i = 14; i < 20; i++) values.seed(`app-${i}`, [{ value: null }]);
+    await cycle(10);
+    expect(jumps()).toBe(1);
+    await cycle(10);
+    await cycle(10);
+    expect(lines).toMatchObject([
+      { level: 'error', event: 'apps-lost-their-values', data: { apps: 14, withoutValues: 4 } },
+    ]);
+    // What is known of an app is newer than what its history says.
+    values.seed('app-13', [{ value: 5n }]);
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 4 }]);
+    await cycle(20);
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
+  });
+
   test('one by one they are none of our business', async () => {
     const { lines, cycle, jumps } = watch();
     for (let apps = 20; apps > 15; apps--) {

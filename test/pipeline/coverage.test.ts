@@ -104,6 +104,31 @@ test('a dead node of log-cache is said, and its apps come back without a false v
   await expectNoFalseValue(pipeline);
 });
 
+test('a node of log-cache that is dead already when a process starts is said, too', async () => {
+  // So long that the histories reach back to before the start.
+  const policy = policyOf(when('throughput < 5', '-1', { breach_duration_secs: 3600 }));
+  const apps = Array.from({ length: 8 }, (_, i) => app(`app-${i}`, { policy }));
+  const appIds = apps.map(({ guid }) => guid);
+  const pipeline = await start({
+    apps,
+    platform: { logCacheNodes: 2 },
+    async prepare({ platform: { logCacheNodes: nodes }, policyDb: { pool } }) {
+      nodes.takeDown(nodes.numberOf('app-0'));
+      await pool.query(
+        `insert into app_metric (app_id, metric_type, unit, timestamp, value)
+         select unnest($1::text[]), 'throughput', 'rps', ((extract(epoch from now()) - 60) * 1e9)::bigint, '5'`,
+        [appIds],
+      );
+    },
+  });
+  const { logCacheNodes: nodes } = pipeline.platform;
+  const dead = appIds.filter((guid) => nodes.numberOf(guid) === nodes.numberOf('app-0'));
+  const line = await pipeline.log.until('collection.apps-lost-their-values');
+  expect(line).toMatchObject({ level: 'error', data: { apps: 8, withoutValues: dead.length } });
+  nodes.bringUp(nodes.numberOf('app-0'));
+  await pipeline.log.until('collection.values-are-back');
+});
+
 test('http timers that stop for all apps at once are no data everywhere, and an error', async () => {
   const apps = [app('a'), app('b'), app('c', {}, cpuRule), app('idle', { load: constantLoad({}) })].map(
     (one) =>

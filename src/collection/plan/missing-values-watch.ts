@@ -38,6 +38,15 @@ export class MissingValuesWatch {
 
   constructor(private readonly options: ValuesWatchOptions) {}
 
+  /**
+   * Takes over from an app's history that it had values before the first cycle here: a restart, or a move to another
+   * member, does not end what is wrong with log-cache. A value of null is *no data*.
+   */
+  seed(appId: string, points: readonly { readonly value: bigint | null }[]): void {
+    if (this.#apps.has(appId) || points.every(({ value }) => value === null)) return;
+    this.#apps.set(appId, { lostMs: null, lastCycleMs: this.options.clock.monotonic() });
+  }
+
   /** What a cycle found out about an app. A failure says nothing about values. */
   collected(appId: string, outcomes: Iterable<MetricOutcome>): void {
     let hasOutcome = false;
