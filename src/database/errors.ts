@@ -1,9 +1,15 @@
 import pg from 'pg';
+import { withTrustRemedy } from '../util/connection-error.js';
 import { errorCode, errorText } from '../util/errors.js';
 
 /** A database URL or its TLS material that cannot be used. The message never contains the URL: it holds the password. */
 export class DatabaseConfigError extends Error {
   override readonly name = 'DatabaseConfigError';
+}
+
+/** With the remedy where the server's certificate is not trusted. */
+export function connectionErrorText(error: unknown): string {
+  return withTrustRemedy(error, 'sslrootcert');
 }
 
 /** No connection could be made: refused, unresolved, TLS or login failed. The reason is in the message. */
@@ -13,7 +19,7 @@ export class DatabaseConnectionError extends Error {
   readonly code: string | undefined;
 
   constructor(database: string, address: string, cause: unknown) {
-    super(`${database}: no connection to ${address}: ${errorText(cause)}`, { cause });
+    super(`${database}: no connection to ${address}: ${connectionErrorText(cause)}`, { cause });
     this.code = errorCode(cause) || undefined;
   }
 }

@@ -5,8 +5,7 @@ import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
 import { connectTimeoutMs, createDriverPool, type PoolLimits } from './driver-pool.js';
-import { DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
-import { errorText } from '../util/errors.js';
+import { connectionErrorText, DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
 import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
 import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
 import { suggestsOtherAttempt } from './tls.js';
@@ -214,7 +213,7 @@ export class ConnectionPool {
     if (others.length === 0) {
       return new DatabaseConnectionError(caller.database, failure?.address ?? 'nowhere', failure?.error);
     }
-    const texts = failures.map(({ address, error }) => `${address}: ${errorText(error)}`);
+    const texts = failures.map(({ address, error }) => `${address}: ${connectionErrorText(error)}`);
     const errors = failures.map(({ error }) => error);
     return new DatabaseConnectionError(
       caller.database,

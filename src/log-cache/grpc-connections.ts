@@ -3,7 +3,7 @@ import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
 import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
-import { LogCacheError } from './log-cache.js';
+import { connectionReason, LogCacheError } from './log-cache.js';
 
 export interface GrpcConnectionOptions {
   /** host:port */
@@ -82,7 +82,7 @@ export class GrpcConnections {
     });
     this.#sessions.add(session);
     session.once('connect', () => session.setLocalWindowSize(connectionWindowBytes));
-    session.on('error', (error: Error) => (this.#lastError = error.message));
+    session.on('error', (error: Error) => (this.#lastError = connectionReason(error)));
     // Not before these a server has accepted our certificate.
     let isAccepted = false;
     session.once('remoteSettings', () => {

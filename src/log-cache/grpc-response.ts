@@ -6,7 +6,7 @@ import {
 } from 'node:http2';
 import { gunzipSync, inflateSync, type InputType, type ZlibOptions } from 'node:zlib';
 import { grpcError, httpStatusError } from './grpc-error.js';
-import { LogCacheError } from './log-cache.js';
+import { connectionReason, LogCacheError } from './log-cache.js';
 
 /** Whether a message is compressed (one byte) and its length (four bytes) stand before it. */
 export const prefixBytes = 5;
@@ -82,7 +82,8 @@ function withoutStatus(
   // Node.js gives the streams of a lost connection this code as well.
   const isLost = isSessionLost || rstCode === constants.NGHTTP2_CANCEL;
   const isConnections = isRefused || (!isReset && (isLost || error !== undefined));
-  const reason = error?.message ?? 'the response ended without a status';
+  // Node.js wraps what ended a session before the stream had begun.
+  const reason = error ? connectionReason(error.cause ?? error) : 'the response ended without a status';
   const answer = new LogCacheError(
     isConnections ? 'connection' : kindOfReset(rstCode),
     isConnections ? `no answer from log-cache: ${reason}` : `log-cache broke off its answer: ${reason}`,

@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import { Client, type Dispatcher, errors } from 'undici';
 import type { Clock } from '../util/clock.js';
 import { lookup } from '../dns/lookup.js';
-import { LogCacheError } from './log-cache.js';
+import { connectionReason, LogCacheError } from './log-cache.js';
 
 /** A response to a GET request. */
 export interface HttpResponse {
@@ -233,9 +233,10 @@ const unreadable = [
 
 function logCacheError(error: NodeJS.ErrnoException): LogCacheError {
   if (error instanceof LogCacheError) return error;
-  const { code, message } = error;
+  const { code } = error;
   const kind = unreadable.some((type) => error instanceof type) ? 'bad-answer' : 'connection';
-  const reason = code === undefined || message.includes(code) ? message : `${code} ${message}`;
+  const said = connectionReason(error);
+  const reason = code === undefined || said.includes(code) ? said : `${code} ${said}`;
   return new LogCacheError(kind, reason, { cause: error });
 }
 

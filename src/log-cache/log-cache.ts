@@ -1,3 +1,5 @@
+import { withTrustRemedy } from '../util/connection-error.js';
+
 /**
  * What the collector needs from log-cache, whatever the transport (REST behind the auth proxy, or gRPC).
  * Every method rejects with a LogCacheError, and only with that (or what `take` throws); deadlines are the
@@ -143,4 +145,9 @@ export class LogCacheError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/** What a failed connection is about; with the remedy where log-cache's certificate is not trusted. */
+export function connectionReason(error: unknown): string {
+  return withTrustRemedy(error, 'metricCollector.tls.ca_file');
 }

@@ -3,7 +3,7 @@ import { CancelError, RequestError, TimeoutError, type Response } from 'got';
 import { stringify } from 'lossless-json';
 import type { Clock } from '../util/clock.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { describeConnectionError } from '../tls/connection-error.js';
+import { describeConnectionError } from '../util/connection-error.js';
 import { errorText } from '../util/errors.js';
 import type { KeyPair } from '../tls/key-pair.js';
 import { EngineAgents } from './agents.js';

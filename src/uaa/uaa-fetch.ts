@@ -5,7 +5,7 @@ import type { Clock } from '../util/clock.js';
 import { errorCode } from '../util/errors.js';
 import { lookup } from '../dns/lookup.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
-import { describeConnectionError } from '../tls/connection-error.js';
+import { describeConnectionError } from '../util/connection-error.js';
 import { TokenError } from './token-error.js';
 
 /** Connect, headers and body of one token request. */

@@ -131,6 +131,14 @@ describe('sslmode against a server with TLS', () => {
     expect(await connect(url(user, inFolder(parameters)))).toMatch(reason);
   });
 
+  test('a CA with the name of the right one is refused with what to do about it', async () => {
+    const { cert } = await createCertificateAuthority('Database CA');
+    await writeFile(join(folder, 'namesake.pem'), cert);
+    expect(await connect(url('postgres', inFolder('sslmode=verify-ca&sslrootcert=@namesake.pem')))).toMatch(
+      /no connection to .*: where two CAs have one name, give the one that issued it as sslrootcert/,
+    );
+  });
+
   test('verify-full accepts chain and host name', async () => {
     const target = url('postgres', inFolder('sslmode=verify-full&sslrootcert=@ca.pem'), 'localhost');
     expect(await connect(target)).toBe(true);

@@ -32,11 +32,16 @@ afterEach(() => {
   server.close();
 });
 
-async function open(address = server.address, issuer = authority, readTimeoutMs = 15_000): Promise<LogCache> {
+async function open(
+  address = server.address,
+  issuer = authority,
+  readTimeoutMs = 15_000,
+  trusted = authority,
+): Promise<LogCache> {
   const { key, cert } = await issuer.issue({ commonName: 'eventgenerator' });
   const logCache = createGrpcLogCache({
     address,
-    ca: [authority.cert],
+    ca: [trusted.cert],
     key,
     cert,
     readTimeoutMs,
@@ -67,6 +72,20 @@ describe('the certificate of the server is accepted', () => {
     await restart(['scaling-engine']);
     await expect((await open()).read(request, whole)).rejects.toMatchObject({ kind: 'connection' });
   });
+});
+
+test('a server of a CA with the name of the one that is trusted is a connection failure that says what to do', async () => {
+  await restart(['log-cache']);
+  const namesake = await createCertificateAuthority();
+  const logCache = await open(server.address, authority, undefined, namesake);
+  for (let i = 0; i < 2; i++) {
+    await expect(logCache.read(request, whole)).rejects.toMatchObject({
+      kind: 'connection',
+      message: expect.stringMatching(
+        /two CAs have one name, give the one .* as metricCollector\.tls\.ca_file/,
+      ),
+    });
+  }
 });
 
 test('a client certificate that the server does not trust is a connection failure', async () => {

@@ -268,6 +268,9 @@ test('a server whose certificate is not trusted is a connection failure, unless 
   const failed = await errorOf(open({ ca: [other.cert] }).read(request, whole));
   expect(failed).toMatchObject({ kind: 'connection' });
   expect(failed.message).toMatch(/UNABLE_TO_VERIFY|self.signed|unable to/i);
+  expect(failed.message).toMatch(
+    /unknown CA: give its authority as metricCollector\.tls\.ca_file, or add it/,
+  );
   // Nobody who cannot prove who they are gets to see the token.
   expect(server.requests).toHaveLength(0);
   expect((await open({ ca: [], skipSslValidation: true }).read(request, whole)).envelopes).toHaveLength(1);

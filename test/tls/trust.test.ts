@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
-import { describeConnectionError } from '../../src/tls/connection-error.js';
+import { describeConnectionError } from '../../src/util/connection-error.js';
 import { readCaCertificates } from '../../src/tls/pem.js';
 import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
