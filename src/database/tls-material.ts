@@ -1,6 +1,7 @@
 import type { Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { ConnectionSettings } from './connection.js';
+import { errorText } from '../util/errors.js';
 import { needsRoots, readPems, tlsAttempts, type PemTexts, type TlsAttempt } from './tls.js';
 
 export interface TlsMaterialOptions {
@@ -25,6 +26,8 @@ export class TlsMaterial {
   #readAtMs: number;
   #material: Material;
   #attempts: readonly [TlsAttempt, TlsAttempt?];
+  /** Logged already; empty while all is well. */
+  #lastProblem = '';
 
   /** Rejects with a DatabaseConfigError where something cannot be read or used. */
   static async open(
@@ -61,11 +64,15 @@ export class TlsMaterial {
     this.#readAtMs = clock.monotonic();
     try {
       const material = await read(this.#name, this.#settings, this.#options);
+      this.#lastProblem = '';
       if (isSame(material, this.#material)) return;
       this.#attempts = tlsAttempts(this.#settings, material.pems, material.roots);
       this.#material = material;
       logger.info('certificates-reloaded', { database: this.#name });
     } catch (error) {
+      const problem = errorText(error);
+      if (problem === this.#lastProblem) return;
+      this.#lastProblem = problem;
       logger.error('certificates-not-reloaded', error, { database: this.#name });
     }
   }

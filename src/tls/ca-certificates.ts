@@ -3,7 +3,14 @@ import { RepeatedEvents, type LogContext } from '../observability/repeated-event
 import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
-import { defaultBundle, fingerprint, systemFiles, trustedRoots, type TrustOptions } from './trust.js';
+import {
+  defaultBundle,
+  fingerprint,
+  systemFiles,
+  TrustMemory,
+  trustedRoots,
+  type TrustOptions,
+} from './trust.js';
 
 export interface CaCertificatesOptions extends LogContext {
   /** The configuration key of `ca`, for logs. */
@@ -42,7 +49,7 @@ class WatchedCaCertificates extends WatchedFiles {
     super(options);
     const { ca, besidesSystem, trust, logger } = options;
     this.#options = options;
-    this.#system = !ca || besidesSystem ? { ...trust, logger, lastGood: new Map() } : null;
+    this.#system = !ca || besidesSystem ? { ...trust, logger, memory: new TrustMemory() } : null;
     this.#events = new RepeatedEvents(options);
   }
 

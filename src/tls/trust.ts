@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import type { Logger } from '../observability/logger.js';
-import { errorCode } from '../util/errors.js';
+import { errorCode, errorText } from '../util/errors.js';
 import { certificatesIn, readPemFile } from './pem.js';
 
 export interface TrustOptions {
@@ -11,8 +11,16 @@ export interface TrustOptions {
   /** The system's own store. */
   readonly systemBundle?: string;
   readonly logger: Logger;
-  /** What was found in the system's files before; of a file that became unusable it stays in force. */
-  readonly lastGood?: Map<string, readonly string[]>;
+  /** For callers that ask repeatedly. */
+  readonly memory?: TrustMemory;
+}
+
+/** What is remembered of the system's files, by path. */
+export class TrustMemory {
+  /** What was found before; of a file that became unusable it stays in force. */
+  readonly lastGood = new Map<string, readonly string[]>();
+  /** What was logged last. It is not said again. */
+  readonly said = new Map<string, string>();
 }
 
 export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
@@ -35,10 +43,11 @@ export async function trustedRoots(options: TrustOptions): Promise<string[]> {
  * The same for callers that ask repeatedly: read at the first call, and anew when one of the files was replaced since.
  */
 export function systemRoots(options: TrustOptions): () => Promise<readonly string[]> {
+  const remembering = { memory: new TrustMemory(), ...options };
   let known: { readonly files: string; readonly roots: Promise<readonly string[]> } | undefined;
   return async () => {
-    const files = await fingerprint(await systemFiles(options));
-    if (known?.files !== files) known = { files, roots: trustedRoots(options) };
+    const files = await fingerprint(await systemFiles(remembering));
+    if (known?.files !== files) known = { files, roots: trustedRoots(remembering) };
     return known.roots;
   };
 }
@@ -59,33 +68,48 @@ export async function fingerprint(files: readonly string[]): Promise<string> {
 /** Every file in which the system may keep CA certificates. */
 export async function systemFiles(options: TrustOptions): Promise<string[]> {
   const files = [options.systemBundle ?? defaultBundle];
-  if (!options.systemCertPath) return files;
+  const { systemCertPath: path, logger, memory } = options;
+  if (!path) return files;
   try {
-    const names = await readdir(options.systemCertPath);
-    files.push(...names.sort().map((name) => join(options.systemCertPath ?? '', name)));
+    const names = await readdir(path);
+    files.push(...names.sort().map((name) => join(path, name)));
+    memory?.said.delete(path);
   } catch (error) {
-    options.logger.error('system-certificates-unreadable', error, { path: options.systemCertPath });
+    if (isNews(memory, path, error)) logger.error('system-certificates-unreadable', error, { path });
   }
   return files;
 }
 
 async function rootsInSystemFile(
   file: string,
-  { logger, lastGood = new Map() }: TrustOptions,
+  { logger, memory = new TrustMemory() }: TrustOptions,
 ): Promise<readonly string[]> {
+  const { lastGood, said } = memory;
   try {
     const { certificates, broken } = certificatesIn(await readPemFile(file));
-    if (broken > 0 || certificates.length === 0) {
-      logger.info('system-certificates-skipped', { file, broken, used: certificates.length });
+    const used = certificates.length;
+    if (broken === 0 && used > 0) said.delete(file);
+    else if (isNews(memory, file, `${broken} ${used}`)) {
+      logger.info('system-certificates-skipped', { file, broken, used });
     }
-    if (certificates.length > 0) lastGood.set(file, certificates.map(String));
+    if (used > 0) lastGood.set(file, certificates.map(String));
   } catch (error) {
     // Not every system has a bundle in this place, and nobody configured it.
-    if (errorCode(error) !== 'ENOENT') logger.error('system-certificates-unreadable', error, { file });
-    else {
+    if (errorCode(error) === 'ENOENT') {
       logger.debug('system-certificates-missing', { file });
       lastGood.delete(file);
+      said.delete(file);
+    } else if (isNews(memory, file, error)) {
+      logger.error('system-certificates-unreadable', error, { file });
     }
   }
   return lastGood.get(file) ?? [];
+}
+
+/** Whether this was not the last that was said of the path. */
+function isNews(memory: TrustMemory | undefined, path: string, what: unknown): boolean {
+  const text = errorText(what);
+  if (memory?.said.get(path) === text) return false;
+  memory?.said.set(path, text);
+  return true;
 }

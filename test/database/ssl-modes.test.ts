@@ -242,8 +242,18 @@ test('a renewed client certificate is used for new connections; a broken one lea
   await clock.advance(10_000);
   await attempt();
   await write({ cert: 'broken', key: 'broken' });
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(10_000);
+    await attempt();
+  }
+  expect(events).toEqual(['certificates-reloaded', 'certificates-not-reloaded']);
+  await write(client);
   await clock.advance(10_000);
   await attempt();
+  await write({ cert: 'broken', key: 'broken' });
+  await clock.advance(10_000);
+  await attempt();
+  expect(events.splice(2)).toEqual(['certificates-not-reloaded']);
   expect(events).toEqual(['certificates-reloaded', 'certificates-not-reloaded']);
 });
 

@@ -149,6 +149,24 @@ test('the system is read once for all who ask, and again when an authority was a
   expect(await handshake([...(await roots())])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
+test('for those who ask repeatedly the last good certificates of a file stay in force, and each fault is said once', async () => {
+  const systemBundle = await write('bundle-s.crt', authority.cert);
+  const systemCertPath = join(folder, 'certs-s');
+  const logger = new RecordingLogger();
+  const roots = systemRoots({ systemBundle, systemCertPath, logger });
+  const askThrice = async () => {
+    for (let i = 0; i < 3; i++) expect(await handshake([...(await roots())])).toBe('trusted');
+    return logger.lines.splice(0).flatMap(({ level, event }) => (level === 'debug' ? [] : [event]));
+  };
+  expect(await askThrice()).toEqual(['system-certificates-unreadable']);
+  await write('certs-s/text.crt', 'no certificate');
+  expect(await askThrice()).toEqual(['system-certificates-skipped']);
+  await write('bundle-s.crt', 'garbage');
+  expect(await askThrice()).toEqual(['system-certificates-skipped']);
+  await rm(systemCertPath, { recursive: true });
+  expect(await askThrice()).toEqual(['system-certificates-unreadable']);
+});
+
 test('an authority that has only the name of the right one is told apart from an unknown one', async () => {
   const namesake = await createCertificateAuthority('Platform CA');
   const ca = await readCaCertificates({ pem: namesake.cert });
