@@ -36,7 +36,7 @@ export function readCloudFoundry(
   report: Report,
 ): CloudFoundry {
   const application = parseVcapApplication(vcapApplication, report);
-  const services = readServices(env, readFile, report);
+  const services = readServices(env, hasFile, readFile, report);
   const configured = services && readConfigService(services, hasFile, report);
   const policyDb = services && readDatabaseBinding(services, 'policy_db', report);
   const appMetricsDb = services && readDatabaseBinding(services, 'appmetrics_db', report);
@@ -56,8 +56,26 @@ export function readCloudFoundry(
   };
 }
 
-/** The platform gives bindings as a variable or, where they would be too long for one, as a file. */
+/** null if they cannot be read. */
 function readServices(
+  env: NodeJS.ProcessEnv,
+  hasFile: boolean,
+  readFile: (path: string) => string,
+  report: Report,
+): BoundService[] | null {
+  const services = parseServices(env, readFile, report);
+  const root = env['SERVICE_BINDING_ROOT'];
+  if (services?.length !== 0 || hasFile || !root) return services;
+  // The platform's third way, one file for each credential: services may be bound, and must not be asked for again.
+  report.environment(
+    `SERVICE_BINDING_ROOT is ${describeRaw(root)}, and VCAP_SERVICES holds no service: bindings of the app feature service-binding-k8s are not read. Turn it off, or turn file-based-vcap-services on in its place, and restart the app`,
+    'all',
+  );
+  return null;
+}
+
+/** The platform gives bindings as a variable or, where they would be too long for one, as a file. */
+function parseServices(
   env: NodeJS.ProcessEnv,
   readFile: (path: string) => string,
   report: Report,

@@ -200,6 +200,20 @@ describe('service bindings in a file', () => {
   });
 });
 
+test.each([undefined, '{}'])(
+  'bindings in a form that is not read are the only fault, where VCAP_SERVICES is %s',
+  (services) => {
+    const env = { VCAP_SERVICES: services, SERVICE_BINDING_ROOT: '/etc/cf-service-bindings' };
+    const said = refusal(() => loadConfig({ env: cloudFoundryEnv(env) }));
+    expect(said.split('\n')).toEqual([
+      expect.stringMatching(
+        `^${environment}SERVICE_BINDING_ROOT is "/etc/cf-service-bindings", and VCAP_SERVICES holds no service`,
+      ),
+    ]);
+    expect(() => loadWith({ ...env, VCAP_SERVICES: boundTo() })).not.toThrow();
+  },
+);
+
 test('a database of another kind', () => {
   const services = boundTo(minimalService, { uri: 'mysql2://u:hunter2@h/d' });
   const message = refusal(() => loadWith({ VCAP_SERVICES: services }));
