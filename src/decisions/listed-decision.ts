@@ -46,6 +46,11 @@ function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
   return lastTrigger?.message ?? '';
 }
 
+/** Whether this may be where a page begins: an app id, which PostgreSQL can compare. */
+export function isCursor(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 255 && !value.includes('\0');
+}
+
 /** Where the page after `page` begins, or null: only a full page has a next one. */
 export function cursorAfter(page: readonly ListedDecision[], limit: number): string | null {
   return page.length === limit ? (page.at(-1)?.appId ?? null) : null;

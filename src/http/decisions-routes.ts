@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DecisionChange } from '../decisions/decision-store.js';
-import { cursorAfter, isPolicyReason, listedJson } from '../decisions/listed-decision.js';
+import { cursorAfter, isCursor, isPolicyReason, listedJson } from '../decisions/listed-decision.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import { isListedReason, whyNotListed } from '../explanation/reason.js';
@@ -81,7 +81,7 @@ export function decisionsRoutes(
     if (!isListedReason(reason)) return sendError(reply, 400, `wrong reason: ${whyNotListed(reason)}`);
     const limit = parseLimit(wanted, listLimit);
     if (limit === null) return sendError(reply, 400, `limit must be 1 to ${listLimit.most}`);
-    if (typeof cursor !== 'string' || cursor.includes('\0') || cursor.length > 255) {
+    if (!isCursor(cursor)) {
       return sendError(reply, 400, 'cursor must be one of an earlier response');
     }
     const question = async () => {

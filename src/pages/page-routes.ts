@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RepeatedEvents } from '../observability/repeated-events.js';
+import { isCursor } from '../decisions/listed-decision.js';
 import { isListedReason, whyNotListed } from '../explanation/reason.js';
 import type { RouteModule } from '../http/api-routes.js';
 import { getRoute } from '../http/get-route.js';
@@ -39,14 +40,15 @@ export function pageRoutes({ source, repeated }: PageRoutesOptions): RouteModule
     };
 
   async function respondApps(request: FastifyRequest, reply: FastifyReply): Promise<string | FastifyReply> {
-    const { app: appId, reason, cursor } = request.query as Record<string, unknown>;
+    const { app: appId, reason, cursor = '' } = request.query as Record<string, unknown>;
     if (typeof appId === 'string' && appId.trim() !== '') {
       return reply.redirect(`/health/apps/${encodeURIComponent(appId.trim())}`, 303);
     }
     if (reason !== undefined && !isListedReason(reason)) {
       return problem(reply, 400, `Wrong reason: ${whyNotListed(reason)}.`);
     }
-    return appsPage(await source.apps(reason ?? null, typeof cursor === 'string' ? cursor : ''));
+    if (!isCursor(cursor)) return problem(reply, 400, 'That is no cursor of an earlier page.');
+    return appsPage(await source.apps(reason ?? null, cursor));
   }
 
   async function respondApp(request: FastifyRequest, reply: FastifyReply): Promise<string | FastifyReply> {

@@ -85,6 +85,9 @@ test('apps are found by id and by reason', async () => {
   const found = await get('/health/apps?app=%20a%2Fb%20');
   expect([found.status, found.headers['location']]).toEqual([303, '/health/apps/a%2Fb']);
   expect((await get('/health/apps?reason=at-max&cursor=x')).body).toContain('after x');
+  for (const cursor of ['a%00b', 'a'.repeat(256), 'a&cursor=b']) {
+    expect((await get(`/health/apps?reason=at-max&cursor=${cursor}`)).status).toBe(400);
+  }
   expect((await get('/health/apps?reason=none-such')).status).toBe(400);
   expect((await get('/health/apps?reason=at-max&reason=at-min')).status).toBe(400);
   expect((await get('/health/apps?reason=stale')).body).toContain('listed as not-collected');
