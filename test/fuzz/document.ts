@@ -22,7 +22,7 @@ interface Document {
 }
 
 export interface ApiDocument {
-  /** What it describes, and a path at which nothing is. */
+  /** What it describes, the pages for people, and a path at which nothing is. */
   readonly endpoints: readonly Endpoint[];
   /** What is wrong with an answer, or null. */
   readonly judge: (answer: RawAnswer) => string | null;
@@ -61,6 +61,8 @@ export async function readApiDocument(): Promise<ApiDocument> {
         query: (get.parameters ?? []).flatMap((one) => (one.in === 'query' ? [one.name ?? ''] : [])),
         listeners: listenersOf(path),
       })),
+      { path: '/health/apps', query: ['app', 'reason', 'cursor'], listeners: ['health'] },
+      { path: '/health/apps/{guid}', query: [], listeners: ['health'] },
       { path: '/nothing/{here}', query: ['x'], listeners: ['api', 'cf'] },
     ],
     judge: (answer) => judge(answer, bodies),
@@ -78,6 +80,8 @@ function judge(
   if (body === null) return null;
   if (mediaType === 'text/plain' && status === 401 && body === 'Unauthorized\n') return null;
   if (mediaType === 'text/plain' && status === 200 && body.startsWith('# HELP ')) return null;
+  if (mediaType === 'text/html' && isPage(status, body)) return null;
+  if (mediaType === '' && status === 303 && body === '') return null;
   if (mediaType !== 'application/json') return `a body of type "${mediaType}"`;
   let value: unknown;
   try {
@@ -88,6 +92,10 @@ function judge(
   if (refusals.has(status) && isOurError(value, status)) return null;
   if (bodies.some((one) => one.status === status && one.validate(value))) return null;
   return status === 500 ? 'an internal error' : 'a body that is not documented';
+}
+
+function isPage(status: number, body: string): boolean {
+  return [200, 400, 503].includes(status) && body.startsWith('<!doctype html>') && body.endsWith('</html>\n');
 }
 
 function isOurError(value: unknown, status: number): boolean {

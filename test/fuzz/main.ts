@@ -7,9 +7,9 @@ import { runFuzz, type FuzzReport } from './run.js';
 
 const help = `Usage: npm run fuzz -- [options]
 
-Sends generated requests to every endpoint of docs/openapi.json, and to a path at which nothing is: correct ones, ones
-with something odd in them, and what is no HTTP any more. Every body must be one of the document's, nothing may grow,
-and the process must live. Progress goes to standard error, the report to standard output. Needs Linux.
+Sends generated requests to every endpoint of docs/openapi.json, to the pages below /health/apps, and to a path at which
+nothing is: correct ones, ones with something odd in them, and what is no HTTP any more. Every body must be one of the
+document's or a page, nothing may grow, and the process must live. Progress goes to standard error, the report to standard output. Needs Linux.
 
 Options:
   --requests N  For each endpoint (10000)

@@ -119,6 +119,7 @@ const oddTexts = [
     '%c3%28',
     '%e2%82%ac',
     '😀',
+    '\0',
     '<script>',
     '${x}',
     '{{x}}',
@@ -149,6 +150,7 @@ function targetOf({ path, query }: Endpoint, random: Random): string {
 
 /** A profile must not take its time; everything else is odd often enough. */
 function valueFor(name: string, random: Random): string {
+  if (name === 'reason' && random.chance(0.5)) return 'not-breached';
   if (name === 'seconds') return random.chance(0.5) ? '0.01' : random.pick(['0', '-1', 'x', '31', '']);
   return oddText(random);
 }

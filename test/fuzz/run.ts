@@ -114,7 +114,7 @@ function differenceOf(before: ReturnType<typeof measure>, after: ReturnType<type
   };
 }
 
-const signsOfDefects = /uncaught-exception|unhandled-rejection|request-failed/;
+const signsOfDefects = /uncaught-exception|unhandled-rejection|request-failed|page-failed/;
 
 function processFaults({ process }: FuzzScene): string[] {
   const defects = process.lines.filter(({ message }) => signsOfDefects.test(message));
