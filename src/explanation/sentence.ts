@@ -87,7 +87,7 @@ const clauses: Readonly<Record<Reason['code'], Clause>> = {
   'no-data': (reason, rule, { facts }) =>
     `${conditionOf(rule)} cannot fire: ${reason.metricType} has no data${timed(' at ', reason.sinceMs, facts)}`,
   'not-enough-samples': (reason, rule, { facts }) =>
-    `${conditionOf(rule)} cannot fire yet: ${rule?.samples.have} of ${rule?.samples.needed} app metrics` +
+    `${conditionOf(rule)} cannot fire yet: ${tooFew(rule)}` +
     `${timed(', collected since ', reason.sinceMs, facts)}${timed('; enough at ', reason.untilMs, facts)}`,
   'not-breached': (_, rule, { facts }) => {
     const against = rule?.against;
@@ -124,6 +124,14 @@ function limitText(
     `${conditionOf(rule)} fires, but the scaling engine ignored ${rule?.rule.adjustment ?? 'it'}${ignoredAt}: ` +
     `the app is at its ${limit}${instances}, not started, or its scaling is disabled${nextTry(reason, facts)}`
   );
+}
+
+/** There may be enough app metrics and none before the breach duration, or they lie too close together. */
+function tooFew(rule: RuleExplanation | undefined): string {
+  const { have = 0, needed = 0 } = rule?.samples ?? {};
+  return have < needed
+    ? `${have} of ${needed} app metrics`
+    : `${have} app metrics do not cover its breach duration`;
 }
 
 /** What comes of a rule that fires, as far as that is known. */

@@ -109,7 +109,7 @@ function ruleRow(explained: RuleExplanation, facts: Facts): Html {
     <td>${conditionOf(explained)} → ${rule.adjustment}</td>
     <td class="word" data-label="Verdict">${verdict}${hidden}</td>
     <td class="number" data-label="Newest">${newest ? pointText(newest, unit, facts.atMs) : 'none'}</td>
-    <td data-label="App metrics">${samples.have} of ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
+    <td data-label="App metrics">${samples.have}, ${samples.needed} needed, ${samples.breaching} in breach${noData}</td>
     <td class="number" data-label="Speaks against it">${against ? pointText(against, unit, facts.atMs) : '–'}</td>
     <td class="number" data-label="Can fire">${canFireAtNs === null ? '–' : timeText(nsToMs(canFireAtNs), facts.atMs)}</td>
   </tr>`;

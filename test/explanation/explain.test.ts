@@ -46,6 +46,14 @@ describe('the eight causes', () => {
     );
   });
 
+  test('app metrics that are enough, but do not reach back far enough yet', () => {
+    const explanation = explain(factsOf([outRule], { cpu: { 0: 81n, 20: 81n, 40: 81n } }), settings);
+    expect(explanation.reasons).toMatchObject([{ code: 'not-enough-samples', untilMs: atMs + 60_000 }]);
+    expect(sentenceOf(explanation)).toBe(
+      'Rule 1 (cpu > 80 % for 100 s) cannot fire yet: 3 app metrics do not cover its breach duration, collected since 22:12:40; enough at 22:14:20.',
+    );
+  });
+
   test('one value on the right side of the threshold', () => {
     const explanation = explain(factsOf([outRule], { cpu: { ...steady(81n), 40: 80n } }), settings);
     expect(explanation.reasons).toEqual([
