@@ -35,7 +35,8 @@ export interface DecisionChange {
 export interface DecisionStore {
   /** Writes all or none; at most one row and one change of each app. */
   write(rows: readonly DecisionRow[], changes: readonly DecisionChange[]): Promise<void>;
-  remove(appIds: readonly string[]): Promise<void>;
+  /** Removes the rows of apps that nobody evaluates any more, and the changes of those that are gone. */
+  remove(appIds: readonly string[], gone: readonly string[]): Promise<void>;
   read(appId: string): Promise<OwnersKnowledge | null>;
   /** Newest first. */
   readChanges(query: ChangesQuery): Promise<readonly DecisionChange[]>;
@@ -133,7 +134,7 @@ delete from ${decision} where app_id in (
 
 const removeSql = ({ decision, decisionChange }: Names) => `
 with decisions as (delete from ${decision} where app_id = any($1::varchar[]))
-delete from ${decisionChange} where app_id = any($1::varchar[])`;
+delete from ${decisionChange} where app_id = any($2::varchar[])`;
 
 type Row = {
   app_id: string;
@@ -179,8 +180,8 @@ export function createDecisionStore(database: Pick<Database, 'query'>, names: Na
       await database.query(sql.write, [...rowColumns(rows), ...changeColumns(changes)], { timeoutMs });
     },
 
-    async remove(appIds) {
-      await database.query(sql.remove, [appIds], { timeoutMs });
+    async remove(appIds, gone) {
+      await database.query(sql.remove, [appIds, gone], { timeoutMs });
     },
 
     async read(appId) {

@@ -44,7 +44,8 @@ export class DecisionWriter {
   readonly #repeated: RepeatedEvents;
   readonly #stopping = new AbortController();
   #changes: DecisionChange[] = [];
-  readonly #removed = new Set<string>();
+  /** Apps whose rows are to be removed; true: their changes, too. */
+  readonly #removed = new Map<string, boolean>();
   #loop: Promise<void> | undefined;
   #hasTables = false;
   #pruneAfter = '';
@@ -71,12 +72,13 @@ export class DecisionWriter {
     if (surplus > 0) this.#lose(this.#changes.splice(0, surplus).length);
   }
 
-  /** These apps have no policy any more. */
-  remove(appIds: Iterable<string>): void {
+  /** These apps have no rules any more; `isGone`: no policy at all, so that nobody asks for their past either. */
+  remove(appIds: Iterable<string>, isGone: (appId: string) => boolean): void {
     for (const appId of appIds) {
       // Rows that nobody renews are removed a day later anyway.
-      if (this.#removed.size < maxRemoved) this.#removed.add(appId);
+      if (this.#removed.size < maxRemoved) this.#removed.set(appId, isGone(appId));
     }
+    this.#changes = this.#changes.filter(({ appId }) => this.#removed.get(appId) !== true);
   }
 
   /** Begins to write. Idempotent. */
@@ -127,8 +129,11 @@ export class DecisionWriter {
     const nowMs = clock.monotonic();
     if (this.#removed.size > 0) {
       const some = [...this.#removed].slice(0, removedPerStep);
-      await store.remove(some);
-      for (const appId of some) this.#removed.delete(appId);
+      const gone = some.filter(([, isGone]) => isGone);
+      await store.remove(idsOf(some), idsOf(gone));
+      for (const [appId, isGone] of some) {
+        if (this.#removed.get(appId) === isGone) this.#removed.delete(appId);
+      }
     } else if (nowMs - this.#prunedAtMs >= pruneEveryMs) {
       this.#prunedAtMs = nowMs;
       this.#pruneAfter = (await store.prune(this.#pruneAfter)) ?? '';
@@ -168,4 +173,8 @@ export class DecisionWriter {
   #lose(rows: number): void {
     this.#options.metrics.decisionRowsLost.inc(rows);
   }
+}
+
+function idsOf(apps: readonly (readonly [appId: string, isGone: boolean])[]): string[] {
+  return apps.map(([appId]) => appId);
 }

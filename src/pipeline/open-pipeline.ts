@@ -103,7 +103,8 @@ function startParts(
   decisions.writer.start();
   policies.onChange((changes) => {
     ownedApps.use(changes);
-    decisions.writer.remove(changes.removed);
+    const ruleless = changes.changed.filter((appId) => policies.policyOf(appId)?.rules.length === 0);
+    decisions.writer.remove([...changes.removed, ...ruleless], (appId) => !policies.hasPolicy(appId));
   });
   ownership.ownership.onChange(() => policies.ownershipChanged());
   ownership.ownership.onChange(() =>

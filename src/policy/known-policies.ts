@@ -39,6 +39,11 @@ export class KnownPolicies {
     return stored?.kind === 'usable' ? stored.policy : undefined;
   }
 
+  /** Whether the app has a policy, be it broken. */
+  has(appId: string): boolean {
+    return this.#known.has(appId);
+  }
+
   appIds(): Iterable<string> {
     return this.#known.keys();
   }

@@ -82,6 +82,11 @@ export class PolicyPoller {
     return this.#known.policyOf(appId);
   }
 
+  /** Whether such an app has a policy, be it broken. */
+  hasPolicy(appId: string): boolean {
+    return this.#known.has(appId);
+  }
+
   /** The apps whose policies are kept here. */
   appIds(): Iterable<string> {
     return this.#known.appIds();

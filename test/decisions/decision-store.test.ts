@@ -114,12 +114,18 @@ test('two members may write the same apps at once', async () => {
   expect(await store.list({ code: 'not-breached', after: '', limit: 1_000 })).toHaveLength(500);
 });
 
-test('an app is removed with its changes, and no other', async () => {
-  await store.write([row('app'), row('other')], [change('app', 1), change('other', 1)]);
-  await store.remove(['app']);
-  expect(await store.read('app')).toBeNull();
-  const { rows } = await db.target.pool.query('select distinct app_id from eventgenerator_decision_change');
-  expect(rows).toEqual([{ app_id: 'other' }]);
+test('apps are removed, those that are gone with their changes, and no other', async () => {
+  const apps = ['gone', 'ruleless', 'other'];
+  await store.write(
+    apps.map((app) => row(app)),
+    apps.map((app) => change(app, 1)),
+  );
+  await store.remove(['gone', 'ruleless'], ['gone']);
+  expect(await Promise.all(apps.map((app) => store.read(app)))).toMatchObject([null, null, {}]);
+  const { rows } = await db.target.pool.query(
+    'select distinct app_id from eventgenerator_decision_change order by app_id',
+  );
+  expect(rows).toEqual([{ app_id: 'other' }, { app_id: 'ruleless' }]);
 });
 
 async function changesOf(appId: string): Promise<number> {

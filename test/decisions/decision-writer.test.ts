@@ -70,7 +70,8 @@ function start(changes: { mayCreate?: boolean } = {}): Scene & { writer: Decisio
     mayCreate: changes.mayCreate ?? true,
     store: {
       write: (rows, made) => noted(`write ${rows.length} ${made.length}`, () => real.write(rows, made)),
-      remove: (appIds) => noted(`remove ${appIds.length}`, () => real.remove(appIds)),
+      remove: (appIds, gone) =>
+        noted(`remove ${appIds.length} ${gone.length}`, () => real.remove(appIds, gone)),
       prune: (after) => noted('prune', () => real.prune(after)),
     },
     recorder: {
@@ -100,9 +101,10 @@ test('creates its tables, then makes one statement a second: removals, pruning, 
   const scene = start();
   scene.waiting.push(row);
   scene.writer.addChange(change);
-  scene.writer.remove(['gone']);
+  scene.writer.addChange({ ...change, appId: 'gone' });
+  scene.writer.remove(['gone', 'ruleless'], (appId) => appId === 'gone');
   await steps(3);
-  expect(scene.calls).toEqual(['remove 1', 'prune', 'write 1 1']);
+  expect(scene.calls).toEqual(['remove 2 1', 'prune', 'write 1 1']);
   expect(log.lines).toEqual([
     {
       level: 'info',

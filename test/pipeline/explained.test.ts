@@ -320,11 +320,17 @@ test('apps by reason are all apps owned', async () => {
   expect(await pipeline.value('policiesWithRules')).toBe(7);
 });
 
-test('what is stored of an app goes with its policy', async () => {
-  const stored = async () =>
-    (await pipeline.appMetricsDb.pool.query('select from eventgenerator_decision where app_id = $1', [calm]))
-      .rowCount;
-  await eventually('its row', async () => (await stored()) === 1);
-  await pipeline.removePolicy(calm);
-  await eventually('no row', async () => (await stored()) === 0);
+test('an app without rules has no row, and without a policy no changes', async () => {
+  const { pool } = pipeline.appMetricsDb;
+  const rowsIn = async (table: string) =>
+    (await pool.query(`select from ${table} where app_id = $1`, [rejected])).rowCount ?? 0;
+  for (const policy of [{ instance_min_count: 1, instance_max_count: 2 }, []]) {
+    await pipeline.setPolicy(rejected, scaleOut);
+    await eventually('a row', async () => (await rowsIn('eventgenerator_decision')) === 1);
+    await pipeline.setPolicy(rejected, policy);
+    await eventually('no row', async () => (await rowsIn('eventgenerator_decision')) === 0);
+  }
+  expect(await rowsIn('eventgenerator_decision_change')).toBeGreaterThan(0);
+  await pipeline.removePolicy(rejected);
+  await eventually('no change', async () => (await rowsIn('eventgenerator_decision_change')) === 0);
 });
