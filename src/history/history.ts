@@ -6,20 +6,23 @@ import { Ring, type Series } from './ring.js';
 
 /**
  * No ring grows beyond this: a breach duration of 3600 s, the longest that the policy schema allows, stays below it
- * at every collection interval from 200 ms. A rule that asks for more never has enough samples, and never fires.
+ * at every collection interval from 400 ms. A rule that asks for more never has enough samples, and never fires.
  */
 const maxRingPoints = 20_000;
 
 /**
- * Points that a ring must hold for its longest rule: a tenth more than the breach duration has collections, because
- * cycles drift and a point before the breach duration is needed too; never fewer than the configured cache size.
+ * Points that a ring must hold for its longest rule, and one before its breach duration. Besides its regular cycles an app
+ * has others, where a hold or a breach duration ends (pipeline/cycles.ts): one in each interval while holds are short, and
+ * two a minute while the app is scaled again and again, because no cool-down is shorter than a minute. Never fewer than
+ * the configured cache size.
  */
 export function ringCapacity(
   cacheSize: number,
   longestBreachDurationSecs: number,
   collectionIntervalMs: number,
 ): number {
-  const forLongestRule = Math.ceil((longestBreachDurationSecs * 1000 * 11) / (collectionIntervalMs * 10)) + 2;
+  const regular = (longestBreachDurationSecs * 1000) / collectionIntervalMs;
+  const forLongestRule = Math.ceil(2 * regular + longestBreachDurationSecs / 30) + 2;
   return Math.min(maxRingPoints, Math.max(cacheSize, forLongestRule));
 }
 

@@ -9,7 +9,7 @@ import type { History } from '../history/history.js';
 import { historyKeyOf } from '../history/history-key.js';
 import { promqlWindowSecs } from '../log-cache/promql.js';
 import type { AppPolicy } from '../policy/policy.js';
-import { msToNs, nsToMs } from '../util/clock.js';
+import { msToNs, nsToMs, type Timer } from '../util/clock.js';
 import { CollectionReport, isServed, type CollectionReportOptions } from './collection-report.js';
 import type { Evaluator } from './evaluator.js';
 
@@ -55,6 +55,9 @@ export class Cycles {
   readonly #posting = new Set<Promise<unknown>>();
   /** By app id. */
   readonly #unfinished = new Map<string, UnfinishedCycle>();
+  /** Of apps that are judged again when a hold ends, by app id. */
+  readonly #holds = new Map<string, Timer>();
+  #isStopped = false;
 
   constructor(options: CycleOptions) {
     this.#options = options;
@@ -95,8 +98,14 @@ export class Cycles {
     this.#report.refresh();
   }
 
-  /** Resolves when no http metric is to come and no trigger is being posted any more. */
-  async posted(): Promise<void> {
+  /**
+   * To be called when no cycle begins any more: judges no app again. Resolves when no http metric is to come and no
+   * trigger is being posted. Idempotent.
+   */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    for (const timer of this.#holds.values()) timer.cancel();
+    this.#holds.clear();
     await Promise.all([...this.#unfinished.values()].map(({ ended }) => ended));
     await Promise.all(this.#posting);
   }
@@ -199,25 +208,45 @@ export class Cycles {
   #firesEarly(policy: AppPolicy, atNs: bigint): boolean {
     const rules = policy.rules.findIndex((rule) => isHttpMetricType(rule.metricType));
     const decision = rules > 0 ? this.#options.evaluator.firesAmongFirst(policy, rules, atNs) : null;
-    if (decision) this.#post(decision);
+    if (decision) this.#post(policy.appId, decision, atNs);
     return decision !== null;
   }
 
   #decideAndAct(policy: AppPolicy, atNs: bigint): void {
     const decision = this.#options.evaluator.evaluate(policy, atNs);
     if (decision.outcome === 'fired') {
-      this.#post(decision);
+      this.#post(policy.appId, decision, atNs);
     } else if (decision.outcome === 'not-fired') {
       this.#runWhenARuleMayFire(policy, atNs);
-    } else if (decision.untilMs !== undefined) {
-      // The app need not wait for its next regular run when the hold ends.
-      this.#runSoon(policy.appId, decision.untilMs);
+    } else {
+      this.#lookWhenHoldEnds(policy.appId, decision, atNs);
     }
   }
 
-  #post(decision: Decision): void {
-    const posted = this.#options.evaluator.act(decision).finally(() => this.#posting.delete(posted));
+  #post(appId: string, decision: Decision, atNs: bigint): void {
+    const posted = this.#options.evaluator
+      .act(decision)
+      .then((done) => this.#lookWhenHoldEnds(appId, done, atNs))
+      .finally(() => this.#posting.delete(posted));
     this.#posting.add(posted);
+  }
+
+  /**
+   * An app that is held need not wait for its next regular cycle when the hold ends. App metrics that are recent then are
+   * judged again: while the scaling engine hangs, holds end every two seconds, and as many collections would push out of
+   * the histories what long rules need.
+   */
+  #lookWhenHoldEnds(appId: string, decision: Decision, atNs: bigint): void {
+    if (decision.outcome !== 'held' || decision.untilMs === undefined || this.#isStopped) return;
+    const { clock, settings } = this.#options;
+    const { untilMs } = decision;
+    if (untilMs - nsToMs(atNs) >= settings.collectionIntervalMs / 2) return this.#runSoon(appId, untilMs);
+    this.#holds.get(appId)?.cancel();
+    const timer = clock.setTimer(untilMs - clock.now(), () => {
+      this.#holds.delete(appId);
+      this.reconsider(appId);
+    });
+    this.#holds.set(appId, timer);
   }
 
   /** Lets the next cycle fall on the moment at which a breach duration ends, instead of up to an interval later. */

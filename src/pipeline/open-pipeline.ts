@@ -85,7 +85,7 @@ function startParts(
   releasers.add('warm-up', () => parts.warmUp.stop());
   releasers.add('takeover', () => takeover.stop());
   releasers.add('cycles', async () => {
-    const ended = schedule.stop().then(() => cycles.posted());
+    const ended = schedule.stop().then(() => cycles.stop());
     await endsWithin(clock, cyclesDeadlineMs, ended);
   });
   releasers.add('policy poller', () => policies.stop());

@@ -22,9 +22,9 @@ function createHistory() {
 describe('the capacity of a ring', () => {
   test.each([
     ['the cache size where rules need less', 100, 120, 40_000, 100],
-    ['a tenth more than the breach duration has collections, plus two', 2, 120, 40_000, 6],
-    ['the longest breach duration at a short interval', 100, 3600, 1000, 3962],
-    ['rounded up', 1, 60, 41_000, 4],
+    ['twice the collections of the breach duration, two a minute and two more', 2, 120, 40_000, 12],
+    ['enough for the longest breach duration at a short interval', 100, 3600, 1000, 7322],
+    ['rounded up', 1, 60, 41_000, 7],
     ['bounded whatever a policy asks for', 100, 1e12, 40_000, 20_000],
   ])('is %s', (_, cacheSize, longestSecs, intervalMs, expected) => {
     expect(ringCapacity(cacheSize, longestSecs, intervalMs)).toBe(expected);

@@ -63,7 +63,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
     outcomes: { cpu: value(90n) } as Record<string, MetricOutcome>,
     decision: notFired,
     collect: undefined as undefined | (() => void),
-    post: () => Promise.resolve(fired),
+    post: (): Promise<Decision> => Promise.resolve(fired),
     /** What the first rules alone decide. */
     early: null as Decision | null,
     http: null as Promise<AppCollection> | null,
@@ -188,7 +188,7 @@ test('a slow scaling engine holds up no cycle, and stopping can wait for it', as
   state.post = () => new Promise((resolve) => (answer = resolve as typeof answer));
   await cycles.run('app');
   let posted = false;
-  const waiting = cycles.posted().then(() => (posted = true));
+  const waiting = cycles.stop().then(() => (posted = true));
   await clock.advance(0);
   expect(posted).toBe(false);
   answer(fired);
@@ -208,17 +208,71 @@ test('the next cycle falls on the moment at which the breach duration ends', asy
   expect(state.soon.at(-1)).toBe(3001);
 });
 
-test('an app that is held back shortly is looked at again at that time', async () => {
-  const { clock, state, cycles } = harness();
-  state.decision = { outcome: 'held', reason: 'breaker-open', rule, untilMs: clock.now() + 2000 };
-  await cycles.run('app');
-  state.decision = { outcome: 'held', reason: 'at-limit-backoff', rule, untilMs: clock.now() + 120_000 };
-  await cycles.run('app');
-  state.decision = { outcome: 'held', reason: 'cooling-down', untilMs: clock.now() + 10 };
-  await cycles.run('app');
-  state.decision = { outcome: 'held', reason: 'lease-lost', rule };
-  await cycles.run('app');
-  expect(state.soon).toEqual([2000, 10]);
+describe('an app that is held back', () => {
+  const heldFor = (clock: ManualClock, ms: number): Decision => ({
+    outcome: 'held',
+    reason: 'breaker-open',
+    rule,
+    untilMs: clock.now() + ms,
+  });
+
+  test('shortly is judged again at that time, by what was collected', async () => {
+    const { clock, state, cycles } = harness();
+    state.decision = heldFor(clock, 2_000);
+    await cycles.run('app');
+    await clock.advance(1_999);
+    expect(state.evaluatedAt).toHaveLength(1);
+    state.decision = notFired;
+    await clock.advance(1);
+    expect(state.evaluatedAt).toHaveLength(2);
+    expect(state.evaluatedAt[1]).toBe(state.evaluatedAt[0]);
+    expect([state.asked.length, state.soon, clock.pendingTimers]).toEqual([1, [], 0]);
+  });
+
+  test('for longer has its next cycle at that time, if no regular one is earlier', async () => {
+    const { clock, state, cycles } = harness();
+    state.decision = heldFor(clock, 20_000);
+    await cycles.run('app');
+    state.decision = heldFor(clock, 120_000);
+    await cycles.run('app');
+    state.decision = { outcome: 'held', reason: 'lease-lost', rule };
+    await cycles.run('app');
+    expect([state.soon, clock.pendingTimers]).toEqual([[20_000], 0]);
+  });
+
+  test('again and again is collected only when its app metrics are half an interval old', async () => {
+    const { clock, state, cycles } = harness();
+    state.decision = {
+      ...{ outcome: 'held', reason: 'breaker-open', rule },
+      get untilMs() {
+        return clock.now() + 2_000;
+      },
+    };
+    await cycles.run('app');
+    await clock.advance(40_000);
+    expect(state.evaluatedAt).toHaveLength(10);
+    expect([state.asked.length, state.soon]).toEqual([1, [2_000]]);
+  });
+
+  test('just before its post is looked at again as well', async () => {
+    const { clock, state, cycles } = harness();
+    state.decision = fired;
+    state.post = () => Promise.resolve(heldFor(clock, 2_000));
+    await cycles.run('app');
+    await clock.advance(0);
+    state.decision = notFired;
+    await clock.advance(2_000);
+    expect(state.evaluatedAt).toHaveLength(2);
+  });
+
+  test('is not looked at any more by a process that stops', async () => {
+    const { clock, state, cycles } = harness();
+    state.decision = heldFor(clock, 2_000);
+    await cycles.run('app');
+    await cycles.stop();
+    await cycles.run('app');
+    expect(clock.pendingTimers).toBe(0);
+  });
 });
 
 test('an app is reconsidered as of its newest app metrics, while they are not older than an interval', async () => {
@@ -295,7 +349,7 @@ describe('http metrics that come later than the gauges of their cycle', () => {
     run.state.early = fired;
     run.state.http = Promise.resolve(collectionOf({ throughput: value(7n) }));
     await run.cycles.run('app');
-    await run.cycles.posted();
+    await run.cycles.stop();
     expect(run.state.posts).toBe(1);
     expect(run.state.evaluatedAt).toEqual([]);
     expect(run.state.written).toHaveLength(2);
@@ -331,7 +385,7 @@ describe('http metrics that come later than the gauges of their cycle', () => {
   test('are waited for by those who stop', async () => {
     const { clock, cycles, come } = await begun();
     let ended = false;
-    const waiting = cycles.posted().then(() => (ended = true));
+    const waiting = cycles.stop().then(() => (ended = true));
     await clock.advance(0);
     expect(ended).toBe(false);
     await come();
