@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { Clock } from '../util/clock.js';
-import { DatabaseSocket } from './socket.js';
+import { DatabaseSocket, remoteAddressOf } from './socket.js';
 
 /** What the driver has beyond its type definitions; needed to send a CancelRequest as PostgreSQL's protocol defines it. */
 interface CancellableClient {
@@ -32,7 +32,8 @@ export function requestCancel(client: pg.PoolClient, clock: Clock): void {
   const connection = new pg.Connection({
     ssl,
     sslNegotiation,
-    stream: () => new DatabaseSocket(),
+    // Another address of the name may be another server.
+    stream: () => new DatabaseSocket(remoteAddressOf(client)),
   } as pg.ConnectionConfig) as CancelConnection;
   const timer = clock.setTimer(timeoutMs, () => connection.stream.destroy());
   const send = () => connection.cancel(processID, secretKey);

@@ -32,7 +32,7 @@ export function createDriverPool(
     }
   }
   return new pg.Pool({
-    stream: () => new DatabaseSocket(),
+    stream: () => new DatabaseSocket(aim().address),
     Client: AimedClient as unknown as new () => pg.ClientBase,
     user: settings.user,
     database: settings.database,

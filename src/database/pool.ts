@@ -1,13 +1,21 @@
 import type pg from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
-import type { DatabaseHost, SessionAttrs } from '../config/database-url.js';
 import { parseDatabaseUrl, type ConnectionSettings } from './connection.js';
 import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
 import { connectTimeoutMs, createDriverPool, type PoolLimits } from './driver-pool.js';
 import { connectionErrorText, DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
 import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
-import { addressOf, checkServer, endsSearch, Targets, type Target } from './targets.js';
+import {
+  checkServer,
+  endsSearch,
+  otherAddresses,
+  Targets,
+  textOf,
+  UnfitServerError,
+  type Server,
+  type Target,
+} from './targets.js';
 import { suggestsOtherAttempt } from './tls.js';
 
 export type PoolOptions = TlsMaterialOptions;
@@ -95,7 +103,8 @@ export class ConnectionPool {
     this.#tls = tls;
     this.#targets = new Targets(settings);
     const [host] = settings.hosts;
-    this.#aim = { host: host ?? { host: undefined, port: undefined }, ssl: tls.attempts[0], wanted: 'any' };
+    const anyHost = { host: undefined, port: undefined };
+    this.#aim = { host: host ?? anyHost, address: null, ssl: tls.attempts[0], wanted: 'any' };
     this.#pool = createDriverPool(settings, limits, () => this.#aim);
     this.#pool.on('connect', (client) => this.#connected(client));
     this.#pool.on('remove', (client) => this.#removed(client));
@@ -195,10 +204,10 @@ export class ConnectionPool {
   async #open(caller: Caller): Promise<pg.PoolClient> {
     if (this.#pool.idleCount === 0) await this.#tls.refresh();
     const failures: Failure[] = [];
-    for (const { host, wanted } of this.#targets.hosts(this.#options.clock.monotonic())) {
-      const address = addressOf(host);
+    for (const server of this.#targets.servers(this.#options.clock.monotonic())) {
+      const address = textOf(server.host);
       try {
-        return await this.#openAt(host, wanted, caller);
+        return await this.#openAt(server, caller);
       } catch (error) {
         if (error instanceof NobodyWaits) throw error;
         if (endsSearch(error)) throw new DatabaseConnectionError(caller.database, address, error);
@@ -217,16 +226,35 @@ export class ConnectionPool {
     const errors = failures.map(({ error }) => error);
     return new DatabaseConnectionError(
       caller.database,
-      this.#settings.hosts.map(addressOf).join(', '),
+      this.#settings.hosts.map(textOf).join(', '),
       new AggregateError(errors, texts.join('; ')),
     );
   }
 
+  /** If the server that accepts the connection is not what is wanted, one at another address of the name may be. */
+  async #openAt(server: Server, caller: Caller): Promise<pg.PoolClient> {
+    try {
+      return await this.#connectTo(server, caller);
+    } catch (error) {
+      if (!(error instanceof UnfitServerError) || server.address !== null) throw error;
+      const texts = [error.message];
+      for (const address of await otherAddresses(server.host, error.address)) {
+        try {
+          return await this.#connectTo({ ...server, address }, caller);
+        } catch (other) {
+          if (other instanceof NobodyWaits || endsSearch(other)) throw other;
+          texts.push(`at ${address}: ${connectionErrorText(other)}`);
+        }
+      }
+      throw texts.length === 1 ? error : new Error(texts.join('; '));
+    }
+  }
+
   /** With libpq's second attempt where sslmode allows one. */
-  async #openAt(host: DatabaseHost, wanted: SessionAttrs, caller: Caller): Promise<pg.PoolClient> {
-    const attempts = this.#targets.attempts(host, this.#tls.attempts, this.#pool.totalCount > 0);
+  async #connectTo(server: Server, caller: Caller): Promise<pg.PoolClient> {
+    const attempts = this.#targets.attempts(server.host, this.#tls.attempts, this.#pool.totalCount > 0);
     for (const ssl of attempts) {
-      const target: Target = { host, ssl, wanted };
+      const target: Target = { ...server, ssl };
       try {
         return await this.#take(target, caller);
       } catch (error) {

@@ -1,15 +1,37 @@
 import pg from 'pg';
 import type { DatabaseHost, SessionAttrs } from '../config/database-url.js';
+import { addressesOf } from '../dns/lookup.js';
 import type { ConnectionSettings } from './connection.js';
 import { isMisconfiguration } from './errors.js';
+import { remoteAddressOf } from './socket.js';
 import type { TlsAttempt } from './tls.js';
 
-/** One way to one server. */
-export interface Target {
+/** Where a server is looked for. */
+interface Place {
   readonly host: DatabaseHost;
-  readonly ssl: TlsAttempt;
+  /** One of several addresses of the host's name; null: whichever accepts a connection. */
+  readonly address: string | null;
+}
+
+export interface Server extends Place {
   /** What the server must be. */
   readonly wanted: SessionAttrs;
+}
+
+/** One way to one server. */
+export interface Target extends Server {
+  readonly ssl: TlsAttempt;
+}
+
+/** Not what `target_session_attrs` wants. */
+export class UnfitServerError extends Error {
+  constructor(
+    message: string,
+    /** Of the server; undefined on a Unix socket. */
+    readonly address: string | undefined,
+  ) {
+    super(message);
+  }
 }
 
 /** How long the servers before the one that was taken are passed over: each attempt at one that is gone costs a timeout. */
@@ -19,19 +41,22 @@ const passedOverMs = 60_000;
 export class Targets {
   readonly #settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>;
   readonly #taken = new Map<DatabaseHost, TlsAttempt>();
-  #first: { readonly host: DatabaseHost; readonly untilMs: number } | undefined;
+  #first: (Place & { readonly untilMs: number }) | undefined;
 
   constructor(settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>) {
     this.#settings = settings;
   }
 
   /** All hosts, one after the other. Like libpq's, `prefer-standby` is content with any server in a second pass. */
-  *hosts(nowMs: number): Generator<{ readonly host: DatabaseHost; readonly wanted: SessionAttrs }> {
+  *servers(nowMs: number): Generator<Server> {
     const { hosts, targetSessionAttrs: wanted } = this.#settings;
-    const first = this.#first !== undefined && nowMs < this.#first.untilMs ? this.#first.host : undefined;
-    const inOrder = first ? [first, ...hosts.filter((host) => host !== first)] : hosts;
-    for (const host of inOrder) yield { host, wanted: wanted === 'prefer-standby' ? 'standby' : wanted };
-    if (wanted === 'prefer-standby') for (const host of inOrder) yield { host, wanted: 'any' };
+    const first = this.#first !== undefined && nowMs < this.#first.untilMs ? [this.#first] : [];
+    const others = hosts
+      .filter((host) => !first.some((place) => place.host === host && place.address === null))
+      .map((host) => ({ host, address: null }));
+    const inOrder = [...first, ...others];
+    for (const place of inOrder) yield { ...place, wanted: wanted === 'prefer-standby' ? 'standby' : wanted };
+    if (wanted === 'prefer-standby') for (const place of inOrder) yield { ...place, wanted: 'any' };
   }
 
   /** The ways to connect to a host, best first, but first the one that worked while connections are open. */
@@ -43,11 +68,12 @@ export class Targets {
     return taken !== undefined && all.includes(taken) ? [taken, ...all.filter((way) => way !== taken)] : all;
   }
 
-  took({ host, ssl }: Target, nowMs: number): void {
+  took({ host, address, ssl }: Target, nowMs: number): void {
     this.#taken.set(host, ssl);
-    const isFirst = host === this.#settings.hosts[0];
+    const isFirst = host === this.#settings.hosts[0] && address === null;
+    const isKnown = this.#first?.host === host && this.#first.address === address;
     if (isFirst) this.#first = undefined;
-    else if (this.#first?.host !== host) this.#first = { host, untilMs: nowMs + passedOverMs };
+    else if (!isKnown) this.#first = { host, address, untilMs: nowMs + passedOverMs };
   }
 }
 
@@ -66,10 +92,20 @@ export async function checkServer(client: pg.PoolClient, wanted: SessionAttrs): 
   const fits = { 'read-write': !readOnly, 'read-only': readOnly, primary: !standby, standby };
   if (fits[wanted]) return;
   const found = standby ? 'a standby' : readOnly ? 'read-only' : 'a primary that can be written to';
-  throw new Error(`the server is ${found}, and target_session_attrs wants ${wanted}`);
+  throw new UnfitServerError(
+    `the server is ${found}, and target_session_attrs wants ${wanted}`,
+    remoteAddressOf(client),
+  );
+}
+
+/** The addresses of the host's name but one. As pgx does, all are tried: behind one name may be all servers of a cluster. */
+export async function otherAddresses({ host }: DatabaseHost, known: string | undefined): Promise<string[]> {
+  if (host === undefined || known === undefined) return [];
+  const addresses = await addressesOf(host).catch(() => []);
+  return addresses.map(({ address }) => address).filter((address) => address !== known);
 }
 
 /** For messages. */
-export function addressOf({ host, port }: DatabaseHost): string {
+export function textOf({ host, port }: DatabaseHost): string {
   return `${host ?? 'localhost'}:${port ?? 5432}`;
 }

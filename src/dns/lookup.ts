@@ -1,13 +1,16 @@
 import type { LookupFunction } from 'node:net';
 import { systemClock } from '../util/clock.js';
 import { findAddresses } from './find-addresses.js';
-import { NameError, NameLookups } from './name-lookups.js';
+import { NameError, NameLookups, type Addresses } from './name-lookups.js';
 
 /** Of one thread: what one client has learnt serves the others. */
 const names = new NameLookups(findAddresses, systemClock);
 
 /** Whether a connection to the host waits for its name to be resolved. */
 export const isNamePending = (host: string) => names.isPending(host);
+
+/** Rejects with a NameError. */
+export const addressesOf = (host: string): Promise<Addresses> => names.resolve(host);
 
 /** For `lookup` of sockets and agents. */
 export const lookup: LookupFunction = (host, { all, family }, callback) => {

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import dns from 'node:dns';
 import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { isMisconfiguration } from '../../src/database/errors.js';
@@ -35,9 +36,13 @@ afterEach(async () => {
 });
 afterAll(() => Promise.all([primary.stop(), standby.stop()]));
 
-async function open(ports: readonly number[], parameters = '', changes = {}): Promise<Database> {
+function open(ports: readonly number[], parameters = '', changes = {}): Promise<Database> {
   const hosts = ports.map((port) => `127.0.0.1:${port}`).join();
-  const config = databaseConfig(`postgres://postgres:geheim@${hosts}/postgres?${parameters}`, changes);
+  return openUrl(`postgres://postgres:geheim@${hosts}/postgres?${parameters}`, changes);
+}
+
+async function openUrl(url: string, changes = {}): Promise<Database> {
+  const config = databaseConfig(url, changes);
   const databases = await openDatabases(config, config, {
     clock: systemClock,
     logger: silentLogger,
@@ -118,6 +123,59 @@ test('after a failover the next host is taken, and connections to the old one ar
   await eventually('the end of all connections', () => database.stats().openConnections === 0);
   expect(await reached(database)).toBe('standby');
   expect(await all()).toEqual(['standby', 'standby', 'standby']);
+});
+
+describe('a name with the addresses of several servers', () => {
+  /** At one port, as the addresses of a name have it: the standby at the first address, the primary at the other. */
+  async function cluster(): Promise<{ database: Database; primary: TcpProxy; standby: TcpProxy }> {
+    const first = await startTcpProxy(standby.port);
+    const listenAt = { port: first.port, address: '127.0.0.2' };
+    const second = await startTcpProxy(primary.port, '127.0.0.1', listenAt);
+    started.push(first, second);
+    const { prototype } = dns.promises.Resolver;
+    const addresses = () => Promise.resolve(['127.0.0.1', '127.0.0.2']);
+    jest.spyOn(prototype, 'resolve4').mockImplementation(addresses);
+    jest
+      .spyOn(prototype, 'resolve6')
+      .mockRejectedValue(Object.assign(new Error('none'), { code: 'ENODATA' }));
+    const url = `postgres://postgres@cluster-${first.port}.test:${first.port}/postgres?target_session_attrs=read-write`;
+    return { database: await openUrl(url), primary: second, standby: first };
+  }
+  const started: TcpProxy[] = [];
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await Promise.all(started.splice(0).map((proxy) => proxy.close()));
+  });
+
+  test('is searched for the one that is wanted, which further connections go to directly', async () => {
+    const scene = await cluster();
+    expect(await reached(scene.database)).toBe('primary');
+    scene.standby.goSilent();
+    expect(new Set(await backendsAtOnce(scene.database, 3))).toHaveProperty('size', 3);
+  });
+
+  test('is searched again when that one is gone, and the error tells of each', async () => {
+    const scene = await cluster();
+    expect(await reached(scene.database)).toBe('primary');
+    await scene.primary.close();
+    await eventually('the end of all connections', () => scene.database.stats().openConnections === 0);
+    expect(await reached(scene.database)).toMatch(
+      /no connection to cluster.*: connect ECONNREFUSED 127\.0\.0\.2:.*: the server is a standby, and .*; at 127\.0\.0\.2: connect ECONNREFUSED/,
+    );
+  });
+
+  test('is told at the right one to stop a statement that takes too long', async () => {
+    const { database } = await cluster();
+    expect(await reached(database)).toBe('primary');
+    const admin = await open([primary.port]);
+    await expect(database.query('select pg_sleep(600) as given_up', [], { timeoutMs: 200 })).rejects.toThrow(
+      /did not answer/,
+    );
+    await eventually('the end of the statement', async () => {
+      const running = `select from pg_stat_activity where state = 'active' and query like '%as given_up'`;
+      return (await admin.query(running, [], patient)).rowCount === 0;
+    });
+  });
 });
 
 test('a host that accepts connections and says nothing is passed over, though no caller waits that long', async () => {

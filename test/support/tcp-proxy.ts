@@ -17,7 +17,11 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'): Promise<TcpProxy> {
+export async function startTcpProxy(
+  targetPort: number,
+  targetHost = '127.0.0.1',
+  listenAt: { readonly port?: number; readonly address?: string } = {},
+): Promise<TcpProxy> {
   const clients = new Set<Socket>();
   const sockets = new Set<Socket>();
   let isSilent = false;
@@ -48,7 +52,7 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     upstreams.add(upstream);
     upstream.on('close', () => upstreams.delete(upstream));
   });
-  const port = await listenOnLoopback(server);
+  const port = await listenOnLoopback(server, listenAt.port, listenAt.address);
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
