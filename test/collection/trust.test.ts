@@ -128,6 +128,26 @@ describe('an http window', () => {
     expect(store.looks).toHaveLength(4);
   });
 
+  test('is looked at once after a wall clock that went back, and anew after an outage since', async () => {
+    const { store, coverage, rates, cycle, now, setClockBack } = scene();
+    rates.set('shop', 5).set('bank', 5);
+    const looksIn = async (cycles: number) => {
+      const before = store.looks.length;
+      for (let i = 0; i < cycles; i++) await cycle();
+      return store.looks.length - before;
+    };
+    const outage = () => ['a', 'b'].forEach((appId) => coverage.failed(appId, now(), true));
+    await cycle();
+    outage();
+    expect(await looksIn(3)).toBe(2);
+    setClockBack(3600);
+    expect(await looksIn(3)).toBe(2);
+    coverage.succeeded('a', 1);
+    coverage.succeeded('b', 1);
+    outage();
+    expect(await looksIn(3)).toBe(2);
+  });
+
   test('of which log-cache keeps the end only becomes shorter, and its rate is that of the end', async () => {
     const { store, rates, cycle, now } = scene();
     rates.set('shop', 2_000);
@@ -155,6 +175,12 @@ describe('an http window', () => {
       expect(await cycle()).toEqual(['not-covered']);
     }
   });
+});
+
+test('apps whose collection failed are forgotten, also where no app has http metrics', () => {
+  const coverage = new Coverage();
+  for (let i = 0; i < 1_000; i++) coverage.failed(`app-${i}`, startNs + BigInt(60 * i) * second, true);
+  expect(coverage.size).toBeLessThan(20);
 });
 
 test('gauges of which log-cache holds less than half the stat window are no data', async () => {

@@ -67,7 +67,6 @@ export class Coverage {
 
   /** Whether a probe has to find the app's oldest envelope. To be called once for each cycle that has a value. */
   needsProbe(cycle: CoverageRequest): boolean {
-    this.#sweep(cycle.endNs);
     const { throughput, oldestReadNs } = cycle;
     const known = this.#knownOf(cycle.appId, cycle.endNs);
     known.cyclesUnproven++;
@@ -130,6 +129,11 @@ export class Coverage {
     if (atNs > this.#outageNs) this.#outageNs = atNs;
   }
 
+  /** Apps with any state, for tests. */
+  get size(): number {
+    return this.#apps.size;
+  }
+
   #addTo(troubled: Set<string>, appId: string, atNs: bigint): void {
     troubled.add(appId);
     if (troubled.size >= Math.max(2, shareThatIsAnOutage * this.#apps.size)) this.outage(atNs);
@@ -146,6 +150,9 @@ export class Coverage {
   }
 
   #knownOf(appId: string, endNs: bigint): Known {
+    this.#sweep(endNs);
+    // After a wall clock that went back, what was noted of times that are still to come says nothing.
+    if (this.#outageNs > endNs + secsToNs(forgottenAfterSecs)) this.#outageNs = endNs - 1n;
     let known = this.#apps.get(appId);
     if (!known) {
       known = {
@@ -161,6 +168,7 @@ export class Coverage {
       };
       this.#apps.set(appId, known);
     }
+    if (known.provenNs > endNs) known.provenNs = -1n;
     known.lastCycleSecs = nsToMs(endNs) / 1000;
     return known;
   }
