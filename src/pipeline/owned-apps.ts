@@ -7,6 +7,7 @@ import type { AppPolicy } from '../policy/policy.js';
 import type { PolicyChanges } from '../policy/policy-changes.js';
 import type { PolicyPoller } from '../policy/policy-poller.js';
 import type { Schedule } from '../schedule/schedule.js';
+import type { Takeover } from './takeover.js';
 
 export interface OwnedAppsOptions {
   readonly ownership: Ownership;
@@ -22,7 +23,7 @@ export interface OwnedAppsOptions {
     forget(appId: string): void;
   };
   readonly evaluator: { forget(appId: string): void; policyChanged(app: AppPolicy): void };
-  readonly takeover: { begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void };
+  readonly takeover: Pick<Takeover, 'begin'>;
   /** Called after apps were lost: their new owners need what was collected of them. */
   readonly saveSoon: () => void;
 }
@@ -88,7 +89,7 @@ export class OwnedApps {
     }
     if (lost.length > 0) this.#options.saveSoon();
     metrics.appsOwned.set(this.#owned.size);
-    takeover.begin(keys);
+    takeover.begin(keys, gained);
     if (lost.length > 0) schedule.remove(lost, untilMs);
     for (const [since, some] of this.#bySince(gained, sinceMs)) schedule.add(some, since);
     if (cause === 'policies') return;

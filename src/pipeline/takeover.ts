@@ -17,8 +17,11 @@ export interface TakeoverOptions extends LogContext {
 }
 
 export interface Takeover {
-  /** Reads what an owner of these apps must know: their histories, and how the scaling engine responded last. */
-  begin(keys: ReadonlyMap<string, readonly HistoryKey[]>): void;
+  /**
+   * Reads histories of apps, by app id, and of those that were gained also how the scaling engine responded last. Of an
+   * app that was ours before, the database may still have a back-off that a new policy has just ended.
+   */
+  begin(keys: ReadonlyMap<string, readonly HistoryKey[]>, gained: readonly string[]): void;
   /** Whether all histories have been read. */
   isDone(): boolean;
   /** Idempotent. */
@@ -32,7 +35,7 @@ export function createTakeover(options: TakeoverOptions): Takeover {
   const timers = new Set<Timer>();
 
   async function restoreCoolDowns(appIds: readonly string[]): Promise<void> {
-    if (!readCoolDowns) return;
+    if (!readCoolDowns || appIds.length === 0) return;
     try {
       for (const [appId, known] of await readCoolDowns(appIds)) {
         const policy = policyOf(appId);
@@ -49,9 +52,9 @@ export function createTakeover(options: TakeoverOptions): Takeover {
   }
 
   return {
-    begin(keys) {
+    begin(keys, gained) {
       if (keys.size === 0) return;
-      void restoreCoolDowns([...keys.keys()]);
+      void restoreCoolDowns(gained);
       if (options.handoverMs <= 0) {
         learn(keys);
         return;

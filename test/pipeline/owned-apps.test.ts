@@ -186,8 +186,8 @@ test('an app taken over is scheduled and its history wanted as far back as its l
   expect(seen.scheduled.size).toBe(0);
   own('a');
   expect(seen.wanted.get('a')).toEqual([
-    { metricType: 'cpu', reachSecs: 1200, capacity: 19 },
-    { metricType: 'disk', reachSecs: 240, capacity: 10 },
+    { metricType: 'cpu', reachSecs: 1200, capacity: 52 },
+    { metricType: 'disk', reachSecs: 240, capacity: 12 },
   ]);
 });
 
