@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { promisify } from 'node:util';
@@ -182,6 +183,26 @@ test.each([
   );
   expect(outcome).toBe(expected);
 });
+
+/** Whether the kernel has a timer for keep-alive on each connection of a local port. A column of proc(5) says so. */
+async function areKeptAlive(port: number): Promise<boolean> {
+  const keepAliveTimer = '02';
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const established = (await readFile('/proc/self/net/tcp', 'utf8'))
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, address, , state]) => address === local && state === '01');
+  return established.length > 0 && established.every(([, , , , , timer]) => timer?.startsWith(keepAliveTimer));
+}
+
+test.each(['http', 'https', 'mutual TLS'] as const)(
+  'the kernel finds out when the peer of a connection is gone, %s',
+  async (protocol) => {
+    const scene = await start(protocol);
+    await scene.askAndStay();
+    await eventually('keep-alive', () => areKeptAlive(scene.port));
+  },
+);
 
 describe.each(['http', 'mutual TLS'] as const)('with as many connections as are allowed, %s:', (protocol) => {
   test('one that has asked nothing ends for another', async () => {
