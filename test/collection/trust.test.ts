@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { Collector } from '../../src/collection/plan/authorized-collector.js';
 import { createAppCollector } from '../../src/collection/plan/collect-app.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
@@ -279,6 +279,22 @@ describe('a zero', () => {
     answer(false);
     expect(await isIdle).toBe(true);
     expect(evidence.isUp()).toBe(true);
+  });
+
+  test('has its witnesses looked for once a second, however many apps fall silent at once', async () => {
+    const { rates, cycle } = scene();
+    for (let i = 0; i < 200; i++) rates.set(`app-${i}`, 5);
+    await cycle();
+    for (const appId of rates.keys()) rates.set(appId, 0);
+    const sort = jest.spyOn(Array.prototype, 'sort');
+    try {
+      expect(new Set(await cycle())).toEqual(new Set(['no-http-timers']));
+      expect(sort.mock.contexts.filter((sorted) => (sorted as unknown[]).length === rates.size)).toHaveLength(
+        1,
+      );
+    } finally {
+      sort.mockRestore();
+    }
   });
 
   test('counts soon after a wall clock that went back, when there are timers again', async () => {

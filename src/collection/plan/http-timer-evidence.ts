@@ -55,6 +55,7 @@ export class HttpTimerEvidence {
   #missingSecs: number | null = null;
   /** End of the first window with a request after timers were missing. Windows that begin before it lack timers. */
   #seenAgainSecs = -1;
+  #found: { readonly timeSecs: number; readonly witnesses: readonly string[] } | null = null;
   #asking: { readonly timeSecs: number; readonly answer: Promise<boolean | Failed> } | null = null;
   #saidTooFew = false;
 
@@ -111,7 +112,7 @@ export class HttpTimerEvidence {
     const known = this.#knownOf(appId, timeSecs);
     if (!this.isWhole(window)) return false;
     if (known.isIdle || this.#trafficSecs >= timeSecs) return this.#idle(known);
-    const witnesses = this.#witnesses(window);
+    const witnesses = this.#witnessesOf(window);
     if (witnesses.length < fewestWitnesses) {
       if (!this.#options.historiesAreRead()) return false;
       if (known.trafficSecs >= 0) this.#sayTooFew(witnesses.length);
@@ -143,8 +144,16 @@ export class HttpTimerEvidence {
     return true;
   }
 
+  /** Windows that end in the same second share the witnesses: to find them takes many milliseconds with many apps. */
+  #witnessesOf(window: HttpWindow): readonly string[] {
+    const { timeSecs } = window;
+    if (this.#found?.timeSecs !== timeSecs)
+      this.#found = { timeSecs, witnesses: this.#findWitnesses(window) };
+    return this.#found.witnesses;
+  }
+
   /** Apps that had requests recently, the most recent first. */
-  #witnesses({ timeSecs, windowSecs }: HttpWindow): string[] {
+  #findWitnesses({ timeSecs, windowSecs }: HttpWindow): string[] {
     const sinceSecs = timeSecs - recentWindows * windowSecs;
     const sinceSecsUnlessIdle = Math.min(sinceSecs, timeSecs - recentSecs);
     return [...this.#apps]
