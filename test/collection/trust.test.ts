@@ -4,12 +4,14 @@ import { createAppCollector } from '../../src/collection/plan/collect-app.js';
 import { Coverage } from '../../src/collection/plan/coverage.js';
 import { HttpTimerEvidence } from '../../src/collection/plan/http-timer-evidence.js';
 import type { HttpMetricType, MetricOutcome } from '../../src/collection/pool/job.js';
+import { noCost } from '../../src/collection/pool/cost.js';
 import { runJob } from '../../src/collection/worker/run-job.js';
 import { MissingValuesWatch } from '../../src/collection/plan/missing-values-watch.js';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
+import { appId, gauge, logCacheOf, SimulatedStore } from '../log-cache/simulated-log-cache.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { recordingLogger } from '../support/recording-logger.js';
+import { trusting } from './trusting.js';
 import { wholeCycle } from './whole-cycle.js';
 
 const queries = { isUp: () => true };
@@ -116,6 +118,59 @@ describe('an http window', () => {
     expect(store.looks).toHaveLength(3);
   });
 
+  test('is looked at anew after a fall in small steps', async () => {
+    const { store, rates, cycle, now } = scene();
+    rates.set('shop', 20);
+    await cycle();
+    const found = [];
+    for (const rate of [19, 18, 17, 16, 15, 14]) {
+      // The app's log grows, and pushes the beginning of the window out.
+      store.heldSinceNs = now() + BigInt(intervalSecs - 2 * rate) * second;
+      rates.set('shop', rate);
+      found.push(...(await cycle()));
+    }
+    expect(found).toEqual([19, 18, 17, 16, 15, 'not-covered']);
+  });
+
+  test('costs one look after a fall that is real', async () => {
+    const { store, rates, cycle } = scene();
+    rates.set('shop', 50);
+    await cycle();
+    rates.set('shop', 10);
+    for (let i = 0; i < 10; i++) expect(await cycle()).toEqual([10]);
+    expect(store.looks).toHaveLength(2);
+  });
+
+  test('of a busy app is looked at anew once the rate exceeds all that was held: log-cache may return no more', async () => {
+    const { store, rates, cycle, now } = scene();
+    rates.set('shop', 800);
+    expect(await cycle()).toEqual([800]);
+    const kept = (rate: number) => {
+      rates.set('shop', rate);
+      store.heldSinceNs = now() + 15n * second;
+      return cycle();
+    };
+    // Of twelve hundred requests a second log-cache keeps so many that a query finds as many as of 833.
+    expect([await kept(833), await kept(833)]).toEqual([['not-covered'], ['not-covered']]);
+    expect(await kept(1_200)).toEqual([1_200]);
+  });
+
+  test('of a busy app is looked at anew now and then: its log may grow, and its rate seem to stay', async () => {
+    const { store, rates, cycle } = scene();
+    rates.set('shop', 500);
+    for (let i = 0; i < 60; i++) await cycle();
+    expect(store.looks).toHaveLength(3);
+  });
+
+  test('is not taken for whole where the probe for the gauges says otherwise', async () => {
+    const { store, rates, cycle, now } = scene();
+    rates.set('shop', 5);
+    expect(await cycle()).toEqual([5]);
+    store.heldSinceNs = now() + 10n * second;
+    expect(await cycle(['cpu', 'throughput'])).toEqual(['not-covered']);
+    expect(store.looks).toHaveLength(2);
+  });
+
   test('is looked at anew after an outage that others saw', async () => {
     const { store, coverage, rates, cycle, now } = scene();
     rates.set('shop', 5).set('bank', 5);
@@ -208,6 +263,77 @@ test('gauges of which log-cache holds less than half the stat window are no data
   store.heldSinceNs = startNs - 59n * second;
   expect(await collect(startNs)).toBe('not-covered');
   expect(await collect(startNs + second)).toBe(7);
+});
+
+test('probes of many busy apps leave some for an app whose rate falls', () => {
+  const coverage = new Coverage();
+  const fullWindowSecs = 40;
+  const at = (appId: string, cycle: bigint, throughput: number) => {
+    const endNs = startNs + cycle * 40n * second;
+    return { appId, startNs: endNs - 40n * second, endNs, fullWindowSecs, oldestReadNs: null, throughput };
+  };
+  const appIds = Array.from({ length: 100 }, (_, i) => `app-${i}`);
+  for (const appId of [...appIds, 'falls']) coverage.probed(at(appId, 0n, 500), startNs - 60n * second);
+  const probed = appIds.filter((appId) => coverage.needsProbe(at(appId, 1n, 600)));
+  expect(probed.length).toBeGreaterThan(0);
+  expect(probed.length).toBeLessThan(appIds.length);
+  expect(coverage.needsProbe(at('falls', 1n, 300))).toBe(true);
+});
+
+describe('gauges of which log-cache holds less than half the stat window', () => {
+  /** One app whose container reports about every 15 s. `held` says since when log-cache holds its envelopes. */
+  function gaugeScene() {
+    const clock = new ManualClock();
+    const store = new SimulatedStore();
+    const logCache = logCacheOf(store);
+    let isAway = false;
+    const run: Collector['run'] = (job) =>
+      isAway
+        ? Promise.resolve({ kind: 'failed', failure: 'connection', message: '', cost: noCost() })
+        : runJob({ ...job, authorization: null }, logCache, clock);
+    const apps = createAppCollector({ collector: { run }, queries }, clock, trusting(clock));
+    let endNs = startNs;
+    const cycle = async (held: (endNs: bigint) => bigint) => {
+      endNs += BigInt(intervalSecs) * second;
+      for (const secs of [39n, 24n, 9n]) store.add(gauge(endNs - secs * second, 'cpu', 7));
+      store.heldSinceNs = held(endNs);
+      const request = { appId, metricTypes: ['cpu'], endNs, statWindowSecs: 120, httpWindowSecs: 40 };
+      return valueOrReason((await wholeCycle(apps.collect(request))).outcomes.get('cpu'));
+    };
+    /** The last seconds only: the beginning is evicted in each cycle. */
+    const evicting = (secs: bigint) => cycle((now) => now - secs * second);
+    const setAway = (away: boolean) => (isAway = away);
+    return { store, cycle, evicting, setAway };
+  }
+
+  test('have values where the beginning is evicted in each cycle: half of it would never be held', async () => {
+    const { store, evicting } = gaugeScene();
+    // Only the second look tells what is evicted from what was lost at one time.
+    expect(await evicting(50n)).toBe('not-covered');
+    for (const secs of [50n, 40n, 30n, 40n]) expect(await evicting(secs)).toBe(7);
+    expect(store.looks).toHaveLength(5);
+    expect(await evicting(19n)).toBe('not-covered');
+    expect(await evicting(70n)).toBe(7);
+  });
+
+  test('are no data after a loss, until half of it is held', async () => {
+    const { cycle } = gaugeScene();
+    const restartedNs = startNs + 30n * second;
+    const found = [];
+    for (let i = 0; i < 3; i++) found.push(await cycle(() => restartedNs));
+    expect(found).toEqual(['not-covered', 'not-covered', 7]);
+  });
+
+  test('are no data again after an outage, in which log-cache may have been restarted', async () => {
+    const { evicting, setAway } = gaugeScene();
+    await evicting(50n);
+    expect(await evicting(50n)).toBe(7);
+    setAway(true);
+    expect(await evicting(50n)).toBe('failed');
+    setAway(false);
+    expect(await evicting(30n)).toBe('not-covered');
+    expect(await evicting(40n)).toBe(7);
+  });
 });
 
 describe('a zero', () => {

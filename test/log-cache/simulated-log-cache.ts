@@ -64,9 +64,10 @@ export class SimulatedStore {
   }
 
   #newestFirst({ sourceId, startNs, endNs }: StoreRequest): GaugeEnvelope[] {
+    const sinceNs = this.heldSinceNs > startNs ? this.heldSinceNs : startNs;
     return this.#envelopes
       .map((envelope) => ({ envelope, time: BigInt(envelope.timestamp) }))
-      .filter(({ envelope, time }) => envelope.sourceId === sourceId && time >= startNs && time < endNs)
+      .filter(({ envelope, time }) => envelope.sourceId === sourceId && time >= sinceNs && time < endNs)
       .sort((a, b) => Number(b.time - a.time))
       .map(({ envelope }) => envelope);
   }

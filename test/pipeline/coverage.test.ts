@@ -45,12 +45,16 @@ async function expectNoFalseValue(pipeline: Pipeline): Promise<void> {
   expect(pipeline.platform.books.triggers.total).toBe(0);
 }
 
-async function valuesAgain(pipeline: Pipeline, appId: string, sinceNs: bigint): Promise<void> {
+async function valuesAgain(
+  pipeline: Pipeline,
+  appId: string,
+  sinceNs: bigint,
+  wanted = 'throughput',
+): Promise<void> {
   for (;;) {
     const rows = await pipeline.freshRows(appId);
     const found = rows.some(
-      ({ metricType, value, timestampNs }) =>
-        metricType === 'throughput' && value !== '' && timestampNs > sinceNs,
+      ({ metricType, value, timestampNs }) => metricType === wanted && value !== '' && timestampNs > sinceNs,
     );
     if (found) return;
   }
@@ -86,6 +90,31 @@ test('of an app with more envelopes than log-cache keeps the rate is that of wha
   expect(await pipeline.value('collections', { result: 'not_covered' })).toBeGreaterThan(0);
   await expectNoFalseValue(pipeline);
 });
+
+test.each(transports)(
+  'gauges of an app with more envelopes than log-cache keeps, read over %s, are those of what it keeps',
+  async (transport) => {
+    // As above, 43 a second: log-cache keeps some 28 s of the 120 s.
+    const busy = app('busy', { noise: 0, policy: policyOf(cpuRule) });
+    const pipeline = await startPipeline({
+      transport,
+      speed: 20,
+      apps: [busy],
+      platform: { maxPerSource: 1_200 },
+      configure: (config) => ({
+        ...config,
+        defaultStatWindowSecs: 120,
+        aggregator: { ...config.aggregator, collectionIntervalMs: intervalSecs * 1_000 },
+      }),
+    });
+    await valuesAgain(pipeline, 'busy', 0n, 'cpu');
+    await pipeline.evaluatedAgain('busy', 3);
+    const values = (await pipeline.rows('busy')).map(({ value }) => value);
+    // Only the second cycle can tell what is evicted from what was lost.
+    expect(values.slice(0, 3).map((value) => value === '')).toEqual([true, false, false]);
+    await expectNoFalseValue(pipeline);
+  },
+);
 
 test('a dead node of log-cache is said, and its apps come back without a false value', async () => {
   const apps = Array.from({ length: 8 }, (_, i) => app(`app-${i}`));

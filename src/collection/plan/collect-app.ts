@@ -8,6 +8,7 @@ import { jobsOf, presenceJob, type CollectionJobs, type CollectionRequest } from
 import type { Coverage } from './coverage.js';
 import { coversGauges } from './coverage-rules.js';
 import { failureOf } from './failures.js';
+import { GaugeCoverage } from './gauge-coverage.js';
 import type { HttpTimerEvidence } from './http-timer-evidence.js';
 import { OldestProbe } from './oldest-probe.js';
 import { QueryBatcher } from './query-batcher.js';
@@ -42,6 +43,7 @@ interface Tools {
   readonly queries: QueryBatcher;
   readonly settledWindows: SettledWindows;
   readonly coverage: Coverage;
+  readonly gaugeCoverage: GaugeCoverage;
   readonly evidence: HttpTimerEvidence;
 }
 
@@ -52,7 +54,8 @@ export function createAppCollector(
   { coverage, evidence }: Pick<Tools, 'coverage' | 'evidence'>,
 ): AppCollector {
   const queries = new QueryBatcher(collector, health, clock);
-  const tools = { collector, queries, settledWindows: new SettledWindows(), coverage, evidence };
+  const kept = { settledWindows: new SettledWindows(), gaugeCoverage: new GaugeCoverage() };
+  const tools = { collector, queries, ...kept, coverage, evidence };
   return { collect: (request) => collectApp(request, tools) };
 }
 
@@ -167,23 +170,26 @@ const logCacheFailures: ReadonlySet<LogCacheFailureKind> = new Set(['connection'
 
 /**
  * Reads on where the last cycle ended. If a whole window was read, log-cache must hold enough of it: a mean over its
- * last seconds alone, as after a restart of log-cache, says little about the app.
+ * last seconds alone, as after a restart of log-cache, says little about the app. A part counts only where a window will
+ * never be held by half, and then each cycle looks anew.
  */
 async function readOn(
   job: NonNullable<CollectionJobs['read']>,
   probe: OldestProbe,
-  { collector, settledWindows }: Tools,
+  { collector, settledWindows, gaugeCoverage }: Tools,
 ): Promise<CollectionResult> {
   const settled = settledWindows.of(job);
   const result = await collector.run({ ...job, settled });
-  if (result.kind !== 'read') return result;
+  if (result.kind !== 'read') {
+    gaugeCoverage.failed(job.appId);
+    return result;
+  }
   const isDoubtful =
     result.fromNs <= job.startNs && result.oldestNs !== null && !coversGauges(result.oldestNs, job);
   const oldestNs = isDoubtful ? await probe.oldestNs() : job.startNs;
   if (oldestNs !== null && typeof oldestNs !== 'bigint') return { ...oldestNs, cost: result.cost };
-  const isCovered = coversGauges(oldestNs, job);
-  settledWindows.keep(job, isCovered ? result.settled : null);
-  if (isCovered) return result;
+  settledWindows.keep(job, coversGauges(oldestNs, job) ? result.settled : null);
+  if (gaugeCoverage.isEnough(job, oldestNs)) return result;
   const uncovered = Object.entries(result.outcomes).map(
     ([metricType, outcome]) => [metricType, withoutValue(outcome, 'not-covered')] as const,
   );

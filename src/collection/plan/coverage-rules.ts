@@ -12,12 +12,35 @@ const partKept = 0.9;
 const partMarginSecs = 1;
 /** The mean of gauges says what a window was like if log-cache holds one half of it. */
 const leastOfStatWindow = 2n;
+/**
+ * Requests of a window from which on log-cache may have evicted some of them: it keeps 100,000 envelopes of an app, and a
+ * request makes three and the app's own log lines.
+ */
+const manyRequests = 10_000;
+
+/** What a probe found. ns since the epoch. */
+export interface Probe {
+  readonly oldestNs: bigint;
+  /** Of the window that it was sent for. */
+  readonly endNs: bigint;
+}
 
 /** Whether the throughput fell by more than chance and rounding explain. */
-export function fellSuddenly(usual: number, throughput: number, windowSecs: number): boolean {
+export function fell(from: number, throughput: number, windowSecs: number): boolean {
   // Throughputs are rounded up: from 2 to 1 may be from 1.01 to 1.
-  if (throughput >= fallThatCounts * usual || usual - throughput < 2) return false;
-  return (usual - throughput) * windowSecs > deviations * Math.sqrt(usual * windowSecs);
+  if (throughput >= fallThatCounts * from || from - throughput < 2) return false;
+  return (from - throughput) * windowSecs > deviations * Math.sqrt(from * windowSecs);
+}
+
+/** Whether log-cache may have no room for all requests of a window. */
+export function isBusy(throughput: number, windowSecs: number): boolean {
+  return throughput * windowSecs >= manyRequests;
+}
+
+/** Whether envelopes are being evicted: that moves the oldest on and on, while a loss at one time leaves it where it is. */
+export function isEvicting(before: Probe | null, now: Probe): boolean {
+  if (!before || now.endNs < before.endNs) return false;
+  return 2n * (now.oldestNs - before.oldestNs) > now.endNs - before.endNs;
 }
 
 /** How many seconds of the http window to ask for where log-cache holds only its last part; null: too little is held. */

@@ -1,5 +1,5 @@
 import { nsToMs, secsToNs } from '../../util/clock.js';
-import { fellSuddenly, partToAskFor } from './coverage-rules.js';
+import { fell, isBusy, isEvicting, partToAskFor, type Probe } from './coverage-rules.js';
 import { ForgettingMap } from './forgetting-map.js';
 
 /** What a cycle asked for, and what it knows without a probe. */
@@ -26,22 +26,25 @@ interface Known {
   readProved: boolean;
   /** The largest throughput of a window that was held. */
   mostHeld: number;
-  /** Recent throughput: falls by a few percent a cycle at most. */
-  usual: number;
+  /** The largest throughput since the last window that was held, with that window. */
+  mostSince: number;
   /** What the last probe found of a window that was not held; null where there was none. */
-  lastProbe: { readonly oldestNs: bigint; readonly endNs: bigint } | null;
+  lastProbe: Probe | null;
   /** Asked for instead of the whole window, because log-cache holds no more of so busy an app. */
   shortenedSecs: number | null;
 }
 
 /** A rise beyond what was held may push envelopes out of the window. */
 const riseThatCounts = 1.5;
-const usualKept = 0.97;
 /** Cycles after which an app is probed without a reason. */
 const routineCycles = 250;
+/** The same for an app so busy that log-cache may evict envelopes of its window. */
+const routineCyclesIfBusy = 25;
 /** Of all requests, for probes without an outage. */
 const shareOfRequests = 0.04;
 const mostProbesSaved = 50;
+/** So many are left for falls and sharp rises. */
+const probesReserved = 25;
 /** Share of the apps, and at least two, that must fail together to be an outage and not a problem of the apps. */
 const shareThatIsAnOutage = 0.05;
 const forgottenAfterSecs = 600;
@@ -70,8 +73,8 @@ export class Coverage {
     const { throughput, oldestReadNs } = cycle;
     const known = this.#knownOf(cycle.appId, cycle.endNs);
     known.cyclesUnproven++;
-    const fell = throughput !== null && fellSuddenly(known.usual, throughput, cycle.fullWindowSecs);
-    if (throughput !== null) known.usual = Math.max(throughput, known.usual * usualKept);
+    const hasFallen = throughput !== null && fell(known.mostSince, throughput, cycle.fullWindowSecs);
+    known.mostSince = Math.max(known.mostSince, throughput ?? 0);
 
     const noLongerRead = known.readProved && oldestReadNs !== null;
     known.readProved = oldestReadNs !== null && oldestReadNs <= cycle.startNs && known.shortenedSecs === null;
@@ -82,9 +85,10 @@ export class Coverage {
     const outage = known.provenNs <= this.#outageNs;
     const isPart = known.shortenedSecs !== null || known.lastProbe !== null;
     if (noLongerRead || known.failed || outage || isPart) return true;
-    const rose = (throughput ?? 0) > riseThatCounts * known.mostHeld;
-    if (!fell && !rose && known.cyclesUnproven < routineCycles) return false;
-    if (this.#probesSaved < 1) return false;
+    const hasRisen = (throughput ?? 0) > riseThatCounts * known.mostHeld;
+    const isUrgent = hasFallen || hasRisen;
+    if (!isUrgent && !isDue(known, throughput ?? 0, cycle.fullWindowSecs)) return false;
+    if (this.#probesSaved < (isUrgent ? 1 : probesReserved)) return false;
     this.#probesSaved--;
     return true;
   }
@@ -98,14 +102,12 @@ export class Coverage {
       this.#prove(known, cycle);
       return true;
     }
-    const { lastProbe } = known;
-    known.lastProbe = oldestNs === null ? null : { oldestNs, endNs };
+    const probe = oldestNs === null ? null : { oldestNs, endNs };
+    const evicts = probe !== null && isEvicting(known.lastProbe, probe);
+    known.lastProbe = probe;
     if (known.provenNs >= 0n) this.#addTo(this.#cut, appId, endNs);
     known.provenNs = -1n;
-    // Eviction goes on and moves the oldest envelope; a loss at one time leaves it where it is.
-    const evicted =
-      lastProbe && oldestNs !== null && 2n * (oldestNs - lastProbe.oldestNs) > endNs - lastProbe.endNs;
-    known.shortenedSecs = evicted ? partToAskFor(endNs - oldestNs, fullWindowSecs) : null;
+    known.shortenedSecs = evicts ? partToAskFor(endNs - probe.oldestNs, fullWindowSecs) : null;
     return oldestNs !== null && oldestNs <= startNs;
   }
 
@@ -147,6 +149,7 @@ export class Coverage {
     known.failed = false;
     known.lastProbe = null;
     known.mostHeld = Math.max(known.mostHeld, throughput ?? 0);
+    known.mostSince = throughput ?? 0;
   }
 
   #knownOf(appId: string, endNs: bigint): Known {
@@ -162,7 +165,7 @@ export class Coverage {
         failed: false,
         readProved: false,
         mostHeld: 0,
-        usual: 0,
+        mostSince: 0,
         lastProbe: null,
         shortenedSecs: null,
       };
@@ -184,4 +187,11 @@ export class Coverage {
       },
     );
   }
+}
+
+/** Whether a probe is due without a change of the rate that tells something. */
+function isDue({ cyclesUnproven, mostHeld }: Known, throughput: number, windowSecs: number): boolean {
+  if (!isBusy(throughput, windowSecs)) return cyclesUnproven >= routineCycles;
+  // What log-cache returns rises no further once it evicts, however many requests there are.
+  return throughput > mostHeld || cyclesUnproven >= routineCyclesIfBusy;
 }

@@ -21,6 +21,11 @@ export class OldestProbe {
     private readonly collector: Collector,
   ) {}
 
+  /** Whether the oldest envelope is known already, or asked for. */
+  get isAsked(): boolean {
+    return this.#oldestNs !== null;
+  }
+
   /** The cost since the last call. */
   takeCost(): CollectionCost {
     const { cost } = this;

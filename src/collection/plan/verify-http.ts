@@ -57,7 +57,7 @@ async function isCovered(
     oldestReadNs,
     throughput: throughput?.kind === 'value' ? Number(throughput.value) : null,
   };
-  if (!coverage.needsProbe(cycle)) return true;
+  if (!coverage.needsProbe(cycle) && !probe.isAsked) return true;
   const oldestNs = await probe.oldestNs();
   return oldestNs === null || typeof oldestNs === 'bigint' ? coverage.probed(cycle, oldestNs) : oldestNs;
 }
