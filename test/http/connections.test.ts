@@ -192,7 +192,9 @@ async function areKeptAlive(port: number): Promise<boolean> {
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter(([, address, , state]) => address === local && state === '01');
-  return established.length > 0 && established.every(([, , , , , timer]) => timer?.startsWith(keepAliveTimer));
+  return (
+    established.length > 0 && established.every(([, , , , , timer]) => timer?.startsWith(keepAliveTimer))
+  );
 }
 
 test.each(['http', 'https', 'mutual TLS'] as const)(
