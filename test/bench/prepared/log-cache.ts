@@ -76,6 +76,7 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
   function read(rest: string): Buffer | null {
     const [guid = '', search = ''] = rest.split('?', 2);
     const parameters = new URLSearchParams(search);
+    if (asksForOldest(parameters)) return oldest(guid, parameters.get('start_time') ?? '0');
     const names = namesOf(parameters.get('name_filter') ?? '');
     const limit = Number(parameters.get('limit') ?? 100);
     if (!names || !(limit > 0 && limit <= maxLimit) || parameters.get('descending') !== 'true') return null;
@@ -100,6 +101,17 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
     counts.envelopes += envelopes;
     counts.bytes += bodyLength;
     return start === 0 ? bytes : bytes.subarray(start);
+  }
+
+  /** Whatever the window, it is held from its start. */
+  function oldest(guid: string, timestamp: string): Buffer {
+    const gauge = { metrics: { cpu: { unit: 'percentage', value: 1 } } };
+    const envelope = { timestamp, source_id: guid, instance_id: '0', tags: {}, gauge };
+    const body = JSON.stringify({ envelopes: { batch: [envelope] } });
+    counts.reads++;
+    counts.envelopes++;
+    counts.bytes += body.length;
+    return Buffer.from(okHead(body.length) + body, 'latin1');
   }
 
   function query(search: string): Buffer | null {
@@ -138,6 +150,12 @@ export async function startLogCache(options: LogCacheOptions): Promise<LogCacheS
       return body;
     },
   };
+}
+
+/** Whether only the oldest envelope is asked for, of whatever type. */
+function asksForOldest(parameters: URLSearchParams): boolean {
+  const isFirst = parameters.get('limit') === '1' && parameters.get('descending') !== 'true';
+  return isFirst && !parameters.get('name_filter');
 }
 
 /** Decimal nanoseconds as microseconds, rounded up: the first envelope at or after a bound. */
