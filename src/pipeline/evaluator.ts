@@ -7,7 +7,7 @@ import { isOperator, type EvaluationSettings } from '../evaluation/breach-rule.j
 import { decide, notBreached, type Gate, type Histories } from '../evaluation/decide.js';
 import { labelOf, type Decision, type HeldReason } from '../evaluation/decision.js';
 import { nsToMs } from '../util/clock.js';
-import { Poster, type PosterOptions } from '../scaling-engine/poster.js';
+import { Poster, type Fired, type PosterOptions } from '../scaling-engine/poster.js';
 
 export interface EvaluatorOptions extends PosterOptions {
   readonly history: Histories;
@@ -71,14 +71,22 @@ export class Evaluator {
     return decision;
   }
 
-  /** Posts what fired. Returns the decision, or why the trigger was held back just before the post. Never rejects. */
+  /**
+   * Posts what fired. Returns the decision, or why the trigger was held back just before the post; `not-fired` without
+   * verdicts if it is not due any more. Never rejects.
+   */
   async act(decision: Decision): Promise<Decision> {
     if (decision.outcome !== 'fired') return decision;
     const appId = decision.trigger.app_id;
-    const done = await this.#poster.post(decision);
+    const before = this.#apps.get(appId);
+    const done = await this.#poster.post(
+      decision,
+      () => this.#apps.get(appId) === before && stillFires(decision, before),
+    );
     const record = this.#apps.get(appId);
     if (!record) this.#forgetState(appId);
-    else if (record.lastDecision === decision && done.outcome !== 'not-fired') record.lastDecision = done;
+    if (!done) return { outcome: 'not-fired', verdicts: [] };
+    if (record?.lastDecision === decision && done.outcome !== 'not-fired') record.lastDecision = done;
     return done;
   }
 
@@ -194,6 +202,12 @@ export class Evaluator {
       this.#repeated.error('unknown-operator', error, { appId: app.appId, metricType }, key);
     }
   }
+}
+
+/** Whether a rule that fired does so by all that was decided since: meanwhile its own trigger holds it back. */
+function stillFires(fired: Fired, record: AppRecord | undefined): boolean {
+  const newest = record?.lastDecision;
+  return newest === fired || (newest?.outcome === 'held' && newest.rule === fired.rule);
 }
 
 function factsOf(decision: Decision): Readonly<Record<string, unknown>> {

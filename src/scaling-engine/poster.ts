@@ -53,8 +53,11 @@ export class Poster {
     return this.#inFlight.has(appId);
   }
 
-  /** Returns the decision as it was if the trigger was posted, whatever the result; else why it was held back. */
-  async post(fired: Fired): Promise<Decision> {
+  /**
+   * Returns the decision as it was if the trigger was posted, whatever the result; else why it was held back. `isDue`:
+   * asked when there is a permit, for which a trigger may wait longer than its app for new app metrics; null if it is not.
+   */
+  async post(fired: Fired, isDue: () => boolean): Promise<Decision | null> {
     const appId = fired.trigger.app_id;
     if (this.#inFlight.has(appId)) return this.#held(fired, 'posted-recently');
     this.#inFlight.add(appId);
@@ -65,7 +68,7 @@ export class Poster {
         return this.#held(fired, 'engine-busy');
       }
       try {
-        return await this.#postPermitted(fired);
+        return isDue() ? await this.#postPermitted(fired) : null;
       } finally {
         this.#permits.release();
       }

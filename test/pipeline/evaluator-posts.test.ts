@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { inRule, outRule } from '../evaluation/examples.js';
+import { atNs, inRule, outRule, policyOf } from '../evaluation/examples.js';
 import { evaluationIntervalMs, failed, scaled, setUp } from './evaluator-scene.js';
 
 describe('failed posts', () => {
@@ -101,6 +101,58 @@ describe('posts in flight', () => {
     engine.answerAll(scaled);
     await Promise.all(cycles);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  test.each<[string, (scene: ReturnType<typeof setUp>) => void]>([
+    [
+      'the rule ceases to fire',
+      ({ cpuWas, evaluator }) => {
+        cpuWas(50n);
+        evaluator.evaluate(policyOf([inRule, outRule], '1', 'waits'), atNs);
+      },
+    ],
+    [
+      'another rule fires',
+      ({ cpuWas, evaluator }) => {
+        cpuWas(90n);
+        evaluator.evaluate(policyOf([inRule, outRule], '1', 'waits'), atNs);
+      },
+    ],
+    ['the policy changes', ({ evaluator }) => evaluator.policyChanged(policyOf([inRule], '2', 'waits'))],
+    ['the app goes to another member', ({ evaluator }) => evaluator.forget('waits')],
+  ])('are not followed by a trigger that waited meanwhile if %s', async (_, happen) => {
+    const scene = setUp();
+    const { cycle, clock, cpuWas, engine } = scene;
+    engine.answer = null;
+    const cycles = Array.from({ length: 50 }, (_, i) => cycle([outRule], '1', `app ${i}`));
+    cpuWas(10n);
+    const waits = cycle([inRule, outRule], '1', 'waits');
+    await clock.advance(1000);
+    happen(scene);
+    engine.answerAll(scaled);
+    await clock.advance(0);
+    expect(engine.posted).toHaveLength(50);
+    expect(await waits).not.toMatchObject({ outcome: 'fired' });
+    await Promise.all(cycles);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('are followed by a trigger that waited meanwhile if its rule goes on firing', async () => {
+    const { cycle, clock, cpuWas, engine, evaluator } = setUp();
+    engine.answer = null;
+    const cycles = Array.from({ length: 50 }, (_, i) => cycle([outRule], '1', `app ${i}`));
+    cpuWas(10n);
+    cycles.push(cycle([inRule, outRule], '1', 'waits'));
+    await clock.advance(1000);
+    expect(evaluator.evaluate(policyOf([inRule, outRule], '1', 'waits'), atNs)).toMatchObject({
+      outcome: 'held',
+      reason: 'posted-recently',
+    });
+    engine.answerAll(scaled);
+    await clock.advance(0);
+    expect(engine.posted).toHaveLength(51);
+    engine.answerAll(scaled);
+    await Promise.all(cycles);
   });
 
   test('that take a whole interval make others wait for their next evaluation', async () => {
