@@ -1,14 +1,16 @@
 import whole from './jest.config.js';
 
-/** What needs a database, servers, processes or worker threads, and so takes its time. */
+/** What needs a database, servers, processes or worker threads, or makes whole stories up, and so takes its time. */
 const others = [
   '(chaos|database|demo|dns|eventgenerator|fuzz|http|package|pipeline|platform|support|tls|uaa)/',
   'cli/(backtest-command|compare-command|explain-process|lint-all)',
   'collection/(pool/|open-collection)',
   'decisions/(.*-store|decision-writer|facts-reader|policy-survey)',
   'history/(app-metric-store|app-metric-writer-database|chart-points|observed-table)',
-  'log-cache/.*log-cache',
-  'ownership/(open-ownership|.*-store)',
+  'log-cache/(.*log-cache|grpc-client|https-get|transports)',
+  'observability/(lines-per-event|process-metrics)',
+  'ops/',
+  'ownership/(open-ownership|simulation|.*-store)',
   'pages/browser',
   'policy/policy-store',
   'replay/recordings-reader',

@@ -79,11 +79,10 @@ describe('secrets inside text', () => {
   });
 
   test.each(['eyJ', '://', 'password=', '-----BEGIN PRIVATE KEY-----', '\\"', 'token: ', 'bearer '])(
-    'a long text of nothing but %p takes no time',
+    'a long text of nothing but %p is not read as a whole',
     (piece) => {
-      const started = performance.now();
-      redactText(piece.repeat(100_000));
-      expect(performance.now() - started).toBeLessThan(250);
+      // An expression that goes back over so much text would not end.
+      expect(redactText(piece.repeat(1_000_000)).length).toBeLessThan(2200);
     },
   );
 });

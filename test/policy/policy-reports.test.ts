@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { StoredPolicy } from '../../src/policy/policy-store.js';
-import { broken, intervalMs, PollerScene, usable } from './poller-scene.js';
+import { broken, PollerScene, usable } from './poller-scene.js';
 
 let scene: PollerScene;
 beforeEach(() => void (scene = new PollerScene()));
@@ -32,12 +32,14 @@ describe('broken policies', () => {
 
   test('are told of again each day, in one line with twenty of them', async () => {
     const dayMs = 86_400_000;
+    const hourMs = 3_600_000;
+    scene = new PollerScene(hourMs);
     const told = () =>
       scene.log.filter(([event]) => event === 'policies-still-broken').map(([, data]) => data);
     await scene.poll(...Array.from({ length: 30 }, (_, i) => broken(`app-${i}`, '1')));
-    await scene.clock.advance(dayMs - 2 * intervalMs);
+    await scene.clock.advance(dayMs - 2 * hourMs);
     expect(told()).toEqual([]);
-    await scene.clock.advance(2 * intervalMs);
+    await scene.clock.advance(2 * hourMs);
     const appIds = Array.from({ length: 20 }, (_, i) => `app-${i}`);
     expect(told()).toEqual([{ policies: 30, appIds, message: '30 policies cannot be used' }]);
     await scene.clock.advance(dayMs);

@@ -21,7 +21,8 @@ export class PollerScene {
   others = new Set<string>();
   readonly poller: PolicyPoller;
 
-  constructor() {
+  /** `everyMs`: the time from poll to poll. */
+  constructor(private readonly everyMs = intervalMs) {
     const { clock, metrics, log, table } = this;
     table.onPoll = () => void this.polls.push(clock.monotonic());
     table.onRead = (appIds) => void this.reads.push([...appIds]);
@@ -37,7 +38,7 @@ export class PollerScene {
       clock,
       logger,
       metrics,
-      intervalMs,
+      intervalMs: this.everyMs,
       random: () => 0,
     });
   }
@@ -51,7 +52,7 @@ export class PollerScene {
     this.table.have(...entries);
     const earlier = this.polls.length;
     this.poller.start();
-    await this.clock.advance(earlier === 0 ? 0 : intervalMs);
+    await this.clock.advance(earlier === 0 ? 0 : this.everyMs);
     expect(this.polls).toHaveLength(earlier + 1);
   }
 
