@@ -32,6 +32,8 @@ interface Known {
 export class MissingValuesWatch {
   readonly #apps = new ForgettingMap<Known>();
   #withoutValues = 0;
+  /** Whose values went within the last interval, the first of them first. */
+  readonly #lostLately = new Set<Known>();
   /** When a jump began; null while there is none. */
   #jumpMs: number | null = null;
   #said = false;
@@ -62,26 +64,36 @@ export class MissingValuesWatch {
     const wasLost = known?.lostMs ?? null;
     if (hasValue) {
       if (wasLost !== null) this.#withoutValues--;
-      if (known) Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
-      else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
+      if (known) {
+        this.#lostLately.delete(known);
+        Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
+      } else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
     } else if (known) {
-      if (wasLost === null) this.#withoutValues++;
       Object.assign(known, { lostMs: wasLost ?? nowMs, lastCycleMs: nowMs });
+      if (wasLost === null) {
+        this.#withoutValues++;
+        this.#lostLately.add(known);
+      }
     }
     this.#sweep(nowMs);
     this.options.metrics.appsWithoutValues.set(this.#withoutValues);
-    this.#judge(nowMs, known);
+    this.#forgetEarlierLosses(nowMs);
+    this.#judge(nowMs);
   }
 
-  #judge(nowMs: number, changed: Known | undefined): void {
+  /** They are in order: to look through all apps at each loss would block the thread of a large member. */
+  #forgetEarlierLosses(nowMs: number): void {
+    for (const known of this.#lostLately) {
+      if (known.lostMs !== null && nowMs - known.lostMs <= this.options.intervalMs) return;
+      this.#lostLately.delete(known);
+    }
+  }
+
+  #judge(nowMs: number): void {
     const { intervalMs, logger } = this.options;
     const needed = Math.max(fewestApps, shareOfApps * this.#apps.size);
     if (this.#jumpMs === null) {
-      if (changed?.lostMs !== nowMs || this.#withoutValues < needed) return;
-      const lately = [...this.#apps.values()].filter(
-        ({ lostMs }) => lostMs !== null && nowMs - lostMs <= intervalMs,
-      );
-      if (lately.length < needed) return;
+      if (this.#lostLately.size < needed) return;
       this.#jumpMs = nowMs;
       this.options.onJump();
     } else if (this.#withoutValues < needed) {
