@@ -126,7 +126,7 @@ export class Evaluator {
 
   /** The breaker that all apps share. */
   get sharedBreaker(): SharedState {
-    return this.#options.breakers.state().shared;
+    return this.#options.breakers.sharedState;
   }
 
   /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */

@@ -148,13 +148,18 @@ export class Breakers {
     ];
   }
 
-  /** For the metrics. */
+  /** Of the breaker that all apps share. */
+  get sharedState(): SharedState {
+    if (!this.#shared) return 'closed';
+    return this.#clock.monotonic() < this.#shared.untilMs ? 'open' : 'half-open';
+  }
+
+  /** For the metrics: looks through all apps that were rejected. */
   state(): { readonly openApps: number; readonly shared: SharedState } {
     const nowMs = this.#clock.monotonic();
     let openApps = 0;
     for (const { openUntilMs } of this.#apps.values()) if (nowMs < openUntilMs) openApps++;
-    const shared = this.#shared ? (nowMs < this.#shared.untilMs ? 'open' : 'half-open') : 'closed';
-    return { openApps, shared };
+    return { openApps, shared: this.sharedState };
   }
 
   #succeeded(appId: string): void {

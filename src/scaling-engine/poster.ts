@@ -120,11 +120,11 @@ export class Poster {
 
   #recordInBreakers(appId: string, result: TriggerResult): void {
     const { breakers } = this.#options;
-    const before = breakers.state();
+    const wasClosed = breakers.sharedState === 'closed';
     breakers.record(appId, result);
-    const after = breakers.state();
-    if ((before.shared === 'closed') !== (after.shared === 'closed')) {
-      this.#repeated.info(after.shared === 'closed' ? 'shared-breaker-closed' : 'shared-breaker-opened');
+    const isClosed = breakers.sharedState === 'closed';
+    if (wasClosed !== isClosed) {
+      this.#repeated.info(isClosed ? 'shared-breaker-closed' : 'shared-breaker-opened');
     }
   }
 
