@@ -10,13 +10,14 @@ export interface DoubtfulPoliciesOptions extends LogContext {
 /** Policies named in the log in a minute: a schema that became wrong would make thousands doubtful. */
 const namedPerMinute = 20;
 
-/** Returns what tells of one version of a policy what is doubtful about its rules. Limits of instances are not known there. */
+/** Returns what tells of one version of a policy what is doubtful in it. */
 export function reportDoubtfulPolicies(options: DoubtfulPoliciesOptions): (policy: AppPolicy) => void {
   const repeated = new RepeatedEvents({ ...options, logger: options.logger.child('policy') });
   let named = 0;
   return (policy) => {
-    const unlimited = { kind: 'usable', policy, minInstances: null, maxInstances: null } as const;
-    const doubts = doubtsOf(unlimited, options.settings);
+    const limit = policy.fixedInstances ?? null;
+    const usable = { kind: 'usable', policy, minInstances: limit, maxInstances: limit } as const;
+    const doubts = doubtsOf(usable, options.settings);
     if (doubts.length === 0) return;
     const facts = { appId: policy.appId, doubts: doubts.map(({ text }) => text) };
     repeated.info('doubtful', facts, `doubtful ${named++ % namedPerMinute}`);

@@ -1,9 +1,10 @@
 import { isLosslessNumber, parse } from 'lossless-json';
+import { fieldOf } from '../util/field.js';
 import { isInt64 } from '../util/int64.js';
-import { operators, type ScalingRule } from './policy.js';
+import { type AppPolicy, operators, type ScalingRule } from './policy.js';
 
 export type ParsedPolicy =
-  | { readonly ok: true; readonly rules: readonly ScalingRule[] }
+  | ({ readonly ok: true } & Pick<AppPolicy, 'rules' | 'fixedInstances'>)
   /** `problem` completes "the policy cannot be used: …" and quotes no more than a few characters of the policy. */
   | { readonly ok: false; readonly problem: string };
 
@@ -37,7 +38,8 @@ export function parsePolicy(text: string | null): ParsedPolicy {
     if (text === null) throw new PolicyProblem('it is NULL');
     if (Buffer.byteLength(text) > maxPolicyBytes)
       throw new PolicyProblem(`it is longer than ${maxPolicyBytes} bytes`);
-    return { ok: true, rules: rulesOf(parseJson(text)) };
+    const policy = parseJson(text);
+    return { ok: true, rules: rulesOf(policy), ...fixedInstancesOf(policy) };
   } catch (error) {
     if (error instanceof PolicyProblem) return { ok: false, problem: error.message };
     throw error;
@@ -64,6 +66,12 @@ function rulesOf(policy: unknown): ScalingRule[] {
       throw new PolicyProblem(`scaling_rules[${index}] is ${nameOf(rule)} instead of an object`);
     return readRule(rule, `scaling_rules[${index}].`);
   });
+}
+
+function fixedInstancesOf(policy: unknown): Pick<AppPolicy, 'fixedInstances'> {
+  const [min, max] = ['instance_min_count', 'instance_max_count'].map((name) => fieldOf(policy, name));
+  if (!isLosslessNumber(min) || !isLosslessNumber(max) || min.value !== max.value) return {};
+  return /^\d{1,9}$/.test(min.value) ? { fixedInstances: Number(min.value) } : {};
 }
 
 function readRule(rule: Record<string, unknown>, path: string): ScalingRule {

@@ -142,7 +142,8 @@ function understand([appId, , version, bytes, text]: PolicyRow): StoredPolicy {
     return { kind: 'broken', version, problem: `it is ${bytes} bytes long, more than ${maxPolicyBytes}` };
   }
   const parsed = parsePolicy(text);
-  return parsed.ok
-    ? { kind: 'usable', version, policy: { appId, version, rules: parsed.rules } }
-    : { kind: 'broken', version, problem: parsed.problem };
+  if (!parsed.ok) return { kind: 'broken', version, problem: parsed.problem };
+  const { rules, fixedInstances } = parsed;
+  const limits = fixedInstances === undefined ? {} : { fixedInstances };
+  return { kind: 'usable', version, policy: { appId, version, rules, ...limits } };
 }

@@ -5,6 +5,8 @@ export interface AppPolicy {
   readonly version: string;
   /** In the order of the policy, which is the order of precedence. May be empty (a policy of schedules only). */
   readonly rules: readonly ScalingRule[];
+  /** The policy's minimum of instances where its maximum is the same. */
+  readonly fixedInstances?: number;
 }
 
 export interface ScalingRule {

@@ -158,3 +158,15 @@ describe('broken policies say what is wrong', () => {
     expect(parsePolicy(policyOf(rule, { ...rule, adjustment: null }))).toMatchObject({ ok: false });
   });
 });
+
+describe('the number of instances', () => {
+  test.each([
+    ['of a minimum that is the maximum', '"instance_min_count":3,"instance_max_count":3', 3],
+    ['of limits that differ', '"instance_min_count":1,"instance_max_count":3', undefined],
+    ['without a maximum', '"instance_min_count":3', undefined],
+    ['of limits that are no integers', '"instance_min_count":1.5,"instance_max_count":1.5', undefined],
+    ['of limits in strings', '"instance_min_count":"3","instance_max_count":"3"', undefined],
+  ])('%s', (_what, limits, fixedInstances) => {
+    expect(parsePolicy(`{${limits},"scaling_rules":[]}`)).toEqual({ ok: true, rules: [], fixedInstances });
+  });
+});
