@@ -37,13 +37,14 @@ export function listedByPolicy(appId: string, code: PolicyReason, detail: string
 }
 
 /** What failed, where something did. */
-function detailOf({ code, failures, lastTrigger }: DecisionRow): string {
+function detailOf({ code, failures, lastTrigger, breakers }: DecisionRow): string {
   const [failure] = failures;
   if (code === 'not-collected' && failure) {
     return `${failure.metricType}: ${failureText(failure)}`;
   }
-  if (code !== 'breaker-open' && code !== 'trigger-failed') return '';
-  return lastTrigger?.message ?? '';
+  // The breaker that all apps share was opened by other triggers.
+  const isOwnBreaker = code === 'breaker-open' && breakers.some(({ scope }) => scope === 'app');
+  return isOwnBreaker || code === 'trigger-failed' ? (lastTrigger?.message ?? '') : '';
 }
 
 /** Whether this may be where a page begins: an app id, which PostgreSQL can compare. */
