@@ -78,8 +78,18 @@ const apps: readonly PlayedApp[] = [
     load: spikes({ cpuPercent: 80 }, { cpuPercent: 90 }, [5, 10]),
     policy: cpuPolicy,
   },
-  // The scaling engine asks for a label that an observer cannot see.
-  { guid: switchedOff, instances: 2, load: cpuSpikes, autoscalingDisabled: true, policy: cpuPolicy },
+  // The scaling engine asks for a label that an observer cannot see. An observer's cool-downs and an acting fleet's back-offs
+  // end at other times. Their early cycles are so far apart here that the scalings differ, too.
+  {
+    guid: switchedOff,
+    instances: 2,
+    load: cpuSpikes,
+    autoscalingDisabled: true,
+    policy: policyOf(
+      when('cpu > 70', '+1', { cool_down_secs: 85 }),
+      when('cpu < 25', '-1', { cool_down_secs: 85 }),
+    ),
+  },
 ];
 
 const config = {
