@@ -36,6 +36,10 @@ test('a detail belongs to the code', () => {
     message: 'answered 422',
   } as const;
   const other = { ...row, failures, lastTrigger };
-  expect(listedDecision({ ...other, code: 'breaker-open' }).detail).toBe('answered 422');
+  const behind = (scope: 'app' | 'all') =>
+    listedDecision({ ...other, code: 'breaker-open', breakers: [{ scope, sinceMs: 1, untilMs: 2 }] }).detail;
+  expect(behind('app')).toBe('answered 422');
+  // Other apps' triggers opened it.
+  expect(behind('all')).toBe('');
   expect(listedDecision({ ...other, code: 'not-breached' }).detail).toBe('');
 });
