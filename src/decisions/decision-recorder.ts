@@ -5,7 +5,7 @@ import type { OpenBreaker } from '../evaluation/open-breaker.js';
 import type { Trigger } from '../evaluation/trigger.js';
 import { policyTag, type LastTrigger, type OwnersKnowledge } from '../explanation/facts.js';
 import { limitCode, type ReasonCode } from '../explanation/reason.js';
-import { directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
+import { directionOf, metricTypesOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
 import type { TriggerResult } from '../scaling-engine/trigger-result.js';
 import type { Clock } from '../util/clock.js';
 import { fnv1a32 } from '../util/hash.js';
@@ -209,12 +209,12 @@ export class DecisionRecorder {
     return record;
   }
 
-  #changeVersion({ appId, version, rules }: AppPolicy, record: AppRecord): void {
-    record.version = version;
+  #changeVersion(app: AppPolicy, record: AppRecord): void {
+    record.version = app.version;
     record.firingRule = 0;
     record.lastTrigger &&= { ...record.lastTrigger, rule: null };
-    this.#failures.retain(appId, new Set(rules.map(({ metricType }) => metricType)));
-    this.#unwritten.add(appId);
+    this.#failures.retain(app.appId, metricTypesOf(app));
+    this.#unwritten.add(app.appId);
   }
 
   #become(

@@ -3,7 +3,7 @@ import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import type { Histories } from '../evaluation/decide.js';
 import { pointSeries, type Point } from '../explanation/point-series.js';
 import { storedValue } from '../history/app-metric-store.js';
-import { breachDurationSecs, type AppPolicy } from '../policy/policy.js';
+import { breachDurationSecs, metricTypesOf, type AppPolicy } from '../policy/policy.js';
 import { msToNs } from '../util/clock.js';
 
 const timeoutMs = 5_000;
@@ -51,7 +51,7 @@ export interface RecordedHistories {
 
 /** Says which metric types of a policy are not read, if there are any. */
 export function unreadMetricTypes(policy: AppPolicy): string[] {
-  const unread = metricTypesOf(policy).slice(maxMetricTypes);
+  const unread = [...metricTypesOf(policy)].slice(maxMetricTypes);
   return unread.length === 0
     ? []
     : [`app metrics of ${unread.length} metric types: no more than ${maxMetricTypes} are read`];
@@ -81,7 +81,7 @@ export function createRecordedHistories(
 
     async readWithoutValues(policies, atMs) {
       const wanted = policies.flatMap((policy) =>
-        metricTypesOf(policy)
+        [...metricTypesOf(policy)]
           .slice(0, maxMetricTypes)
           .map((metricType) => ({ appId: policy.appId, metricType })),
       );
@@ -100,10 +100,6 @@ export function createRecordedHistories(
       return found;
     },
   };
-}
-
-function metricTypesOf({ rules }: AppPolicy): string[] {
-  return [...new Set(rules.map(({ metricType }) => metricType))];
 }
 
 interface WantedHistory {

@@ -1,4 +1,4 @@
-import { breachDurationSecs, type AppPolicy } from '../policy/policy.js';
+import { breachDurationSecs, metricTypesOf, type AppPolicy } from '../policy/policy.js';
 import { ringCapacity } from './history.js';
 
 /** One history that an app's rules need, and how far back they look. */
@@ -17,7 +17,7 @@ export interface HistorySettings {
 
 /** One key per metric type of the policy's rules. */
 export function historyKeys(policy: AppPolicy, settings: HistorySettings, cacheSize: number): HistoryKey[] {
-  const metricTypes = new Set(policy.rules.map(({ metricType }) => metricType));
+  const metricTypes = metricTypesOf(policy);
   return [...metricTypes].map((metricType) => historyKeyOf(policy, metricType, settings, cacheSize));
 }
 

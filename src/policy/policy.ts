@@ -24,6 +24,11 @@ export interface ScalingRule {
   readonly coolDownSecs: number;
 }
 
+/** Each once, in the order of the rules. */
+export function metricTypesOf({ rules }: Pick<AppPolicy, 'rules'>): Set<string> {
+  return new Set(rules.map(({ metricType }) => metricType));
+}
+
 export const operators = ['>', '>=', '<', '<='] as const;
 export type Operator = (typeof operators)[number];
 

@@ -1,5 +1,5 @@
 import { msToNs } from '../util/clock.js';
-import { breachDurationSecs } from '../policy/policy.js';
+import { breachDurationSecs, metricTypesOf } from '../policy/policy.js';
 import { coverageOf, type Coverage, type Span } from './coverage.js';
 import { sharedAmongInstances, sharedLoad } from './load-model.js';
 import { differenceOf, isOut, type Difference } from './difference.js';
@@ -87,7 +87,7 @@ export function neededRecordings(
     ...rules.map((rule) => breachDurationSecs(rule, defaultBreachDurationSecs)),
   );
   return {
-    metricTypes: [...new Set(rules.map(({ metricType }) => metricType))],
+    metricTypes: [...metricTypesOf({ rules })],
     reachMs: 2_000 * longestSecs,
   };
 }
@@ -113,7 +113,7 @@ function attempt(tried: NamedPolicy, options: BacktestOptions): Trial {
       )
       .map(({ metricType }) => metricType),
   );
-  const metricTypes = new Set(tried.policy.rules.map(({ metricType }) => metricType));
+  const metricTypes = metricTypesOf(tried.policy);
   return {
     ...replayed,
     tried,

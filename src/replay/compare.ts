@@ -1,6 +1,7 @@
 import { containerCounts } from '../history/container-counts.js';
 import { isHttpMetricType } from '../collection/pool/job.js';
 import { breachTerms, judge } from '../evaluation/breach-rule.js';
+import { metricTypesOf } from '../policy/policy.js';
 import type { Scaling } from './replay.js';
 import { replay, type ReplayedPolicy, type ReplaySettings } from './replay.js';
 import { compareValues, type ValueComparison } from './compare-values.js';
@@ -71,7 +72,7 @@ const largestWholeRead = 6n;
 /** Compares what two fleets found out about one app, and what the rules make of it. */
 export function compare(options: CompareOptions): Comparison {
   const { policy, limits, theirs, ours, settings } = options;
-  const metricTypes = [...new Set(policy.rules.map(({ metricType }) => metricType))];
+  const metricTypes = [...metricTypesOf(policy)];
   const span = commonSpan(options, metricTypes);
   const metrics = metricTypes.map((metricType) => compareMetric(metricType, { ...options, span }));
   const instances =
