@@ -1,6 +1,6 @@
 import { isLosslessNumber, parse } from 'lossless-json';
-import { fieldOf } from '../util/field.js';
 import { isInt64 } from '../util/int64.js';
+import { limitsOf } from './policy-limits.js';
 import { type AppPolicy, operators, type ScalingRule } from './policy.js';
 
 export type ParsedPolicy =
@@ -69,9 +69,8 @@ function rulesOf(policy: unknown): ScalingRule[] {
 }
 
 function fixedInstancesOf(policy: unknown): Pick<AppPolicy, 'fixedInstances'> {
-  const [min, max] = ['instance_min_count', 'instance_max_count'].map((name) => fieldOf(policy, name));
-  if (!isLosslessNumber(min) || !isLosslessNumber(max) || min.value !== max.value) return {};
-  return /^\d{1,9}$/.test(min.value) ? { fixedInstances: Number(min.value) } : {};
+  const { minInstances, maxInstances } = limitsOf(policy);
+  return minInstances !== null && minInstances === maxInstances ? { fixedInstances: minInstances } : {};
 }
 
 function readRule(rule: Record<string, unknown>, path: string): ScalingRule {

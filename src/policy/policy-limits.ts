@@ -1,4 +1,4 @@
-import { parse, parseNumberAndBigInt } from 'lossless-json';
+import { isInteger, isLosslessNumber, parse } from 'lossless-json';
 import { fieldOf } from '../util/field.js';
 
 export interface PolicyLimits {
@@ -8,10 +8,16 @@ export interface PolicyLimits {
 
 /** The limits of a policy's text, which are the scaling engine's business otherwise; null where there is none. */
 export function policyLimits(text: string | null): PolicyLimits {
-  const policy = parsed(text);
+  return limitsOf(parsed(text));
+}
+
+/** The same of a text that was parsed with numbers as lossless-json has them. */
+export function limitsOf(policy: unknown): PolicyLimits {
   const limit = (name: string): number | null => {
     const value = fieldOf(policy, name);
-    return typeof value === 'bigint' && value >= 0n && value <= maxLimit ? Number(value) : null;
+    if (!isLosslessNumber(value) || !isInteger(value.value)) return null;
+    const instances = BigInt(value.value);
+    return instances >= 0n && instances <= maxLimit ? Number(instances) : null;
   };
   return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
 }
@@ -27,10 +33,7 @@ export function hasSchedules(text: string | null): boolean {
 
 function parsed(text: string | null): unknown {
   try {
-    return parse(text ?? 'null', null, {
-      parseNumber: parseNumberAndBigInt,
-      onDuplicateKey: ({ newValue }) => newValue,
-    });
+    return parse(text ?? 'null', null, { onDuplicateKey: ({ newValue }) => newValue });
   } catch {
     return null;
   }
