@@ -170,8 +170,8 @@ const logCacheFailures: ReadonlySet<LogCacheFailureKind> = new Set(['connection'
 
 /**
  * Reads on where the last cycle ended. If a whole window was read, log-cache must hold enough of it: a mean over its
- * last seconds alone, as after a restart of log-cache, says little about the app. A part counts only where a window will
- * never be held by half, and then each cycle looks anew.
+ * last seconds alone, as after a restart of log-cache, says little about the app. If log-cache evicts so fast that half of
+ * a window is never held, a part of it counts, and each cycle looks again.
  */
 async function readOn(
   job: NonNullable<CollectionJobs['read']>,
@@ -181,15 +181,17 @@ async function readOn(
   const settled = settledWindows.of(job);
   const result = await collector.run({ ...job, settled });
   if (result.kind !== 'read') {
-    gaugeCoverage.failed(job.appId);
+    gaugeCoverage.forget(job.appId);
     return result;
   }
   const isDoubtful =
     result.fromNs <= job.startNs && result.oldestNs !== null && !coversGauges(result.oldestNs, job);
   const oldestNs = isDoubtful ? await probe.oldestNs() : job.startNs;
   if (oldestNs !== null && typeof oldestNs !== 'bigint') return { ...oldestNs, cost: result.cost };
-  settledWindows.keep(job, coversGauges(oldestNs, job) ? result.settled : null);
-  if (gaugeCoverage.isEnough(job, oldestNs)) return result;
+  const isCovered = coversGauges(oldestNs, job);
+  settledWindows.keep(job, isCovered ? result.settled : null);
+  if (isCovered) gaugeCoverage.forget(job.appId);
+  if (isCovered || gaugeCoverage.isPartEnough(job, oldestNs)) return result;
   const uncovered = Object.entries(result.outcomes).map(
     ([metricType, outcome]) => [metricType, withoutValue(outcome, 'not-covered')] as const,
   );
