@@ -44,7 +44,7 @@ export function lintFileCommand(file: string, settings: EvaluationSettings): num
   return problems.length === 0 ? 0 : 1;
 }
 
-/** Of each the app metrics of a day are looked for in one statement. */
+/** One statement looks for the app metrics of a day of so many policies. */
 const policiesPerStatement = 100;
 
 /** `eventgenerator lint --all`: every policy of policy_db, also whether there are values for its rules. */

@@ -231,7 +231,7 @@ export class ConnectionPool {
     );
   }
 
-  /** If the server that accepts the connection is not what is wanted, one at another address of the name may be. */
+  /** If the server is not what is wanted, tries the other addresses of its name. */
   async #openAt(server: Server, caller: Caller): Promise<pg.PoolClient> {
     try {
       return await this.#connectTo(server, caller);

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import type pg from 'pg';
 import { lookup } from '../dns/lookup.js';
 
-/** The driver's connection, with names resolved in our way, or to an address that is known. */
+/** The driver's connection. Resolves names in our way, or connects to a known address. */
 export class DatabaseSocket extends Socket {
   constructor(private readonly knownAddress: string | null = null) {
     super();

@@ -70,7 +70,7 @@ const textLength = 300;
 const ms = (time: string) => `(extract(epoch from ${time}) * 1000)::float8`;
 const time = (milliseconds: string) => `to_timestamp(${milliseconds} / 1000)`;
 
-/** What an owner before said of its last trigger of this version of the policy, without its breaker. */
+/** The last trigger that the row had before, without the breaker; null if it was of another version of the policy. */
 const lastTriggerBefore = `case when d.policy_tag = excluded.policy_tag and d.last_trigger is not null then json_build_array(
     ${[0, 1, 2, 3, 4].map((place) => `d.last_trigger->${place}`).join(', ')}) end`;
 

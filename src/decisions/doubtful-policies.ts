@@ -10,7 +10,7 @@ export interface DoubtfulPoliciesOptions extends LogContext {
 /** Policies named in the log in a minute: a schema that became wrong would make thousands doubtful. */
 const namedPerMinute = 20;
 
-/** Returns what tells of one version of a policy what is doubtful in it. */
+/** Returns a function that logs what is doubtful in a policy. To be called once for each version. */
 export function reportDoubtfulPolicies(options: DoubtfulPoliciesOptions): (policy: AppPolicy) => void {
   const repeated = new RepeatedEvents({ ...options, logger: options.logger.child('policy') });
   let named = 0;

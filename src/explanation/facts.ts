@@ -111,7 +111,7 @@ export interface Facts {
   readonly knowledge: OwnersKnowledge | null;
   /** From the owner's memory, or from a table. */
   readonly knownBy: 'owner' | 'table' | null;
-  /** What was decided where the time asked about is past; null: it is now, or no change until then is kept. */
+  /** The decision at the time asked about, if that is past; null: the time is now, or no change before it is kept. */
   readonly recorded: RecordedDecision | null;
   /** What could not be read, a sentence each. */
   readonly missing: readonly string[];

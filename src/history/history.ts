@@ -11,10 +11,10 @@ import { Ring, type Series } from './ring.js';
 const maxRingPoints = 20_000;
 
 /**
- * Points that a ring must hold for its longest rule, and one before its breach duration. Besides its regular cycles an app
- * has others, where a hold or a breach duration ends (pipeline/cycles.ts): one in each interval while holds are short, and
- * two a minute while the app is scaled again and again, because no cool-down is shorter than a minute. Never fewer than
- * the configured cache size.
+ * Points that a ring must hold for its longest rule: those of the breach duration, and one before it. An app also has early
+ * cycles, where a hold or a breach duration ends (pipeline/cycles.ts): one in each interval while holds are short. While the
+ * app is scaled again and again there are two a minute, because no cool-down is shorter than a minute. Never fewer than the
+ * configured cache size.
  */
 export function ringCapacity(
   cacheSize: number,

@@ -232,9 +232,9 @@ export class Cycles {
   }
 
   /**
-   * An app that is held need not wait for its next regular cycle when the hold ends. App metrics that are recent then are
-   * judged again: while the scaling engine hangs, holds end every two seconds, and as many collections would push out of
-   * the histories what long rules need.
+   * Looks at a held app again when the hold ends, not at its next regular cycle. If its app metrics are still recent then,
+   * they are judged again without a collection. While the scaling engine hangs, holds end every two seconds, and as many
+   * collections would push out of the histories what long rules need.
    */
   #lookWhenHoldEnds(appId: string, decision: Decision, atNs: bigint): void {
     if (decision.outcome !== 'held' || decision.untilMs === undefined || this.#isStopped) return;

@@ -204,7 +204,7 @@ export class Evaluator {
   }
 }
 
-/** Whether a rule that fired does so by all that was decided since: meanwhile its own trigger holds it back. */
+/** Whether a rule that fired still does. Newer decisions are `held`, because its own trigger is on its way. */
 function stillFires(fired: Fired, record: AppRecord | undefined): boolean {
   const newest = record?.lastDecision;
   return newest === fired || (newest?.outcome === 'held' && newest.rule === fired.rule);

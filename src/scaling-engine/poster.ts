@@ -54,8 +54,9 @@ export class Poster {
   }
 
   /**
-   * Returns the decision as it was if the trigger was posted, whatever the result; else why it was held back. `isDue`:
-   * asked when there is a permit, for which a trigger may wait longer than its app for new app metrics; null if it is not.
+   * Returns the decision as it was if the trigger was posted, whatever the result; else why it was held back; null if it
+   * was not due any more. `isDue` is asked as soon as there is a permit, because a trigger may wait for one until its app has
+   * new app metrics.
    */
   async post(fired: Fired, isDue: () => boolean): Promise<Decision | null> {
     const appId = fired.trigger.app_id;

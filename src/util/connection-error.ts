@@ -1,6 +1,6 @@
 import { errorCode, errorText } from './errors.js';
 
-/** What the system and OpenSSL call a fault, and what the operator can do about it. */
+/** By the code of the system or of OpenSSL: what is wrong, or what the operator can do about it. */
 const remedies: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ECONNRESET: 'the connection was closed by the other side',

@@ -81,7 +81,7 @@ export class MissingValuesWatch {
     this.#judge(nowMs);
   }
 
-  /** They are in order: to look through all apps at each loss would block the thread of a large member. */
+  /** Losses are in the order of time: to look through all apps at each would block the thread of a large member. */
   #forgetEarlierLosses(nowMs: number): void {
     for (const known of this.#lostLately) {
       if (known.lostMs !== null && nowMs - known.lostMs <= this.options.intervalMs) return;
