@@ -87,7 +87,10 @@ export function createMetrics(registry: Registry = new Registry()) {
       'policies_broken',
       'Policies of the apps of this instance that could not be parsed; these apps are not scaled',
     ),
-    policiesAgeSeconds: gauge('policies_age_seconds', 'Time since the policies were last read completely'),
+    policiesAgeSeconds: gauge(
+      'policies_age_seconds',
+      'Time since the policies were last read completely, or since the start',
+    ),
     policyPolls: counterBy('policy_polls_total', 'Reads of policy_db by result', 'result', [
       'success',
       'failure',

@@ -52,6 +52,7 @@ export class PolicyPoller {
   readonly #known: KnownPolicies;
   readonly #changes: PolicyChangesReader;
   #loop: Promise<void> | undefined;
+  readonly #startedMs: number;
   #readAtMs: number | undefined;
   #nextPollMs = -Infinity;
   /** Apps may have been gained whose policies were not read yet. */
@@ -75,6 +76,7 @@ export class PolicyPoller {
       notify: (changes) => this.#notify(changes),
     });
     this.#random = options.random ?? Math.random;
+    this.#startedMs = clock.monotonic();
   }
 
   /** The policy in force, of an app that is this member's or was until a moment ago. */
@@ -108,10 +110,10 @@ export class PolicyPoller {
     this.#wake.abort();
   }
 
-  /** Says how old the policies are. To be called every few seconds. */
+  /** Says how old the policies are; while there are none, how long they have been missing. To be called every few seconds. */
   refresh(): void {
-    if (this.#readAtMs === undefined) return;
-    this.#options.metrics.policiesAgeSeconds.set((this.#options.clock.monotonic() - this.#readAtMs) / 1000);
+    const { clock, metrics } = this.#options;
+    metrics.policiesAgeSeconds.set((clock.monotonic() - (this.#readAtMs ?? this.#startedMs)) / 1000);
   }
 
   /** Ends the loop at once. A read that is running has no effect, and no listener is called any more. Idempotent. */

@@ -102,6 +102,18 @@ describe('reading', () => {
 });
 
 describe('while policy_db is away', () => {
+  test('from the start on, the age counts from the start, so that an alert on it fires', async () => {
+    scene.table.onPoll = away;
+    scene.poller.start();
+    await scene.clock.advance(400_000);
+    scene.poller.refresh();
+    expect(await scene.gauge('policies_age_seconds')).toEqual([400]);
+    scene.table.onPoll = () => {};
+    await scene.clock.advance(30_000);
+    const [age] = await scene.gauge('policies_age_seconds');
+    expect(age).toBeLessThan(30);
+  });
+
   test('waits longer and longer, keeps the last good policies, and logs twice in all', async () => {
     await scene.poll(usable('a', '1'));
     scene.table.onPoll = () => {
