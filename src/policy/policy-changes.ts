@@ -32,9 +32,12 @@ const sliceMs = 8;
 
 /**
  * Brings what is known of policies up to date. It asks for the digests of all buckets, reads which apps are in the buckets
- * that differ, and then reads the policies that differ. If a read fails on the way, the next one finds the rest.
+ * that differ, and then reads the policies that differ. If a read fails on the way, the next one reads the rest.
  */
 export class PolicyChangesReader {
+  /** Apps whose policies differ from what is known, and were not read yet. */
+  readonly #unread = new Set<string>();
+
   constructor(private readonly options: PolicyChangesReaderOptions) {}
 
   /** Reads what changed, and says how many policies that are. */
@@ -44,11 +47,13 @@ export class PolicyChangesReader {
     const { found, toRead, gone } = await this.#readBuckets(differing);
     const why = { cause: 'policies', sinceMs } as const;
     signal.throwIfAborted();
+    // Before the policies are read: if that fails, an app that is then removed would not be missed.
+    known.all.replace(differing, found);
+    for (const appId of toRead) this.#unread.add(appId);
     known.remove(gone);
     notify({ ...why, added: [], changed: [], removed: gone });
-    const { added, changed, broken } = await this.#readPolicies(toRead, why);
+    const { added, changed, broken } = await this.#readPolicies([...this.#unread], why);
     signal.throwIfAborted();
-    known.all.replace(differing, found);
     return { added, changed, removed: gone.length + broken };
   }
 
@@ -102,6 +107,7 @@ export class PolicyChangesReader {
         counts.broken += changes.removed.length;
         notify({ ...why, ...changes });
       }
+      for (const appId of some) this.#unread.delete(appId);
     }
     return counts;
   }

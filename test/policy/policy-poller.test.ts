@@ -144,6 +144,32 @@ describe('while policy_db is away', () => {
     ]);
   });
 
+  describe('after a read that failed half-way', () => {
+    const added = Array.from({ length: 2_001 }, (_, i) => usable(`new-${i}`, '1'));
+    beforeEach(async () => {
+      await scene.poll(usable('a', '1'));
+      let statements = 0;
+      scene.table.onRead = () => void (++statements === 2 && away());
+      await scene.poll(usable('a', '1'), ...added);
+      expect(scene.inForce()).toHaveLength(2_001);
+    });
+
+    test('policies that were removed meanwhile are in force no more', async () => {
+      scene.table.have(usable('a', '1'));
+      await scene.clock.advance(30_000);
+      expect(scene.inForce()).toEqual(['a']);
+    });
+
+    test('the rest is read, and nothing twice', async () => {
+      scene.reads = [];
+      scene.table.onRead = (appIds) => void scene.reads.push([...appIds]);
+      await scene.clock.advance(30_000);
+      expect(scene.reads).toEqual([['new-2000']]);
+      expect(scene.inForce()).toHaveLength(2_002);
+      expect(await scene.gauge('policies')).toEqual([2_002]);
+    });
+  });
+
   test('a first read that fails is told and leaves no policy in force', async () => {
     scene.table.onPoll = away;
     scene.poller.start();
