@@ -21,6 +21,7 @@ import { observersLogger } from '../observability/observers-logger.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { collectProcessMetrics } from '../observability/process-metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
+import { endOnOutputErrors } from './output-errors.js';
 import { onStopSignal } from './signals.js';
 
 /** Stopping must not take longer: Cloud Foundry kills after ten seconds. */
@@ -144,6 +145,7 @@ function version(): string {
   return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
 }
 
+endOnOutputErrors();
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {

@@ -6,12 +6,7 @@ export async function readLogCommand(
   input: NodeJS.ReadableStream = process.stdin,
   output: NodeJS.WritableStream = process.stdout,
 ): Promise<number> {
-  // A reader that has seen enough (`| head`) is no error.
-  const isGone = new Promise<void>((resolve) => output.once('error', () => resolve()));
-  let isOpen = true;
-  void isGone.then(() => (isOpen = false));
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    if (!isOpen) break;
     output.write(`${withoutPrefix(line)}\n`);
   }
   return 0;

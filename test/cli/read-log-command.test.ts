@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { PassThrough, Readable, Writable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { readLogCommand } from '../../src/cli/read-log-command.js';
 
 const line = JSON.stringify({
@@ -32,9 +32,4 @@ test('lines of others that look alike stay as they are, and no text of a tenant 
   expect(String(output.read())).toBe(
     `${foreign}\n12:00:00 info  evaluation.scaled - operator ?[2J metricType="jobs??"\n`,
   );
-});
-
-test('a reader that has seen enough ends it', async () => {
-  const output = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
-  expect(await readLogCommand(Readable.from([`${line}\n`, `${line}\n`]), output)).toBe(0);
 });

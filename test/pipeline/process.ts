@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+export const mainModule = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** A line as Cloud Foundry's Go components write it. */
 export interface LoggedLine {
@@ -36,7 +36,7 @@ export function killProcesses(): void {
 }
 
 export function startProcess(args: readonly string[], env: NodeJS.ProcessEnv = {}): EventgeneratorProcess {
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [mainModule, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], ...env },
   });
