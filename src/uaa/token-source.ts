@@ -62,8 +62,8 @@ export class TokenSource {
    * while UAA is left alone after a failure.
    */
   async authorization(): Promise<string> {
-    const token = this.#usable() ?? (await this.#obtain());
     this.#exportAge();
+    const token = this.#usable() ?? (await this.#obtain());
     return token.authorization;
   }
 

@@ -215,6 +215,20 @@ test('an outage at renewal costs nothing while the old token lives', async () =>
   expect(logger.events()).toEqual(['token-refused', 'token-recovered']);
 });
 
+test('a token that expires while UAA is left alone is no token any more, and has no age', async () => {
+  source.close();
+  source = create({ type: 'password', username: 'jo', password: 'changed since' });
+  uaa.lifetimeSecs = 1000;
+  await source.authorization();
+  uaa.always(badCredentials);
+  await advanceThroughRequest(800 * second);
+  expect(await source.authorization()).toBe('bearer token-1');
+  expect(await age()).toBe(800);
+  await clock.advance(200 * second);
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
+  expect(await age()).toBe(-1);
+});
+
 test('a wrong password never locks an account: at most 3 tries within 1200 s', async () => {
   source.close();
   source = create({ type: 'password', username: 'jo', password: 'wrong' });
