@@ -1,6 +1,5 @@
 import {
   allowInsecureRequests,
-  ClientSecretBasic,
   Configuration,
   customFetch,
   genericGrantRequest,
@@ -73,12 +72,19 @@ function tokenEndpoint(url: string): URL {
 }
 
 /**
- * Basic credentials, form-encoded as UAA decodes them (a secret with `%` or `+` fails otherwise). The `cf` client has an
- * empty secret, which openid-client's own authentication rejects.
+ * Basic credentials, form-encoded: UAA decodes them, so a secret with `%` or `+` fails otherwise. openid-client's own
+ * authentication rejects the empty secret of the `cf` client. It also encodes `-`, `.` and `_`, with which a UAA that does
+ * not decode knows no client of such a name.
  */
-function basicCredentials(config: UaaConfig): ClientAuth {
-  if (config.clientSecret !== '') return ClientSecretBasic(config.clientSecret);
-  const [id] = new URLSearchParams({ id: config.clientId }).toString().split('=').slice(1);
-  const value = `Basic ${Buffer.from(`${id}:`).toString('base64')}`;
-  return (_server, _client, _body, headers) => headers.set('authorization', value);
+function basicCredentials({ clientId, clientSecret }: UaaConfig): ClientAuth {
+  const value = `Basic ${Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64')}`;
+  return (_server, _client, _body, headers) => {
+    headers.set('authorization', value);
+    // With `enable_uri_encoding_compatibility_mode` UAA decodes the credentials of those only who say this.
+    headers.set('x-cf-encoded-credentials', 'true');
+  };
+}
+
+function formEncoded(text: string): string {
+  return new URLSearchParams({ text }).toString().slice('text='.length);
 }

@@ -45,7 +45,7 @@ export function createUaaFetch({ roots, skipSslValidation, clock, signal }: UaaF
       });
       const { status, headers } = response;
       // Decompressed, it would have no bound.
-      if (headers.has('content-encoding')) {
+      if (!['', 'identity'].includes(headers.get('content-encoding')?.toLowerCase() ?? '')) {
         throw new TokenError('bad-answer', 'the answer has an encoding that was not asked for');
       }
       const text = withoutIdToken(await response.text());

@@ -25,6 +25,7 @@ afterEach(() => closing.abort());
 
 const secret = 's3cret+%&ü';
 const password = 'pass word+%';
+const goodToken = { access_token: 'fresh', token_type: 'bearer', expires_in: 60 };
 
 function client(overrides: Partial<UaaConfig> = {}): UaaConfig {
   return {
@@ -64,6 +65,19 @@ test('client_credentials sends percent-encoded basic credentials and nothing sec
   expect(new URLSearchParams(`id=${id}&secret=${encoded}`).get('secret')).toBe(secret);
   expect(encoded).not.toContain('+%&');
   expect(id).toBe('eventgenerator');
+});
+
+test('credentials are encoded no more than they must be, and UAA is told that they are', async () => {
+  await ask(client({ clientId: 'log_cache-client.v1', clientSecret: 'a-b_c.d e%' }));
+  const [seen] = uaa.requests;
+  const basic = Buffer.from('log_cache-client.v1:a-b_c.d+e%25').toString('base64');
+  expect(seen?.headers.authorization).toBe(`Basic ${basic}`);
+  expect(seen?.headers['x-cf-encoded-credentials']).toBe('true');
+});
+
+test('an encoding that is none is no trouble', async () => {
+  uaa.next(answer(200, JSON.stringify(goodToken), 'application/json', { 'content-encoding': 'identity' }));
+  expect(await ask(client())).toEqual({ authorization: 'bearer fresh', lifetimeSecs: 60 });
 });
 
 test('the cf client with its empty secret authenticates by a basic header', async () => {
