@@ -158,11 +158,12 @@ export async function mayUseOwnTables(
   appMetricsDb: Pick<Database, 'query'>,
   mode: Mode,
   group: OwnTableGroup,
+  timeoutMs = readTimeoutMs,
 ): Promise<boolean> {
   const { rows } = await appMetricsDb.query<{ may: boolean }>(
     `select bool_and(has_table_privilege(t, r)) as may from unnest($1::text[]) t, unnest($2::text[]) r`,
     [ownSteps(mode, [group]).map(({ table }) => table), ownRights],
-    { timeoutMs: readTimeoutMs },
+    { timeoutMs },
   );
   return rows[0]?.may === true;
 }

@@ -1,13 +1,17 @@
 import type { Config, StaticPool } from '../config/config.js';
-import { openDatabase } from '../database/database.js';
+import { openDatabase, type Database } from '../database/database.js';
+import { mayUseOwnTables } from '../database/migrations.js';
 import { tableNames } from '../database/table-names.js';
 import { grantedClaims, type Claims } from './claims.js';
+import { createClaimsOnceUsable } from './claims-once-usable.js';
 import { ElasticClaims } from './elastic-claims.js';
 import { ElasticOwnership } from './elastic-ownership.js';
+import { createLeaseIds } from './lease-id.js';
 import { createMemberStore } from './member-store.js';
 import { membersView, type MemberView } from './members-view.js';
 import type { Ownership } from './ownership.js';
 import { createStaticOwnership } from './static-ownership.js';
+import { claimDeadlineMs } from './timing.js';
 import { createTriggerStore } from './trigger-store.js';
 import type { Releasers } from '../util/releasers.js';
 import { databaseOptions } from '../database/database-options.js';
@@ -71,7 +75,8 @@ export async function openOwnership(
     const numbers = pool.static ?? (config.evaluator.mode === 'observe' ? alone : null);
     if (numbers) {
       logger.info('ownership.static-instead', { ...numbers });
-      return staticParts(numbers);
+      const parts = staticParts(numbers);
+      return { ...parts, claims: claimsOnceUsable(config, context, releasers, database, parts.ownership) };
     }
     throw new Error(
       'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
@@ -100,6 +105,34 @@ export async function openOwnership(
     readMembers: () => membersView(store),
     staticShare: null,
   };
+}
+
+/** Others may be elastic: from the moment when the tables can be used on. */
+function claimsOnceUsable(
+  { evaluator }: Pick<Config, 'evaluator'>,
+  context: ProcessContext,
+  releasers: Releasers,
+  database: Database,
+  ownership: Ownership,
+): Claims {
+  const claims = new ElasticClaims({
+    ...context,
+    store: createTriggerStore(database, tableNames(evaluator.mode)),
+    intervalMs: evaluator.evaluationIntervalMs,
+    // There is no lease that could end: the numbers say what is its own.
+    ownership: {
+      leaseId: createLeaseIds().next(),
+      mayPost: () => true,
+      confirmLease: () => Promise.resolve(true),
+      owns: (appId) => ownership.owns(appId),
+    },
+  });
+  releasers.add('claims', () => claims.stop());
+  return createClaimsOnceUsable({
+    claims,
+    isUsable: () => mayUseOwnTables(database, evaluator.mode, 'ownership', claimDeadlineMs),
+    logger: context.logger.child('ownership'),
+  });
 }
 
 function staticParts(numbers: StaticPool | null): OwnershipParts {

@@ -116,6 +116,38 @@ test('shares statically where the tables are there but not the rights to them, a
   expect(line.data['sql']).toContain('grant select, insert, update, delete on eventgenerator_member');
 });
 
+/* A rolling deployment after the SQL was run: old processes are static yet, new ones elastic. */
+test('who shares statically until its restart and who shares by leases post once for an app', async () => {
+  const old = await open(staticNumbers);
+  expect(await old.claims.claim('app', 'out')).toEqual({ granted: true });
+  await old.claims.complete('app', 'out', { coolDownUntilMs: Date.now() + 60_000, ignoredUntilMs: null });
+  expect(log.lines.filter(({ event }) => event.startsWith('claims.'))).toEqual([]);
+
+  await database.pool.query(await loggedSql());
+  const young = await open(staticNumbers);
+  young.start();
+  await log.until('ownership.member');
+  expect(await young.claims.claim('app', 'out')).toEqual({ granted: true });
+  expect(await old.claims.claim('app', 'out')).toMatchObject({ granted: false, reason: 'posted-elsewhere' });
+  await young.claims.complete('app', 'out', { coolDownUntilMs: null, ignoredUntilMs: null });
+  expect(await old.claims.claim('other', 'in')).toEqual({ granted: true });
+  await old.claims.complete('other', 'in', { coolDownUntilMs: Date.now() + 60_000, ignoredUntilMs: null });
+  expect(await young.claims.claim('other', 'out')).toMatchObject({ granted: false, reason: 'cooling-down' });
+  expect(log.lines.filter(({ event }) => event === 'ownership.static-beside-tables')).toMatchObject([
+    { level: 'error', data: { remedy: expect.stringContaining('restart') } },
+  ]);
+  await young.leave();
+});
+
+test('while the tables are refused, a database that is away keeps nobody from posting', async () => {
+  const parts = await open(staticNumbers);
+  await database.pool.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = $1`, [
+    user,
+  ]);
+  await database.pool.query(`alter user ${quoted(user)} nologin`);
+  expect(await parts.claims.claim('app', 'out')).toEqual({ granted: true });
+});
+
 /** Resolves when the member has a lease that it did not have when the test began to look. */
 async function memberAgain(): Promise<void> {
   const from = log.lines.length;
