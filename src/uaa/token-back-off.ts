@@ -8,13 +8,13 @@ interface Pace {
 }
 
 const outagePace: Pace = { firstMs: 1000, maxMs: 60_000 };
-/** A rejected client is not locked, but asking more often does not repair its secret. */
-const clientPace: Pace = { firstMs: 30_000, maxMs: 600_000 };
+/** A rejected client is not locked. Its secret may be repaired at UAA, which shows only when a token is asked for. */
+const clientPace: Pace = { firstMs: 30_000, maxMs: 60_000 };
 /**
- * UAA locks an account after 5 failures within 1200 s. At most two within that time leave room for a second instance
- * and for the user's own mistakes. Waiting long after a repaired password is the lesser evil: a restart ends it.
+ * UAA locks an account after 5 failures within 1200 s. Two within the first 1200 s, and then one, leave room for other
+ * instances and for the user's own mistakes.
  */
-const accountPace: Pace = { firstMs: 600_000, maxMs: 3_600_000 };
+const accountPace: Pace = { firstMs: 600_000, maxMs: 1_200_000 };
 /** Instances that failed together must not return together. Only added, because the paces are the least that is kept. */
 const jitter = 0.25;
 

@@ -193,7 +193,7 @@ test('an outage and a rejection each have a back-off of their own, which begins 
   expect(await pause()).toBe(16);
   expect([await pause(), await pause()]).toEqual([30, 60]);
   uaa.always(answer(503));
-  expect(await pause()).toBe(120);
+  expect(await pause()).toBe(60);
   expect([await pause(), await pause()]).toEqual([1, 2]);
   uaa.always(null);
   expect(await pause()).toBe(4);
@@ -248,7 +248,7 @@ test('a wrong password never locks an account: at most 3 tries within 1200 s', a
   expect(logger.events()).toEqual(['token-refused']);
 });
 
-test('a refused client secret is retried within a minute, then ever more seldom', async () => {
+test('a client secret that is repaired at UAA is noticed within a minute, however long it was wrong', async () => {
   uaa.always(badCredentials);
   await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
   await run(29 * second, 29 * second);
@@ -256,7 +256,21 @@ test('a refused client secret is retried within a minute, then ever more seldom'
   await run(second, second);
   expect(uaa.requests).toHaveLength(2);
   await run(60 * minute, 10 * second);
-  expect(uaa.requests.length).toBeLessThan(13);
+  expect(uaa.requests.length).toBeLessThan(63);
+  uaa.always(null);
+  await run(minute, 10 * second);
+  expect(await source.authorization()).toBe('bearer token-1');
+});
+
+test('a password that is repaired at UAA is noticed within 20 min, however long it was wrong', async () => {
+  source.close();
+  source = create({ type: 'password', username: 'jo', password: 'wrong' });
+  uaa.always(badCredentials);
+  await expect(source.authorization()).rejects.toMatchObject({ kind: 'credentials' });
+  await run(255 * minute, minute);
+  uaa.always(null);
+  await run(20 * minute, minute);
+  expect(await source.authorization()).toBe('bearer token-1');
 });
 
 test.each([
