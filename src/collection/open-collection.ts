@@ -11,6 +11,7 @@ import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
 import { errorText } from '../util/errors.js';
+import { trusting } from '../util/trusting.js';
 import { openKeyPair } from '../tls/key-pair.js';
 import { scopeProblem } from '../uaa/scope-problem.js';
 import { TokenSource } from '../uaa/token-source.js';
@@ -143,7 +144,7 @@ async function openGrpcAccess(
       const ca = roots.current();
       const access = { transport: 'grpc', address, ca, ...pair.current() } as const;
       // Throws here, before anything has changed, instead of in every thread.
-      createSecureContext({ ...access, ca: [...ca] });
+      createSecureContext({ ...access, ...trusting(ca) });
       return access;
     };
     current();

@@ -5,6 +5,7 @@ import { describePem, readCaCertificates, readPem } from '../tls/pem.js';
 import type { ConnectionSettings } from './connection.js';
 import { DatabaseConfigError } from './errors.js';
 import { errorCode, errorText } from '../util/errors.js';
+import { trusting } from '../util/trusting.js';
 
 /** PEM texts of one moment; files may change later. */
 export interface PemTexts {
@@ -43,7 +44,7 @@ export function tlsAttempts(
     ...(settings.sslMaxVersion !== undefined && { maxVersion: settings.sslMaxVersion }),
   };
   // Made once: to read some hundred roots for every connection would hold up the main thread.
-  const context = (ca: readonly string[]) => createSecureContext({ ...material, ca: [...ca] });
+  const context = (ca: readonly string[]) => createSecureContext({ ...material, ...trusting(ca) });
   const unverified = () => ({ secureContext: context([]), rejectUnauthorized: false });
   const verified = () => ({
     secureContext: context(pems.ca === null ? roots : [pems.ca]),

@@ -20,7 +20,7 @@ import {
 import { endFailedHandshakes } from './handshakes.js';
 import type { ServerLimits } from './limits.js';
 import { respondOneAtATime } from './one-at-a-time.js';
-import { secureContext, type ServerTls } from './server-tls.js';
+import { secureContext, trustIssuersWithoutRoots, type ServerTls } from './server-tls.js';
 
 /** The longest names in the autoscaler's tables. Characters, after decoding. */
 const maxParamLength = 255;
@@ -77,6 +77,7 @@ export function createListener(options: ListenerOptions): Listener {
     );
   });
   if (tls) {
+    trustIssuersWithoutRoots(server, tls);
     endFailedHandshakes(server, { logger, repeated, metrics });
     stopWatching = renewOnChange(server as Server & ContextHolder, tls, logger);
   }
@@ -153,10 +154,11 @@ interface ContextHolder {
 }
 
 /** New connections use the new certificates; if those cannot be used, the old ones stay in force. */
-function renewOnChange(server: ContextHolder, tls: ServerTls, logger: Logger): () => void {
+function renewOnChange(server: Server & ContextHolder, tls: ServerTls, logger: Logger): () => void {
   const renew = () => {
     try {
       server.setSecureContext(secureContext(tls));
+      trustIssuersWithoutRoots(server, tls);
       logger.info('certificate-renewed');
     } catch (error) {
       logger.error('certificate-unusable', error, { consequence: 'the previous certificate stays in use' });

@@ -1,4 +1,6 @@
+import type { Server } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
+import { trusting } from '../util/trusting.js';
 
 /** TLS material that may change while the server runs. */
 export interface Renewable<T> {
@@ -30,5 +32,18 @@ const ciphers = [
 
 export function secureContext({ keyPair, clientCa }: ServerTls): SecureContextOptions {
   const { key, cert } = keyPair.current();
-  return { key, cert, ...(clientCa && { ca: [...clientCa.current()] }), minVersion: 'TLSv1.2', ciphers };
+  return { key, cert, ...(clientCa && trusting(clientCa.current())), minVersion: 'TLSv1.2', ciphers };
+}
+
+/** What Node.js keeps of a server's TLS. */
+interface Internals {
+  readonly _sharedCreds?: { readonly context: { setAllowPartialTrustChain?: () => void } };
+}
+
+/**
+ * To be called after each change of the server's context, for which Node.js does not take over `allowPartialTrustChain`.
+ * Where a version of Node.js has other internals, clients' certificates need the root in `ca_file`, and a test fails.
+ */
+export function trustIssuersWithoutRoots(server: Server, { clientCa }: ServerTls): void {
+  if (clientCa) (server as Internals)._sharedCreds?.context.setAllowPartialTrustChain?.();
 }

@@ -3,6 +3,7 @@ import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
 import { backOff } from '../util/back-off.js';
 import type { Clock } from '../util/clock.js';
+import { trusting } from '../util/trusting.js';
 import { connectionReason, LogCacheError } from './log-cache.js';
 
 export interface GrpcConnectionOptions {
@@ -55,7 +56,7 @@ export class GrpcConnections {
 
   constructor(private readonly options: GrpcConnectionOptions) {
     const { ca, key, cert } = options;
-    this.#secureContext = createSecureContext({ ca: [...ca], key, cert });
+    this.#secureContext = createSecureContext({ ...trusting(ca), key, cert });
   }
 
   /** The connection for the next call. Throws a LogCacheError where there is none at the moment. */

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import { Client, type Dispatcher, errors } from 'undici';
 import type { Clock } from '../util/clock.js';
+import { trusting } from '../util/trusting.js';
 import { lookup } from '../dns/lookup.js';
 import { connectionReason, LogCacheError } from './log-cache.js';
 
@@ -134,7 +135,7 @@ class Connections {
       bodyTimeout: 0,
       connect: {
         // One context for all connections: parsing hundreds of roots costs milliseconds.
-        secureContext: createSecureContext({ ca: [...options.ca] }),
+        secureContext: createSecureContext(trusting(options.ca)),
         rejectUnauthorized: !options.skipSslValidation,
         lookup,
       },

@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { lookup } from '../dns/lookup.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
 import { errorText } from '../util/errors.js';
+import { trusting } from '../util/trusting.js';
 import type { KeyPair } from '../tls/key-pair.js';
 
 const agentOptions: AgentOptions = {
@@ -68,7 +69,7 @@ function createAgent({ secure, keyPair, roots }: EngineAgentsOptions): EngineAge
   try {
     // One context for all connections: parsing hundreds of CA certificates takes tens of milliseconds.
     const secureContext = createSecureContext({
-      ca: [...roots.current()],
+      ...trusting(roots.current()),
       ...(pair && { key: pair.key, cert: pair.cert }),
     });
     return new HttpsAgent({ ...agentOptions, secureContext });

@@ -6,6 +6,7 @@ import { errorCode } from '../util/errors.js';
 import { lookup } from '../dns/lookup.js';
 import type { CaCertificates } from '../tls/ca-certificates.js';
 import { describeConnectionError } from '../util/connection-error.js';
+import { trusting } from '../util/trusting.js';
 import { TokenError } from './token-error.js';
 
 /** Connect, headers and body of one token request. */
@@ -84,7 +85,7 @@ function secureContextOf(roots: Pick<CaCertificates, 'current'>): () => SecureCo
   return () => {
     if (ca !== roots.current()) {
       ca = roots.current();
-      context = createSecureContext({ ca: [...ca] });
+      context = createSecureContext(trusting(ca));
     }
     return context;
   };

@@ -24,6 +24,7 @@ beforeAll(async () => {
   const identity = await ca.issue({ commonName: 'db', dnsNames: ['localhost'] });
   client = await ca.issue({ commonName: 'certain' });
   await writeFile(join(folder, 'ca.pem'), ca.cert);
+  await writeFile(join(folder, 'identity.pem'), identity.cert);
   await writeFile(join(folder, 'other.pem'), other.cert);
   await writeFile(join(folder, 'client.pem'), client.cert);
   await writeFile(join(folder, 'client.key'), client.key);
@@ -101,6 +102,7 @@ describe('sslmode against a server with TLS', () => {
     ['require does not verify', 'postgres', 'sslmode=require', true],
     ['require verifies the chain with a root given', 'postgres', 'sslmode=require&sslrootcert=@ca.pem', true],
     ['verify-ca ignores the host name', 'postgres', 'sslmode=verify-ca&sslrootcert=@ca.pem', true],
+    ['verify-ca needs no root', 'postgres', 'sslmode=verify-ca&sslrootcert=@identity.pem', true],
   ])('%s', async (_name, user, parameters, encrypted) => {
     expect(await connect(url(user, inFolder(parameters)))).toBe(encrypted);
   });

@@ -158,7 +158,7 @@ describe('client certificates that are refused', () => {
       expect(await counted(scene.metrics.tlsHandshakesRefused)).toEqual({ 'client-certificate': 6 });
       const lines = scene.recording.lines.filter(({ event }) => event === 'handshake-refused');
       expect(lines.map(({ data }) => data['code'])).toEqual([
-        'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+        'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
         'CERT_HAS_EXPIRED',
         'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
       ]);

@@ -245,6 +245,34 @@ describe('on a VM', () => {
     expect((await ask(url, { ca: certificates.authority.cert })).status).toBe(200);
   });
 
+  test('a client CA certificate needs no root, at the start and after it was replaced', async () => {
+    const issuers = await Promise.all(['A', 'B'].map((name) => certificates.authority.intermediate(name)));
+    const clients = await Promise.all(issuers.map((issuer) => issuer.issue({ commonName: 'client' })));
+    const [first, second] = issuers.map(({ cert }) => [cert]) as [string[], string[]];
+    const source = replaceable<readonly string[]>(first);
+    const keyPair = replaceable(certificates.server).renewable;
+    const { port } = await start(virtualMachineConfig({ apiServer: { port: 0, tls } }), {
+      tls: { api: { keyPair, clientCa: source.renewable } },
+    });
+    /** The statuses that the clients of the two issuers get. */
+    const statuses = () =>
+      Promise.all(
+        clients.map(({ key, cert }) =>
+          ask(`https://127.0.0.1:${port('api')}/v1/liveness`, {
+            ca: certificates.authority.cert,
+            key,
+            cert,
+          }).then(
+            ({ status }) => status,
+            () => 'rejected',
+          ),
+        ),
+      );
+    expect(await statuses()).toEqual([200, 'rejected']);
+    source.replace(second);
+    expect(await statuses()).toEqual(['rejected', 200]);
+  });
+
   test('a renewed certificate is used for new connections; a broken one is not', async () => {
     const logger = recordingLogger();
     const source = replaceable<{ key: string; cert: string }>(certificates.server);
