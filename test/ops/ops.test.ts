@@ -105,6 +105,17 @@ describe('the board', () => {
     expect(panel?.targets?.[0]?.expr).toMatch(/^sum by \(reason\) \(autoscaler_eventgenerator_apps\{/);
   });
 
+  test('shows metrics that every process has of the eventgenerator alone', () => {
+    const general = expressions.filter(([, expr]) => /\b(process|nodejs)_/.test(expr));
+    expect(general.length).toBeGreaterThan(0);
+    for (const [title, expr] of general) {
+      expect([title, expr]).toEqual([
+        title,
+        expect.stringMatching(/ and on \(job, instance\) autoscaler_eventgenerator_build_info$/),
+      ]);
+    }
+  });
+
   test('has no panels that overlap or stick out', () => {
     const cells = board.panels.flatMap(({ title, gridPos: { x, y, w, h } }) => {
       expect([title, x + w <= 24]).toEqual([title, true]);
