@@ -24,6 +24,7 @@ let store: LogCacheStore;
 let lateStreams: LateStreams;
 let diary: Diary;
 let triggers: TriggerRecord[];
+let lines: { message: string; readAtMs: number }[];
 let stage: Stage;
 
 /** One app under a load that never changes, for long already. */
@@ -48,7 +49,15 @@ beforeEach(() => {
   diary = new Diary();
   triggers = [];
   const platform = { truth: new Truth(apps, store), apps, books: { triggersOf: () => triggers } };
-  stage = { diary, lateStreams, platform, guids: ['app'], options: { intervalSecs: 10 } } as unknown as Stage;
+  lines = [];
+  stage = {
+    diary,
+    lateStreams,
+    platform,
+    guids: ['app'],
+    members: [{ lines }],
+    options: { intervalSecs: 10 },
+  } as unknown as Stage;
 });
 
 /** Times are seconds from the start. */
@@ -123,6 +132,21 @@ test('while there are no http timers nothing is zero, and only a window that los
   }
   expect(excused(row('throughput', '', 175))).toBe(true);
   expect(excused(row('throughput', '', 185))).toBe(false);
+});
+
+test('a zero is no data for a moment after a membership change, and nothing else is', async () => {
+  await clock.advance(100_000);
+  stage.platform.apps.require('app').changeLoad(constantLoad({ cpuPercent: 300 }), clock.now() * 1000);
+  await clock.advance(100_000);
+  expect(truthOf('throughput', 150)).toBe(0);
+  const message = 'eventgenerator.ownership.members-changed';
+  for (const changedSecs of [95, 150]) lines.push({ message, readAtMs: startMs + changedSecs * 1000 });
+  expect(excused(row('throughput', '', 155))).toBe(true);
+  expect(excused(row('throughput', '', 165))).toBe(false);
+  expect(excused(row('throughput', '', 140))).toBe(false);
+  expect(excused(row('cpu', '', 155))).toBe(false);
+  expect(truthOf('throughput', 95)).not.toBe(0);
+  expect(excused(row('throughput', '', 95))).toBe(false);
 });
 
 test('with a clock ahead an http value is of requests that were, or there is none', async () => {

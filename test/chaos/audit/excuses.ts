@@ -2,6 +2,7 @@ import { trueRow, type StoredRow, type Windows } from '../../pipeline/audit.js';
 import type { FaultEntry, Span } from '../diary.js';
 import { statWindowSecs } from '../member.js';
 import type { Stage } from '../stage.js';
+import { mayLackHistories, membershipChanges } from './owners.js';
 
 /** Envelopes that arrive while a round reads may be in it or not. */
 const longestRoundSecs = 20;
@@ -65,8 +66,15 @@ function isOfNewInstance(row: StoredRow, { platform }: Stage): boolean {
 function isPartOfRequests(row: StoredRow, span: Span, stage: Stage, windows: Windows): boolean {
   const sinceMs = timeOfRow(row) - windowsUntilSeen * windows.httpWindowSecs * 1000;
   const lost = stage.diary.within({ fromMs: sinceMs, toMs: span.toMs }, 'timers');
-  if (row.value === '') return lost.length > 0 || stage.diary.within(span, 'late').length > 0;
   const atMs = timeOfRow(row);
+  if (row.value === '') {
+    return (
+      lost.length > 0 ||
+      stage.diary.within(span, 'late').length > 0 ||
+      (mayLackHistories(atMs, membershipChanges(stage.members)) &&
+        trueRow(row, stage.platform, windows).value === '0')
+    );
+  }
   const windowMs = windows.httpWindowSecs * 1000;
   const isCut = lost.some(({ fromMs, toMs }) =>
     [fromMs, toMs].some((edgeMs) => edgeMs > atMs - windowMs - noticedMs && edgeMs < atMs + noticedMs),

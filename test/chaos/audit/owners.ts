@@ -45,6 +45,16 @@ export function mayHaveTwoOwners(atMs: number, changesMs: readonly number[]): bo
   return changesMs.some((changeMs) => Math.abs(atMs - changeMs) <= longestLastRoundMs);
 }
 
+/** Until a member has read the histories of all apps that it has got, with a slow database. */
+const longestTakeoverMs = 10_000;
+
+/** Whether a member may still have been reading histories: until it has, silence of its apps proves no zero. */
+export function mayLackHistories(atMs: number, changesMs: readonly number[]): boolean {
+  return changesMs.some(
+    (changeMs) => atMs >= changeMs - longestLastRoundMs && atMs <= changeMs + longestTakeoverMs,
+  );
+}
+
 /** When members lost their leases: they could not reach the database, or were too slow. */
 export function lostLeases(members: readonly Logged[]): number[] {
   return timesOf(members, 'eventgenerator.ownership.lost');
