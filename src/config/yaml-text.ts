@@ -52,7 +52,7 @@ function parse(text: string): unknown {
   return document.toJS({ mapAsMap: true }) as unknown;
 }
 
-/** Replaces numbers and booleans by `Literal`s, and returns the errors of maps that hold a key twice. */
+/** Replaces numbers and booleans by `Literal`s. Returns what is wrong: tags of other values, and keys that occur twice. */
 function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
   const errors: string[] = [];
   visit(document, {
@@ -62,6 +62,8 @@ function keepLiterals(document: Document.Parsed, lines: LineCounter): string[] {
       if (key === 'key') return;
       if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') {
         scalar.value = new Literal(value, scalar.source ?? String(value));
+      } else if (value !== null && typeof value !== 'string') {
+        errors.push(`${place(lines, scalar.range?.[0] ?? 0)}: unsupported tag`); // !!binary, !!timestamp
       }
     },
   });

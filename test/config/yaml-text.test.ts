@@ -47,6 +47,8 @@ test.each([
   ['a tab', 'a:\n\tb: 1', 'tab as indent'],
   ['an open quote', 'a: "x', 'missing char'],
   ['a map as key', '? {a: 1}\n: 2', 'non string key'],
+  ['a value with the tag of bytes', 'a: !!binary aGVsbG8=', 'line 1, column 13: unsupported tag'],
+  ['a value with the tag of a date', 'a: !!timestamp 2026-01-01', 'line 1, column 16: unsupported tag'],
   ['an unknown alias', 'a: *nobody', 'bad alias|alias is unresolved'],
   ['an alias of what it is in', 'a: &a {b: [*a]}', 'an alias stands for what it is part of'],
   ['Latin-1', Buffer.from('a: \xe9', 'latin1').toString('utf8'), 'not UTF-8'],
