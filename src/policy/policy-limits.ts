@@ -1,4 +1,4 @@
-import { isInteger, isLosslessNumber, parse } from 'lossless-json';
+import { isLosslessNumber, parse } from 'lossless-json';
 import { fieldOf } from '../util/field.js';
 
 export interface PolicyLimits {
@@ -15,9 +15,10 @@ export function policyLimits(text: string | null): PolicyLimits {
 export function limitsOf(policy: unknown): PolicyLimits {
   const limit = (name: string): number | null => {
     const value = fieldOf(policy, name);
-    if (!isLosslessNumber(value) || !isInteger(value.value)) return null;
-    const instances = BigInt(value.value);
-    return instances >= 0n && instances <= maxLimit ? Number(instances) : null;
+    // Digits by the hundred thousand would take long to convert.
+    if (!isLosslessNumber(value) || !/^\d{1,10}$/.test(value.value)) return null;
+    const instances = Number(value.value);
+    return instances <= maxLimit ? instances : null;
   };
   return { minInstances: limit('instance_min_count'), maxInstances: limit('instance_max_count') };
 }
@@ -40,4 +41,4 @@ function parsed(text: string | null): unknown {
 }
 
 /** Far beyond every quota. */
-const maxLimit = 1_000_000_000n;
+const maxLimit = 1_000_000_000;
