@@ -3,7 +3,7 @@ import type { Logger } from '../observability/logger.js';
 import type { RepeatedEvents } from '../observability/repeated-events.js';
 import { errorCode } from '../util/errors.js';
 import type { Database } from './database.js';
-import { databaseFailureKind, noSuchTable } from './errors.js';
+import { databaseFailureKind, noRight, noSuchTable } from './errors.js';
 import { mayUseOwnTables, migrate, ownTablesSql, ownTablesSqlFor, type OwnTableGroup } from './migrations.js';
 
 export interface EnsureTablesOptions {
@@ -17,8 +17,6 @@ export interface EnsureTablesOptions {
   /** What follows on "let a user … run this SQL". */
   readonly andThen: string;
 }
-
-const noRight = '42501';
 
 /** Whether an error says that a table is not there, or may not be used. */
 export function saysTableIsGone(error: unknown): boolean {

@@ -69,10 +69,12 @@ const certificateFaults =
   /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_|ERR_SSL_.*_ALERT_(UNKNOWN_CA|.*CERTIFICATE.*))/;
 /** The classes of a rejected user and of a database that does not exist. */
 const rejectionClasses = new Set(['28', '3D']);
+/** At a login: the user may not connect to this database. */
+export const noRight = '42501';
 
 /**
  * True where a login fails for as long as nobody changes the configuration, here or in the database: user, password,
- * database or certificate are not accepted, or TLS is demanded and not offered.
+ * database or certificate are not accepted, or TLS is demanded and not offered. To be asked of failed logins alone.
  */
 export function isMisconfiguration(error: unknown): boolean {
   const code = errorCode(error);
@@ -80,6 +82,6 @@ export function isMisconfiguration(error: unknown): boolean {
     return isMisconfiguration(error.cause);
   }
   if (error instanceof AggregateError) return error.errors.every(isMisconfiguration);
-  if (error instanceof pg.DatabaseError) return rejectionClasses.has(code.slice(0, 2));
+  if (error instanceof pg.DatabaseError) return code === noRight || rejectionClasses.has(code.slice(0, 2));
   return certificateFaults.test(code) || errorText(error).includes('does not support SSL');
 }

@@ -51,6 +51,8 @@ beforeAll(async () => {
   database = await createDatabase(server.url);
   await createAutoscalerTables(database.pool);
   await database.pool.query("create user secret password 'right'");
+  await database.pool.query('create database closed');
+  await database.pool.query('revoke connect on database closed from public');
   platform = await startPlatform({ apps: [] });
 });
 afterEach(killProcesses);
@@ -94,6 +96,12 @@ describe('a database that never works', () => {
       name: 'appmetrics_db',
       changes: { pathname: '/nowhere' },
       reason: /database "nowhere" does not exist/,
+    },
+    {
+      what: 'a user who may not connect',
+      name: 'policy_db',
+      changes: { username: 'secret', password: 'right', pathname: '/closed' },
+      reason: /permission denied for database "closed"/,
     },
     {
       what: 'a certificate of another authority',
