@@ -69,6 +69,8 @@ export function createBasicAuth(
 export function requireBasicAuth(app: FastifyInstance, auth: BasicAuth): void {
   app.addHook('onRequest', async (request, reply) => {
     const verdict = await auth.check(request.headers.authorization);
+    // A handler that ends when its client leaves would never be told.
+    if (reply.raw.destroyed) return reply.hijack();
     if (verdict === 'granted') return;
     if (verdict === 'busy') {
       return sendError(reply.header('retry-after', '1'), 503, 'Too many credentials are being checked');

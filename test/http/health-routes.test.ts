@@ -4,6 +4,7 @@ import { healthRoutes, type HealthRoutesOptions, type Lifecycle } from '../../sr
 import type { Listener } from '../../src/http/listener.js';
 import { createReadiness, type ReadinessCheck } from '../../src/http/readiness.js';
 import { createMetrics } from '../../src/observability/metrics.js';
+import { eventually } from '../support/eventually.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { ask, askListener, basic, testListener, type AskOptions } from './support.js';
 
@@ -18,10 +19,11 @@ const somebody = createBasicAuth({ username: { plain: 'u' }, password: { plain: 
 
 function startHealth(overrides: Partial<HealthRoutesOptions> = {}) {
   const clock = new ManualClock();
-  const listener = testListener();
+  const metrics = createMetrics();
+  const listener = testListener({ metrics });
   open.push(listener);
   healthRoutes({
-    metrics: createMetrics(),
+    metrics,
     basicAuth: nobody,
     readiness: createReadiness([], clock),
     lifecycle: () => 'running',
@@ -35,6 +37,8 @@ function startHealth(overrides: Partial<HealthRoutesOptions> = {}) {
     clock,
     get: (path: string, options?: AskOptions) => askListener(listener, path, options),
     listener,
+    /** HTTP requests in work. */
+    inWork: async () => (await metrics.concurrentHttpRequests.get()).values[0]?.value,
   };
 }
 
@@ -246,6 +250,23 @@ describe('CPU profiles', () => {
     client.abort();
     await expect(answering).rejects.toThrow();
     while (clock.pendingTimers > 0) await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  test('are not taken for a client that left while its credentials were compared', async () => {
+    let compared: ((isRight: boolean) => void) | undefined;
+    const compare = () => new Promise<boolean>((resolve) => (compared = resolve));
+    const basicAuth = createBasicAuth({ username: null, password: { bcrypt: 'slow' } }, { compare });
+    const { clock, get, inWork } = startHealth({ basicAuth });
+    const client = new AbortController();
+    const asked = get('/debug/pprof/profile', { headers: basic('', 'p'), signal: client.signal });
+    await eventually('credentials are compared', () => compared !== undefined);
+    client.abort();
+    await expect(asked).rejects.toThrow();
+    await eventually('the server knows that the client left', async () => (await inWork()) === 0);
+    compared?.(true);
+    // Remembered credentials, so this response comes after the profile would have begun.
+    expect((await get('/health', { headers: basic('', 'p') })).status).toBe(200);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   test.each(['0', '-1', '31', 'abc', '', '1&seconds=2', 'Infinity'])(
