@@ -58,7 +58,8 @@ export interface Database {
   ): AsyncIterable<readonly Row[]>;
 
   /**
-   * Commits when `work` resolves, else rolls back. Within it `statement_timeout` and `lock_timeout` end a statement in
+   * Commits when `work` resolves, else rolls back. Each statement sees what was committed before it began, whatever the
+   * database's default is. Within it `statement_timeout` and `lock_timeout` end a statement in
    * the server too; they are local to the transaction.
    */
   transaction<T>(work: (session: Session) => Promise<T>, options: StatementOptions): Promise<T>;
@@ -205,7 +206,7 @@ class PooledDatabase implements Database {
     const limitMs = Math.max(1, Math.floor(options.timeoutMs));
     try {
       await session.query(
-        `begin; set local statement_timeout = ${limitMs}; set local lock_timeout = ${limitMs}`,
+        `begin isolation level read committed; set local statement_timeout = ${limitMs}; set local lock_timeout = ${limitMs}`,
       );
       const result = await work(session);
       const { command } = await deadline.race(client.query('commit'));

@@ -123,24 +123,29 @@ describe('an attempt whose answer does not get through', () => {
     expect(await scene.counts()).toEqual({ buffered: 0, written: 320, lost: {} });
   });
 
-  test('is waited for while it is still at work', async () => {
-    const real = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
-    const holder = await target.pool.connect();
-    await holder.query('begin; lock table app_metric in exclusive mode');
-    const waiting = (what: string, count: number) =>
-      eventually(what, async () => {
-        const { rows: found } = await target.pool.query<{ n: number }>(
-          `select count(*)::int n from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`,
-        );
-        return found[0]?.n === count;
-      });
-    const first = real.insert(rows(300));
-    await waiting('the first attempt', 1);
-    const second = real.insert(rows(310), { isRepeated: true });
-    await waiting('the repeated one, for the first', 2);
-    await holder.query('commit');
-    holder.release();
-    await Promise.all([first, second]);
-    expect(await stored()).toEqual({ count: 310, apart: 310 });
-  });
+  test.each(['read committed', 'repeatable read'])(
+    'is waited for while it is still at work (%s)',
+    async (isolation) => {
+      const name = new URL(target.url).pathname.slice(1);
+      await target.pool.query(`alter database "${name}" set default_transaction_isolation to '${isolation}'`);
+      const real = createAppMetricStore(databases.appMetricsDb, tableNames('act'));
+      const holder = await target.pool.connect();
+      await holder.query('begin; lock table app_metric in exclusive mode');
+      const waiting = (what: string, count: number) =>
+        eventually(what, async () => {
+          const { rows: found } = await target.pool.query<{ n: number }>(
+            `select count(*)::int n from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`,
+          );
+          return found[0]?.n === count;
+        });
+      const first = real.insert(rows(300));
+      await waiting('the first attempt', 1);
+      const second = real.insert(rows(310), { isRepeated: true });
+      await waiting('the repeated one, for the first', 2);
+      await holder.query('commit');
+      holder.release();
+      await Promise.all([first, second]);
+      expect(await stored()).toEqual({ count: 310, apart: 310 });
+    },
+  );
 });
