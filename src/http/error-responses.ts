@@ -66,6 +66,7 @@ const unreadableStatus: Readonly<Record<string, number>> = {
 
 const texts: Readonly<Record<number, string>> = {
   400: 'The request is malformed',
+  404: 'There is nothing at this path',
   408: 'The request did not arrive in time',
   413: 'The request body is too large',
   414: 'A part of the path is longer than 255 characters',

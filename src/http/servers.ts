@@ -96,7 +96,7 @@ export class Servers {
     const { clock, history, apiModules = [] } = this.options;
     const logger = this.#repeated;
     for (const addRoutes of [apiRoutes({ history, clock, logger }), ...apiModules]) addRoutes(app);
-    app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'There is nothing at this path'));
+    app.setNotFoundHandler((_request, reply) => sendError(reply, 404));
   }
 
   #addHealth(app: FastifyInstance, metricsPaths: readonly string[]): void {

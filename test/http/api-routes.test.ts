@@ -263,6 +263,18 @@ describe('app ids and metric types', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ code: 'URI-Too-Long' });
   });
 
+  test.each([
+    '/v1/apps//aggregated_metric_histories/cpu',
+    '/v1/apps/an-app/aggregated_metric_histories/',
+    '/v1/apps/an-app/aggregated_metric_histories/?start=1',
+  ])('an empty one is none: %s is a path where nothing is', async (url) => {
+    const history = historyOf();
+    const answer = await startApi(history).get(url);
+    expect(answer.status).toBe(404);
+    expect(JSON.parse(answer.body)).toEqual({ code: 'Not-Found', message: 'There is nothing at this path' });
+    expect(history.queries).toEqual([]);
+  });
+
   test.each(['/v1/apps/%zz/aggregated_metric_histories/cpu', '/v1/apps/%ff/aggregated_metric_histories/cpu'])(
     '%s is refused',
     async (url) => {
