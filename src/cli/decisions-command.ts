@@ -80,10 +80,15 @@ function timeOrDash(ms: number | null, nowMs: number): string {
 /** Times are UTC. */
 export function decisionsTable(found: readonly ListedDecision[], nowMs: number): string {
   if (found.length === 0) return 'no apps\n';
-  const more = found.length < maxListed ? '' : `There may be more: ${maxListed} are listed.\n`;
+  const more = mayBeMore(found) ? `There may be more: ${maxListed} are listed.\n` : '';
   return renderTable(columnsAt(nowMs), found) + more;
 }
 
-function decisionsJson(found: readonly ListedDecision[]): string {
-  return `${JSON.stringify({ apps: found.map(listedJson) }, null, 2)}\n`;
+export function decisionsJson(found: readonly ListedDecision[]): string {
+  const json = { apps: found.map(listedJson), may_be_more: mayBeMore(found) };
+  return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+function mayBeMore(found: readonly ListedDecision[]): boolean {
+  return found.length >= maxListed;
 }

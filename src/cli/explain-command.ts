@@ -5,7 +5,9 @@ import { explain } from '../explanation/explain.js';
 import { explanationJson } from '../explanation/explanation-json.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { systemClock, type Clock } from '../util/clock.js';
+import { isoTime } from '../util/iso-time.js';
 import { explanationText } from './explanation-text.js';
+import { UsageError } from './usage-error.js';
 import { withDatabases } from './with-databases.js';
 
 export interface ExplainOptions {
@@ -22,6 +24,9 @@ export async function explainCommand(
   { appId, json, atMs }: ExplainOptions,
   clock: Pick<Clock, 'now'> = systemClock,
 ): Promise<number> {
+  if (atMs !== undefined && atMs > clock.now()) {
+    throw new UsageError(`--at '${isoTime(atMs)}' is in the future`);
+  }
   const settings = evaluationSettings(config);
   return withDatabases(config, trust, async ({ policyDb, appMetricsDb }) => {
     const reader = createFactsReader({

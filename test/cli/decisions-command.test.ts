@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { decisionsTable } from '../../src/cli/decisions-command.js';
+import { decisionsJson, decisionsTable } from '../../src/cli/decisions-command.js';
 import { listedDecision } from '../../src/decisions/listed-decision.js';
 import { atMs, knowledgeOf } from '../explanation/examples.js';
 
@@ -24,6 +24,14 @@ test('a table of as many apps as are listed at most says that there may be more'
   const lastLine = (apps: number) => decisionsTable(Array(apps).fill(listed), atMs).split('\n').at(-2);
   expect(lastLine(9_999)).toMatch(/^guid-1 /);
   expect(lastLine(10_000)).toBe('There may be more: 10000 are listed.');
+});
+
+test('so does JSON', () => {
+  const listed = listedDecision(row);
+  const json = (apps: number) =>
+    JSON.parse(decisionsJson(Array(apps).fill(listed))) as { may_be_more: boolean };
+  expect(json(2)).toMatchObject({ may_be_more: false, apps: [{ app_id: 'guid-1' }, { app_id: 'guid-1' }] });
+  expect(json(10_000)).toMatchObject({ may_be_more: true });
 });
 
 test('a detail belongs to the code', () => {

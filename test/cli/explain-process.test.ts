@@ -129,3 +129,9 @@ test('no member lives: that is said first, and what the databases tell all the s
 test('an app without a policy', async () => {
   expect(await run('explain', 'nobody')).toMatch(/NOT-EVALUATED +no-policy\n +The app has no policy\./);
 });
+
+test('a time in the future, of which nothing is known', async () => {
+  const command = startProcess(['explain', 'young', '--at', '2999-01-01T00:00Z', '-c', configFile]);
+  expect(await command.ended).toBe(2);
+  expect(command.output[0]).toBe("--at '2999-01-01T00:00:00.000Z' is in the future");
+});
