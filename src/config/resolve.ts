@@ -28,7 +28,7 @@ export function resolveConfig(
   return {
     onCloudFoundry: platform !== null,
     logging: { level: values.logging.level.toLowerCase() as LogLevel },
-    apiServer: platform ? null : resolveApiServer(values.server, report),
+    apiServer: platform ? null : resolveListener(values.server, 'server', report),
     cfServer: {
       ...resolveListener(values.cf_server, 'cf_server', report),
       xfcc: resolveXfcc(values.cf_server.xfcc, platform, report),
@@ -78,20 +78,6 @@ export function resolveConfig(
 
 function resolveListener(values: ConfigValues['server'], key: string, report: Report): ListenerConfig {
   return { port: values.port, tls: resolveTls(values.tls, `${key}.tls`, report) };
-}
-
-function resolveApiServer(values: ConfigValues['server'], report: Report): ListenerConfig {
-  const listener = resolveListener(values, 'server', report);
-  if (!listener.tls.key) {
-    report.warn(
-      'server.tls.key_file and cert_file are empty: the API server speaks plain HTTP, and whoever reaches its port can read every metric.',
-    );
-  } else if (!listener.tls.ca) {
-    report.warn(
-      'server.tls.ca_file is empty: the API server asks for no client certificate, and whoever reaches its port can read every metric.',
-    );
-  }
-  return listener;
 }
 
 /** Limits of 0 and below mean "as many as may be open" for idle connections and "for ever" for ages. */

@@ -19,11 +19,6 @@ export function resolveXfcc(
   const ownSpace = platform?.spaceId ?? '';
   const validOrgGuid = values.valid_org_guid || ownOrg;
   const validSpaceGuid = values.valid_space_guid || ownSpace;
-  if (platform && validOrgGuid === '') {
-    report.warn(
-      `${section}.valid_org_guid is empty and VCAP_APPLICATION names no organization_id: the API rejects every request. Configure ${section}.valid_org_guid.`,
-    );
-  }
   const foreignOrg = ownOrg !== '' && validOrgGuid !== ownOrg;
   const foreignSpace = ownSpace !== '' && validSpaceGuid !== ownSpace;
   if (foreignOrg) {

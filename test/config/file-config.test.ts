@@ -210,9 +210,3 @@ test.each(['_', '1__x', '"020"', '089x'])('%s is no integer', (written) => {
   const text = JSON.stringify(minimalWith({ ...base, 'aggregator.metric_poller_count': 'NUMBER' }));
   expect(refusal(() => loadFile(text.replace('"NUMBER"', written)))).toContain('allowed is an integer');
 });
-
-test('the API server without key or without CA is warned about', () => {
-  const without = (key: string) => loadFile(minimalWith({ ...base, [key]: null })).warnings;
-  expect(without('server.tls')).toEqual([expect.stringMatching(/^server.tls.key_file .* plain HTTP/)]);
-  expect(without('server.tls.ca_file')).toEqual([expect.stringMatching(/no client certificate/)]);
-});
