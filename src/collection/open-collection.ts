@@ -5,7 +5,7 @@ import { createCollectorPool, threadsFor, type CollectorPool } from './pool/coll
 import { ConcurrencyLimit, mostInFlight } from './plan/concurrency-limit.js';
 import type { CollectorWorkerData } from './pool/job.js';
 import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
-import { gateQueries, type QueryHealth } from './plan/query-gate.js';
+import { QueryGate, type QueryHealth } from './plan/query-gate.js';
 import { createRenewablePool } from './pool/renewable-pool.js';
 import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
@@ -94,14 +94,14 @@ export async function openLogCacheCollector(
     logger,
     explain: async () => (tokens ? scopeProblem(await tokens.authorization()) : certificateRejected),
   });
-  const { collector, queries } = gateQueries(watched.collector, {
+  const gate = new QueryGate(watched.collector, {
     clock,
     events: logger,
     metrics: context.metrics,
     limit: new ConcurrencyLimit(clock, config.aggregator.metricPollerCount),
     likelyCause: uaa ? cloudControllerMayHang : 'log-cache itself may be overloaded.',
   });
-  return { collector, pool, health: watched.health, queries, tokens };
+  return { collector: gate, pool, health: watched.health, queries: gate, tokens };
 }
 
 const cloudControllerMayHang =

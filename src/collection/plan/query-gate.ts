@@ -32,15 +32,7 @@ const longestWaitMs = 20_000;
 const stateValues = { closed: 0, 'half-open': 1, open: 2 } as const;
 
 /** Lets reads pass, and queries while they have responses and there is a permit. */
-export function gateQueries(
-  collector: Collector,
-  options: QueryGateOptions,
-): { collector: Collector; queries: QueryHealth } {
-  const gate = new QueryGate(collector, options);
-  return { collector: gate, queries: gate };
-}
-
-class QueryGate implements Collector, QueryHealth {
+export class QueryGate implements Collector, QueryHealth {
   readonly #breaker: QueryBreaker;
   /** Reads have permits of their own: only queries pass through the Cloud Controller, and may hang while reads do not. */
   readonly #permits: Semaphore;

@@ -3,7 +3,7 @@ import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-co
 import { ConcurrencyLimit } from '../../../src/collection/plan/concurrency-limit.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
 import type { CollectionResult } from '../../../src/collection/pool/job.js';
-import { gateQueries } from '../../../src/collection/plan/query-gate.js';
+import { QueryGate } from '../../../src/collection/plan/query-gate.js';
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { createMetrics } from '../../../src/observability/metrics.js';
 import { RepeatedEvents } from '../../../src/observability/repeated-events.js';
@@ -17,7 +17,7 @@ const places = 4;
 let clock: ManualClock;
 let lines: LogLine[];
 let metrics: ReturnType<typeof createMetrics>;
-let gate: ReturnType<typeof gateQueries>;
+let gate: QueryGate;
 /** Queries that reached log-cache. */
 let asked: (readonly string[])[];
 /** Whether queries are answered at once, or time out. */
@@ -30,7 +30,7 @@ beforeEach(() => {
   hangs = true;
   const recording = recordingLogger();
   lines = recording.lines;
-  gate = gateQueries(
+  gate = new QueryGate(
     { run },
     {
       clock,
@@ -75,7 +75,7 @@ async function run(job: UnauthorizedJob): Promise<CollectionResult> {
 }
 
 const query = (...appIds: string[]) =>
-  gate.collector.run({ kind: 'query', metricType: 'throughput', appIds, timeSecs: 1, windowSecs: 40 });
+  gate.run({ kind: 'query', metricType: 'throughput', appIds, timeSecs: 1, windowSecs: 40 });
 const failureOf = (result: CollectionResult) => (result.kind === 'failed' ? result.failure : result.kind);
 const events = () => lines.map(({ event }) => event);
 const stateValue = async () => (await metrics.queryBreakerState.get()).values[0]?.value;
@@ -96,11 +96,11 @@ describe('after three queries in a row without an answer', () => {
     expect(lines).toMatchObject([
       { level: 'error', event: 'queries-hang', message: expect.stringContaining('the Cloud Controller') },
     ]);
-    expect([gate.queries.isUp(), await stateValue()]).toEqual([false, 2]);
+    expect([gate.isUp(), await stateValue()]).toEqual([false, 2]);
   });
 
   test('reads go on', async () => {
-    const result = await gate.collector.run({
+    const result = await gate.run({
       kind: 'read',
       appId: 'a',
       startNs: 0n,
@@ -126,7 +126,7 @@ describe('after three queries in a row without an answer', () => {
     hangs = false;
     expect(failureOf(await query('d', 'e'))).toBe('query');
     expect(asked.slice(-2)).toEqual([['d'], ['d', 'e']]);
-    expect([gate.queries.isUp(), await stateValue()]).toEqual([true, 0]);
+    expect([gate.isUp(), await stateValue()]).toEqual([true, 0]);
     expect(events()).toEqual(['queries-hang', 'queries-answered-again']);
   });
 
@@ -151,7 +151,7 @@ test('an answer between them keeps queries going, also a bad one', async () => {
     await query('c');
     hangs = true;
   }
-  expect([gate.queries.isUp(), events()]).toEqual([true, []]);
+  expect([gate.isUp(), events()]).toEqual([true, []]);
 });
 
 test('queries that wait for a place are turned away as soon as none is answered', async () => {
