@@ -1,15 +1,8 @@
-import { secsToNs, type Clock } from '../../util/clock.js';
-import type { GaugeEnvelope, LogCache } from '../../log-cache/log-cache.js';
-import type { CollectionCost, InstancesJob, InstancesResult } from '../pool/job.js';
+import { secsToNs } from '../../util/clock.js';
+import type { InstancesJob, InstancesResult } from '../pool/job.js';
 import { countsForApp, isFromContainer } from './envelopes.js';
 import { presenceGauge } from './metric-types.js';
-import { fullPage, type PageTools, readPages } from './read-pages.js';
-
-interface Tools {
-  readonly logCache: Pick<LogCache, 'read'>;
-  readonly clock: Clock;
-  readonly cost: CollectionCost;
-}
+import { fullPage, gaugePages, readPages, type ReadTools } from './read-pages.js';
 
 /** Container metrics come every 15 s. An instance that is behind the newest of the app by more is gone. */
 const longestSilenceNs = secsToNs(20);
@@ -19,18 +12,13 @@ const longestSilenceNs = secsToNs(20);
  * one of the others is away, and during a rolling deployment, where two have the same. Rejects with a LogCacheError.
  */
 export async function countInstances(
-  { appId: sourceId, startNs, endNs, authorization }: InstancesJob,
-  { logCache, clock, cost }: Tools,
+  job: InstancesJob,
+  tools: ReadTools<'read'>,
 ): Promise<Omit<InstancesResult, 'cost'>> {
-  const names = [presenceGauge];
   let newestNs = 0n;
   let instances = 0;
-  const pages: PageTools<GaugeEnvelope> = {
-    read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
-    clock,
-    cost,
-  };
-  await readPages({ startNs, endNs }, fullPage, pages, (envelopes) => {
+  const pages = gaugePages(job, [presenceGauge], tools.logCache);
+  await readPages(job, fullPage, tools, pages, (envelopes) => {
     for (const envelope of envelopes) {
       const { instanceId, timestamp } = envelope;
       if (!isFromContainer(envelope) || !countsForApp(envelope) || !/^\d{1,6}$/.test(instanceId)) continue;

@@ -1,28 +1,21 @@
-import type { Clock } from '../../util/clock.js';
-import type { GaugeEnvelope, LogCache, Window } from '../../log-cache/log-cache.js';
+import type { GaugeEnvelope, Window } from '../../log-cache/log-cache.js';
 import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
-import type { CollectionCost, ReadJob, ReadResult, SettledWindow } from '../pool/job.js';
+import type { ReadJob, ReadResult, SettledWindow } from '../pool/job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
-import { fullPage, type PageTools, readPages } from './read-pages.js';
-
-interface ReadTools {
-  readonly logCache: Pick<LogCache, 'read'>;
-  readonly clock: Clock;
-  /** Added to while reading, so that a failed read has a cost too. */
-  readonly cost: CollectionCost;
-}
+import { fullPage, gaugePages, readPages, type ReadTools } from './read-pages.js';
 
 type GaugesRead = Omit<ReadResult, 'cost'>;
 
 /** Reads the unsettled part of one app's gauges and aggregates the whole window. Rejects with a LogCacheError. */
-export async function readGauges(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
+export async function readGauges(job: ReadJob, tools: ReadTools<'read'>): Promise<GaugesRead> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
   const names = gaugesOf(job.gaugeTypes);
   const { settled, startNs, endNs } = job;
   const reading = new Reading(job, names);
+  const pages = gaugePages(job, names, tools.logCache);
   const read = (part: Window) =>
-    readPages(part, fullPage, pagesOf(job, names, tools), (page, oldestNs) => reading.take(page, oldestNs));
+    readPages(part, fullPage, tools, pages, (page, oldestNs) => reading.take(page, oldestNs));
   await read({ startNs: settled?.untilNs ?? startNs, endNs });
   if (settled && !reading.goesOnFrom(settled)) {
     reading.forgetSettled();
@@ -96,10 +89,11 @@ class Reading {
 const probePage = 100;
 
 /** Looks for one container metric, and stops reading when it is found. */
-async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
+async function probe(job: ReadJob, tools: ReadTools<'read'>): Promise<GaugesRead> {
   let seen = false;
   let oldest: bigint | null = null;
-  await readPages(job, probePage, pagesOf(job, [presenceGauge], tools), (envelopes, oldestNs) => {
+  const pages = gaugePages(job, [presenceGauge], tools.logCache);
+  await readPages(job, probePage, tools, pages, (envelopes, oldestNs) => {
     oldest = oldestNs;
     seen = showsPresence(envelopes, job.presenceSinceNs);
     return !seen;
@@ -107,18 +101,6 @@ async function probe(job: ReadJob, tools: ReadTools): Promise<GaugesRead> {
   const { startNs: fromNs } = job;
   const nothing = { outcomes: {}, containers: null, settled: null };
   return { kind: 'read', ...nothing, containerMetricSeen: seen, fromNs, oldestNs: oldest };
-}
-
-function pagesOf(
-  { appId: sourceId, authorization }: ReadJob,
-  names: readonly string[],
-  { logCache, clock, cost }: ReadTools,
-): PageTools<GaugeEnvelope> {
-  return {
-    read: (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take),
-    clock,
-    cost,
-  };
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {

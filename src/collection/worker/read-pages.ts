@@ -1,6 +1,12 @@
 import type { Clock } from '../../util/clock.js';
-import { LogCacheError, type Page, type Window } from '../../log-cache/log-cache.js';
-import type { CollectionCost } from '../pool/job.js';
+import {
+  type GaugeEnvelope,
+  type LogCache,
+  LogCacheError,
+  type Page,
+  type Window,
+} from '../../log-cache/log-cache.js';
+import type { CollectionCost, ReadJob } from '../pool/job.js';
 
 /** log-cache's largest limit of a read. */
 export const fullPage = 1000;
@@ -9,14 +15,27 @@ const maxPages = 200;
 /** For all pages of one window: a longer read would only delay the next cycle. */
 const maxWindowReadMs = 60_000;
 
-export interface PageTools<E> {
-  /** Reads one page, newest first. */
-  readonly read: (
-    part: Window & { readonly limit: number },
-    take: (page: Page<E>) => bigint | null,
-  ) => Promise<bigint | null>;
+/** What a job that reads log-cache works with. */
+export interface ReadTools<M extends keyof LogCache> {
+  readonly logCache: Pick<LogCache, M>;
   readonly clock: Clock;
+  /** Added to while reading, so that a failed read has a cost too. */
   readonly cost: CollectionCost;
+}
+
+/** Reads one page, newest first. */
+export type ReadPage<E> = (
+  part: Window & { readonly limit: number },
+  take: (page: Page<E>) => bigint | null,
+) => Promise<bigint | null>;
+
+/** Reads pages of one app's gauges of these names. */
+export function gaugePages(
+  { appId: sourceId, authorization }: Pick<ReadJob, 'appId' | 'authorization'>,
+  names: readonly string[],
+  logCache: Pick<LogCache, 'read'>,
+): ReadPage<GaugeEnvelope> {
+  return (part, take) => logCache.read({ ...part, sourceId, names, authorization }, take);
 }
 
 /**
@@ -28,7 +47,8 @@ export interface PageTools<E> {
 export async function readPages<E extends { readonly timestamp: string }>(
   { startNs, endNs: windowEndNs }: Window,
   limit: number,
-  { read, clock, cost }: PageTools<E>,
+  { clock, cost }: Pick<ReadTools<never>, 'clock' | 'cost'>,
+  read: ReadPage<E>,
   take: (page: readonly E[], oldestNs: bigint) => boolean,
 ): Promise<void> {
   const giveUpAt = clock.monotonic() + maxWindowReadMs;

@@ -1,7 +1,7 @@
-import { type Clock, secsToNs } from '../../util/clock.js';
-import type { LogCache, TimerEnvelope } from '../../log-cache/log-cache.js';
-import type { CollectionCost, TimersJob, TimersResult } from '../pool/job.js';
-import { fullPage, type PageTools, readPages } from './read-pages.js';
+import { secsToNs } from '../../util/clock.js';
+import type { TimerEnvelope } from '../../log-cache/log-cache.js';
+import type { TimersJob, TimersResult } from '../pool/job.js';
+import { fullPage, type ReadPage, readPages, type ReadTools } from './read-pages.js';
 import { TimerAggregation } from './timer-aggregation.js';
 
 /**
@@ -10,26 +10,17 @@ import { TimerAggregation } from './timer-aggregation.js';
  */
 const mostTimers = 20_000;
 
-interface Tools {
-  readonly logCache: Pick<LogCache, 'readTimers'>;
-  readonly clock: Clock;
-  readonly cost: CollectionCost;
-}
-
 /** Computes both http metric types from the timers of one app's http window. Rejects with a LogCacheError. */
 export async function readTimers(
   { appId: sourceId, timeSecs, windowSecs, authorization }: TimersJob,
-  { logCache, clock, cost }: Tools,
+  tools: ReadTools<'readTimers'>,
 ): Promise<Omit<TimersResult, 'cost'>> {
   const window = { startNs: secsToNs(timeSecs - windowSecs), endNs: secsToNs(timeSecs) };
   const aggregation = new TimerAggregation();
   let count = 0;
-  const pages: PageTools<TimerEnvelope> = {
-    read: (part, take) => logCache.readTimers({ ...part, sourceId, authorization }, take),
-    clock,
-    cost,
-  };
-  await readPages(window, fullPage, pages, (timers) => {
+  const pages: ReadPage<TimerEnvelope> = (part, take) =>
+    tools.logCache.readTimers({ ...part, sourceId, authorization }, take);
+  await readPages(window, fullPage, tools, pages, (timers) => {
     count += timers.length;
     if (count > mostTimers) return false;
     aggregation.add(timers);
@@ -37,6 +28,6 @@ export async function readTimers(
   });
   if (count > mostTimers) return { kind: 'timers', outcomes: null };
   const { outcomes, droppedSamples } = aggregation.end(sourceId, windowSecs);
-  cost.droppedSamples += droppedSamples;
+  tools.cost.droppedSamples += droppedSamples;
   return { kind: 'timers', outcomes };
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import { readPages } from '../../../src/collection/worker/read-pages.js';
+import { type ReadPage, readPages } from '../../../src/collection/worker/read-pages.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 const window = { startNs: 100n, endNs: 1_000n };
@@ -21,21 +21,12 @@ async function read(
   wantsMore = () => true,
 ): Promise<string[]> {
   const taken: string[] = [];
-  const pages = {
-    clock,
-    cost: noCost(),
-    read: async (
-      part: { readonly endNs: bigint },
-      take: (page: { envelopes: { timestamp: string }[]; bytes: number }) => bigint | null,
-    ) => {
-      ends.push(part.endNs);
-      const envelopes = (await pageAt(ends.length - 1)).map((timestamp) => ({
-        timestamp: String(timestamp),
-      }));
-      return take({ envelopes, bytes: 1 });
-    },
+  const pages: ReadPage<{ timestamp: string }> = async (part, take) => {
+    ends.push(part.endNs);
+    const envelopes = (await pageAt(ends.length - 1)).map((timestamp) => ({ timestamp: String(timestamp) }));
+    return take({ envelopes, bytes: 1 });
   };
-  await readPages(window, limit, pages, (page) => {
+  await readPages(window, limit, { clock, cost: noCost() }, pages, (page) => {
     taken.push(...page.map(({ timestamp }) => timestamp));
     return wantsMore();
   });
