@@ -88,16 +88,13 @@ function triggerJson(trigger: LastTrigger | null): Record<string, unknown> | nul
   return { at: isoTime(atMs), rule, adjustment, result, message };
 }
 
-function reasonJson({ code, rule, metricType, direction, sinceMs, untilMs, limit, detail }: Reason) {
+/** What is undefined is left out of the text. */
+function reasonJson({ metricType, sinceMs, untilMs, ...reason }: Reason): Record<string, unknown> {
   return {
-    code,
-    ...(rule === undefined ? {} : { rule }),
-    ...(metricType === undefined ? {} : { metric_type: metricType }),
-    ...(direction === undefined ? {} : { direction }),
-    ...(sinceMs === undefined ? {} : { since: isoTime(sinceMs) }),
-    ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(detail === undefined ? {} : { detail }),
+    ...reason,
+    metric_type: metricType,
+    since: sinceMs === undefined ? undefined : isoTime(sinceMs),
+    until: untilMs === undefined ? undefined : isoTime(untilMs),
   };
 }
 

@@ -66,13 +66,13 @@ export function whyNotListed(asked: unknown): string {
 export interface Reason {
   readonly code: ReasonCode;
   /** Counted from 1. */
-  readonly rule?: number;
+  readonly rule?: number | undefined;
   readonly metricType?: string;
   readonly direction?: Direction;
-  readonly sinceMs?: number;
-  readonly untilMs?: number;
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
   /** The policy's minimum or maximum of instances. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** What failed or is missing, in words. */
   readonly detail?: string;
 }

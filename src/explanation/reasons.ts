@@ -51,18 +51,20 @@ function heldReasons(
   gate: Gate,
 ): Reason[] {
   if (decision.reason === 'cooling-down') {
-    const coolDown = { code: 'cooling-down', ...startOfCoolDown(facts), ...until(decision.untilMs) } as const;
+    const coolDown = { code: 'cooling-down', ...startOfCoolDown(facts), untilMs: decision.untilMs } as const;
     return rules.length === 0 ? [{ code: 'no-rules' }, coolDown] : [coolDown];
   }
   const fires = rules.find(({ rule }) => rule === decision.rule);
-  if (!fires) return [{ code: decision.reason, ...until(decision.untilMs) }];
+  if (!fires) return [{ code: decision.reason, untilMs: decision.untilMs }];
   const direction = directionOf(fires.rule);
-  const common = { rule: fires.number, direction, ...since(facts.recorded?.sinceMs) };
+  const common = { rule: fires.number, direction, sinceMs: facts.recorded?.sinceMs };
   const holds = gate
     .holds(direction)
-    .map(({ reason, untilMs }): Reason => ({ code: reason, ...common, ...until(untilMs) }));
+    .map(({ reason, untilMs }): Reason => ({ code: reason, ...common, untilMs }));
   const backOff = holds.find(({ code }) => code === 'at-limit-backoff');
-  const atLimit = backOff ? [{ ...backOff, code: limitCode(direction), ...limitOf(facts, direction) }] : [];
+  const atLimit = backOff
+    ? [{ ...backOff, code: limitCode(direction), limit: limitOf(facts, direction) }]
+    : [];
   const answer = backOff ? [] : lastAnswer(facts, rules);
   const breaker = holds.filter(({ code }) => code === 'breaker-open');
   const others = holds.filter(({ code }) => code !== 'breaker-open');
@@ -70,10 +72,10 @@ function heldReasons(
 }
 
 function startOfCoolDown(facts: Facts): Pick<Reason, 'rule' | 'sinceMs'> {
-  if (facts.recorded) return since(facts.recorded.sinceMs);
+  if (facts.recorded) return { sinceMs: facts.recorded.sinceMs };
   const trigger = lastTriggerOf(facts);
   if (trigger?.result !== 'scaled') return {};
-  return { ...(trigger.rule === null ? {} : { rule: trigger.rule }), sinceMs: trigger.atMs };
+  return { rule: trigger.rule ?? undefined, sinceMs: trigger.atMs };
 }
 
 /** What the scaling engine said to the last trigger of the rule that fires, if it did not scale. */
@@ -90,7 +92,7 @@ function lastAnswer(facts: Facts, rules: readonly RuleExplanation[]): Reason[] {
     case 'cooling-down':
       return [];
     case 'ignored':
-      return [{ code: limitCode(trigger.direction), ...common, ...limitOf(facts, trigger.direction) }];
+      return [{ code: limitCode(trigger.direction), ...common, limit: limitOf(facts, trigger.direction) }];
     default:
       return [
         {
@@ -119,10 +121,9 @@ function hasEndedSince(sinceMs: number, { rule }: RuleExplanation, { appId, hist
   return false;
 }
 
-function limitOf({ policy }: Facts, direction: 'out' | 'in'): { limit?: number } {
-  if (policy.kind !== 'usable') return {};
-  const limit = direction === 'out' ? policy.maxInstances : policy.minInstances;
-  return limit === null ? {} : { limit };
+function limitOf({ policy }: Facts, direction: 'out' | 'in'): number | undefined {
+  if (policy.kind !== 'usable') return undefined;
+  return (direction === 'out' ? policy.maxInstances : policy.minInstances) ?? undefined;
 }
 
 /** Metric types whose newest app metric is missing or old: because log-cache fails, or for a reason not known here. */
@@ -158,27 +159,15 @@ function notFiredReasons(rules: readonly RuleExplanation[]): Reason[] {
     switch (code) {
       case 'not-breached':
       case 'no-data':
-        return [{ ...common, ...sinceNs(first.against?.timestampNs) }];
+        return [{ ...common, sinceMs: msOf(first.against?.timestampNs) }];
       case 'not-enough-samples':
-        return [{ ...common, ...sinceNs(first.unbrokenSinceNs), ...untilNs(first.canFireAtNs) }];
+        return [{ ...common, sinceMs: msOf(first.unbrokenSinceNs), untilMs: msOf(first.canFireAtNs) }];
       case 'unknown-operator':
         return [{ ...common, detail: `operator ${JSON.stringify(first.rule.operator.slice(0, 20))}` }];
     }
   });
 }
 
-function until(untilMs: number | undefined): { untilMs?: number } {
-  return untilMs === undefined ? {} : { untilMs };
-}
-
-function untilNs(timestampNs: bigint | null): { untilMs?: number } {
-  return timestampNs === null ? {} : { untilMs: nsToMs(timestampNs) };
-}
-
-function since(sinceMs: number | undefined): { sinceMs?: number } {
-  return sinceMs === undefined ? {} : { sinceMs };
-}
-
-function sinceNs(timestampNs: bigint | null | undefined): { sinceMs?: number } {
-  return timestampNs === null || timestampNs === undefined ? {} : { sinceMs: nsToMs(timestampNs) };
+function msOf(timestampNs: bigint | null | undefined): number | undefined {
+  return timestampNs === null || timestampNs === undefined ? undefined : nsToMs(timestampNs);
 }
