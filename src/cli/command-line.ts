@@ -3,38 +3,25 @@ import { parseArgs } from 'node:util';
 import { isListedReason, listedReasons, whyNotListed, type ListedReason } from '../explanation/reason.js';
 import { backtestOptions, backtestUsage, type BacktestChoice } from './backtest-options.js';
 import { compareOptions, compareUsage, type CompareChoice } from './compare-options.js';
+import type { ExplainOptions } from './explain-command.js';
+import type { MigrateOptions } from './migrate-command.js';
 import { UsageError } from './usage-error.js';
 
 export type Command =
-  | { readonly name: 'run'; readonly configFile: string | undefined }
-  | {
-      readonly name: 'migrate';
-      readonly configFile: string | undefined;
-      readonly all: boolean;
-      readonly dropObserved: boolean;
-    }
-  | { readonly name: 'members'; readonly configFile: string | undefined; readonly json: boolean }
-  | {
-      readonly name: 'explain';
-      readonly configFile: string | undefined;
-      readonly appId: string;
-      readonly json: boolean;
-      /** Wall-clock ms; undefined: now. */
-      readonly atMs: number | undefined;
-    }
-  | {
-      readonly name: 'decisions';
-      readonly configFile: string | undefined;
-      readonly reason: ListedReason;
-      readonly json: boolean;
-    }
+  | ({ readonly configFile: string | undefined } & ConfiguredCommand)
+  | { readonly name: 'read-log' | 'version' }
+  | { readonly name: 'help'; readonly text: string };
+
+type ConfiguredCommand =
+  | { readonly name: 'run' }
+  | ({ readonly name: 'migrate' } & MigrateOptions)
+  | { readonly name: 'members'; readonly json: boolean }
+  | ({ readonly name: 'explain' } & ExplainOptions)
+  | { readonly name: 'decisions'; readonly reason: ListedReason; readonly json: boolean }
   /** file null: every policy of policy_db. */
-  | { readonly name: 'lint'; readonly configFile: string | undefined; readonly file: string | null }
-  | ({ readonly name: 'backtest'; readonly configFile: string | undefined } & BacktestChoice)
-  | ({ readonly name: 'compare'; readonly configFile: string | undefined } & CompareChoice)
-  | { readonly name: 'read-log' }
-  | { readonly name: 'help'; readonly text: string }
-  | { readonly name: 'version' };
+  | { readonly name: 'lint'; readonly file: string | null }
+  | ({ readonly name: 'backtest' } & BacktestChoice)
+  | ({ readonly name: 'compare' } & CompareChoice);
 
 export const usage = `Usage: eventgenerator [command] [-c FILE]
 
