@@ -1,3 +1,4 @@
+import type { DecisionRecorder } from '../decisions/decision-recorder.js';
 import type { AppCollection, AppCollector } from '../collection/plan/collect-app.js';
 import { isHttpMetricType } from '../collection/pool/job.js';
 import type { MissingValuesWatch } from '../collection/plan/missing-values-watch.js';
@@ -25,6 +26,8 @@ export interface CycleOptions extends CollectionReportOptions {
   readonly settings: EvaluationSettings;
   readonly runWithin: (appId: string, delayMs: number) => void;
   readonly values: Pick<MissingValuesWatch, 'collected'>;
+  /** Is told of every collection, to explain decisions. */
+  readonly recorder: Pick<DecisionRecorder, 'collected'>;
   readonly statWindowSecs: number;
   /** Points per ring, at least. */
   readonly cacheSizePerApp: number;
@@ -159,9 +162,10 @@ export class Cycles {
 
   /** Reports and remembers what was found. Returns the policy to judge the app by, if the app is still ours. */
   #take(collection: AppCollection, { policy, atNs }: Cycle): AppPolicy | undefined {
-    const { history, policyOf, policyInForce } = this.#options;
+    const { history, policyOf, policyInForce, recorder } = this.#options;
     const { appId } = policy;
     this.#report.collected(appId, collection);
+    recorder.collected(appId, collection.outcomes);
     // The policy may have changed, or the app moved to another member, while log-cache was asked.
     const current = policyOf(appId);
     if (current) this.#remember(current, collection, atNs, history);

@@ -1,6 +1,7 @@
 import type { KnownCoolDown } from '../ownership/elastic-claims.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
+import type { DecisionRecorder } from '../decisions/decision-recorder.js';
 import { directionOf, operators, type AppPolicy, type Direction } from '../policy/policy.js';
 import type { SharedState } from '../scaling-engine/breakers.js';
 import { isOperator, type EvaluationSettings } from '../evaluation/breach-rule.js';
@@ -14,6 +15,8 @@ export interface EvaluatorOptions extends PosterOptions {
   readonly metrics: PosterOptions['metrics'] &
     Pick<Metrics, 'evaluations' | 'breakersOpen' | 'sharedBreakerState' | 'coolDowns' | 'atLimitBackOffs'>;
   readonly settings: EvaluationSettings;
+  /** Is told of every decision, to explain it. */
+  readonly recorder: Pick<DecisionRecorder, 'decided' | 'forget'>;
 }
 
 const sharedStateValues: Readonly<Record<SharedState, number>> = { closed: 0, 'half-open': 1, open: 2 };
@@ -22,7 +25,8 @@ const sharedStateValues: Readonly<Record<SharedState, number>> = { closed: 0, 'h
 const namedPerMinute = 20;
 
 interface AppRecord {
-  version: string;
+  /** As it was evaluated last. */
+  readonly app: AppPolicy;
   /** The newest decision; null where no rule fired, which is what most apps have. */
   lastDecision: Exclude<Decision, { outcome: 'not-fired' }> | null;
 }
@@ -64,10 +68,11 @@ export class Evaluator {
   }
 
   #record(app: AppPolicy, atNs: bigint, decision: Decision): Decision {
-    const { logger, metrics } = this.#options;
+    const { logger, metrics, recorder } = this.#options;
     this.#recordOf(app).lastDecision = decision.outcome === 'not-fired' ? null : decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
     logger.debug('evaluated', { appId: app.appId, atMs: nsToMs(atNs), ...factsOf(decision) });
+    recorder.decided(app, decision);
     return decision;
   }
 
@@ -87,6 +92,7 @@ export class Evaluator {
     if (!record) this.#forgetState(appId);
     if (!done) return { outcome: 'not-fired', verdicts: [] };
     if (record?.lastDecision === decision && done.outcome !== 'not-fired') record.lastDecision = done;
+    if (record && done.outcome === 'held') this.#options.recorder.decided(record.app, done);
     return done;
   }
 
@@ -122,6 +128,7 @@ export class Evaluator {
   forget(appId: string): void {
     this.#apps.delete(appId);
     this.#forgetState(appId);
+    this.#options.recorder.forget(appId);
   }
 
   /** The breaker that all apps share. */
@@ -142,8 +149,8 @@ export class Evaluator {
 
   #recordOf(app: AppPolicy): AppRecord {
     const known = this.#apps.get(app.appId);
-    if (known?.version === app.version) return known;
-    const record: AppRecord = { version: app.version, lastDecision: known?.lastDecision ?? null };
+    if (known?.app.version === app.version) return known;
+    const record: AppRecord = { app, lastDecision: known?.lastDecision ?? null };
     this.#apps.set(app.appId, record);
     if (known) {
       this.#options.breakers.policyChanged(app.appId);

@@ -7,7 +7,6 @@ import type { Config } from '../config/config.js';
 import type { Database, Databases } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import { createDecisions, type Decisions } from '../decisions/open-decisions.js';
-import { recordedCollector, recordedEngine, recordedEvaluator } from '../decisions/recording.js';
 import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createAppMetricStore } from '../history/app-metric-store.js';
 import { AppMetricWriter } from '../history/app-metric-writer.js';
@@ -69,13 +68,13 @@ export async function openParts(
   };
   const engine = createEngineState(config, context);
   const decisions = createDecisionParts(config, context, ends, { ...records, ...engine, ownership });
-  const evaluating = { ...common, ...engine, claims: ownership.claims };
-  const { evaluator, recorded } = createEvaluators(config, evaluating, ends, decisions.recorder);
+  const { recorder } = decisions;
+  const evaluator = createEvaluator(config, { ...common, ...engine, ...ownership, recorder }, ends);
   const cycles = new Cycles({
     ...common,
     ...collection,
-    collector: recordedCollector(collection.collector, decisions.recorder),
-    evaluator: recorded,
+    recorder,
+    evaluator,
     logger: context.logger.child('rounds'),
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
     statWindowSecs: config.defaultStatWindowSecs,
@@ -102,7 +101,7 @@ export async function openParts(
     ownership: ownership.ownership,
     logger: context.logger.child('ownership'),
     schedule,
-    evaluator: recorded,
+    evaluator,
     takeover,
     saveSoon: () => records.writer.saveSoon(),
   });
@@ -196,20 +195,22 @@ function createEngineState({ circuitBreaker: settings, evaluator }: Config, cont
   };
 }
 
-/** The evaluator, and the same with its decisions recorded. */
-function createEvaluators(
-  { evaluator: { evaluationIntervalMs, mode } }: Config,
+function createEvaluator(
+  { evaluator }: Config,
   options: Omit<EvaluatorOptions, 'scalingEngine' | 'evaluationIntervalMs' | 'mode'> &
-    Pick<OwnedApps, 'policyOf'>,
+    Pick<Decisions, 'recorder'>,
   { scalingEngine }: PipelineEnds,
-  recorder: Decisions['recorder'],
-) {
-  const evaluator = new Evaluator({
+): Evaluator {
+  return new Evaluator({
     ...options,
+    ...evaluator,
     logger: options.logger.child('evaluation'),
-    scalingEngine: recordedEngine(scalingEngine, recorder),
-    mode,
-    evaluationIntervalMs,
+    scalingEngine: {
+      async post(trigger) {
+        const result = await scalingEngine.post(trigger);
+        options.recorder.posted(trigger, result);
+        return result;
+      },
+    },
   });
-  return { evaluator, recorded: recordedEvaluator(evaluator, recorder, options.policyOf) };
 }

@@ -92,6 +92,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
       },
     },
     values: { collected: () => {} },
+    recorder: { collected: () => {} },
     writer: { add: (rows) => void state.written.push(...rows) },
     evaluator: {
       evaluate: (_app, atNs) => {

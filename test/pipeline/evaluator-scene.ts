@@ -86,6 +86,7 @@ export function setUp(claims: Claims = grantedClaims) {
     mode: 'act',
     scalingEngine: engine,
     history: { series: () => series },
+    recorder: { decided: () => {}, forget: () => {} },
   });
   /** Counts by label. */
   const counted = (metric: 'evaluations' | 'triggers') => countedBy(metrics[metric]);

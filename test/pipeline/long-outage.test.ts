@@ -63,6 +63,7 @@ function scene(rules: readonly ScalingRule[]) {
     }),
     claims: grantedClaims,
     scalingEngine: { post },
+    recorder: { decided: () => {}, forget: () => {} },
     evaluationIntervalMs: intervalMs,
     mode: 'act',
   });
@@ -85,6 +86,7 @@ function scene(rules: readonly ScalingRule[]) {
       },
     },
     values: { collected: () => {} },
+    recorder: { collected: () => {} },
     writer: { add: () => {} },
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),
   });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { History } from '../../src/history/history.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { grantedClaims } from '../../src/ownership/claims.js';
 import { Evaluator } from '../../src/pipeline/evaluator.js';
@@ -160,6 +160,7 @@ async function produced(rules: readonly ScalingRule[], recordings: readonly Reco
     settings,
     logger: silentLogger,
     claims: grantedClaims,
+    recorder: { decided: () => {}, forget: () => {} },
     gates: new Gates({ clock, evaluationIntervalMs: settings.evaluationIntervalMs }),
     // A model rejects what makes no sense each time it is posted.
     breakers: new Breakers({
