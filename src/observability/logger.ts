@@ -12,11 +12,3 @@ export interface Logger {
 }
 
 export type LogData = Readonly<Record<string, unknown>>;
-
-/** For tests and for parts that run before the configuration is known. */
-export const silentLogger: Logger = {
-  debug: () => {},
-  info: () => {},
-  error: () => {},
-  child: () => silentLogger,
-};

@@ -1,5 +1,5 @@
 import { createReleasers } from '../../src/util/releasers.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import type { Benchmark, BenchmarkContext } from './benchmark.js';
 import { benchmarks } from './benchmarks.js';
 import { parseOptions, UsageError, type BenchOptions } from './options.js';

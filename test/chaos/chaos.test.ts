@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { createReleasers } from '../../src/util/releasers.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { allFaults } from './faults/all.js';
 import { parseOptions, UsageError, type ChaosOptions } from './options.js';
 import { planWave } from './play.js';

@@ -1,5 +1,5 @@
 import { createReleasers } from '../../src/util/releasers.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { allFaults } from './faults/all.js';
 import { parseOptions, UsageError } from './options.js';
 import { isGreen, jsonLine, text } from './report.js';

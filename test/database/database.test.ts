@@ -4,7 +4,7 @@ import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { databaseFailureKind, isTransient } from '../../src/database/errors.js';
 import { registerPoolMetrics } from '../../src/database/pool-metrics.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { createDatabase, startPostgres, type TestDatabase } from '../support/postgres.js';

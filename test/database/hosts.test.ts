@@ -3,7 +3,7 @@ import dns from 'node:dns';
 import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Database, type Databases } from '../../src/database/database.js';
 import { isMisconfiguration } from '../../src/database/errors.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { eventually } from '../support/eventually.js';
 import { startPostgres, type PostgresServer } from '../support/postgres.js';

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/util/clock.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
 import { dropObserversTables, migrate, ownTablesSql } from '../../src/database/migrations.js';
 import { tableNames, type TableNames } from '../../src/database/table-names.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 

@@ -4,7 +4,7 @@ import { DecisionWriter } from '../../src/decisions/decision-writer.js';
 import { createDecisionStore } from '../../src/decisions/decision-store.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { systemClock } from '../../src/util/clock.js';
 import { tableNames } from '../../src/database/table-names.js';
 import { knowledgeOf } from '../explanation/examples.js';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { endsWithin, sleep, systemClock } from '../../src/util/clock.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import type { Books } from '../platform/books.js';
 import type { Platform } from '../platform/platform.js';

@@ -4,7 +4,7 @@ import { systemClock } from '../../src/util/clock.js';
 import { openDatabase } from '../../src/database/database.js';
 import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
 import { createRestLogCache } from '../../src/log-cache/rest-log-cache.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createScalingEngineClient } from '../../src/scaling-engine/scaling-engine-client.js';
 import { createTokenRequest } from '../../src/uaa/token-request.js';
 import { createCertificateAuthority } from '../support/certificates.js';

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import { Random } from '../chaos/random.js';
 import { parseAnswers } from './answers.js';

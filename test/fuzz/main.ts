@@ -1,4 +1,4 @@
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import { parseOptions, UsageError } from './options.js';
 import { runFuzz, type FuzzReport } from './run.js';

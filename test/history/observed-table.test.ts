@@ -5,7 +5,7 @@ import type { AppMetric } from '../../src/history/app-metric.js';
 import { createAppMetricStore } from '../../src/history/app-metric-store.js';
 import { ObservedTable } from '../../src/history/observed-table.js';
 import { createMetrics } from '../../src/observability/metrics.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { msToNs, systemClock } from '../../src/util/clock.js';
 import { databaseConfig, noRoots } from '../support/database-config.js';
 import { eventually } from '../support/eventually.js';

@@ -1,7 +1,8 @@
 import type { AppMetric } from '../../src/history/app-metric.js';
 import type { AppMetricStore } from '../../src/history/app-metric-store.js';
 import { AppMetricWriter, type AppMetricWriterOptions } from '../../src/history/app-metric-writer.js';
-import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import type { Logger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 

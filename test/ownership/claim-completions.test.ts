@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ClaimCompletions } from '../../src/ownership/claim-completions.js';
 import type { ClaimCompletion } from '../../src/ownership/trigger-store.js';

@@ -7,7 +7,7 @@ import type {
   ClaimCompletion,
   TriggerStore,
 } from '../../src/ownership/trigger-store.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { counted } from '../support/counted.js';

@@ -5,7 +5,8 @@ import { createLeaseIds, memberOf } from '../../src/ownership/lease-id.js';
 import type { Candidate, Leave, LeaseList } from '../../src/ownership/member-store.js';
 import type { LivingLease } from '../../src/ownership/roster.js';
 import { leaseMs } from '../../src/ownership/timing.js';
-import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import type { Logger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.js';
 import { ManualClock } from '../support/manual-clock.js';
 

@@ -3,7 +3,7 @@ import { decisionsCommand } from '../../src/cli/decisions-command.js';
 import { explainCommand } from '../../src/cli/explain-command.js';
 import { ownTablesSql } from '../../src/database/migrations.js';
 import { startEventgenerator, type Eventgenerator } from '../../src/eventgenerator.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import type { ListedReason } from '../../src/explanation/reason.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { fnv1a32 } from '../../src/util/hash.js';

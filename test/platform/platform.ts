@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from '../../src/util/clock.js';
-import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import type { Logger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import {
   createCertificateAuthority,
   type CertificateAuthority,

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import type { PolicyChanges } from '../../src/policy/policy-changes.js';
 import { PolicyPoller } from '../../src/policy/policy-poller.js';
 import { PolicyTable } from '../support/policy-table.js';

@@ -1,6 +1,6 @@
 import type { DatabaseConfig } from '../../src/config/config.js';
 import { openDatabases, type Databases } from '../../src/database/database.js';
-import { silentLogger } from '../../src/observability/logger.js';
+import { silentLogger } from './silent-logger.js';
 import { systemClock } from '../../src/util/clock.js';
 
 /** A database configuration as it looks when only the URL is given. */

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { silentLogger, type Logger } from '../../src/observability/logger.js';
+import type { Logger } from '../../src/observability/logger.js';
+import { silentLogger } from '../support/silent-logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 
 test('parts are released in reverse order, once, and one that fails keeps none from its release', async () => {

@@ -6,7 +6,7 @@ import { createCollectorPool, threadsFor } from '../../../src/collection/pool/co
 import { mostInFlight } from '../../../src/collection/plan/concurrency-limit.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { trusting } from '../../collection/trusting.js';
-import { silentLogger } from '../../../src/observability/logger.js';
+import { silentLogger } from '../../support/silent-logger.js';
 import type { Transport } from '../../platform/eventgenerator-config.js';
 import { wholeCycle } from '../../collection/whole-cycle.js';
 import { type BareRound, createBareLoop } from './bare-loop.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { silentLogger } from '../../../src/observability/logger.js';
+import { silentLogger } from '../../support/silent-logger.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { egressService, type EnvelopeMessage, promqlService } from '../../platform/grpc-definition.js';
 import { type GrpcExchange, grpcStatus } from '../../platform/grpc-exchange.js';

@@ -9,7 +9,7 @@ import {
 } from '../../../src/collection/pool/collector-pool.js';
 import type { CollectorWorkerData, ReadJob } from '../../../src/collection/pool/job.js';
 import { systemClock } from '../../../src/util/clock.js';
-import { silentLogger } from '../../../src/observability/logger.js';
+import { silentLogger } from '../../support/silent-logger.js';
 import { restHandler, serveGrpc, serveHttps } from '../../log-cache/servers.js';
 import { appId, gauge, SimulatedStore } from '../../log-cache/simulated-log-cache.js';
 import { type CertificateAuthority, createCertificateAuthority } from '../../support/certificates.js';

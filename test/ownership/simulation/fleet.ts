@@ -3,7 +3,7 @@ import { ElasticClaims } from '../../../src/ownership/elastic-claims.js';
 import { ElasticOwnership } from '../../../src/ownership/elastic-ownership.js';
 import { createLeaseIds, memberOf } from '../../../src/ownership/lease-id.js';
 import { createView } from '../../../src/ownership/rendezvous.js';
-import { silentLogger } from '../../../src/observability/logger.js';
+import { silentLogger } from '../../support/silent-logger.js';
 import { createMetrics } from '../../../src/observability/metrics.js';
 import type { TriggerStore } from '../../../src/ownership/trigger-store.js';
 import { ModelDatabase } from './model-database.js';
