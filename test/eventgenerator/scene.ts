@@ -1,4 +1,4 @@
-import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
+import type { UnauthorizedJob } from '../../src/collection/pool/job.js';
 import { sleep, systemClock } from '../../src/util/clock.js';
 import type { ProcessContext } from '../../src/observability/process-context.js';
 import { createMetrics } from '../../src/observability/metrics.js';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { UnauthorizedJob } from '../../src/collection/plan/authorized-collector.js';
+import type { UnauthorizedJob } from '../../src/collection/pool/job.js';
 import { openLogCacheCollector, type LogCacheCollectorConfig } from '../../src/collection/open-collection.js';
 import { openScalingEngine } from '../../src/scaling-engine/open-scaling-engine.js';
 import type { ProcessContext } from '../../src/observability/process-context.js';

@@ -1,7 +1,7 @@
 import { errorText } from '../../util/errors.js';
 import type { CollectorPool } from '../pool/collector-pool.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type { CollectionJob, CollectionResult } from '../pool/job.js';
+import type { CollectionResult, UnauthorizedJob } from '../pool/job.js';
 
 /** Where the Authorization header for log-cache comes from. */
 export interface LogCacheTokens {
@@ -12,9 +12,6 @@ export interface LogCacheTokens {
   /** log-cache served these apps with this value: earlier rejections were not the apps' own. */
   accepted(authorization: string, appIds: readonly string[]): void;
 }
-
-type Unauthorized<J> = J extends CollectionJob ? Omit<J, 'authorization'> : never;
-export type UnauthorizedJob = Unauthorized<CollectionJob>;
 
 /** Runs jobs for callers that know nothing of tokens. */
 export interface Collector {
@@ -33,7 +30,7 @@ export function createAuthorizedCollector(
   if (tokens === null) return { run: (job) => pool.run({ ...job, authorization: null }) };
 
   const attempt = async (job: UnauthorizedJob, authorization: string) => {
-    const result = await pool.run({ ...job, authorization } satisfies CollectionJob);
+    const result = await pool.run({ ...job, authorization });
     const served = appsWith(job, result, (failure) => failure === null);
     if (served.length > 0) tokens.accepted(authorization, served);
     return result;

@@ -21,7 +21,7 @@ export interface HttpQuestion extends HttpWindow {
 
 export interface CollectionJobs {
   /** The settled part of its window is not filled in yet. */
-  readonly read: Omit<ReadJob, 'authorization' | 'settled'> | null;
+  readonly read: Omit<ReadJob, 'settled'> | null;
   readonly questions: readonly HttpQuestion[];
 }
 
@@ -42,7 +42,7 @@ export function jobsOf(request: CollectionRequest): CollectionJobs {
 const presenceTickSecs = 20;
 
 /** A read that only looks for a container metric of the app in the http window, and for one right before it. */
-export function presenceJob(request: CollectionRequest): Omit<ReadJob, 'authorization'> {
+export function presenceJob(request: CollectionRequest): ReadJob {
   const { appId, endNs } = request;
   const presenceSinceNs = boundsNs(httpWindow(request)).startNs;
   const startNs = presenceSinceNs - secsToNs(presenceTickSecs);

@@ -1,6 +1,6 @@
 import type { Logger } from '../../observability/logger.js';
-import type { Collector, UnauthorizedJob } from './authorized-collector.js';
-import type { CollectionResult, Failed, HttpOutcome } from '../pool/job.js';
+import type { Collector } from './authorized-collector.js';
+import type { CollectionResult, Failed, HttpOutcome, UnauthorizedJob } from '../pool/job.js';
 
 /** After as many failed jobs in a row the cause is not the apps, but log-cache, the way to it, or our rights. */
 const failuresThatSpeak = 10;

@@ -2,10 +2,10 @@ import type { Clock } from '../../util/clock.js';
 import { Semaphore } from '../../util/semaphore.js';
 import type { Metrics } from '../../observability/metrics.js';
 import type { RepeatedEvents } from '../../observability/repeated-events.js';
-import type { Collector, UnauthorizedJob } from './authorized-collector.js';
+import type { Collector } from './authorized-collector.js';
 import type { ConcurrencyLimit } from './concurrency-limit.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type { CollectionResult, HttpOutcome, JobFailed } from '../pool/job.js';
+import type { CollectionResult, HttpOutcome, UnauthorizedJob } from '../pool/job.js';
 import { QueryBreaker } from './query-breaker.js';
 
 export interface QueryGateOptions {
@@ -116,7 +116,7 @@ export class QueryGate implements Collector, QueryHealth {
     this.options.metrics.queryBreakerState.set(stateValues[this.#breaker.state]);
   }
 
-  #notAsked(): JobFailed {
+  #notAsked(): CollectionResult {
     const message = this.isUp() ? 'there was no place for a query' : 'no query has an answer';
     return { kind: 'failed', failure: 'not-asked', message, cost: noCost() };
   }

@@ -49,10 +49,7 @@ export function mayBeCausedByOneApp(outcome: HttpOutcome): boolean {
  * alone, so that one app's failure costs no other its value: at most twice as many queries as apps. After a timeout
  * nothing is asked again: each part might take as long, and the apps are hardly the cause.
  */
-export async function splitQuery(
-  job: Omit<QueryJob, 'authorization'>,
-  collector: Collector,
-): Promise<QueryOutcomes> {
+export async function splitQuery(job: QueryJob, collector: Collector): Promise<QueryOutcomes> {
   const result = await collector.run(job);
   const found = result.kind === 'query' ? result.outcomes : {};
   const outcomes = new Map(job.appIds.map((appId) => [appId, found[appId] ?? failureOf(result)]));

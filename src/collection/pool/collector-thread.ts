@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Clock } from '../../util/clock.js';
 import { noCost } from './cost.js';
-import type { CollectionJob, CollectionResult, JobFailed } from './job.js';
+import type { CollectionJob, CollectionResult } from './job.js';
 import type { Jobs, Results, Service } from './job-port.js';
 
 export interface CollectorThreadOptions {
@@ -93,6 +93,6 @@ export class CollectorThread {
   }
 }
 
-export function threadFailure(message: string): JobFailed {
+export function threadFailure(message: string): CollectionResult {
   return { kind: 'failed', failure: 'thread', message, cost: noCost() };
 }

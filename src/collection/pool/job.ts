@@ -28,7 +28,6 @@ export interface ReadJob {
   readonly presenceSinceNs: bigint;
   /** What earlier cycles settled of this window for these gauge types; null: read the window as a whole. */
   readonly settled: SettledWindow | null;
-  readonly authorization: string | null;
 }
 
 /**
@@ -64,7 +63,6 @@ export interface QueryJob extends Omit<HttpWindow, 'appId'> {
   readonly kind: 'query';
   readonly metricType: HttpMetricType;
   readonly appIds: readonly string[];
-  readonly authorization: string | null;
 }
 
 /** Asks for the time of the oldest envelope that log-cache holds of an app. */
@@ -74,13 +72,11 @@ export interface OldestJob {
   /** Where to look: start inclusive, end exclusive, ns since the epoch. */
   readonly startNs: bigint;
   readonly endNs: bigint;
-  readonly authorization: string | null;
 }
 
 /** Reads one app's http timers, of which both http metric types can be computed. */
 export interface TimersJob extends HttpWindow {
   readonly kind: 'timers';
-  readonly authorization: string | null;
 }
 
 /** Counts one app's instances by their container metrics. */
@@ -90,10 +86,16 @@ export interface InstancesJob {
   /** Where to look: start inclusive, end exclusive, ns since the epoch. */
   readonly startNs: bigint;
   readonly endNs: bigint;
+}
+
+export type UnauthorizedJob = ReadJob | QueryJob | OldestJob | TimersJob | InstancesJob;
+
+export interface Authorized {
+  /** Value of the Authorization header; null over gRPC, which needs a client certificate only. */
   readonly authorization: string | null;
 }
 
-export type CollectionJob = ReadJob | QueryJob | OldestJob | TimersJob | InstancesJob;
+export type CollectionJob = UnauthorizedJob & Authorized;
 
 /** Why there is *no data* though the app may have some: log-cache does not hold the whole window, or no http timers arrive. */
 export type NoDataReason = 'not-covered' | 'no-http-timers';
@@ -145,43 +147,35 @@ export interface ReadResult {
   readonly oldestNs: bigint | null;
   /** For the next cycle; null if that has to read the whole window. */
   readonly settled: SettledWindow | null;
-  readonly cost: CollectionCost;
 }
 
 export interface QueryResult {
   readonly kind: 'query';
   /** One entry per app asked for. */
   readonly outcomes: Readonly<Record<string, HttpOutcome>>;
-  readonly cost: CollectionCost;
 }
 
 export interface OldestResult {
   readonly kind: 'oldest';
   /** ns since the epoch; null: log-cache holds nothing there. */
   readonly oldestNs: bigint | null;
-  readonly cost: CollectionCost;
 }
 
 export interface TimersResult {
   readonly kind: 'timers';
   /** null: there are so many timers that a query is cheaper. */
   readonly outcomes: Readonly<Record<HttpMetricType, HttpOutcome>> | null;
-  readonly cost: CollectionCost;
 }
 
 export interface InstancesResult {
   readonly kind: 'instances';
   readonly instances: number;
-  readonly cost: CollectionCost;
 }
 
-/** The whole job failed: every metric of it has this outcome. */
-export interface JobFailed extends Failed {
-  readonly cost: CollectionCost;
-}
+/** What a job came to. `failed`: every metric of it has this outcome. */
+export type JobOutcome = ReadResult | QueryResult | OldestResult | TimersResult | InstancesResult | Failed;
 
-export type CollectionResult =
-  ReadResult | QueryResult | OldestResult | TimersResult | InstancesResult | JobFailed;
+export type CollectionResult = JobOutcome & { readonly cost: CollectionCost };
 
 /** What a worker thread is told once, when it starts. */
 export interface CollectorWorkerData {

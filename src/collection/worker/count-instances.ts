@@ -1,5 +1,5 @@
 import { secsToNs } from '../../util/clock.js';
-import type { InstancesJob, InstancesResult } from '../pool/job.js';
+import type { Authorized, InstancesJob, InstancesResult } from '../pool/job.js';
 import { countsForApp, isFromContainer } from './envelopes.js';
 import { presenceGauge } from './metric-types.js';
 import { fullPage, gaugePages, readPages, type ReadTools } from './read-pages.js';
@@ -12,9 +12,9 @@ const longestSilenceNs = secsToNs(20);
  * one of the others is away, and during a rolling deployment, where two have the same. Rejects with a LogCacheError.
  */
 export async function countInstances(
-  job: InstancesJob,
+  job: InstancesJob & Authorized,
   tools: ReadTools<'read'>,
-): Promise<Omit<InstancesResult, 'cost'>> {
+): Promise<InstancesResult> {
   let newestNs = 0n;
   let instances = 0;
   const pages = gaugePages(job, [presenceGauge], tools.logCache);

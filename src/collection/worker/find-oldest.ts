@@ -1,11 +1,11 @@
 import type { LogCache } from '../../log-cache/log-cache.js';
-import type { CollectionCost, OldestJob, OldestResult } from '../pool/job.js';
+import type { Authorized, CollectionCost, OldestJob, OldestResult } from '../pool/job.js';
 
 /** Finds the oldest envelope that log-cache holds of an app. Rejects with a LogCacheError. */
 export async function findOldest(
-  { appId, startNs, endNs, authorization }: OldestJob,
+  { appId, startNs, endNs, authorization }: OldestJob & Authorized,
   { logCache, cost }: { logCache: Pick<LogCache, 'oldest'>; cost: CollectionCost },
-): Promise<Omit<OldestResult, 'cost'>> {
+): Promise<OldestResult> {
   cost.requests++;
   const request = { sourceId: appId, startNs, endNs, authorization };
   const oldestNs = await logCache.oldest(request, ({ timestamps, bytes }) => {

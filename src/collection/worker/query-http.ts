@@ -1,13 +1,13 @@
 import { type LogCache, LogCacheError } from '../../log-cache/log-cache.js';
 import { canShareQuery, responseTimeQuery, throughputQuery } from '../../log-cache/promql.js';
 import { aggregateVector } from './http-aggregation.js';
-import type { CollectionCost, Failed, HttpOutcome, QueryJob, QueryResult } from '../pool/job.js';
+import type { Authorized, CollectionCost, Failed, HttpOutcome, QueryJob, QueryResult } from '../pool/job.js';
 
 /** Asks for one http metric type of all apps of the job in one query. If it fails, it fails for each of them. */
 export async function queryHttp(
-  job: QueryJob,
+  job: QueryJob & Authorized,
   { logCache, cost }: { logCache: Pick<LogCache, 'instantQuery'>; cost: CollectionCost },
-): Promise<Omit<QueryResult, 'cost'>> {
+): Promise<QueryResult> {
   const outcomes = new Map<string, HttpOutcome>();
   const single = job.appIds.length === 1;
   const appIds = job.appIds.filter((appId) => single || canShareQuery(appId));
@@ -19,7 +19,7 @@ export async function queryHttp(
 }
 
 async function query(
-  job: QueryJob,
+  job: QueryJob & Authorized,
   appIds: readonly string[],
   logCache: Pick<LogCache, 'instantQuery'>,
   cost: CollectionCost,

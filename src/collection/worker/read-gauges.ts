@@ -1,14 +1,12 @@
 import type { GaugeEnvelope, Window } from '../../log-cache/log-cache.js';
 import { provesPresence } from './envelopes.js';
 import { GaugeAggregation } from './gauge-aggregation.js';
-import type { ReadJob, ReadResult, SettledWindow } from '../pool/job.js';
+import type { Authorized, ReadJob, ReadResult, SettledWindow } from '../pool/job.js';
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
 import { fullPage, gaugePages, readPages, type ReadTools } from './read-pages.js';
 
-type GaugesRead = Omit<ReadResult, 'cost'>;
-
 /** Reads the unsettled part of one app's gauges and aggregates the whole window. Rejects with a LogCacheError. */
-export async function readGauges(job: ReadJob, tools: ReadTools<'read'>): Promise<GaugesRead> {
+export async function readGauges(job: ReadJob & Authorized, tools: ReadTools<'read'>): Promise<ReadResult> {
   if (job.gaugeTypes.length === 0) return probe(job, tools);
   const names = gaugesOf(job.gaugeTypes);
   const { settled, startNs, endNs } = job;
@@ -37,7 +35,7 @@ class Reading {
   #aggregation: GaugeAggregation | null = null;
 
   constructor(
-    private readonly job: ReadJob,
+    private readonly job: ReadJob & Authorized,
     private readonly names: readonly string[],
   ) {
     this.#fromNs = job.settled?.untilNs ?? job.startNs;
@@ -65,7 +63,7 @@ class Reading {
     return this.#aggregation?.droppedSamples ?? 0;
   }
 
-  end(): GaugesRead {
+  end(): ReadResult {
     const aggregation = this.#begun();
     this.#aggregation = null;
     const presenceCovered = provesAbsence(this.names) && this.#fromNs <= this.job.presenceSinceNs;
@@ -89,7 +87,7 @@ class Reading {
 const probePage = 100;
 
 /** Looks for one container metric, and stops reading when it is found. */
-async function probe(job: ReadJob, tools: ReadTools<'read'>): Promise<GaugesRead> {
+async function probe(job: ReadJob & Authorized, tools: ReadTools<'read'>): Promise<ReadResult> {
   let seen = false;
   let oldest: bigint | null = null;
   const pages = gaugePages(job, [presenceGauge], tools.logCache);

@@ -6,7 +6,7 @@ import {
   type Page,
   type Window,
 } from '../../log-cache/log-cache.js';
-import type { CollectionCost, ReadJob } from '../pool/job.js';
+import type { Authorized, CollectionCost } from '../pool/job.js';
 
 /** log-cache's largest limit of a read. */
 export const fullPage = 1000;
@@ -31,7 +31,7 @@ export type ReadPage<E> = (
 
 /** Reads pages of one app's gauges of these names. */
 export function gaugePages(
-  { appId: sourceId, authorization }: Pick<ReadJob, 'appId' | 'authorization'>,
+  { appId: sourceId, authorization }: Authorized & { readonly appId: string },
   names: readonly string[],
   logCache: Pick<LogCache, 'read'>,
 ): ReadPage<GaugeEnvelope> {

@@ -1,6 +1,6 @@
 import { secsToNs } from '../../util/clock.js';
 import type { TimerEnvelope } from '../../log-cache/log-cache.js';
-import type { TimersJob, TimersResult } from '../pool/job.js';
+import type { Authorized, TimersJob, TimersResult } from '../pool/job.js';
 import { fullPage, type ReadPage, readPages, type ReadTools } from './read-pages.js';
 import { TimerAggregation } from './timer-aggregation.js';
 
@@ -12,9 +12,9 @@ const mostTimers = 20_000;
 
 /** Computes both http metric types from the timers of one app's http window. Rejects with a LogCacheError. */
 export async function readTimers(
-  { appId: sourceId, timeSecs, windowSecs, authorization }: TimersJob,
+  { appId: sourceId, timeSecs, windowSecs, authorization }: TimersJob & Authorized,
   tools: ReadTools<'readTimers'>,
-): Promise<Omit<TimersResult, 'cost'>> {
+): Promise<TimersResult> {
   const window = { startNs: secsToNs(timeSecs - windowSecs), endNs: secsToNs(timeSecs) };
   const aggregation = new TimerAggregation();
   let count = 0;

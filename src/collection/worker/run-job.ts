@@ -3,9 +3,10 @@ import { type LogCache, LogCacheError } from '../../log-cache/log-cache.js';
 import { noCost } from '../pool/cost.js';
 import { countInstances } from './count-instances.js';
 import { findOldest } from './find-oldest.js';
-import type { CollectionJob, CollectionResult, JobFailed } from '../pool/job.js';
+import type { CollectionJob, CollectionResult, Failed, JobOutcome } from '../pool/job.js';
 import { queryHttp } from './query-http.js';
 import { readGauges } from './read-gauges.js';
+import type { ReadTools } from './read-pages.js';
 import { readTimers } from './read-timers.js';
 
 /** Runs one job in a worker thread. Never rejects: a failure is a result too. */
@@ -15,26 +16,29 @@ export async function runJob(
   clock: Clock = systemClock,
 ): Promise<CollectionResult> {
   const cost = noCost();
-  const tools = { logCache, clock, cost };
-  try {
-    switch (job.kind) {
-      case 'read':
-        return { ...(await readGauges(job, tools)), cost };
-      case 'query':
-        return { ...(await queryHttp(job, tools)), cost };
-      case 'oldest':
-        return { ...(await findOldest(job, tools)), cost };
-      case 'timers':
-        return { ...(await readTimers(job, tools)), cost };
-      case 'instances':
-        return { ...(await countInstances(job, tools)), cost };
-    }
-  } catch (error) {
-    return { ...failureOf(error), cost };
+  const outcome = await outcomeOf(job, { logCache, clock, cost }).catch(failureOf);
+  return { ...outcome, cost };
+}
+
+function outcomeOf(
+  job: CollectionJob,
+  tools: ReadTools<'read' | 'instantQuery' | 'oldest' | 'readTimers'>,
+): Promise<JobOutcome> {
+  switch (job.kind) {
+    case 'read':
+      return readGauges(job, tools);
+    case 'query':
+      return queryHttp(job, tools);
+    case 'oldest':
+      return findOldest(job, tools);
+    case 'timers':
+      return readTimers(job, tools);
+    case 'instances':
+      return countInstances(job, tools);
   }
 }
 
-function failureOf(error: unknown): Omit<JobFailed, 'cost'> {
+function failureOf(error: unknown): Failed {
   if (error instanceof LogCacheError) {
     return { kind: 'failed', failure: error.kind, message: error.message };
   }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
+import type { UnauthorizedJob } from '../../../src/collection/pool/job.js';
 import { createAppCollector } from '../../../src/collection/plan/collect-app.js';
 import { runJob } from '../../../src/collection/worker/run-job.js';
 import { LogCacheError } from '../../../src/log-cache/log-cache.js';

@@ -5,7 +5,7 @@ import { watchLogCache } from '../../../src/collection/plan/log-cache-health.js'
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { recordingLogger, type LogLine } from '../../support/recording-logger.js';
 
-const job: Omit<ReadJob, 'authorization'> = {
+const job: ReadJob = {
   kind: 'read',
   appId: 'an-app',
   startNs: 0n,

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
 import { noCost, sumOfCosts } from '../../../src/collection/pool/cost.js';
-import type { CollectionResult, QueryJob } from '../../../src/collection/pool/job.js';
+import type { CollectionResult, QueryJob, UnauthorizedJob } from '../../../src/collection/pool/job.js';
 import type { HttpQuestion } from '../../../src/collection/plan/collection-request.js';
 import { QueryBatcher } from '../../../src/collection/plan/query-batcher.js';
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
@@ -9,7 +8,7 @@ import { ManualClock } from '../../support/manual-clock.js';
 
 const minute = 60_000;
 let clock: ManualClock;
-let queries: Omit<QueryJob, 'authorization'>[];
+let queries: QueryJob[];
 /** A query that names one of these fails. */
 let failing: Map<string, LogCacheFailureKind>;
 let areUp: boolean;

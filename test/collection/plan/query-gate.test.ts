@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
 import { ConcurrencyLimit } from '../../../src/collection/plan/concurrency-limit.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import type { CollectionResult } from '../../../src/collection/pool/job.js';
+import type { CollectionResult, UnauthorizedJob } from '../../../src/collection/pool/job.js';
 import { QueryGate } from '../../../src/collection/plan/query-gate.js';
 import type { LogCacheFailureKind } from '../../../src/log-cache/log-cache.js';
 import { createMetrics } from '../../../src/observability/metrics.js';

@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { UnauthorizedJob } from '../../../src/collection/plan/authorized-collector.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import type { CollectionResult } from '../../../src/collection/pool/job.js';
+import type { CollectionResult, UnauthorizedJob } from '../../../src/collection/pool/job.js';
 import { splitQuery } from '../../../src/collection/plan/split-query.js';
 import { runJob } from '../../../src/collection/worker/run-job.js';
 import { type LogCache, LogCacheError, type RequestFailure } from '../../../src/log-cache/log-cache.js';

@@ -7,7 +7,7 @@ import {
   createCollectorPool,
   threadsFor,
 } from '../../../src/collection/pool/collector-pool.js';
-import type { CollectorWorkerData, ReadJob } from '../../../src/collection/pool/job.js';
+import type { Authorized, CollectorWorkerData, ReadJob } from '../../../src/collection/pool/job.js';
 import { systemClock } from '../../../src/util/clock.js';
 import { silentLogger } from '../../support/silent-logger.js';
 import { restHandler, serveGrpc, serveHttps } from '../../log-cache/servers.js';
@@ -26,7 +26,7 @@ const unusable: CollectorWorkerData = {
   logCache: { transport: 'rest', url: 'https://127.0.0.1:1', ca: [], skipSslValidation: false },
   ...timeouts,
 };
-const readJob: ReadJob = {
+const readJob: ReadJob & Authorized = {
   kind: 'read',
   appId,
   startNs: end - 120n * second,
@@ -134,7 +134,7 @@ test('certificates that cannot be used fail every job with their reason', async 
 
 describe('an unruly thread', () => {
   const workerFile = new URL('./unruly-worker.js', import.meta.url);
-  const job = (what: string): ReadJob => ({ ...readJob, appId: what });
+  const job = (what: string): ReadJob & Authorized => ({ ...readJob, appId: what });
   const threadFailure = (message: RegExp) => ({
     kind: 'failed',
     failure: 'thread',

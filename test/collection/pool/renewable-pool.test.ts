@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { CollectorPool } from '../../../src/collection/pool/collector-pool.js';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import type { CollectionResult, ReadJob } from '../../../src/collection/pool/job.js';
+import type { Authorized, CollectionResult, ReadJob } from '../../../src/collection/pool/job.js';
 import { createRenewablePool } from '../../../src/collection/pool/renewable-pool.js';
 
-const job: ReadJob = {
+const job: ReadJob & Authorized = {
   kind: 'read',
   appId: 'an-app',
   startNs: 0n,

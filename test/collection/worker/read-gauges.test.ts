@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import type { CollectionCost, ReadJob } from '../../../src/collection/pool/job.js';
+import type { Authorized, CollectionCost, ReadJob } from '../../../src/collection/pool/job.js';
 import { readGauges } from '../../../src/collection/worker/read-gauges.js';
 import { runJob } from '../../../src/collection/worker/run-job.js';
 import { type GaugeEnvelope, type LogCache, LogCacheError } from '../../../src/log-cache/log-cache.js';
@@ -13,7 +13,7 @@ const second = 1_000_000_000n;
 const end = 1_755_700_000n * second;
 const start = end - 120n * second;
 
-const job: ReadJob = {
+const job: ReadJob & Authorized = {
   kind: 'read',
   appId,
   startNs: start,

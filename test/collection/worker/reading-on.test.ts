@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { noCost } from '../../../src/collection/pool/cost.js';
-import type { ReadJob } from '../../../src/collection/pool/job.js';
+import type { Authorized, ReadJob } from '../../../src/collection/pool/job.js';
 import { readGauges } from '../../../src/collection/worker/read-gauges.js';
 import { SettledWindows } from '../../../src/collection/plan/settled-windows.js';
 import type { GaugeEnvelope } from '../../../src/log-cache/log-cache.js';
@@ -26,7 +26,7 @@ function storeAt(sent: readonly Sent[], nowNs: bigint): SimulatedStore {
   return store;
 }
 
-function jobAt(endNs: bigint, over: Partial<ReadJob> = {}): ReadJob {
+function jobAt(endNs: bigint, over: Partial<ReadJob> = {}): ReadJob & Authorized {
   return {
     kind: 'read',
     appId,
@@ -40,7 +40,7 @@ function jobAt(endNs: bigint, over: Partial<ReadJob> = {}): ReadJob {
   };
 }
 
-function read(job: ReadJob, store: SimulatedStore, cost = noCost()) {
+function read(job: ReadJob & Authorized, store: SimulatedStore, cost = noCost()) {
   return readGauges(job, { logCache: logCacheOf(store), clock: new ManualClock(), cost });
 }
 
