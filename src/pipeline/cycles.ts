@@ -52,7 +52,6 @@ interface UnfinishedCycle {
  * which may be slow, nor do gauges wait for http metrics. Nothing that concerns one app may end the process.
  */
 export class Cycles {
-  readonly #options: CycleOptions;
   readonly #report: CollectionReport;
   readonly #httpWindowSecs: number;
   readonly #posting = new Set<Promise<unknown>>();
@@ -62,8 +61,7 @@ export class Cycles {
   readonly #holds = new Map<string, Timer>();
   #isStopped = false;
 
-  constructor(options: CycleOptions) {
-    this.#options = options;
+  constructor(private readonly options: CycleOptions) {
     this.#report = new CollectionReport(options);
     this.#httpWindowSecs = promqlWindowSecs(options.settings.collectionIntervalMs);
   }
@@ -74,7 +72,7 @@ export class Cycles {
    */
   async run(appId: string, isLast = false): Promise<boolean> {
     try {
-      const policy = isLast ? this.#options.policyInForce(appId) : this.#options.policyOf(appId);
+      const policy = isLast ? this.options.policyInForce(appId) : this.options.policyOf(appId);
       return policy ? await this.#run(policy) : true;
     } catch (error) {
       this.#report.cycleFailed(appId, error);
@@ -84,7 +82,7 @@ export class Cycles {
 
   /** Decides and acts once more on what the history knows now, as of the app's newest app metrics. */
   reconsider(appId: string): void {
-    const { clock, history, policyOf, settings } = this.#options;
+    const { clock, history, policyOf, settings } = this.options;
     const policy = policyOf(appId);
     // An unfinished cycle judges the app at its end, with values that are not known yet.
     if (!policy || this.#unfinished.has(appId)) return;
@@ -114,7 +112,7 @@ export class Cycles {
   }
 
   async #run(policy: AppPolicy): Promise<boolean> {
-    const { clock, collector, statWindowSecs, values } = this.#options;
+    const { clock, collector, statWindowSecs, values } = this.options;
     const { appId } = policy;
     const cycle = { policy, atNs: msToNs(clock.now()) };
     const before = this.#unfinished.get(appId);
@@ -151,7 +149,7 @@ export class Cycles {
       .then((collection) => {
         this.#unfinished.delete(appId);
         const outcomes = [...gauges.outcomes.values(), ...collection.outcomes.values()];
-        this.#options.values.collected(appId, outcomes);
+        this.options.values.collected(appId, outcomes);
         const current = this.#take(collection, cycle);
         if (current && !hasFired) this.#decideAndAct(current, unfinished.newestNs);
       })
@@ -162,7 +160,7 @@ export class Cycles {
 
   /** Reports and remembers what was found. Returns the policy to judge the app by, if the app is still ours. */
   #take(collection: AppCollection, { policy, atNs }: Cycle): AppPolicy | undefined {
-    const { history, policyOf, policyInForce, recorder } = this.#options;
+    const { history, policyOf, policyInForce, recorder } = this.options;
     const { appId } = policy;
     this.#report.collected(appId, collection);
     recorder.collected(appId, collection.outcomes);
@@ -181,7 +179,7 @@ export class Cycles {
     timestampNs: bigint,
     history: CycleOptions['history'] | null,
   ): void {
-    const { cacheSizePerApp, settings, writer } = this.#options;
+    const { cacheSizePerApp, settings, writer } = this.options;
     const { appId } = policy;
     const appMetrics: AppMetric[] = [];
     for (const [metricType, outcome] of outcomes) {
@@ -198,11 +196,11 @@ export class Cycles {
 
   /** Whether the history has newer app metrics, as of an app that was another member's meanwhile. */
   #isOvertaken(appId: string, metricType: string, timestampNs: bigint): boolean {
-    const series = this.#options.history.series(appId, metricType);
+    const series = this.options.history.series(appId, metricType);
     if (!series || series.size === 0) return false;
     const newestNs = series.timestampAt(0);
     // One from the future dates from before the wall clock was set back.
-    return newestNs > timestampNs && newestNs <= msToNs(this.#options.clock.now());
+    return newestNs > timestampNs && newestNs <= msToNs(this.options.clock.now());
   }
 
   /**
@@ -211,13 +209,13 @@ export class Cycles {
    */
   #firesEarly(policy: AppPolicy, atNs: bigint): boolean {
     const rules = policy.rules.findIndex((rule) => isHttpMetricType(rule.metricType));
-    const decision = rules > 0 ? this.#options.evaluator.firesAmongFirst(policy, rules, atNs) : null;
+    const decision = rules > 0 ? this.options.evaluator.firesAmongFirst(policy, rules, atNs) : null;
     if (decision) this.#post(policy.appId, decision, atNs);
     return decision !== null;
   }
 
   #decideAndAct(policy: AppPolicy, atNs: bigint): void {
-    const decision = this.#options.evaluator.evaluate(policy, atNs);
+    const decision = this.options.evaluator.evaluate(policy, atNs);
     if (decision.outcome === 'fired') {
       this.#post(policy.appId, decision, atNs);
     } else if (decision.outcome === 'not-fired') {
@@ -228,7 +226,7 @@ export class Cycles {
   }
 
   #post(appId: string, decision: Decision, atNs: bigint): void {
-    const posted = this.#options.evaluator
+    const posted = this.options.evaluator
       .act(decision)
       .then((done) => this.#lookWhenHoldEnds(appId, done, atNs))
       .finally(() => this.#posting.delete(posted));
@@ -242,7 +240,7 @@ export class Cycles {
    */
   #lookWhenHoldEnds(appId: string, decision: Decision, atNs: bigint): void {
     if (decision.outcome !== 'held' || decision.untilMs === undefined || this.#isStopped) return;
-    const { clock, settings } = this.#options;
+    const { clock, settings } = this.options;
     const { untilMs } = decision;
     if (untilMs - nsToMs(atNs) >= settings.collectionIntervalMs / 2) return this.#runSoon(appId, untilMs);
     this.#holds.get(appId)?.cancel();
@@ -255,7 +253,7 @@ export class Cycles {
 
   /** Lets the next cycle fall on the moment at which a breach duration ends, instead of up to an interval later. */
   #runWhenARuleMayFire(policy: AppPolicy, atNs: bigint): void {
-    const { history, settings } = this.#options;
+    const { history, settings } = this.options;
     for (const rule of policy.rules) {
       const series = history.series(policy.appId, rule.metricType);
       const firingNs = earliestFiringTime(series, breachTerms(rule, settings));
@@ -266,7 +264,7 @@ export class Cycles {
   }
 
   #runSoon(appId: string, atMs: number): void {
-    const { clock, runWithin, settings } = this.#options;
+    const { clock, runWithin, settings } = this.options;
     const delayMs = atMs - clock.now();
     if (delayMs < settings.collectionIntervalMs) runWithin(appId, delayMs);
   }

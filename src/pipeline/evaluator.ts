@@ -36,21 +36,19 @@ interface AppRecord {
  * caller must forget apps that it no longer owns and apps without a policy.
  */
 export class Evaluator {
-  readonly #options: EvaluatorOptions;
   readonly #poster: Poster;
   readonly #repeated: RepeatedEvents;
   #unknownOperators = 0;
   readonly #apps = new Map<string, AppRecord>();
 
-  constructor(options: EvaluatorOptions) {
-    this.#options = options;
+  constructor(private readonly options: EvaluatorOptions) {
     this.#poster = new Poster(options);
     this.#repeated = new RepeatedEvents(options);
   }
 
   /** What should be done for the app at atNs, the time of its newest app metrics; nothing is posted. */
   evaluate(app: AppPolicy, atNs: bigint): Decision {
-    const { history, settings } = this.#options;
+    const { history, settings } = this.options;
     this.#recordOf(app);
     this.#forgetIgnoredIfNotBreached(app, atNs);
     return this.#record(app, atNs, decide(app, history, atNs, this.#gateOf(app.appId), settings));
@@ -61,14 +59,14 @@ export class Evaluator {
    * and nothing is recorded: the app is to be evaluated as a whole.
    */
   firesAmongFirst(app: AppPolicy, count: number, atNs: bigint): Decision | null {
-    const { history, settings } = this.#options;
+    const { history, settings } = this.options;
     const first = { ...app, rules: app.rules.slice(0, count) };
     const decision = decide(first, history, atNs, this.#gateOf(app.appId), settings);
     return decision.outcome === 'fired' ? this.#record(app, atNs, decision) : null;
   }
 
   #record(app: AppPolicy, atNs: bigint, decision: Decision): Decision {
-    const { logger, metrics, recorder } = this.#options;
+    const { logger, metrics, recorder } = this.options;
     this.#recordOf(app).lastDecision = decision.outcome === 'not-fired' ? null : decision;
     metrics.evaluations.inc({ outcome: labelOf(decision) });
     logger.debug('evaluated', { appId: app.appId, atMs: nsToMs(atNs), ...factsOf(decision) });
@@ -92,7 +90,7 @@ export class Evaluator {
     if (!record) this.#forgetState(appId);
     if (!done) return { outcome: 'not-fired', verdicts: [] };
     if (record?.lastDecision === decision && done.outcome !== 'not-fired') record.lastDecision = done;
-    if (record && done.outcome === 'held') this.#options.recorder.decided(record.app, done);
+    if (record && done.outcome === 'held') this.options.recorder.decided(record.app, done);
     return done;
   }
 
@@ -113,7 +111,7 @@ export class Evaluator {
 
   /** For an app that was gained: what other members know of it. Wall-clock ms; null: nothing. */
   restore(app: AppPolicy, known: KnownCoolDown): void {
-    const { gates } = this.#options;
+    const { gates } = this.options;
     if (known.coolDownUntilMs !== null) gates.coolDown(app.appId, known.coolDownUntilMs);
     const untilMs = { out: known.ignoredOutUntilMs, in: known.ignoredInUntilMs };
     for (const direction of ['out', 'in'] as const) {
@@ -128,17 +126,17 @@ export class Evaluator {
   forget(appId: string): void {
     this.#apps.delete(appId);
     this.#forgetState(appId);
-    this.#options.recorder.forget(appId);
+    this.options.recorder.forget(appId);
   }
 
   /** The breaker that all apps share. */
   get sharedBreaker(): SharedState {
-    return this.#options.breakers.sharedState;
+    return this.options.breakers.sharedState;
   }
 
   /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */
   refresh(): void {
-    const { breakers, gates, metrics } = this.#options;
+    const { breakers, gates, metrics } = this.options;
     const { openApps, shared } = breakers.state();
     metrics.breakersOpen.set(openApps);
     metrics.sharedBreakerState.set(sharedStateValues[shared]);
@@ -153,7 +151,7 @@ export class Evaluator {
     const record: AppRecord = { app, lastDecision: known?.lastDecision ?? null };
     this.#apps.set(app.appId, record);
     if (known) {
-      this.#options.breakers.policyChanged(app.appId);
+      this.options.breakers.policyChanged(app.appId);
       this.#forgetIgnored(app.appId, 'out');
       this.#forgetIgnored(app.appId, 'in');
     }
@@ -162,7 +160,7 @@ export class Evaluator {
   }
 
   #gateOf(appId: string): Gate {
-    const { breakers, gates } = this.#options;
+    const { breakers, gates } = this.options;
     return {
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       holds: (direction) => {
@@ -177,7 +175,7 @@ export class Evaluator {
   }
 
   #forgetIgnoredIfNotBreached(app: AppPolicy, atNs: bigint): void {
-    const { gates, history, settings } = this.#options;
+    const { gates, history, settings } = this.options;
     const ignored = { ...app, rules: gates.ignoredRules(app.appId) };
     for (const rule of notBreached(ignored, history, atNs, settings)) {
       this.#forgetIgnored(app.appId, directionOf(rule));
@@ -185,7 +183,7 @@ export class Evaluator {
   }
 
   #forgetIgnored(appId: string, direction: Direction): void {
-    const { claims, gates } = this.#options;
+    const { claims, gates } = this.options;
     if (!gates.forgetIgnored(appId, direction)) return;
     // The shared record would go on holding this direction back. Losing the update costs a short delay, so nobody waits.
     void claims.complete(appId, direction, {
@@ -195,8 +193,8 @@ export class Evaluator {
   }
 
   #forgetState(appId: string): void {
-    this.#options.gates.forget(appId);
-    this.#options.breakers.forget(appId);
+    this.options.gates.forget(appId);
+    this.options.breakers.forget(appId);
   }
 
   #reportUnknownOperators(app: AppPolicy): void {

@@ -35,13 +35,11 @@ export interface OwnedAppsOptions {
  * anything else would block the main thread for a tenth of a second and more.
  */
 export class OwnedApps {
-  readonly #options: OwnedAppsOptions;
   readonly #owned = new Map<string, AppPolicy>();
   /** Since the log last told of them. */
   #moved = { gained: 0, lost: 0 };
 
-  constructor(options: OwnedAppsOptions) {
-    this.#options = options;
+  constructor(private readonly options: OwnedAppsOptions) {
     const { ownership, policies } = options;
     ownership.onChange(({ untilMs }) =>
       this.#update('members', new Set([...this.#owned.keys(), ...policies.appIds()]), {
@@ -57,7 +55,7 @@ export class OwnedApps {
 
   /** Asks for the owner again, because a process does not notice that it was frozen. */
   policyOf(appId: string): AppPolicy | undefined {
-    return this.#options.ownership.owns(appId) ? this.#owned.get(appId) : undefined;
+    return this.options.ownership.owns(appId) ? this.#owned.get(appId) : undefined;
   }
 
   /** Takes over what changed in the policies. */
@@ -71,7 +69,7 @@ export class OwnedApps {
     appIds: Iterable<string>,
     { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs?: number },
   ): void {
-    const { metrics, schedule, takeover } = this.#options;
+    const { metrics, schedule, takeover } = this.options;
     const keys = new Map<string, readonly HistoryKey[]>();
     const gained: string[] = [];
     const lost: string[] = [];
@@ -87,7 +85,7 @@ export class OwnedApps {
       if (!known) gained.push(appId);
       keys.set(appId, this.#take(policy, known !== undefined));
     }
-    if (lost.length > 0) this.#options.saveSoon();
+    if (lost.length > 0) this.options.saveSoon();
     metrics.appsOwned.set(this.#owned.size);
     takeover.begin(keys, gained);
     if (lost.length > 0) schedule.remove(lost, untilMs);
@@ -101,7 +99,7 @@ export class OwnedApps {
   #bySince(appIds: readonly string[], sinceMs: number): ReadonlyMap<number | undefined, readonly string[]> {
     const groups = new Map<number | undefined, string[]>();
     for (const appId of appIds) {
-      const ownedSinceMs = this.#options.ownership.ownedSinceMs(appId);
+      const ownedSinceMs = this.options.ownership.ownedSinceMs(appId);
       const since = ownedSinceMs === null ? undefined : Math.max(sinceMs, ownedSinceMs);
       const group = groups.get(since);
       if (group) group.push(appId);
@@ -112,13 +110,13 @@ export class OwnedApps {
 
   /** The app's policy if the app is ours and has something to evaluate. */
   #policyToWorkOn(appId: string): AppPolicy | undefined {
-    const { ownership, policies } = this.#options;
+    const { ownership, policies } = this.options;
     const policy = policies.policyOf(appId);
     return policy && policy.rules.length > 0 && ownership.owns(appId) ? policy : undefined;
   }
 
   #take(policy: AppPolicy, wasOwned: boolean): readonly HistoryKey[] {
-    const { cacheSizePerApp, evaluator, history, settings } = this.#options;
+    const { cacheSizePerApp, evaluator, history, settings } = this.options;
     this.#owned.set(policy.appId, policy);
     const keys = historyKeys(policy, settings, cacheSizePerApp);
     if (wasOwned) {
@@ -130,12 +128,12 @@ export class OwnedApps {
 
   #drop(appId: string): void {
     this.#owned.delete(appId);
-    this.#options.evaluator.forget(appId);
-    this.#options.history.forget(appId);
+    this.options.evaluator.forget(appId);
+    this.options.history.forget(appId);
   }
 
   #tellMoved(): void {
-    const { logger, metrics } = this.#options;
+    const { logger, metrics } = this.options;
     const { gained, lost } = this.#moved;
     if (gained + lost === 0) return;
     metrics.appsMoved.inc({ direction: 'gained' }, gained);

@@ -53,7 +53,6 @@ interface QueuedRun {
  * rhythm of the old one.
  */
 export class Schedule {
-  readonly #options: ScheduleOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #queue = new TinyQueue<QueuedRun>([], (a, b) => a.dueMs - b.dueMs);
   readonly #wallOffsetMs: number;
@@ -64,14 +63,13 @@ export class Schedule {
   #isStopped = false;
   #drained: (() => void)[] = [];
 
-  constructor(options: ScheduleOptions) {
-    this.#options = options;
+  constructor(private readonly options: ScheduleOptions) {
     this.#wallOffsetMs = options.clock.now() - options.clock.monotonic();
   }
 
   /** Adds apps. Each runs for the first time in its first slot after `sinceMs`, by default now. Monotonic ms. */
   add(appIds: readonly string[], sinceMs?: number): void {
-    const { clock, intervalMs } = this.#options;
+    const { clock, intervalMs } = this.options;
     const nowMs = clock.monotonic();
     this.#groups = groupsFor(this.#entries.size + appIds.length, intervalMs);
     // Of the slots that were missed only the last is made up for.
@@ -94,7 +92,7 @@ export class Schedule {
       // A running app is forgotten when it ends: if it comes back meanwhile it must not run twice at once.
       if (!entry.running && !entry.hasLastRun) this.#entries.delete(appId);
     }
-    this.#groups = groupsFor(this.#entries.size, this.#options.intervalMs);
+    this.#groups = groupsFor(this.#entries.size, this.options.intervalMs);
     this.#startDue();
   }
 
@@ -102,7 +100,7 @@ export class Schedule {
   runWithin(appId: string, delayMs: number): void {
     const entry = this.#entries.get(appId);
     if (!entry || entry.removed) return;
-    const dueMs = this.#options.clock.monotonic() + Math.max(0, delayMs);
+    const dueMs = this.options.clock.monotonic() + Math.max(0, delayMs);
     if (entry.running) {
       entry.extraMs = Math.min(dueMs, entry.extraMs ?? Infinity);
     } else if (dueMs < entry.dueMs) {
@@ -129,7 +127,7 @@ export class Schedule {
 
   /** Lets the app run in its slot, or already at extraMs. */
   #enqueue(entry: Entry, slotMs: number, extraMs = Infinity): void {
-    const delayMs = delayInSlot(entry.appId, this.#options.intervalMs, this.#groups);
+    const delayMs = delayInSlot(entry.appId, this.options.intervalMs, this.#groups);
     const dueMs = Math.min(slotMs + delayMs, extraMs);
     entry.slotMs = Math.min(slotMs, dueMs);
     entry.dueMs = dueMs;
@@ -138,19 +136,19 @@ export class Schedule {
 
   /** The app's first slot after this time; both monotonic ms. */
   #slotAfter(appId: string, timeMs: number): number {
-    const { intervalMs } = this.#options;
+    const { intervalMs } = this.options;
     const phaseMs = phaseOf(appId, intervalMs);
     const intervals = Math.floor((timeMs + this.#wallOffsetMs - phaseMs) / intervalMs) + 1;
     return intervals * intervalMs + phaseMs - this.#wallOffsetMs;
   }
 
   #startDue(): void {
-    this.#wakeAt(this.#startAllDue(this.#options.clock.monotonic()));
+    this.#wakeAt(this.#startAllDue(this.options.clock.monotonic()));
   }
 
   /** Returns when the next run is due; undefined where there is none, or where one must end before. */
   #startAllDue(nowMs: number): number | undefined {
-    const { limit } = this.#options;
+    const { limit } = this.options;
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
       const { entry, dueMs } = next;
       const isOver = (entry.removed || this.#isStopped) && !entry.hasLastRun;
@@ -175,7 +173,7 @@ export class Schedule {
     this.#next?.timer.cancel();
     this.#next = undefined;
     if (dueMs === undefined) return;
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const timer = clock.setTimer(dueMs - clock.monotonic(), () => {
       this.#next = undefined;
       this.#startDue();
@@ -184,7 +182,7 @@ export class Schedule {
   }
 
   async #run(entry: Entry, startedMs: number): Promise<void> {
-    const { clock, limit, metrics, run } = this.#options;
+    const { clock, limit, metrics, run } = this.options;
     entry.running = true;
     metrics.collectionLagSeconds.observe(Math.max(0, startedMs - entry.dueMs) / 1000);
     metrics.collectionsInFlight.set(++this.#inFlight);
@@ -203,7 +201,7 @@ export class Schedule {
   }
 
   #enqueueNext(entry: Entry, nowMs: number): void {
-    const { intervalMs, metrics } = this.#options;
+    const { intervalMs, metrics } = this.options;
     const nextMs = this.#slotAfter(entry.appId, nowMs);
     const skipped = Math.round((nextMs - this.#slotAfter(entry.appId, entry.slotMs)) / intervalMs);
     if (skipped > 0) metrics.collectionsSkipped.inc(skipped);

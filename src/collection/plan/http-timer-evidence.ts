@@ -47,7 +47,6 @@ export interface HttpEvidenceOptions {
  */
 export class HttpTimerEvidence {
   readonly #apps = new ForgettingMap<Known>();
-  readonly #options: HttpEvidenceOptions;
   readonly #errors: RepeatedEvents;
   /** End of the newest window with a request. */
   #trafficSecs = -1;
@@ -59,8 +58,7 @@ export class HttpTimerEvidence {
   #asking: { readonly timeSecs: number; readonly answer: Promise<boolean | Failed> } | null = null;
   #saidTooFew = false;
 
-  constructor(options: HttpEvidenceOptions) {
-    this.#options = options;
+  constructor(private readonly options: HttpEvidenceOptions) {
     this.#errors = new RepeatedEvents({ ...options, lineIntervalMs: repeatErrorMs });
     options.metrics.httpTimersMissing.set(0);
   }
@@ -114,7 +112,7 @@ export class HttpTimerEvidence {
     if (known.isIdle || this.#trafficSecs >= timeSecs) return this.#idle(known);
     const witnesses = this.#witnessesOf(window);
     if (witnesses.length < fewestWitnesses) {
-      if (!this.#options.historiesAreRead()) return false;
+      if (!this.options.historiesAreRead()) return false;
       if (known.trafficSecs >= 0) this.#sayTooFew(witnesses.length);
       return this.#idle(known);
     }
@@ -124,7 +122,7 @@ export class HttpTimerEvidence {
     // Other cycles may have found requests in the meantime.
     if (seen || this.#trafficSecs >= timeSecs) return this.#idle(known);
     this.#missingSecs ??= timeSecs;
-    this.#options.metrics.httpTimersMissing.set(1);
+    this.options.metrics.httpTimersMissing.set(1);
     return this.#stillMissing();
   }
 
@@ -187,14 +185,14 @@ export class HttpTimerEvidence {
   #seenAgain(timeSecs: number): void {
     this.#seenAgainSecs = timeSecs;
     this.#missingSecs = null;
-    this.#options.metrics.httpTimersMissing.set(0);
-    this.#options.logger.info('http-timers-seen-again');
+    this.options.metrics.httpTimersMissing.set(0);
+    this.options.logger.info('http-timers-seen-again');
   }
 
   #sayTooFew(witnesses: number): void {
     if (this.#saidTooFew) return;
     this.#saidTooFew = true;
-    this.#options.logger.info('too-few-apps-to-miss-http-timers', {
+    this.options.logger.info('too-few-apps-to-miss-http-timers', {
       withRequests: witnesses,
       needed: fewestWitnesses,
     });
