@@ -74,13 +74,16 @@ const takenBy = {
   svg: ['backtest'],
 } as const;
 
-const helpOf: Readonly<Record<string, string>> = { backtest: backtestUsage, compare: compareUsage };
+const helpOf = new Map([
+  ['backtest', backtestUsage],
+  ['compare', compareUsage],
+]);
 
 /** Throws UsageError for anything it does not know. */
 export function parseCommandLine(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   const [command = 'run', ...rest] = positionals;
-  if (values.help) return { name: 'help', text: helpOf[command] ?? usage };
+  if (values.help) return { name: 'help', text: helpOf.get(command) ?? usage };
   if (values.version) return { name: 'version' };
   for (const [option, commands] of Object.entries(takenBy)) {
     if (!(option in values) || (commands as readonly string[]).includes(command)) continue;

@@ -12,12 +12,12 @@ import { connectionReason, LogCacheError } from './log-cache.js';
 export const prefixBytes = 5;
 
 /** What a server may compress with. */
-const decompressors: Readonly<Record<string, (input: InputType, options: ZlibOptions) => Buffer>> = {
-  gzip: gunzipSync,
-  deflate: inflateSync,
-};
+const decompressors = new Map<unknown, (input: InputType, options: ZlibOptions) => Buffer>([
+  ['gzip', gunzipSync],
+  ['deflate', inflateSync],
+]);
 
-export const acceptedEncodings = ['identity', ...Object.keys(decompressors)].join();
+export const acceptedEncodings = ['identity', ...decompressors.keys()].join();
 
 /** How a call ended on one connection. */
 export interface Ended {
@@ -112,7 +112,7 @@ function messageIn(body: Buffer, encoding: unknown, maxMessageBytes: number): Bu
   }
   const message = body.subarray(prefixBytes);
   if (body[0] === 0) return message;
-  const decompress = decompressors[String(encoding)];
+  const decompress = decompressors.get(encoding);
   if (!decompress) {
     return new LogCacheError('bad-answer', `log-cache compressed its answer with ${String(encoding)}`);
   }

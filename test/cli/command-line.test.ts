@@ -50,6 +50,7 @@ test.each([
   [['read-log'], { name: 'read-log' }],
   [['--help'], { name: 'help', text: usage }],
   [['migrate', '-h'], { name: 'help', text: usage }],
+  [['constructor', '-h'], { name: 'help', text: usage }],
   [['backtest', '--help'], { name: 'help', text: backtestUsage }],
   [['backtest', '--app', 'guid'], { ...backtest, configFile: undefined }],
   [

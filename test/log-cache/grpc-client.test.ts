@@ -159,6 +159,11 @@ describe('an answer is bad', () => {
       respond(framed(Buffer.from('x'), true), { 'grpc-encoding': 'snappy' }),
     ],
     [
+      'compressed in a way that only every object knows',
+      /compressed its answer with constructor/,
+      respond(framed(Buffer.from('x'), true), { 'grpc-encoding': 'constructor' }),
+    ],
+    [
       'compressed in no way that is said',
       /compressed its answer with undefined/,
       respond(framed(Buffer.from('x'), true)),
