@@ -23,10 +23,14 @@ const statementTimeoutMs = 10_000;
 const stopDeadlineMs = 500;
 const tablesReportMs = 600_000;
 
-/** Each observer removes what others do not at that moment. */
+/**
+ * Each observer removes what others do not at that moment. $1: before when, by its own clock; $2: the retention in ms. One
+ * whose clock is days ahead must not remove what the others need, so that the database's clock counts, too.
+ */
 const pruneSql = `
 delete from ${tableNames('observe').appMetric} where ctid = any(array(
-  select ctid from ${tableNames('observe').appMetric} where timestamp < $1
+  select ctid from ${tableNames('observe').appMetric}
+  where timestamp < least($1::bigint, ((extract(epoch from statement_timestamp()) * 1000)::bigint - $2::bigint) * 1000000)
   order by timestamp limit ${rowsPerStatement} for update skip locked))`;
 
 /**
@@ -103,7 +107,9 @@ export class ObservedTable implements AppMetricStore {
     try {
       let removed = rowsPerStatement;
       while (removed === rowsPerStatement && !signal.aborted) {
-        const result = await database.query(pruneSql, [before], { timeoutMs: statementTimeoutMs });
+        const result = await database.query(pruneSql, [before, retentionMs], {
+          timeoutMs: statementTimeoutMs,
+        });
         removed = result.rowCount;
       }
     } catch (error) {

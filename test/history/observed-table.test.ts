@@ -105,6 +105,20 @@ test('loses what is older than the retention, and nothing else, however much tha
   expect(await stored()).toEqual([60_000, 47 * hourMs + 60_000]);
 });
 
+test('an observer whose clock is a year ahead removes nothing that is young by the clock of the database', async () => {
+  const table = await openTable();
+  const youngNs = msToNs(Date.now() - 47 * hourMs);
+  await table.insert([
+    { ...metric(0), timestampNs: youngNs },
+    { ...metric(0), timestampNs: youngNs - msToNs(2 * hourMs) },
+  ]);
+  await clock.advance(Date.now() + 365 * 24 * hourMs - clock.now());
+  table.start();
+  await clock.advance(60_000);
+  await eventually('old rows removed', async () => (await stored()).length === 1);
+  expect((await read(table)).map(({ timestampNs }) => timestampNs)).toEqual([youngNs]);
+});
+
 test('where it may not be created writes fail, reads find nothing, and the log says which SQL to run', async () => {
   const user = `limited_${Date.now()}`;
   await target.pool.query(`revoke create on schema public from public; create user ${user}`);
