@@ -52,6 +52,7 @@ export function demoState(changes: Partial<DemoState> = {}): DemoState {
 export function triggerRecord(atMs: number, changes: Partial<TriggerRecord> = {}): TriggerRecord {
   return {
     atMs,
+    receivedMs: atMs,
     result: 'scaled',
     metricType: 'throughput',
     metricUnit: 'rps',

@@ -23,12 +23,12 @@ function setUp() {
   const stage = new Stage({ clock, actors: [actor], breachDurationSecs: 5, timeoutSecs: 120 });
   const apps = { get: () => ({ instances: 2 }) } as unknown as Apps;
   const scale = (before: number, after: number) =>
-    books.triggered(actor.guid, trigger, {
-      kind: 'scaled',
-      before,
-      after,
-      coolDownUntilMs: clock.now() + 10_000,
-    });
+    books.triggered(
+      actor.guid,
+      trigger,
+      { kind: 'scaled', before, after, coolDownUntilMs: clock.now() + 10_000 },
+      clock.now(),
+    );
   return { clock, books, stage, scale, runPlatform: () => stage.platformRuns({ apps, books }) };
 }
 
@@ -75,9 +75,9 @@ test('nothing is said about a reaction to values that nobody saw', () => {
 });
 
 test('what the scaling engine ignored is no scaling, but the newest trigger', () => {
-  const { books, stage, runPlatform } = setUp();
+  const { books, clock, stage, runPlatform } = setUp();
   runPlatform();
-  books.triggered(actor.guid, trigger, { kind: 'ignored', before: 2 });
+  books.triggered(actor.guid, trigger, { kind: 'ignored', before: 2 }, clock.now());
   expect(stage.state()).toMatchObject({ scalings: [], apps: [{ trigger: { result: 'ignored' } }] });
 });
 

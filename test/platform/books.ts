@@ -18,8 +18,10 @@ export interface ServedCounts {
 }
 
 export interface TriggerRecord {
-  /** Wall-clock ms. */
+  /** Wall-clock ms of the scaling engine's decision. */
   readonly atMs: number;
+  /** When the request came; a fault may have held it up until the decision. */
+  readonly receivedMs: number;
   /** `bad-request`: the body was no trigger. */
   readonly result: ScalingOutcome['kind'] | 'bad-request';
   readonly metricType: string;
@@ -97,10 +99,12 @@ export class Books {
     appId: string,
     trigger: ScalingTrigger | undefined,
     outcome: ScalingOutcome | 'bad-request',
+    receivedMs: number,
   ): void {
     const records = this.#triggersByApp.get(appId) ?? [];
     records.push({
       atMs: this.clock.now(),
+      receivedMs,
       result: outcome === 'bad-request' ? outcome : outcome.kind,
       metricType: trigger?.metric_type ?? '',
       metricUnit: trigger?.metric_unit ?? '',

@@ -18,6 +18,8 @@ export class Exchange {
   readonly method: string;
   /** As it was sent; `url` has no `.` and `..` any more. */
   readonly path: string;
+  /** Wall-clock ms. */
+  readonly receivedMs: number;
   readonly #gone = new AbortController();
   #spoil: ActiveFault | undefined;
   /** Bytes of the answer's body, once there is one. */
@@ -33,6 +35,7 @@ export class Exchange {
     this.url = new URL(request.url ?? '/', 'https://localhost');
     this.method = request.method ?? 'GET';
     this.path = (request.url ?? '/').replace(/\?[^]*$/, '');
+    this.receivedMs = clock.now();
     response.once('close', () => this.#gone.abort());
   }
 

@@ -22,6 +22,7 @@ export function scalingEngineHandler(
     const appId = /^\/v1\/apps\/([^/]+)\/scale$/.exec(exchange.url.pathname)?.[1];
     if (appId === undefined) return exchange.answer({ status: 404, body: '404 page not found\n' });
     if (exchange.method !== 'POST') return exchange.answer({ status: 405 });
+    const { receivedMs } = exchange;
     const met = faults.meet('scalingEngine', 'scale', [appId]);
     const body = await exchange.body();
     if (!(await exchange.suffer(met))) {
@@ -30,20 +31,27 @@ export function scalingEngineHandler(
         body: 'Unauthorized\n',
         headers: { 'content-type': 'text/plain' },
       };
-      exchange.answer(hasFault(met, 'unauthorized') ? unauthorized : scale(dependencies, appId, body));
+      exchange.answer(
+        hasFault(met, 'unauthorized') ? unauthorized : scale(dependencies, appId, body, receivedMs),
+      );
     }
     books.served('scale', exchange);
   };
 }
 
-function scale({ engine, books }: ScalingEngineDependencies, appId: string, body: string): Answer {
+function scale(
+  { engine, books }: ScalingEngineDependencies,
+  appId: string,
+  body: string,
+  receivedMs: number,
+): Answer {
   const trigger = parseTrigger(body);
   if (!trigger) {
-    books.triggered(appId, undefined, 'bad-request');
+    books.triggered(appId, undefined, 'bad-request', receivedMs);
     return json(400, error('Bad-Request', 'Incorrect trigger in request body'));
   }
   const outcome = engine.scale(appId, trigger);
-  books.triggered(appId, trigger, outcome);
+  books.triggered(appId, trigger, outcome, receivedMs);
   return outcomeAnswer(appId, outcome);
 }
 

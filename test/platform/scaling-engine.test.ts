@@ -60,6 +60,7 @@ test('scales the app of the path and starts a cool-down, whose end is a number o
   expect(platform.books.triggersOf(app)).toEqual([
     {
       atMs: clock.now(),
+      receivedMs: clock.now(),
       result: 'scaled',
       metricType: 'cpu',
       metricUnit: '%',
@@ -72,6 +73,21 @@ test('scales the app of the path and starts a cool-down, whose end is a number o
       after: 3,
     },
   ]);
+});
+
+test('tells when a trigger came that a fault held up, apart from when it was decided on', async () => {
+  const cameMs = clock.now();
+  const slow = platform.faults.set({
+    server: 'scalingEngine',
+    operation: 'scale',
+    fault: { kind: 'delay', ms: 8_000 },
+  });
+  const posted = post(trigger);
+  await clock.timersPending();
+  await clock.advance(8_000);
+  await posted;
+  slow.lift();
+  expect(platform.books.triggersOf(app)).toMatchObject([{ receivedMs: cameMs, atMs: cameMs + 8_000 }]);
 });
 
 test('during the cool-down triggers are ignored and told its end; afterwards the app is scaled again', async () => {

@@ -171,6 +171,7 @@ test('a trigger for which there was never a reason is found, whatever was stored
   await clock.advance(300_000);
   const record = {
     atMs: startMs + 150_000,
+    receivedMs: startMs + 150_000,
     result: 'scaled',
     metricType: 'throughput',
     metricUnit: 'rps',

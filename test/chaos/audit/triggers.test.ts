@@ -15,6 +15,7 @@ const rule = when('cpu > 80', '+1', { breach_duration_secs: 20, cool_down_secs: 
 function trigger(atSecs: number, more: Partial<TriggerRecord> = {}): TriggerRecord {
   return {
     atMs: startMs + atSecs * 1000,
+    receivedMs: startMs + atSecs * 1000,
     result: 'scaled',
     metricType: 'cpu',
     metricUnit: '%',
@@ -128,6 +129,11 @@ test('two triggers in one interval are found, and one that met its own cool-down
   expect(badIn(history, [trigger(70.5), trigger(90, { result: 'cooling-down' })])).toEqual([
     'triggers posted twice',
   ]);
+});
+
+test('two triggers count by when they came, and not by when a slow scaling engine decided', () => {
+  const heldUp = trigger(70.5, { receivedMs: startMs + 62_000 });
+  expect(badIn(historyOf(...busyFrom(4)), [heldUp, trigger(73)])).toEqual([]);
 });
 
 test('while claims cannot be made, one trigger more is no fault', () => {

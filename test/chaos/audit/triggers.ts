@@ -132,7 +132,7 @@ function twice({ guids, platform, options, diary, members }: TriggerBooks): stri
     for (const [i, again] of triggers.entries()) {
       const before = triggers[i - 1];
       if (!before) continue;
-      const isTwice = again.atMs - before.atMs < leastMs || again.result === 'cooling-down';
+      const isTwice = again.receivedMs - before.receivedMs < leastMs || again.result === 'cooling-down';
       const span = { fromMs: before.atMs - postMs, toMs: again.atMs };
       // Whoever cannot hold a lease cannot tell others of a cool-down either; the scaling engine knows it.
       const isUntold = leasesLostMs.some((lostMs) => lostMs >= span.fromMs && lostMs <= span.toMs);
