@@ -28,6 +28,8 @@ export type LossReason = 'buffer_full' | 'rejected' | 'shutdown';
  * keeps the main thread for long (10 to 20 ms). A row that the database rejects is found in 14 halvings.
  */
 const maxRowsPerInsert = 10_000;
+/** After failures: what even a slow database writes within the deadline. */
+const leastRowsPerInsert = 500;
 const maxRetryMs = 30_000;
 /** A cycle takes a fraction of this; the new owner of an app reads what is stored a second after. */
 const soonMs = 500;
@@ -53,6 +55,8 @@ export class AppMetricWriter {
   /** The number of the oldest rows that an attempt without a response may have written. */
   #perhapsWritten = 0;
   #beingWritten = 0;
+  /** Halved by each failure, until all is written: a database that is slow would never write many within the deadline. */
+  #rowsPerInsert = maxRowsPerInsert;
   #writing: Promise<void> | undefined;
   #soon: Timer | undefined;
   #loop: Promise<void> | undefined;
@@ -157,7 +161,7 @@ export class AppMetricWriter {
   async #writeChunks(timeoutMs: () => number): Promise<void> {
     while (this.#waiting.length > 0 && timeoutMs() > 0) {
       const isRepeated = this.#perhapsWritten > 0;
-      const chunk = this.#waiting.splice(0, Math.min(this.#perhapsWritten || Infinity, maxRowsPerInsert));
+      const chunk = this.#waiting.splice(0, Math.min(this.#perhapsWritten || Infinity, this.#rowsPerInsert));
       if (isRepeated) this.#perhapsWritten -= chunk.length;
       this.#beingWritten = chunk.length;
       const { unwritten, perhapsWritten, error } = await insertUsable(chunk, {
@@ -172,11 +176,13 @@ export class AppMetricWriter {
         this.#waiting = [...unwritten, ...this.#waiting];
         this.#perhapsWritten += isRepeated ? unwritten.length : perhapsWritten;
         this.#enforceBound();
+        this.#rowsPerInsert = Math.max(leastRowsPerInsert, Math.floor(this.#rowsPerInsert / 2));
         return this.#reportFailure(error);
       }
       this.#updateBuffered();
       this.#reportSuccess();
     }
+    if (this.#waiting.length === 0) this.#rowsPerInsert = maxRowsPerInsert;
   }
 
   #enforceBound(): void {

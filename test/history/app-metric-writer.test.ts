@@ -40,6 +40,31 @@ describe('saving', () => {
     expect(await scene.counts()).toEqual({ buffered: 0, written: 22_500, lost: {} });
   });
 
+  test('a database that takes few rows within its deadline gets few at a time, and all of them', async () => {
+    scene.insert = async (list) => {
+      if (list.length > 1_000) throw new Error('no answer');
+      scene.written.push(...list);
+    };
+    scene.writer.start();
+    scene.writer.add(rows(22_500));
+    await scene.clock.advance(40 * saveIntervalMs);
+    expect(numbers(scene.written)).toEqual(numbers(rows(22_500)));
+    expect(await scene.counts()).toEqual({ buffered: 0, written: 22_500, lost: {} });
+  });
+
+  test('once all is written that waited in an outage, a statement has many rows again', async () => {
+    const calls: number[] = [];
+    scene.insert = away;
+    scene.writer.start();
+    scene.writer.add(rows(1_200));
+    await scene.clock.advance(40 * saveIntervalMs);
+    scene.insert = async (list) => void calls.push(list.length);
+    await scene.clock.advance(7 * saveIntervalMs);
+    scene.writer.add(rows(9_000));
+    await scene.clock.advance(saveIntervalMs);
+    expect(calls).toEqual([500, 500, 200, 9_000]);
+  });
+
   test('never twice at once', async () => {
     let finish = () => {};
     let running = 0;
@@ -87,7 +112,7 @@ describe('while appmetrics_db is away', () => {
     expect(numbers(scene.written)).toEqual(numbers(rows(10_501)));
     expect(scene.log).toEqual([
       ['rows-not-written', { waiting: 10_500 }],
-      ['rows-written-again', { failures: 5, waiting: 501 }],
+      ['rows-written-again', { failures: 5, waiting: 10_001 }],
     ]);
     expect(await scene.counts()).toEqual({ buffered: 0, written: 10_501, lost: {} });
   });
