@@ -106,6 +106,10 @@ export function createMetrics(registry: Registry = new Registry()) {
       collectionResults,
     ),
     appsWithoutValues: gauge('apps_without_values', 'Apps that had values and have none any more'),
+    valuesMissing: gauge(
+      'values_missing',
+      '1 while many apps have no values that they lost at the same time, else 0',
+    ),
     httpTimersMissing: gauge(
       'http_timers_missing',
       '1 while several apps that had requests have no http timers, else 0',

@@ -572,6 +572,35 @@ describe('apps that lose their values', () => {
     expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
   });
 
+  test('at once are told apart from those that lost them before: it ends, and is noticed again', async () => {
+    const { lines, metrics, cycle, jumps } = watch();
+    const isMissing = async () => (await metrics.valuesMissing.get()).values[0]?.value;
+    // A developer stops three apps.
+    for (const withValues of [20, 19, 19, 18, 18, 17, 17]) await cycle(withValues);
+    for (const times of [1, 2]) {
+      await cycle(7);
+      await cycle(7);
+      expect([jumps(), await isMissing(), lines.at(-1)?.event]).toEqual([times, 1, 'apps-lost-their-values']);
+      // One more is stopped meanwhile.
+      await cycle(16);
+      await cycle(16);
+      expect([jumps(), await isMissing(), lines.at(-1)?.event]).toEqual([times, 0, 'values-are-back']);
+      await cycle(17);
+      await cycle(17);
+    }
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 3 }]);
+  });
+
+  test('at once again while others are still missing count as well, and it ends with the last', async () => {
+    const { lines, cycle, jumps } = watch();
+    for (const withValues of [20, 15, 15, 15, 8, 8, 8]) await cycle(withValues);
+    expect(jumps()).toBe(2);
+    await cycle(15);
+    expect(lines.map(({ event }) => event)).toEqual(['apps-lost-their-values']);
+    await cycle(20);
+    expect(lines.map(({ event }) => event)).toEqual(['apps-lost-their-values', 'values-are-back']);
+  });
+
   test('one by one they are none of our business', async () => {
     const { lines, cycle, jumps } = watch();
     for (let apps = 20; apps > 15; apps--) {

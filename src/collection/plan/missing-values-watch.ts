@@ -12,7 +12,7 @@ const forgottenAfterIntervals = 15;
 export interface ValuesWatchOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Pick<Logger, 'error' | 'info'>;
-  readonly metrics: Pick<Metrics, 'appsWithoutValues'>;
+  readonly metrics: Pick<Metrics, 'appsWithoutValues' | 'valuesMissing'>;
   /** The collection interval: within it every app has a cycle. */
   readonly intervalMs: number;
   /** Called as soon as many apps have lost their values; more may follow within the interval. */
@@ -36,6 +36,10 @@ export class MissingValuesWatch {
   readonly #lostLately = new Set<Known>();
   /** When a jump began; null while there is none. */
   #jumpMs: number | null = null;
+  /** Whether as many as make a jump lost their values within the last interval. */
+  #isJumping = false;
+  /** Whose values went in a jump, and have not come back. */
+  readonly #lostInJump = new Set<Known>();
   #said = false;
 
   constructor(private readonly options: ValuesWatchOptions) {}
@@ -66,6 +70,7 @@ export class MissingValuesWatch {
       if (wasLost !== null) this.#withoutValues--;
       if (known) {
         this.#lostLately.delete(known);
+        this.#lostInJump.delete(known);
         Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
       } else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
     } else if (known) {
@@ -73,12 +78,14 @@ export class MissingValuesWatch {
       if (wasLost === null) {
         this.#withoutValues++;
         this.#lostLately.add(known);
+        if (this.#isJumping) this.#lostInJump.add(known);
       }
     }
     this.#sweep(nowMs);
     this.options.metrics.appsWithoutValues.set(this.#withoutValues);
     this.#forgetEarlierLosses(nowMs);
     this.#judge(nowMs);
+    this.options.metrics.valuesMissing.set(this.#said ? 1 : 0);
   }
 
   /** Losses are in the order of time: to look through all apps at each would block the thread of a large member. */
@@ -92,14 +99,19 @@ export class MissingValuesWatch {
   #judge(nowMs: number): void {
     const { intervalMs, logger } = this.options;
     const needed = Math.max(fewestApps, shareOfApps * this.#apps.size);
-    if (this.#jumpMs === null) {
-      if (this.#lostLately.size < needed) return;
-      this.#jumpMs = nowMs;
+    const wasJumping = this.#isJumping;
+    this.#isJumping = this.#lostLately.size >= needed;
+    if (this.#isJumping && !wasJumping) {
+      this.#jumpMs ??= nowMs;
+      for (const known of this.#lostLately) this.#lostInJump.add(known);
       this.options.onJump();
-    } else if (this.#withoutValues < needed) {
+    }
+    if (this.#jumpMs === null) return;
+    if (this.#lostInJump.size < needed) {
       if (this.#said) logger.info('values-are-back', { apps: this.#apps.size });
       this.#said = false;
       this.#jumpMs = null;
+      this.#lostInJump.clear();
     } else if (!this.#said && nowMs - this.#jumpMs >= intervalMs) {
       // By now every app has had a cycle.
       this.#said = true;
@@ -116,8 +128,9 @@ export class MissingValuesWatch {
     this.#apps.sweep(
       nowMs / 1000,
       ({ lastCycleMs }) => nowMs - lastCycleMs >= forgottenAfterMs,
-      (_appId, { lostMs }) => {
-        if (lostMs !== null) this.#withoutValues--;
+      (_appId, known) => {
+        if (known.lostMs !== null) this.#withoutValues--;
+        this.#lostInJump.delete(known);
       },
     );
   }
