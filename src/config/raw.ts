@@ -35,11 +35,12 @@ export function isEmpty(node: RawNode): boolean {
 
 const maxShown = 60;
 
-/** The value for a message, quoted if it is text and shortened if it is long. Not for secrets. */
+/** The value for a message: quoted if it is text, shortened if it is long. A URL at the wrong key may hold a password. */
 export function describeRaw(node: RawNode): string {
   if (isRawMap(node)) return 'a map';
   if (!isRawScalar(node)) return 'a list';
   const text = typeof node === 'string' ? node : node.text;
+  if (text.includes('@')) return 'a text that is not shown, as it may hold a password';
   const short = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
   return typeof node === 'string' ? JSON.stringify(short) : short;
 }

@@ -61,10 +61,7 @@ export function addressError(address: string): string | undefined {
   const portText = /^(?:\[[\da-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(address)?.[1];
   const port = Number(portText ?? 0);
   if (port >= 1 && port <= 65535) return undefined;
-  const shown = address.includes('@')
-    ? 'is not shown: it may contain a password'
-    : `is ${describeRaw(address)}`;
-  return `is no host:port: it ${shown}; allowed is host:port, log-cache's gRPC address, or with metricCollector.uaa.url an https:// URL`;
+  return `is no host:port: it is ${describeRaw(address)}; allowed is host:port, log-cache's gRPC address, or with metricCollector.uaa.url an https:// URL`;
 }
 
 /** Callers append paths that begin with a slash. */
