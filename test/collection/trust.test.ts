@@ -394,6 +394,27 @@ describe('a zero', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test('of an app that was idle does not count, either, once nobody has requests: it may have some by now', async () => {
+    const { rates, cycle, skip } = scene();
+    rates.set('a', 5).set('b', 5).set('c', 5).set('idle', 0);
+    expect(await cycle()).toEqual([5, 5, 5, 0]);
+    skip(60);
+    for (const appId of ['a', 'b', 'c']) rates.set(appId, 0);
+    expect(await cycle(['throughput'], ['idle'])).toEqual(['no-http-timers']);
+    rates.set('a', 5);
+    await cycle();
+    expect(await cycle()).toEqual([5, 0, 0, 0]);
+  });
+
+  test('of an app that was idle counts without a question while others have requests', async () => {
+    const { store, rates, cycle } = scene();
+    rates.set('a', 5).set('b', 5).set('c', 5).set('idle', 0);
+    await cycle();
+    const asked = store.queries.length;
+    expect(await cycle(['throughput'], ['idle'])).toEqual([0]);
+    expect(store.queries.length - asked).toBe(1);
+  });
+
   test('counts where another app had requests while the others were asked', async () => {
     const { evidence } = scene();
     const windowSecs = 40;

@@ -42,7 +42,7 @@ export interface HttpEvidenceOptions {
  * Tells whether there are http timers on the platform at all. If gorouter or its agents stop sending them, every app
  * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window, unless too
  * few apps have requests to tell. A window that ended earlier proves nothing: it may hold requests from before the
- * timers stopped. While histories are still being read, any app may have had requests before: until then, silence of all
+ * timers stopped. For an app that was idle before, one that ended a window earlier is enough. While histories are still being read, any app may have had requests before: until then, silence of all
  * apps proves nothing either.
  */
 export class HttpTimerEvidence {
@@ -106,14 +106,15 @@ export class HttpTimerEvidence {
   /** Whether an app that had no request in a window really had none, or why that could not be found out. */
   async isIdle(window: HttpWindow, ask: AskForTraffic): Promise<boolean | Failed> {
     this.#forgetFuture(window);
-    const { appId, timeSecs } = window;
+    const { appId, timeSecs, windowSecs } = window;
     const known = this.#knownOf(appId, timeSecs);
     if (!this.isWhole(window)) return false;
-    if (known.isIdle || this.#trafficSecs >= timeSecs) return this.#idle(known);
+    const sinceSecs = known.isIdle ? timeSecs - windowSecs : timeSecs;
+    if (this.#trafficSecs >= sinceSecs) return this.#idle(known);
     const witnesses = this.#witnessesOf(window);
     if (witnesses.length < fewestWitnesses) {
       if (!this.options.historiesAreRead()) return false;
-      if (known.trafficSecs >= 0) this.#sayTooFew(witnesses.length);
+      if (known.trafficSecs >= 0 && !known.isIdle) this.#sayTooFew(witnesses.length);
       return this.#idle(known);
     }
     this.#saidTooFew = false;
