@@ -1,3 +1,4 @@
+import type { DecisionChange } from '../decisions/decision-store.js';
 import type { Explanation } from '../explanation/explain.js';
 import type { RuleExplanation } from '../explanation/rule-explanation.js';
 import { failureText, lastTriggerOf, ownedSinceMs, type Facts } from '../explanation/facts.js';
@@ -14,13 +15,7 @@ import { chart, type ChartMark, type ChartPoint } from './chart.js';
 import { markup, type Html } from './html.js';
 import { page } from './page.js';
 
-/** A change of the decision about an app. */
-export interface ChangeOnPage {
-  readonly atMs: number;
-  readonly from: string | null;
-  readonly to: string;
-  readonly text: string;
-}
+type ChangeOnPage = Pick<DecisionChange, 'atMs' | 'from' | 'to' | 'text'>;
 
 export interface AppPageData {
   readonly explanation: Explanation;

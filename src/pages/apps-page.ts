@@ -1,15 +1,9 @@
+import type { ListedDecision } from '../decisions/listed-decision.js';
 import { isListedReason, type ListedReason, type ReasonCode } from '../explanation/reason.js';
 import { observersNote, timeText } from '../explanation/sentence.js';
 import type { MemberView } from '../ownership/members-view.js';
 import { markup, type Html } from './html.js';
 import { page } from './page.js';
-
-export interface AppOnPage {
-  readonly appId: string;
-  /** null: not known. */
-  readonly sinceMs: number | null;
-  readonly text: string;
-}
 
 export interface AppsPageData {
   readonly isObserver: boolean;
@@ -19,7 +13,7 @@ export interface AppsPageData {
   /** The apps of one reason, a page of them. */
   readonly selected: {
     readonly reason: ListedReason;
-    readonly apps: readonly AppOnPage[];
+    readonly apps: readonly Pick<ListedDecision, 'appId' | 'sinceMs' | 'detail'>[];
     readonly nextCursor: string | null;
   } | null;
   /** `static`: members know nothing of each other; null: appmetrics_db does not answer. */
@@ -90,11 +84,11 @@ function selectedTable({ selected, nowMs }: AppsPageData): Html | null {
     <div class="table">
       <table>
         ${apps.map(
-          ({ appId, sinceMs, text }) =>
+          ({ appId, sinceMs, detail }) =>
             markup`<tr>
               <td class="word"><a href="/health/apps/${encodeURIComponent(appId)}">${appId}</a></td>
               <td class="number">${sinceMs === null ? '' : `since ${timeText(sinceMs, nowMs)}`}</td>
-              <td>${text}</td>
+              <td>${detail}</td>
             </tr>`,
         )}
       </table>

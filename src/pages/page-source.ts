@@ -72,11 +72,7 @@ export function createPageSource(options: PageSourceOptions): PageSource {
   };
 
   async function selectedApps(reason: ListedReason, cursor: string): Promise<AppsPageData['selected']> {
-    const listed = await decisions.list({ code: reason, after: cursor, limit: appsPerPage });
-    return {
-      reason,
-      apps: listed.map(({ appId, sinceMs, detail }) => ({ appId, sinceMs, text: detail })),
-      nextCursor: cursorAfter(listed, appsPerPage),
-    };
+    const apps = await decisions.list({ code: reason, after: cursor, limit: appsPerPage });
+    return { reason, apps, nextCursor: cursorAfter(apps, appsPerPage) };
   }
 }

@@ -33,7 +33,7 @@ const source: PageSource = {
       counts: [],
       selected: reason && {
         reason,
-        apps: [{ appId: `after ${cursor}`, sinceMs: null, text: '' }],
+        apps: [{ appId: `after ${cursor}`, sinceMs: null, detail: '' }],
         nextCursor: null,
       },
       members: 'static',

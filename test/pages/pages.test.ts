@@ -34,7 +34,7 @@ const appsData: AppsPageData = {
   counts: [{ reason: 'at-max', apps: 3 }],
   selected: {
     reason: 'at-max',
-    apps: [{ appId: 'app', sinceMs: atMs, text: 'at its maximum' }],
+    apps: [{ appId: 'app', sinceMs: atMs, detail: 'at its maximum' }],
     nextCursor: null,
   },
   members: [],
@@ -63,13 +63,13 @@ test('texts of tenants appear as text on both pages, wherever they come from', (
       }),
     },
   );
-  const changes = [{ atMs, from: null, to: 'fired', text: evil }];
+  const changes = [{ atMs, from: null, to: 'fired' as const, text: evil }];
   const points = new Map([[evil, [{ atMs, value: 1 }]]]);
   const pages = [
     appPage(dataOf(rules, { explanation: explain(facts, settings), changes, points })),
     appsPage({
       ...appsData,
-      selected: { reason: 'at-max', apps: [{ appId: evil, sinceMs: atMs, text: evil }], nextCursor: evil },
+      selected: { reason: 'at-max', apps: [{ appId: evil, sinceMs: atMs, detail: evil }], nextCursor: evil },
     }),
   ];
   for (const page of pages) {
@@ -112,7 +112,7 @@ test('the page of an app says the verdict, each rule with its newest value, and 
 test('charts have all scalings that are known, the table the newest fifty changes', () => {
   const changes = Array.from({ length: 60 }, (_, i) => {
     const changedMs = atMs - i * 60_000;
-    return { atMs: changedMs, from: null, to: 'fired', text: `change ${i}.` };
+    return { atMs: changedMs, from: null, to: 'fired' as const, text: `change ${i}.` };
   });
   const page = appPage(dataOf([rule()], { changes }));
   expect(page.match(/class="mark"/g)).toHaveLength(60);
