@@ -19,7 +19,7 @@ import { printable, renderTable, type Column } from './table.js';
 import { withDatabases } from './with-databases.js';
 
 const pageSize = 1_000;
-/** More rows help nobody at three in the morning. A multiple of the page. */
+/** Nobody reads more rows than these. A multiple of the page. */
 const maxListed = 10_000;
 
 /** `eventgenerator decisions --reason CODE`: the apps whose newest decision has this code. */

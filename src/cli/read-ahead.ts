@@ -7,7 +7,7 @@ export async function* readAhead<Item, Result>(
   const reads: Promise<Result>[] = [];
   for (const item of items) {
     const result = read(item);
-    // Whoever takes it from the list learns of its failure.
+    // The consumer gets a failure when it takes the result. Until then it is not unhandled.
     result.catch(() => {});
     reads.push(result);
     const first = reads.length > depth ? reads.shift() : undefined;

@@ -21,7 +21,7 @@ export class Deadline {
     return Math.max(0, this.#endsAt - this.#clock.monotonic());
   }
 
-  /** The promise's outcome, or a DatabaseTimeoutError. What becomes of the promise later is nobody's concern any more. */
+  /** The promise's outcome, or a DatabaseTimeoutError. An outcome that comes later is ignored. */
   race<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.setTimer(this.remainingMs(), () =>

@@ -29,7 +29,7 @@ const retryMs = 2_000;
 const patienceMs = 30_000;
 
 /**
- * Asks a database until it has answered once. One that is away may come back; one that refuses this configuration (user,
+ * Asks a database until it has answered once. One that is away may come back; one that rejects this configuration (user,
  * password, database, certificate) will not, and a process that waits for it would look healthy to a deployment.
  */
 export function makeFirstContact(

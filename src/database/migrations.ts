@@ -3,9 +3,9 @@ import type { Database, Databases, Session } from './database.js';
 import { tableNames, type TableNames } from './table-names.js';
 
 /**
- * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase scripts fail for ever
- * if somebody else created them first: they are made for a laptop and for tests only. Our own can
- * also be created by an operator, from `ownTablesSql`.
+ * One step, in the order of its list. `policy_json` and `app_metric` belong to the rest of the autoscaler, whose Liquibase
+ * scripts fail for ever if somebody else created them first: here they are created for a laptop and for tests only. Our
+ * own tables can also be created by an operator, from `ownTablesSql`.
  */
 interface Migration {
   readonly table: string;

@@ -74,7 +74,7 @@ const time = (milliseconds: string) => `to_timestamp(${milliseconds} / 1000)`;
 const lastTriggerBefore = `case when d.policy_tag = excluded.policy_tag and d.last_trigger is not null then json_build_array(
     ${[0, 1, 2, 3, 4].map((place) => `d.last_trigger->${place}`).join(', ')}) end`;
 
-/** In the order of the apps, lest two members that write the same apps wait for each other. */
+/** In the order of the apps: in different orders, two members that write the same apps could wait for each other. */
 const writeSql = ({ decision, decisionChange }: Names) => `
 with upserted as (
   insert into ${decision} as d

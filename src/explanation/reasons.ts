@@ -21,7 +21,7 @@ export function reasonsOf(
   const uncollected = rules.length > 0 ? collectionReasons(rules, facts, settings) : [];
   switch (decision.outcome) {
     case 'fired':
-      found.push(...lastAnswer(facts, rules), firedReason(rules));
+      found.push(...lastResponse(facts, rules), firedReason(rules));
       if (!areHoldsKnown(facts))
         found.push({ code: 'unknown', detail: 'cool-downs, back-offs and breakers of the app' });
       found.push(...uncollected);
@@ -65,10 +65,10 @@ function heldReasons(
   const atLimit = backOff
     ? [{ ...backOff, code: limitCode(direction), limit: limitOf(facts, direction) }]
     : [];
-  const answer = backOff ? [] : lastAnswer(facts, rules);
+  const response = backOff ? [] : lastResponse(facts, rules);
   const breaker = holds.filter(({ code }) => code === 'breaker-open');
   const others = holds.filter(({ code }) => code !== 'breaker-open');
-  return [...breaker, ...atLimit, ...answer, ...others];
+  return [...breaker, ...atLimit, ...response, ...others];
 }
 
 function startOfCoolDown(facts: Facts): Pick<Reason, 'rule' | 'sinceMs'> {
@@ -79,10 +79,10 @@ function startOfCoolDown(facts: Facts): Pick<Reason, 'rule' | 'sinceMs'> {
 }
 
 /** What the scaling engine said to the last trigger of the rule that fires, if it did not scale. */
-function lastAnswer(facts: Facts, rules: readonly RuleExplanation[]): Reason[] {
+function lastResponse(facts: Facts, rules: readonly RuleExplanation[]): Reason[] {
   const fires = rules.find(({ verdict }) => verdict === 'fires');
   if (!fires) return [];
-  if (facts.recorded) return recordedAnswer(facts.recorded, fires);
+  if (facts.recorded) return recordedResponse(facts.recorded, fires);
   const trigger = lastTriggerOf(facts);
   if (!trigger || trigger.rule === null || directionOf(fires.rule) !== trigger.direction) return [];
   if (hasEndedSince(trigger.atMs, fires, facts)) return [];
@@ -104,7 +104,7 @@ function lastAnswer(facts: Facts, rules: readonly RuleExplanation[]): Reason[] {
   }
 }
 
-function recordedAnswer({ code, sinceMs, text }: RecordedDecision, fires: RuleExplanation): Reason[] {
+function recordedResponse({ code, sinceMs, text }: RecordedDecision, fires: RuleExplanation): Reason[] {
   if (code !== 'trigger-failed') return [];
   return [{ code, rule: fires.number, direction: directionOf(fires.rule), sinceMs, detail: text }];
 }

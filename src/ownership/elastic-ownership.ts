@@ -35,8 +35,8 @@ export interface ElasticOwnershipOptions extends LeaseHolderOptions {
 
 /**
  * Shares apps with all other members that renew their leases in the same table. One loop asks the database every two
- * seconds, and when a lease may have ended; lease.ts decides what the responses mean. Listeners are also called for a new lease: what had to be held
- * back without one may be posted now.
+ * seconds, and when a lease may have ended; lease.ts decides what the responses mean. Listeners are also called for a new
+ * lease: what had to be held back without one may be posted now.
  */
 export class ElasticOwnership implements Ownership {
   readonly #options: ElasticOwnershipOptions;

@@ -40,7 +40,10 @@ export const renewLockTimeoutMs = 1_500;
 /** After an outage all members rejoin within the deadline of a hanging attempt and half a second. */
 export const rejoinDeadlineMs = 2_500;
 
-/** One attempt to announce a leave. Without it, its apps are without an owner for a lease and a renewal: hence two. */
+/**
+ * One attempt to announce a leave. A second one is made, because without an announcement the member's apps have no owner
+ * for a lease and a renewal.
+ */
 export const leaveDeadlineMs = 1_000;
 export const leaveAttempts = 2;
 

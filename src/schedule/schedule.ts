@@ -156,7 +156,7 @@ export class Schedule {
         this.#queue.pop();
         continue;
       }
-      // Last cycles that would start later in their slot do not keep whoever stops waiting.
+      // Whoever stops the schedule does not wait for the later starts within a slot.
       if (dueMs > nowMs && !this.#isStopped) return dueMs;
       if (this.#inFlight >= limit.current) {
         limit.waited();

@@ -57,7 +57,7 @@ export async function readCaCertificates(source: PemSource): Promise<string[]> {
   }
   if (certificates.length === 0) {
     throw new Error(
-      `${origin} holds no PEM certificate, but is configured as the trusted authority (ca_file)`,
+      `${origin} holds no PEM certificate, but is configured as ca_file, the CA certificates to trust`,
     );
   }
   return [...new Set(certificates.map(String))];

@@ -38,9 +38,8 @@ export const systemClock: Clock = {
 const longestWaitMs = 2 ** 31 - 1;
 
 /**
- * Timers that are never early, out of a setTimeout that is: it cuts fractions of a millisecond, and counts from a time
- * that the event loop has cut as well. A caller that then compares the time with the one it waited for would do nothing,
- * and wait for no other timer.
+ * Timers that are never early. setTimeout is: it cuts fractions of a millisecond, and counts from a time that the event
+ * loop has cut as well. A caller that finds its time not come yet would do nothing, and would have no other timer.
  */
 export function punctualTimers(monotonic: () => number, wakeAfter: WakeAfter): Clock['setTimer'] {
   return (delayMs, callback) => {
@@ -85,8 +84,8 @@ export function endsWithin(clock: Clock, deadlineMs: number, work: Promise<unkno
 }
 
 /**
- * Resolves when the work has ended (well or not) or the signal aborts. A signal outlives what it can abort: unlike
- * Promise.race with a promise that it settles, this leaves nothing behind that holds on to what the work resolved to.
+ * Resolves when the work has ended (well or not) or the signal aborts. Leaves no listener on the signal, which lives longer
+ * than the work: Promise.race would leave one, and that would keep the work's result in memory.
  */
 export function endsUnlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

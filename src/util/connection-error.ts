@@ -43,6 +43,6 @@ function trustRemedy(error: unknown, setting: string): string | undefined {
   const fault = untrusted[code];
   return (
     fault &&
-    `the server's certificate ${fault}: give its authority as ${setting}, or add it to the system's certificates`
+    `the server's certificate ${fault}: give its CA certificate as ${setting}, or add it to the system's certificates`
   );
 }

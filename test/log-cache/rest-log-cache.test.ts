@@ -269,7 +269,7 @@ test('a server whose certificate is not trusted is a connection failure, unless 
   expect(failed).toMatchObject({ kind: 'connection' });
   expect(failed.message).toMatch(/UNABLE_TO_VERIFY|self.signed|unable to/i);
   expect(failed.message).toMatch(
-    /unknown CA: give its authority as metricCollector\.tls\.ca_file, or add it/,
+    /unknown CA: give its CA certificate as metricCollector\.tls\.ca_file, or add it/,
   );
   // Nobody who cannot prove who they are gets to see the token.
   expect(server.requests).toHaveLength(0);

@@ -55,7 +55,7 @@ export class HttpTimerEvidence {
   /** End of the first window with a request after timers were missing. Windows that begin before it lack timers. */
   #seenAgainSecs = -1;
   #found: { readonly timeSecs: number; readonly witnesses: readonly string[] } | null = null;
-  #asking: { readonly timeSecs: number; readonly answer: Promise<boolean | Failed> } | null = null;
+  #asking: { readonly timeSecs: number; readonly response: Promise<boolean | Failed> } | null = null;
   #saidTooFew = false;
 
   constructor(private readonly options: HttpEvidenceOptions) {
@@ -162,17 +162,17 @@ export class HttpTimerEvidence {
       .map(([appId]) => appId);
   }
 
-  /** Windows that end in the same second share the answer. */
+  /** Windows that end in the same second share the response. */
   #ask(witnesses: readonly string[], window: HttpWindow, ask: AskForTraffic): Promise<boolean | Failed> {
-    if (this.#asking?.timeSecs === window.timeSecs) return this.#asking.answer;
+    if (this.#asking?.timeSecs === window.timeSecs) return this.#asking.response;
     const others = witnesses.filter((appId) => appId !== window.appId);
-    const answer = (async () => {
+    const response = (async () => {
       const first = await ask(others.slice(0, askedAtFirst));
       if (first !== false || others.length <= askedAtFirst) return first;
       return ask(others.slice(askedAtFirst));
     })();
-    this.#asking = { timeSecs: window.timeSecs, answer };
-    return answer;
+    this.#asking = { timeSecs: window.timeSecs, response };
+    return response;
   }
 
   #stillMissing(): false {
