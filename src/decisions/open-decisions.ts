@@ -4,10 +4,11 @@ import type { Databases } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import type { Histories } from '../evaluation/decide.js';
 import { explain, type Explanation } from '../explanation/explain.js';
-import type { OpenBreaker } from '../evaluation/open-breaker.js';
-import type { Pauses } from '../explanation/facts.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import type { ReasonCode } from '../explanation/reason.js';
+import type { OwnershipParts } from '../ownership/open-ownership.js';
+import type { Breakers } from '../scaling-engine/breakers.js';
+import type { Gates } from '../scaling-engine/gates.js';
 import { createDecisionLists } from './decision-lists.js';
 import { createDecisionLog } from './decision-log.js';
 import { DecisionRecorder } from './decision-recorder.js';
@@ -22,9 +23,9 @@ import type { ListedDecision, ListQuery } from './listed-decision.js';
 export interface DecisionsOptions {
   readonly databases: Databases;
   readonly history: Histories;
-  readonly ownership: { readonly isElastic: boolean; leaseId(): string | null };
-  readonly pausesOf: (appId: string) => Pauses;
-  readonly breakersOf: (appId: string) => readonly OpenBreaker[];
+  readonly ownership: Pick<OwnershipParts, 'leaseId' | 'readMembers'>;
+  readonly gates: Pick<Gates, 'coolDownUntilMs' | 'backOffUntilMs'>;
+  readonly breakers: Pick<Breakers, 'openFor'>;
 }
 
 /** Answers questions about decisions. All but `explain` reject when the database does not answer. */
@@ -49,7 +50,8 @@ export function createDecisions(
   context: ProcessContext,
   options: DecisionsOptions,
 ): Decisions {
-  const { databases, history, ownership, pausesOf, breakersOf } = options;
+  const { databases, history, ownership, gates, breakers } = options;
+  const isElastic = ownership.readMembers !== null;
   const { mode } = config.evaluator;
   const store = createDecisionStore(databases.appMetricsDb, tableNames(mode));
   const settings = evaluationSettings(config);
@@ -57,7 +59,7 @@ export function createDecisions(
   const recorder = new DecisionRecorder({
     clock: context.clock,
     history,
-    breakersOf,
+    breakersOf: (appId) => breakers.openFor(appId),
     member: { leaseId: () => ownership.leaseId(), instanceIndex: config.instance.index },
     changed(change) {
       writer.addChange(change);
@@ -71,19 +73,23 @@ export function createDecisions(
     recorder,
     database: databases.appMetricsDb,
     mode,
-    mayCreate: ownership.isElastic,
+    mayCreate: isElastic,
   });
   const facts = createFactsReader({
     ...databases,
     mode,
     settings,
-    pool: { ...config.pool, mode: ownership.isElastic ? 'elastic' : 'static' },
+    pool: { ...config.pool, mode: isElastic ? 'elastic' : 'static' },
     clock: context.clock,
     evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
     local: {
       leaseId: () => ownership.leaseId(),
       knowledgeOf: (appId) => recorder.knowledgeOf(appId),
-      pausesOf,
+      pausesOf: (appId) => ({
+        coolDownUntilMs: gates.coolDownUntilMs(appId),
+        ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
+        ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
+      }),
     },
   });
   return {
@@ -93,7 +99,7 @@ export function createDecisions(
       explain: async (appId) => explain(await facts.read(appId), settings),
       changes: (query) => store.readChanges(query),
       ...createDecisionLists(createPolicySurvey(databases.policyDb, context.clock), () =>
-        ownership.isElastic || writer.hasTables ? store : recorder,
+        isElastic || writer.hasTables ? store : recorder,
       ),
     },
   };

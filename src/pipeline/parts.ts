@@ -14,7 +14,7 @@ import { History } from '../history/history.js';
 import { ObservedTable } from '../history/observed-table.js';
 import { createWarmUp } from '../history/warm-up.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import { openOwnership, type OwnershipParts } from '../ownership/open-ownership.js';
+import { openOwnership } from '../ownership/open-ownership.js';
 import type { Ownership } from '../ownership/ownership.js';
 import { PolicyPoller } from '../policy/policy-poller.js';
 import { createPolicyStore } from '../policy/policy-store.js';
@@ -67,7 +67,7 @@ export async function openParts(
     policyInForce: (appId: string) => records.policies.policyOf(appId),
   };
   const engine = createEngineState(config, context);
-  const decisions = createDecisionParts(config, context, ends, { ...records, ...engine, ownership });
+  const decisions = createDecisions(config, context, { ...ends, ...records, ...engine, ownership });
   const { recorder } = decisions;
   const evaluator = createEvaluator(config, { ...common, ...engine, ...ownership, recorder }, ends);
   const cycles = new Cycles({
@@ -164,26 +164,6 @@ function createCollection(
       onJump: () => coverage.outage(msToNs(clock.now())),
     }),
   };
-}
-
-function createDecisionParts(
-  config: Config,
-  context: ProcessContext,
-  { databases }: PipelineEnds,
-  parts: { history: History; ownership: OwnershipParts; gates: Gates; breakers: Breakers },
-): Decisions {
-  const { history, ownership, gates, breakers } = parts;
-  return createDecisions(config, context, {
-    databases,
-    history,
-    ownership: { isElastic: ownership.readMembers !== null, leaseId: () => ownership.leaseId() },
-    pausesOf: (appId) => ({
-      coolDownUntilMs: gates.coolDownUntilMs(appId),
-      ignoredOutUntilMs: gates.backOffUntilMs(appId, 'out'),
-      ignoredInUntilMs: gates.backOffUntilMs(appId, 'in'),
-    }),
-    breakersOf: (appId) => breakers.openFor(appId),
-  });
 }
 
 /** What is known of the scaling engine by its responses. */
