@@ -86,7 +86,6 @@ export interface Config {
   /** Display identity of this instance: CF_INSTANCE_GUID and CF_INSTANCE_INDEX, else host name and pool index. */
   readonly instance: { readonly guid: string; readonly index: number };
   readonly aggregator: {
-    /** The collection interval. */
     readonly collectionIntervalMs: number;
     readonly policyPollerIntervalMs: number;
     readonly saveIntervalMs: number;

@@ -25,7 +25,6 @@ export interface PolicyChangesReaderOptions {
   readonly notify: (changes: PolicyChanges) => void;
 }
 
-/** Policies asked for in one statement. */
 const policiesPerStatement = 2_000;
 /** After so long the event loop has a turn. */
 const sliceMs = 8;

@@ -32,7 +32,6 @@ export class PolicyIndex {
     for (const { number, digest, appIds } of found) this.#buckets.set(number, { digest, appIds });
   }
 
-  /** The app ids, bucket by bucket. */
   *appIds(): Generator<readonly string[]> {
     for (const number of this.#buckets.keys()) yield this.appIdsOf(number);
   }

@@ -14,7 +14,6 @@ export interface CollectionRequest {
   readonly httpWindowSecs: number;
 }
 
-/** One http metric type of one app. */
 export interface HttpQuestion extends HttpWindow {
   readonly metricType: HttpMetricType;
 }
