@@ -79,8 +79,9 @@ export class DecisionRecorder {
         record.firingRule = numberOf(app, decision.rule);
         break;
       case 'held': {
-        if (decision.reason === 'posted-recently' && resultsOfPosts.has(record.code)) break;
         const { reason, rule, untilMs = null } = decision;
+        // Without an end the app's own trigger is in flight: its result follows.
+        if (reason === 'posted-recently' && (untilMs === null || resultsOfPosts.has(record.code))) break;
         const code = reason === 'at-limit-backoff' && rule ? limitCode(directionOf(rule)) : reason;
         this.#become(app.appId, record, code, untilMs, rule);
         break;
@@ -116,7 +117,6 @@ export class DecisionRecorder {
     this.#become(appId, record, code, untilMs, { metricType: trigger.metric_type });
   }
 
-  /** What a cycle collected of an app. */
   collected(appId: string, outcomes: ReadonlyMap<string, MetricOutcome>): void {
     if (this.#apps.has(appId) && this.#failures.collected(appId, outcomes)) this.#unwritten.add(appId);
   }

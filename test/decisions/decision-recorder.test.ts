@@ -91,6 +91,15 @@ describe('the code', () => {
     });
   });
 
+  test('while a trigger is in flight stays, so that the change is the result of the trigger', () => {
+    recorder.decided(app, quiet);
+    recorder.decided(app, fired);
+    recorder.decided(app, held('posted-recently'));
+    expect(code()).toBe('not-breached');
+    recorder.posted(trigger, { kind: 'ignored' });
+    expect(changes).toMatchObject([{ from: 'not-breached', to: 'at-max' }]);
+  });
+
   test('of a direction that is ignored is the limit, and each next fruitless try changes nothing', async () => {
     recorder.decided(app, held('at-limit-backoff', 50));
     const sinceMs = clock.now();
