@@ -89,15 +89,28 @@ function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: Ol
   return { outcomes, containers: read?.kind === 'read' ? read.containers : null, cost };
 }
 
-async function collectHttp(
+interface HttpCycle {
+  readonly request: CollectionRequest;
+  readonly fullWindowSecs: number;
+  readonly probe: OldestProbe;
+  /** The read of the gauges. */
+  readonly read: Promise<CollectionResult | null>;
+}
+
+/** Asks at once for the part that log-cache holds where the response shows that it holds no more of so busy an app. */
+async function collectHttp(jobs: CollectionJobs, cycle: HttpCycle, tools: Tools): Promise<AppCollection> {
+  const { request, fullWindowSecs } = cycle;
+  const whole = await askHttp(jobs, cycle, tools);
+  const partSecs = tools.coverage.windowSecs(request.appId, fullWindowSecs);
+  if (partSecs >= request.httpWindowSecs) return whole;
+  const shorter = { ...request, httpWindowSecs: partSecs };
+  const part = await askHttp(jobsOf(shorter), { ...cycle, request: shorter }, tools);
+  return { ...part, cost: sumOfCosts([whole.cost, part.cost]) };
+}
+
+async function askHttp(
   { questions }: CollectionJobs,
-  cycle: {
-    readonly request: CollectionRequest;
-    readonly fullWindowSecs: number;
-    readonly probe: OldestProbe;
-    /** The read of the gauges. */
-    readonly read: Promise<CollectionResult | null>;
-  },
+  cycle: HttpCycle,
   tools: Tools,
 ): Promise<AppCollection> {
   const costs: CollectionCost[] = [];
