@@ -33,7 +33,7 @@ export function parseHistoryRange(
   if (direction !== 'ASC' && direction !== 'DESC') {
     return { rejection: 'Incorrect order parameter in query string, the value can only be ASC or DESC' };
   }
-  return { startNs, endNs: endNs === -1n ? nowNs : endNs, order: direction };
+  return { startNs, endNs: endNs < 0n ? nowNs : endNs, order: direction };
 }
 
 function isRepeated(parameter: Parameter): parameter is readonly string[] {

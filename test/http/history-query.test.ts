@@ -26,6 +26,14 @@ test.each([
   expect(parseHistoryRange({ start }, now)).toMatchObject({ startNs });
 });
 
+test.each(['-1', '-2', '-9223372036854775808'])('end=%s means now, as in Go', (end) => {
+  expect(parseHistoryRange({ end }, now)).toMatchObject({ endNs: now });
+});
+
+test('an end of 0 is the epoch', () => {
+  expect(parseHistoryRange({ end: '-0' }, now)).toMatchObject({ endNs: 0n });
+});
+
 test.each(['asc', 'Desc', 'DESC', 'ASC'])('order=%s is valid', (order) => {
   expect(parseHistoryRange({ order }, now)).toMatchObject({ order: order.toUpperCase() });
 });
