@@ -34,7 +34,8 @@ interface EngineRequestOptions {
  * seen then. Should it have been processed after all, a second one is harmless, because the engine ignores it during the
  * cool-down that the first one began; a lost one would cost a whole evaluation interval.
  *
- * Rejects with a RequestError, which is a CancelError where the response is too large.
+ * Rejects with a RequestError, which is a CancelError where the response is too large, or without one where it would switch
+ * to another protocol.
  */
 export function requestEngine(url: URL, body: string, options: EngineRequestOptions) {
   const { agent, signal, timeoutMs, clock } = options;
@@ -64,12 +65,17 @@ export function requestEngine(url: URL, body: string, options: EngineRequestOpti
       ],
     },
   });
-  void call.on('request', (request) =>
+  void call.on('request', (request) => {
     request.once('socket', (used: Socket) => {
       socket = used;
       bytesBefore = used.bytesRead;
-    }),
-  );
+    });
+    // got never hears of such a response, and its timers have ended with the request.
+    request.once('upgrade', (_response, used: Socket) => {
+      used.destroy();
+      call.cancel();
+    });
+  });
   void call.on('downloadProgress', ({ transferred }) => {
     if (transferred > maxResponseBytes) call.cancel();
   });

@@ -83,9 +83,12 @@ function resultOf({ statusCode, headers, body }: Response<Uint8Array>, engine: s
   return failed('bad-answer', `${said}, which was not asked for; check what is between here and there`);
 }
 
+/** HTTP status of a response that switches to another protocol. */
+const switchingProtocols = 101;
+
 function failureOf(error: RequestError, engine: string, timeoutMs: number, secure: boolean): TriggerResult {
   if (error instanceof CancelError) {
-    const status = error.response?.statusCode ?? 0;
+    const status = error.response?.statusCode ?? switchingProtocols;
     return status === 200
       ? failed('bad-answer', `${engine} answered 200 with far too large a body; check scaling_engine_url`)
       : readResponse(status, '', engine);

@@ -146,13 +146,24 @@ test('where no connection comes up before the deadline, no app is to blame', asy
   await new Promise((resolve) => server.close(resolve));
 });
 
-test('what speaks no HTTP is a bad answer', async () => {
+test.each([
+  ['speaks no HTTP', 'SSH-2.0-OpenSSH\r\n', 'does not speak HTTP'],
+  [
+    'switches to another protocol',
+    'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n',
+    'answered 101',
+  ],
+])('what %s is a bad answer', async (_what, bytes, said) => {
   const { server, url } = await rawServer((socket) => {
     socket.on('error', () => {});
-    socket.once('data', () => socket.end('SSH-2.0-OpenSSH\r\n'));
+    socket.once('data', () => socket.write(bytes));
   });
   const plain = scene.create(`http://${url}`, null);
-  expect(await plain.post(trigger)).toMatchObject({ kind: 'failed', fault: 'bad-answer' });
+  expect(await plain.post(trigger)).toMatchObject({
+    kind: 'failed',
+    fault: 'bad-answer',
+    message: expect.stringContaining(said) as unknown,
+  });
   await plain.close();
   await new Promise((resolve) => server.close(resolve));
 });
