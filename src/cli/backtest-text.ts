@@ -51,13 +51,17 @@ function loopText({ closedFor }: Backtest): string {
 
 /** What makes the result doubtful. */
 function doubts(result: Backtest): string[] {
-  const { coverage, settings } = result;
+  const { coverage, settings, recordings } = result;
   const { collectionIntervalMs } = settings;
   const { medianDistanceMs } = coverage;
   const isOff =
     medianDistanceMs !== null && Math.abs(medianDistanceMs - collectionIntervalMs) > collectionIntervalMs / 4;
   return [
-    ...(coverage.cycles === 0 ? ['nothing was recorded of the app in this time'] : []),
+    ...(recordings.length === 0
+      ? ['there are no rules to replay']
+      : coverage.cycles === 0
+        ? ['nothing was recorded of the app in this time']
+        : []),
     ...(isOff && medianDistanceMs !== null
       ? [
           `the interval is taken to be ${durationText(collectionIntervalMs)}: --interval ${Math.round(medianDistanceMs / 1_000)}s says otherwise`,

@@ -70,7 +70,11 @@ function conclude(tally: Tally, json: boolean): number {
 }
 
 async function policiesToCompare(appId: string | null, databases: Databases): Promise<ReplayedPolicy[]> {
-  if (appId !== null) return [policyInForce(appId, await readPolicy(databases.policyDb, appId))];
+  if (appId !== null) {
+    const app = policyInForce(appId, await readPolicy(databases.policyDb, appId));
+    if (app.policy.rules.length === 0) throw new Error(`the policy of ${appId} has no rules to compare`);
+    return [app];
+  }
   const apps = await appsWithRules(databases);
   // What cannot be used is evaluated by nobody.
   return apps.filter(({ stored }) => stored.kind === 'usable').map((app) => policyInForce(app.appId, app));

@@ -181,6 +181,12 @@ describe('one app', () => {
     expect(both).toContain('but   memory.json needs memoryutil, of which nothing was recorded');
   });
 
+  test('without rules is told to have none', async () => {
+    const text = await told('--app', 'schedules-only');
+    expect(text).toContain('but   there are no rules to replay\n');
+    expect(text).not.toContain('nothing was recorded of the app');
+  });
+
   test('is doubtful where schedules have other limits', async () => {
     const schedules = { timezone: 'UTC', recurring_schedule: [{ instance_max_count: 9 }], specific_date: [] };
     const text = await told('--app', 'busy', '--policy', await file('s.json', { ...policy, schedules }));

@@ -22,6 +22,7 @@ beforeAll(async () => {
     ['alike', policy],
     ['large', policy],
     ['broken', []],
+    ['schedules-only', { schedules: {} }],
   ]);
   config = replayConfigOf(database.url);
 });
@@ -41,6 +42,12 @@ test('without observers there is nothing to compare', async () => {
   const databases = await openTestDatabases(database.url);
   await migrate(databases, { mode: 'observe', all: false }).finally(() => databases.close());
   await expect(told()).rejects.toThrow('observers have stored nothing in this time');
+});
+
+test('a policy without rules has nothing to compare', async () => {
+  await expect(told('--app', 'schedules-only')).rejects.toThrow(
+    'the policy of schedules-only has no rules to compare',
+  );
 });
 
 /** Every 40 s of two hours, by the acting fleet, and 15 s later by observers. */
