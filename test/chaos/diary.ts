@@ -13,6 +13,8 @@ export interface FaultEntry extends Span {
   readonly effects: ReadonlySet<FaultEffect>;
   /** How much the wall clocks of some members went ahead; negative: behind. */
   readonly aheadMs?: number;
+  /** The only app that it happened to. */
+  readonly app?: string;
 }
 
 /**

@@ -72,6 +72,7 @@ async function playFault(
       toMs: Date.now() + ((kind.recoverySecs ?? usualRecoverySecs) - usualRecoverySecs) * 1000,
       effects: new Set(kind.effects),
       ...(running?.aheadMs === undefined ? {} : { aheadMs: running.aheadMs }),
+      ...(running?.app === undefined ? {} : { app: running.app }),
     });
   }
 }

@@ -154,6 +154,20 @@ test('a rule that was in breach in peace and of which nothing came is found', ()
   expect(badIn(historyOf(...busyFrom(8)), [])).toEqual(['triggers missing']);
 });
 
+test('no trigger is missed of an app that the scaling engine alone rejected, while its breaker may be open', () => {
+  const history = historyOf(...busyFrom(8));
+  const rejecting = { name: 'engine.one-app', detail: '', effects: new Set<never>() };
+  const span = { fromMs: startMs + 10_000, toMs: startMs + 20_000 };
+  for (const [app, expected] of [
+    ['app', []],
+    ['other', ['triggers missing']],
+  ] as const) {
+    const diary = new Diary();
+    diary.note({ ...rejecting, ...span, app });
+    expect(badIn(history, [], { diary })).toEqual(expected);
+  }
+});
+
 test('no trigger is missed during faults and just after, in a cool-down, or at the limit', () => {
   const history = historyOf(...busyFrom(8));
   const diary = new Diary();

@@ -160,7 +160,7 @@ function missing(stage: TriggerBooks, histories: Histories, span: Span): string[
       const due = rules && firstDue(app, rules, histories, fromMs, toMs, intervalMs);
       if (!due) continue;
       const triggers = stage.platform.books.triggersOf(app);
-      if (isHeldBack(triggers, due.atMs)) continue;
+      if (isHeldBack(triggers, due.atMs) || isBreakerOpen(app, due.atMs, diary)) continue;
       const came = triggers.some(
         ({ atMs }) => atMs >= due.atMs - intervalMs && atMs <= due.atMs + 2 * intervalMs + 5_000,
       );
@@ -214,6 +214,16 @@ function fires(
 
 /** Longest back-off after the engine ignored a trigger, because the app is at its limit. */
 const ignoredMs = 600_000;
+
+/** How long nothing is posted for an app for which the scaling engine failed several times: back_off_initial_interval. */
+const breakerMs = 300_000;
+
+/** Whether nothing may be posted for the app because the scaling engine rejected it alone. */
+function isBreakerOpen(app: string, atMs: number, diary: Diary): boolean {
+  return diary
+    .within({ fromMs: atMs - breakerMs, toMs: atMs })
+    .some((fault) => fault.name.startsWith('engine.') && fault.app === app);
+}
 
 function isHeldBack(triggers: readonly TriggerRecord[], atMs: number): boolean {
   return triggers.some((trigger) => {

@@ -23,6 +23,8 @@ export interface RunningFault {
   readonly detail: string;
   /** How much the wall clocks of members go ahead; negative: behind. */
   readonly aheadMs?: number;
+  /** The only app that it happens to. */
+  readonly app?: string;
   end(): unknown;
 }
 

@@ -45,7 +45,7 @@ function oneApp(
     begin({ platform, guids }, random) {
       const [app, fault] = [random.pick(guids), choose(random)];
       const rule = platform.faults.set({ server, app, fault, ...(operation ? { operation } : {}) });
-      return { detail: `${app} ${JSON.stringify(fault)}`, end: () => rule.lift() };
+      return { app, detail: `${app} ${JSON.stringify(fault)}`, end: () => rule.lift() };
     },
   };
 }
