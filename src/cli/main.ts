@@ -31,6 +31,8 @@ const logsDeadlineMs = 900;
 
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
+  // A process that runs goes on where nobody reads its log.
+  if (command.name !== 'run') endOnOutputErrors();
   switch (command.name) {
     case 'help':
       process.stdout.write(command.text);
@@ -145,7 +147,6 @@ function version(): string {
   return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
 }
 
-endOnOutputErrors();
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
