@@ -25,7 +25,7 @@ export interface CycleOptions extends CollectionReportOptions {
   readonly evaluator: Pick<Evaluator, 'evaluate' | 'firesAmongFirst' | 'act'>;
   readonly settings: EvaluationSettings;
   readonly runWithin: (appId: string, delayMs: number) => void;
-  readonly values: Pick<MissingValuesWatch, 'collected'>;
+  readonly values: Pick<MissingValuesWatch, 'collected' | 'refresh'>;
   /** Is told of every collection, to explain decisions. */
   readonly recorder: Pick<DecisionRecorder, 'collected'>;
   readonly statWindowSecs: number;
@@ -94,9 +94,10 @@ export class Cycles {
     if (newestNs > msToNs(clock.now() - settings.collectionIntervalMs)) this.#decideAndAct(policy, newestNs);
   }
 
-  /** Tells of failures whose line is due. To be called every few seconds. */
+  /** Tells of failures whose line is due, and forgets apps without cycles. To be called every few seconds. */
   refresh(): void {
     this.#report.refresh();
+    this.options.values.refresh();
   }
 
   /**

@@ -620,6 +620,16 @@ describe('apps that lose their values', () => {
     expect(lines.map(({ event }) => event)).toEqual(['apps-lost-their-values', 'values-are-back']);
   });
 
+  test('are forgotten without cycles of others, where this instance has no apps any more', async () => {
+    const { clock, values, metrics, cycle } = watch();
+    for (const withValues of [20, 10, 10]) await cycle(withValues);
+    expect((await metrics.valuesMissing.get()).values).toMatchObject([{ value: 1 }]);
+    await clock.advance(3_600_000);
+    values.refresh();
+    expect((await metrics.valuesMissing.get()).values).toMatchObject([{ value: 0 }]);
+    expect((await metrics.appsWithoutValues.get()).values).toMatchObject([{ value: 0 }]);
+  });
+
   test('one by one they are none of our business', async () => {
     const { lines, cycle, jumps } = watch();
     for (let apps = 20; apps > 15; apps--) {

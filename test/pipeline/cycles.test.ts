@@ -91,7 +91,7 @@ function harness({ policies = [policy] }: { policies?: AppPolicy[] } = {}) {
         return { gauges: Promise.resolve(collectionOf(state.outcomes)), http: state.http };
       },
     },
-    values: { collected: () => {} },
+    values: { collected: () => {}, refresh: () => {} },
     recorder: { collected: () => {} },
     writer: { add: (rows) => void state.written.push(...rows) },
     evaluator: {

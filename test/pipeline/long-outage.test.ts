@@ -85,7 +85,7 @@ function scene(rules: readonly ScalingRule[]) {
         return { gauges: Promise.resolve({ outcomes, containers: null, cost: noCost() }), http: null };
       },
     },
-    values: { collected: () => {} },
+    values: { collected: () => {}, refresh: () => {} },
     recorder: { collected: () => {} },
     writer: { add: () => {} },
     runWithin: (appId, delayMs) => schedule.runWithin(appId, delayMs),

@@ -81,6 +81,15 @@ export class MissingValuesWatch {
         if (this.#isJumping) this.#lostInJump.add(known);
       }
     }
+    this.#update(nowMs);
+  }
+
+  /** Forgets apps that have no cycles, also where none is left whose cycle would do it. To be called every few seconds. */
+  refresh(): void {
+    this.#update(this.options.clock.monotonic());
+  }
+
+  #update(nowMs: number): void {
     this.#sweep(nowMs);
     this.options.metrics.appsWithoutValues.set(this.#withoutValues);
     this.#forgetEarlierLosses(nowMs);
