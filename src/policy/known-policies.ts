@@ -21,6 +21,8 @@ interface Taken {
 export class KnownPolicies {
   /** The apps that have a policy, those of all members together. */
   readonly all = new PolicyIndex();
+  /** Apps among them whose policies were to be read, and were not found or not read yet. */
+  readonly unread = new Set<string>();
   readonly #known = new Map<string, Known>();
 
   constructor(
@@ -48,7 +50,7 @@ export class KnownPolicies {
     return this.#known.keys();
   }
 
-  /** Of the apps of a bucket: those whose policies are to be read, and those that are known and have none any more. */
+  /** Of the apps of a bucket: those whose policies are to be read, and those that are known, or unread, and have none any more. */
   compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
     const gone = new Set(this.all.appIdsOf(bucket.number));
     const stamps = listOf<number>(bucket.stamps);
@@ -58,12 +60,12 @@ export class KnownPolicies {
       // Those that became ours are read when all of them are looked for.
       return known ? known.stamp !== stamps[i] : isNew && this.isOurs(appId);
     });
-    return { toRead, gone: [...gone].filter((appId) => this.#known.has(appId)) };
+    return { toRead, gone: [...gone].filter((appId) => this.#isFollowed(appId)) };
   }
 
-  /** The known apps of a bucket that has none any more. */
+  /** The same of a bucket that has none any more. */
   goneWith(bucketNumber: number): readonly string[] {
-    return this.all.appIdsOf(bucketNumber).filter((appId) => this.#known.has(appId));
+    return this.all.appIdsOf(bucketNumber).filter((appId) => this.#isFollowed(appId));
   }
 
   /** Whether the app became this member's, and its policy is to be read. */
@@ -72,13 +74,21 @@ export class KnownPolicies {
   }
 
   remove(appIds: readonly string[]): void {
-    for (const appId of appIds) this.#known.delete(appId);
+    for (const appId of appIds) {
+      this.#known.delete(appId);
+      this.unread.delete(appId);
+    }
+  }
+
+  #isFollowed(appId: string): boolean {
+    return this.#known.has(appId) || this.unread.has(appId);
   }
 
   /** Remembers policies that were read, and says which apps that changed something for. */
   take(policies: readonly PolicyText[]): Taken {
     const taken: Taken = { added: [], changed: [], removed: [] };
     for (const { appId, stamp, stored } of policies) {
+      this.unread.delete(appId);
       const before = this.#known.get(appId)?.stored;
       const isSame = before?.version === stored.version;
       this.#known.set(appId, { stamp, stored: isSame ? before : stored, isLeaving: false });

@@ -34,9 +34,6 @@ const sliceMs = 8;
  * that differ, and then reads the policies that differ. If a read fails on the way, the next one reads the rest.
  */
 export class PolicyChangesReader {
-  /** Apps whose policies differ from what is known, and were not read yet. */
-  readonly #unread = new Set<string>();
-
   constructor(private readonly options: PolicyChangesReaderOptions) {}
 
   /** Reads what changed, and says how many policies that are. */
@@ -48,10 +45,10 @@ export class PolicyChangesReader {
     signal.throwIfAborted();
     // Before the policies are read: if that fails, an app that is then removed would not be missed.
     known.all.replace(differing, found);
-    for (const appId of toRead) this.#unread.add(appId);
+    for (const appId of toRead) known.unread.add(appId);
     known.remove(gone);
     notify({ ...why, added: [], changed: [], removed: gone });
-    const { added, changed, broken } = await this.#readPolicies([...this.#unread], why);
+    const { added, changed, broken } = await this.#readPolicies([...known.unread], why);
     signal.throwIfAborted();
     return { added, changed, removed: gone.length + broken };
   }
@@ -106,7 +103,8 @@ export class PolicyChangesReader {
         counts.broken += changes.removed.length;
         notify({ ...why, ...changes });
       }
-      for (const appId of some) this.#unread.delete(appId);
+      // Removed since they were listed, and perhaps written again before the next poll lists them.
+      for (const appId of some) if (!known.has(appId)) known.unread.add(appId);
     }
     return counts;
   }

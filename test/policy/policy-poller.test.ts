@@ -101,6 +101,44 @@ describe('reading', () => {
   });
 });
 
+describe('a policy that was removed when it was to be read', () => {
+  const removed = () => scene.table.have(usable('a', '1'));
+  const back = async () => {
+    scene.table.onRead = () => {};
+    await scene.poll(usable('a', '1'), usable('b', '2'));
+  };
+
+  test('comes into force when it is written again', async () => {
+    await scene.poll(usable('a', '1'));
+    scene.table.onRead = removed;
+    await scene.poll(usable('a', '1'), usable('b', '1'));
+    await back();
+    expect(scene.inForce()).toEqual(['a', 'b']);
+  });
+
+  test('also where its app was gained', async () => {
+    scene.others.add('b');
+    await scene.poll(usable('a', '1'), usable('b', '1'));
+    scene.table.onRead = removed;
+    scene.others.clear();
+    scene.poller.ownershipChanged();
+    await scene.clock.advance(0);
+    await back();
+    expect(scene.inForce()).toEqual(['a', 'b']);
+  });
+
+  test('is not looked for once it is missing in the list, too', async () => {
+    await scene.poll(usable('a', '1'));
+    scene.table.onRead = removed;
+    await scene.poll(usable('a', '1'), usable('b', '1'));
+    scene.table.onRead = (appIds) => void scene.reads.push([...appIds]);
+    scene.reads = [];
+    await scene.poll(usable('a', '1'));
+    await scene.poll(usable('a', '1'));
+    expect(scene.reads).toEqual([]);
+  });
+});
+
 describe('while policy_db is away', () => {
   test('from the start on, the age counts from the start, so that an alert on it fires', async () => {
     scene.table.onPoll = away;
