@@ -3,7 +3,7 @@ import whole from './jest.config.js';
 /** What needs a database, servers, processes or worker threads. */
 const others = [
   '(chaos|database|demo|dns|eventgenerator|fuzz|http|package|pipeline|platform|support|tls|uaa)/',
-  'cli/(backtest-command|compare-command|explain-process|lint-all)',
+  'cli/(backtest-command|closed-output|compare-command|explain-process|lint-all)',
   'collection/(pool/|open-collection)',
   'decisions/(.*-store|decision-writer|facts-reader|policy-survey)',
   'history/(app-metric-store|app-metric-writer-database|chart-points|observed-table)',
