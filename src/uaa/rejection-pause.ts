@@ -1,3 +1,5 @@
+import { backOff } from '../util/back-off.js';
+
 /** A token is not refreshed more often than this because log-cache rejected it. */
 const firstPauseMs = 10_000;
 /** The longest pause while no app is served. This soon after the cause has ended, all are served again. */
@@ -12,7 +14,8 @@ const maxApps = 10_000;
 interface RejectedApp {
   /** The newest token that the app was rejected with. */
   token: number;
-  pauseMs: number;
+  /** With how many it was, one after the other. */
+  tokens: number;
   untilMs: number;
 }
 
@@ -23,7 +26,8 @@ interface RejectedApp {
  * own. Pure; all times are monotonic ms.
  */
 export class RejectionPause {
-  #pauseMs = firstPauseMs;
+  /** Refreshes in a row that did not help. */
+  #inVain = 0;
   #refreshedAtMs = -Infinity;
   /** Counts the tokens. */
   #token = 0;
@@ -40,7 +44,7 @@ export class RejectionPause {
   /** The token in use served these apps. */
   accepted(appIds: readonly string[], nowMs: number): void {
     this.#servedAtMs = nowMs;
-    this.#pauseMs = firstPauseMs;
+    this.#inVain = 0;
     if (this.#apps.size > 0) for (const appId of appIds) this.#apps.delete(appId);
   }
 
@@ -48,10 +52,11 @@ export class RejectionPause {
   rejected(appIds: readonly string[], nowMs: number): boolean {
     const servesOthers = nowMs - this.#servedAtMs < servedRecentlyMs;
     if (servesOthers && !this.#isWorthRefresh(appIds, nowMs)) return false;
-    if (nowMs < this.#refreshedAtMs + this.#pauseMs) return false;
+    const pauseMs = backOff(firstPauseMs, maxPauseMs, this.#inVain + 1);
+    if (nowMs < this.#refreshedAtMs + pauseMs) return false;
     // The first refresh is no sign yet that refreshing does not help.
     const wasInVain = this.#refreshedAtMs !== -Infinity && !servesOthers;
-    if (wasInVain) this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs);
+    if (wasInVain) this.#inVain++;
     this.#refreshedAtMs = nowMs;
     return true;
   }
@@ -68,22 +73,18 @@ export class RejectionPause {
     }
     if (app.token !== this.#token) {
       app.token = this.#token;
-      app.pauseMs = Math.min(app.pauseMs * 2, maxAppPauseMs);
-      app.untilMs = nowMs + app.pauseMs;
+      app.tokens++;
+      app.untilMs = nowMs + backOff(firstPauseMs, maxAppPauseMs, app.tokens);
       return false;
     }
     if (nowMs < app.untilMs) return false;
-    app.untilMs = nowMs + app.pauseMs;
+    app.untilMs = nowMs + backOff(firstPauseMs, maxAppPauseMs, app.tokens);
     return true;
   }
 
   #remember(appId: string, nowMs: number): void {
     const [oldest] = this.#apps.keys();
     if (oldest !== undefined && this.#apps.size >= maxApps) this.#apps.delete(oldest);
-    this.#apps.set(appId, {
-      token: this.#token,
-      pauseMs: firstPauseMs,
-      untilMs: nowMs + firstPauseMs,
-    });
+    this.#apps.set(appId, { token: this.#token, tokens: 1, untilMs: nowMs + firstPauseMs });
   }
 }
