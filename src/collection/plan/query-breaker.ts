@@ -5,7 +5,7 @@ import type { Clock } from '../../util/clock.js';
 const timeoutsThatOpen = 3;
 const firstPauseMs = 2_000;
 /** How long queries may be kept back after the cause is gone. */
-const longestPauseMs = 20_000;
+const longestPauseMs = 10_000;
 
 type BreakerState = 'closed' | 'half-open' | 'open';
 
