@@ -25,7 +25,7 @@ export function resolveBasicAuth(
     if (hash && !bcryptHash.test(hash)) {
       invalid(
         `${key}_hash`,
-        `${key}_hash is not a bcrypt hash: allowed is $2a$, $2b$ or $2y$ with a cost of 04 to 31`,
+        `${key}_hash is not a bcrypt hash: allowed is $2a$, $2b$ or $2y$ with a cost of 04 to 14`,
       );
     }
   }
