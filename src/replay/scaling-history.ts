@@ -27,6 +27,9 @@ interface Entry {
 /** How the API calls a scaling that was done. */
 const succeeded = 0n;
 
+/** As the API names it today, and as it did before. */
+const appIdFields = ['app_guid', 'app_id'];
+
 /**
  * Numbers of instances out of a scaling history: the JSON of the API (`/v1/apps/GUID/scaling_histories`), or the table
  * that `cf autoscaling-history` prints or writes.
@@ -42,7 +45,7 @@ export function parseScalingHistory(text: string): ParsedHistory {
   const counts = countsOf(entries);
   if (!counts) return { ok: false, problem: 'it has no entry' };
   const guid = listOf(json)
-    ?.map((entry) => fieldOf(entry, 'app_guid'))
+    ?.flatMap((entry) => appIdFields.map((name) => fieldOf(entry, name)))
     .find((id) => typeof id === 'string');
   const pages = fieldOf(json, 'total_pages');
   return {

@@ -45,6 +45,8 @@ describe('the JSON of the API', () => {
       appId: 'app-1',
       isPartial: true,
     });
+    const older = { app_guid: undefined, app_id: 'app-2' };
+    expect(parseScalingHistory(jsonOf([entry(1, 1, 2, older)]))).toMatchObject({ appId: 'app-2' });
     expect(parseScalingHistory(jsonOf([entry(1, 1, 2, { app_guid: undefined })]))).toMatchObject({
       appId: null,
       isPartial: false,
