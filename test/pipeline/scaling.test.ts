@@ -92,6 +92,7 @@ describe.each(transports)('over %s', (transport) => {
     expect(triggers.slice(0, 2)).toEqual(
       [1, 2].map((before) => ({
         atMs: expect.any(Number),
+        receivedMs: expect.any(Number),
         result: 'scaled',
         metricType: 'cpu',
         metricUnit: '%',
