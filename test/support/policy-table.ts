@@ -46,7 +46,7 @@ export class PolicyTable implements PolicyStore {
       const stamps = rows.map(([, { stamp }]) => stamp);
       return {
         number,
-        digest: `${rows.length}:${stamps.reduce((sum, stamp) => sum + stamp)}`,
+        digest: `${rows.length}:${stamps.join()}`,
         appIds: JSON.stringify(rows.map(([appId]) => appId)),
         stamps: JSON.stringify(stamps),
       };
