@@ -119,6 +119,17 @@ test('while streams are late a gauge is the mean of what had arrived, and nothin
   expect(excused(row('jobs', ''))).toBe(false);
 });
 
+test('where samples are lost a gauge is the mean of some, which is that of one at the least', async () => {
+  await clock.advance(100_000);
+  const values = samplesRead('cpu').map(({ value }) => value);
+  const [least, largest] = [Math.min(...values), Math.max(...values)];
+  expect(largest).toBeGreaterThan(least);
+  expect(excused(row('cpu', String(least)))).toBe(false);
+  fault(50, 200, { effects: new Set(['partial']) });
+  for (const value of [least, largest]) expect(excused(row('cpu', String(value)))).toBe(true);
+  for (const value of [least - 1, largest + 1]) expect(excused(row('cpu', String(value)))).toBe(false);
+});
+
 test('while there are no http timers nothing is zero, and only a window that lost a part is too low', async () => {
   await clock.advance(200_000);
   fault(100, 150, { effects: new Set(['timers']) });

@@ -1,4 +1,5 @@
 import { trueRow, type StoredRow, type Windows } from '../../pipeline/audit.js';
+import type { TrueSample } from '../../platform/truth.js';
 import type { FaultEntry, Span } from '../diary.js';
 import { statWindowSecs } from '../member.js';
 import type { Stage } from '../stage.js';
@@ -113,15 +114,29 @@ function isOfArrivedSamples(row: StoredRow, { platform: { truth }, lateStreams }
   return false;
 }
 
-/** A mean of some of the samples lies between the others. */
+/** A mean of some of the samples lies between the least and the largest of all. */
 function isBetweenSamples(row: StoredRow, { platform: { truth } }: Stage): boolean {
   const endUs = Number(row.timestampNs / 1_000n);
+  const value = BigInt(row.value);
+  const { appId, metricType } = row;
+  const containers = new Set<string>();
+  truth.expectedGaugeMetric(appId, metricType, endUs - statWindowSecs * 1e6, endUs, (sample) => {
+    containers.add(containerOf(sample));
+    return true;
+  });
   const values: bigint[] = [];
   for (let sec = 1; sec <= statWindowSecs; sec++) {
     const fromUs = endUs - sec * 1e6;
-    const metric = truth.expectedGaugeMetric(row.appId, row.metricType, fromUs, fromUs + 1e6);
-    if (metric) values.push(metric.value);
+    for (const container of containers) {
+      const isOfContainer = (sample: TrueSample) => containerOf(sample) === container;
+      const metric = truth.expectedGaugeMetric(appId, metricType, fromUs, fromUs + 1e6, isOfContainer);
+      if (metric) values.push(metric.value);
+    }
   }
-  const value = BigInt(row.value);
   return values.some((other) => other <= value) && values.some((other) => other >= value);
+}
+
+/** Custom metrics have an index only. */
+function containerOf({ instanceId, processInstanceId }: TrueSample): string {
+  return `${instanceId} ${processInstanceId}`;
 }
