@@ -1,20 +1,11 @@
 import { errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
-import { backtestCommand } from './backtest-command.js';
-import { compareCommand } from './compare-command.js';
 import { parseCommandLine, type Command } from './command-line.js';
 import { UsageError } from './usage-error.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig, Mode } from '../config/config.js';
-import { decisionsCommand } from './decisions-command.js';
-import { explainCommand } from './explain-command.js';
-import { lintAllCommand, lintFileCommand, usualSettings } from './lint-command.js';
-import { membersCommand } from './members-command.js';
-import { migrateCommand } from './migrate-command.js';
-import { readLogCommand } from './read-log-command.js';
-import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
 import { observersLogger } from '../observability/observers-logger.js';
@@ -29,8 +20,10 @@ const stopDeadlineMs = 7_000;
 /** For the last log lines: a reader that is stuck must not keep the process alive. */
 const logsDeadlineMs = 900;
 
+/** Loads only what the command needs: each takes tens of milliseconds, and memory that a process that runs would keep. */
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
+  const config = (file: string | undefined) => load(file).config;
   // A process that runs goes on where nobody reads its log.
   if (command.name !== 'run') endOnOutputErrors();
   switch (command.name) {
@@ -40,32 +33,48 @@ async function main(args: readonly string[]): Promise<number> {
     case 'version':
       process.stdout.write(`${version()}\n`);
       return 0;
-    case 'migrate':
-      return migrateCommand(load(command.configFile).config, systemTrust(), command);
-    case 'members':
-      return membersCommand(load(command.configFile).config, systemTrust(), command.json);
-    case 'explain':
-      return explainCommand(load(command.configFile).config, systemTrust(), command);
-    case 'decisions':
-      return decisionsCommand(load(command.configFile).config, systemTrust(), command);
+    case 'migrate': {
+      const { migrateCommand } = await import('./migrate-command.js');
+      return migrateCommand(config(command.configFile), systemTrust(), command);
+    }
+    case 'members': {
+      const { membersCommand } = await import('./members-command.js');
+      return membersCommand(config(command.configFile), systemTrust(), command.json);
+    }
+    case 'explain': {
+      const { explainCommand } = await import('./explain-command.js');
+      return explainCommand(config(command.configFile), systemTrust(), command);
+    }
+    case 'decisions': {
+      const { decisionsCommand } = await import('./decisions-command.js');
+      return decisionsCommand(config(command.configFile), systemTrust(), command);
+    }
     case 'lint':
       return lint(command);
-    case 'backtest':
-      return backtestCommand(load(command.configFile).config, systemTrust(), command);
-    case 'compare':
-      return compareCommand(load(command.configFile).config, systemTrust(), command);
-    case 'read-log':
+    case 'backtest': {
+      const { backtestCommand } = await import('./backtest-command.js');
+      return backtestCommand(config(command.configFile), systemTrust(), command);
+    }
+    case 'compare': {
+      const { compareCommand } = await import('./compare-command.js');
+      return compareCommand(config(command.configFile), systemTrust(), command);
+    }
+    case 'read-log': {
+      const { readLogCommand } = await import('./read-log-command.js');
       return readLogCommand();
+    }
     case 'run':
       return run(load(command.configFile));
   }
 }
 
-function lint({ configFile, file }: Extract<Command, { name: 'lint' }>): Promise<number> | number {
+async function lint({ configFile, file }: Extract<Command, { name: 'lint' }>): Promise<number> {
+  const { lintAllCommand, lintFileCommand, usualSettings } = await import('./lint-command.js');
   // A file can be looked at where nothing is installed.
   const hasConfig = configFile !== undefined || process.env['VCAP_APPLICATION'] !== undefined;
   if (file !== null && !hasConfig) return lintFileCommand(file, usualSettings);
   const { config } = load(configFile);
+  const { evaluationSettings } = await import('../evaluation/evaluation-settings.js');
   const settings = evaluationSettings(config);
   return file === null ? lintAllCommand(config, systemTrust(), settings) : lintFileCommand(file, settings);
 }
