@@ -67,14 +67,17 @@ test.each(transports)(
     const pipeline = await start({ transport, apps });
     for (const { guid } of apps) await valuesAgain(pipeline, guid, 0n);
     const { logCacheRoute } = pipeline.platform;
-    logCacheRoute.takeDown('logCache');
     const result = transport === 'rest' ? 'server-error' : 'connection';
-    await pipeline.reaches('collections', 2 * apps.length, { result });
-    logCacheRoute.bringUp('logCache');
-    const upNs = BigInt(pipeline.clock.now()) * 1_000_000n;
-    await pipeline.reaches('collections', 1, { result: 'not_covered' });
+    // On a busy machine log-cache may hold whole windows before its gateway has found it again: then once more.
+    while ((await pipeline.value('collections', { result: 'not_covered' })) === 0) {
+      const failed = await pipeline.value('collections', { result });
+      logCacheRoute.takeDown('logCache');
+      await pipeline.reaches('collections', failed + 2 * apps.length, { result });
+      logCacheRoute.bringUp('logCache');
+      const upNs = BigInt(pipeline.clock.now()) * 1_000_000n;
+      for (const { guid } of apps) await valuesAgain(pipeline, guid, upNs);
+    }
     await pipeline.log.until('rounds.window-not-covered');
-    for (const { guid } of apps) await valuesAgain(pipeline, guid, upNs);
     for (const { guid } of apps) await pipeline.evaluatedAgain(guid, 2);
     await expectNoFalseValue(pipeline);
   },
