@@ -4,7 +4,14 @@ import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
 import type { CollectionCost, CollectionResult, ContainerCounts, MetricOutcome } from '../pool/job.js';
 import { httpUnits } from '../worker/http-aggregation.js';
-import { jobsOf, presenceJob, type CollectionJobs, type CollectionRequest } from './collection-request.js';
+import {
+  boundsNs,
+  httpWindow,
+  jobsOf,
+  presenceJob,
+  type CollectionJobs,
+  type CollectionRequest,
+} from './collection-request.js';
 import type { Coverage } from './coverage.js';
 import { coversGauges } from './coverage-rules.js';
 import { failureOf } from './failures.js';
@@ -74,7 +81,7 @@ function collectApp(wanted: CollectionRequest, tools: Tools): CollectionParts {
   if (jobs.questions.length === 0) {
     return { gauges: gauges.then((part) => noteCoverage(wanted, [part], tools)), http: null };
   }
-  const cycle = { request, fullWindowSecs: wanted.httpWindowSecs, probe, read };
+  const cycle = { request, fullWindowSecs: wanted.httpWindowSecs, isHeld: false, probe, read };
   const http = collectHttp(jobs, cycle, tools);
   return { gauges, http: Promise.all([gauges, http]).then((parts) => noteCoverage(wanted, parts, tools)) };
 }
@@ -92,19 +99,23 @@ function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: Ol
 interface HttpCycle {
   readonly request: CollectionRequest;
   readonly fullWindowSecs: number;
+  /** The probe has shown that log-cache holds the http window. */
+  readonly isHeld: boolean;
   readonly probe: OldestProbe;
   /** The read of the gauges. */
   readonly read: Promise<CollectionResult | null>;
 }
 
-/** Asks at once for the part that log-cache holds where the response shows that it holds no more of so busy an app. */
+/** If a probe shows that log-cache evicts the beginning of the http window, asks at once for the part that is held. */
 async function collectHttp(jobs: CollectionJobs, cycle: HttpCycle, tools: Tools): Promise<AppCollection> {
-  const { request, fullWindowSecs } = cycle;
+  const { request, fullWindowSecs, probe } = cycle;
   const whole = await askHttp(jobs, cycle, tools);
-  const partSecs = tools.coverage.windowSecs(request.appId, fullWindowSecs);
-  if (partSecs >= request.httpWindowSecs) return whole;
-  const shorter = { ...request, httpWindowSecs: partSecs };
-  const part = await askHttp(jobsOf(shorter), { ...cycle, request: shorter }, tools);
+  const httpWindowSecs = tools.coverage.windowSecs(request.appId, fullWindowSecs);
+  const shorter = { ...request, httpWindowSecs };
+  if (httpWindowSecs >= request.httpWindowSecs || !(await probe.shows(boundsNs(httpWindow(shorter))))) {
+    return whole;
+  }
+  const part = await askHttp(jobsOf(shorter), { ...cycle, request: shorter, isHeld: true }, tools);
   return { ...part, cost: sumOfCosts([whole.cost, part.cost]) };
 }
 

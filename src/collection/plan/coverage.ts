@@ -102,8 +102,6 @@ export class Coverage {
       this.#prove(known, cycle);
       return true;
     }
-    // Asked for again in the same cycle, for the part that is held.
-    if (oldestNs !== null && known.lastProbe?.endNs === endNs) return oldestNs <= startNs;
     const probe = oldestNs === null ? null : { oldestNs, endNs };
     const evicts = probe !== null && isEvicting(known.lastProbe, probe);
     known.lastProbe = probe;

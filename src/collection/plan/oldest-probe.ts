@@ -38,6 +38,12 @@ export class OldestProbe {
     return (this.#oldestNs ??= this.#ask());
   }
 
+  /** Whether it was asked for in this cycle, and found that log-cache holds the window. */
+  async shows({ startNs }: { readonly startNs: bigint }): Promise<boolean> {
+    const oldestNs = await this.#oldestNs;
+    return typeof oldestNs === 'bigint' && oldestNs <= startNs;
+  }
+
   async #ask(): Promise<bigint | null | Failed> {
     const { appId, endNs, statWindowSecs, httpWindowSecs } = this.request;
     const startNs = endNs - secsToNs(Math.max(statWindowSecs, httpWindowSecs) + reachSecs);

@@ -14,6 +14,8 @@ interface HttpFacts {
   readonly request: CollectionRequest;
   /** The http window that a value should describe. */
   readonly fullWindowSecs: number;
+  /** The cycle's probe has shown that log-cache holds the window that was asked for. */
+  readonly isHeld: boolean;
   /** Oldest envelope that the cycle has read anyway, ns since the epoch. */
   readonly oldestReadNs: bigint | null;
   /** log-cache has requests of the app in the window. */
@@ -38,7 +40,7 @@ export async function verifyHttp(
 ): Promise<HttpOutcomes> {
   if (facts.hasTraffic) tools.evidence.traffic(httpWindow(facts.request));
   if (![...outcomes.values()].some(({ kind }) => kind === 'value')) return outcomes;
-  const covered = await isCovered(outcomes, facts, tools);
+  const covered = facts.isHeld || (await isCovered(outcomes, facts, tools));
   if (covered !== true) return withDoubt(outcomes, covered || 'not-covered');
   const real = await isReal(facts, tools);
   return real === true ? outcomes : withDoubt(outcomes, real || 'no-http-timers');
