@@ -1,42 +1,27 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { createDecisionDatabase, type DecisionDatabase } from '../decisions/database.js';
 import { mainModule } from '../pipeline/process.js';
+import { writeCommandConfig } from './command-config.js';
 
 /* Commands whose output is not taken to its end. */
 
 let db: DecisionDatabase;
-let folder: string;
-let configFile: string;
+let config: Awaited<ReturnType<typeof writeCommandConfig>>;
 beforeAll(async () => {
   db = await createDecisionDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'eventgenerator-output-'));
-  configFile = join(folder, 'eventgenerator.yml');
-  const database = `{ url: '${db.target.url}' }`;
-  await writeFile(
-    configFile,
-    `
-db: { policy_db: ${database}, appmetrics_db: ${database} }
-scalingEngine: { scaling_engine_url: 'https://127.0.0.1:1' }
-metricCollector: { metric_collector_url: '127.0.0.1:1' }
-pool: { total_instances: 1 }
-defaultStatWindowSecs: 120
-defaultBreachDurationSecs: 120
-`,
-  );
+  config = await writeCommandConfig(db.target.url);
   // A line for each, which is more than pipes hold.
   await db.target.pool.query(
     `insert into policy_json (app_id, policy_json, guid) select 'app-' || n, '[]', 'guid' from generate_series(1, 10000) as n`,
   );
 });
 afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
+  await config.remove();
   await db.close();
 });
 
@@ -50,7 +35,7 @@ function start(args: readonly string[], output: 'pipe' | number, input = Readabl
 }
 
 test('a reader that has seen enough of a list is no error', async () => {
-  const { command, result } = start(['lint', '--all', '-c', configFile], 'pipe');
+  const { command, result } = start(['lint', '--all', '-c', config.file], 'pipe');
   command.stdout?.once('data', () => command.stdout?.destroy());
   expect(await result).toEqual([0, '']);
 });
@@ -63,7 +48,7 @@ test('nor is one that has seen enough of a log that goes on', async () => {
 
 test('a disk that is full is one', async () => {
   const full = await open('/dev/full', 'w');
-  const { result } = start(['lint', '--all', '-c', configFile], full.fd);
+  const { result } = start(['lint', '--all', '-c', config.file], full.fd);
   await full.close();
   expect(await result).toEqual([1, 'failed to write the output: ENOSPC: no space left on device, write\n']);
 });

@@ -1,49 +1,31 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createDecisionDatabase, type DecisionDatabase } from '../decisions/database.js';
 import { startProcess } from '../pipeline/process.js';
 import { policyOf, when } from '../pipeline/policies.js';
 import { insertPolicy } from '../support/autoscaler-tables.js';
 import { startPeers } from '../support/peers.js';
+import { intervalSecs, writeCommandConfig } from './command-config.js';
 
 /*
  * The program as an operator runs it, with a configuration file, and without asking any member: causes that the databases alone
  * tell of.
  */
 
-const intervalSecs = 40;
 const scaleOut = policyOf(when('cpu > 80', '+1'));
 
 let db: DecisionDatabase;
-let folder: string;
-let configFile: string;
+let config: Awaited<ReturnType<typeof writeCommandConfig>>;
 beforeAll(async () => {
   db = await createDecisionDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'eventgenerator-explain-'));
-  configFile = join(folder, 'eventgenerator.yml');
-  const database = `{ url: '${db.target.url}' }`;
-  await writeFile(
-    configFile,
-    `
-db: { policy_db: ${database}, appmetrics_db: ${database} }
-pool: { mode: elastic }
-scalingEngine: { scaling_engine_url: 'https://127.0.0.1:1' }
-metricCollector: { metric_collector_url: 'https://127.0.0.1:1', uaa: { url: 'https://127.0.0.1:1', client_id: x, client_secret: y, grant_type: client_credentials } }
-aggregator: { aggregator_execute_interval: ${intervalSecs}s }
-defaultStatWindowSecs: 120
-defaultBreachDurationSecs: 120
-`,
-  );
+  config = await writeCommandConfig(db.target.url);
 });
 afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
+  await config.remove();
   await db.close();
 });
 
 async function run(...args: string[]): Promise<string> {
-  const command = startProcess([...args, '-c', configFile]);
+  const command = startProcess([...args, '-c', config.file]);
   const code = await command.ended;
   const output = command.output.join('\n');
   expect([code, command.errors(), output]).toEqual([0, '', output]);
@@ -131,7 +113,7 @@ test('an app without a policy', async () => {
 });
 
 test('a time in the future, of which nothing is known', async () => {
-  const command = startProcess(['explain', 'young', '--at', '2999-01-01T00:00Z', '-c', configFile]);
+  const command = startProcess(['explain', 'young', '--at', '2999-01-01T00:00Z', '-c', config.file]);
   expect(await command.ended).toBe(2);
   expect(command.output[0]).toBe("--at '2999-01-01T00:00:00.000Z' is in the future");
 });
