@@ -6,6 +6,7 @@ import { UsageError } from './usage-error.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { loadConfig } from '../config/load-config.js';
 import type { LoadedConfig, Mode } from '../config/config.js';
+import { evaluationSettings } from '../evaluation/evaluation-settings.js';
 import { createMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
 import { observersLogger } from '../observability/observers-logger.js';
@@ -20,7 +21,7 @@ const stopDeadlineMs = 7_000;
 /** For the last log lines: a reader that is stuck must not keep the process alive. */
 const logsDeadlineMs = 900;
 
-/** Loads only what the command needs: each takes tens of milliseconds, and memory that a process that runs would keep. */
+/** Loads the given command only: loading all takes a quarter of a second, and memory for as long as the process runs. */
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommandLine(args);
   const config = (file: string | undefined) => load(file).config;
@@ -74,7 +75,6 @@ async function lint({ configFile, file }: Extract<Command, { name: 'lint' }>): P
   const hasConfig = configFile !== undefined || process.env['VCAP_APPLICATION'] !== undefined;
   if (file !== null && !hasConfig) return lintFileCommand(file, usualSettings);
   const { config } = load(configFile);
-  const { evaluationSettings } = await import('../evaluation/evaluation-settings.js');
   const settings = evaluationSettings(config);
   return file === null ? lintAllCommand(config, systemTrust(), settings) : lintFileCommand(file, settings);
 }
