@@ -35,7 +35,7 @@ export function isEmpty(node: RawNode): boolean {
 
 const maxShown = 60;
 
-/** The value for a message: quoted if it is text, shortened if it is long. A URL at the wrong key may hold a password. */
+/** The value for a message: quoted if it is text, shortened if long, not shown if it may be a URL with a password. */
 export function describeRaw(node: RawNode): string {
   if (isRawMap(node)) return 'a map';
   if (!isRawScalar(node)) return 'a list';

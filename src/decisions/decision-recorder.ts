@@ -80,7 +80,7 @@ export class DecisionRecorder {
         break;
       case 'held': {
         const { reason, rule, untilMs = null } = decision;
-        // Without an end the app's own trigger is in flight: its result follows.
+        // A hold without an end means that the app's own trigger is in flight. Its result follows, and is recorded then.
         if (reason === 'posted-recently' && (untilMs === null || resultsOfPosts.has(record.code))) break;
         const code = reason === 'at-limit-backoff' && rule ? limitCode(directionOf(rule)) : reason;
         this.#become(app.appId, record, code, untilMs, rule);

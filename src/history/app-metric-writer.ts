@@ -55,7 +55,7 @@ export class AppMetricWriter {
   /** The number of the oldest rows that an attempt without a response may have written. */
   #perhapsWritten = 0;
   #beingWritten = 0;
-  /** Halved by each failure, until all is written: a database that is slow would never write many within the deadline. */
+  /** Each failure halves it, because a slow database never writes many rows within the deadline. Reset when all is written. */
   #rowsPerInsert = maxRowsPerInsert;
   #writing: Promise<void> | undefined;
   #soon: Timer | undefined;

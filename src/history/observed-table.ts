@@ -24,8 +24,9 @@ const stopDeadlineMs = 500;
 const tablesReportMs = 600_000;
 
 /**
- * Each observer removes what others do not at that moment. $1: before when, by its own clock; $2: the retention in ms. One
- * whose clock is days ahead must not remove what the others need, so that the database's clock counts, too.
+ * Each observer skips the rows that another removes at that moment. $1: its own limit, ns since the epoch; $2: the retention
+ * in ms. A row must also be old by the database's clock: an observer whose clock is days ahead must not remove what
+ * the others need.
  */
 const pruneSql = `
 delete from ${tableNames('observe').appMetric} where ctid = any(array(

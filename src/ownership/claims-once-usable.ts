@@ -9,9 +9,9 @@ export interface ClaimsOnceUsableOptions {
 }
 
 /**
- * Claims of a process that shares apps by fixed numbers because the tables were refused at its start. While they are,
- * nobody can claim, and it posts as with static ownership. When an operator has created them, processes that start later
- * own the same apps by leases: from then on it claims as they do.
+ * Claims of a process that has static ownership only because it could not use the tables of elastic ownership at its start.
+ * While it cannot use them, it posts without claims. Once it can, processes that start later own the same apps by leases,
+ * so it claims as they do.
  */
 export function createClaimsOnceUsable({ claims, isUsable, logger }: ClaimsOnceUsableOptions): Claims {
   let wereUsable = false;

@@ -107,7 +107,7 @@ export async function openOwnership(
   };
 }
 
-/** Others may be elastic: from the moment when the tables can be used on. */
+/** As soon as the tables can be used, others may own the same apps by leases. */
 function claimsOnceUsable(
   { evaluator }: Pick<Config, 'evaluator'>,
   context: ProcessContext,

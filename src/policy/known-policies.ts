@@ -21,7 +21,7 @@ interface Taken {
 export class KnownPolicies {
   /** The apps that have a policy, those of all members together. */
   readonly all = new PolicyIndex();
-  /** Apps among them whose policies were to be read, and were not found or not read yet. */
+  /** Those of `all` whose policies are still to be read, because they were not found or a read failed. */
   readonly unread = new Set<string>();
   readonly #known = new Map<string, Known>();
 
@@ -50,7 +50,7 @@ export class KnownPolicies {
     return this.#known.keys();
   }
 
-  /** Of the apps of a bucket: those whose policies are to be read, and those that are known, or unread, and have none any more. */
+  /** Of the apps of a bucket: whose policies are to be read, and which have none any more though they are known or unread. */
   compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
     const gone = new Set(this.all.appIdsOf(bucket.number));
     const stamps = listOf<number>(bucket.stamps);

@@ -43,7 +43,7 @@ export class PolicyChangesReader {
     const { found, toRead, gone } = await this.#readBuckets(differing);
     const why = { cause: 'policies', sinceMs } as const;
     signal.throwIfAborted();
-    // Before the policies are read: if that fails, an app that is then removed would not be missed.
+    // Comes before the policies are read. If that fails, the next poll still notices which apps have been removed.
     known.all.replace(differing, found);
     for (const appId of toRead) known.unread.add(appId);
     known.remove(gone);
@@ -103,7 +103,7 @@ export class PolicyChangesReader {
         counts.broken += changes.removed.length;
         notify({ ...why, ...changes });
       }
-      // Removed since they were listed, and perhaps written again before the next poll lists them.
+      // They were removed after they had been listed. The next poll may list them as before, if they are written again until then.
       for (const appId of some) if (!known.has(appId)) known.unread.add(appId);
     }
     return counts;

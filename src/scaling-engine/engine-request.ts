@@ -34,8 +34,8 @@ interface EngineRequestOptions {
  * seen then. Should it have been processed after all, a second one is harmless, because the engine ignores it during the
  * cool-down that the first one began; a lost one would cost a whole evaluation interval.
  *
- * Rejects with a RequestError, which is a CancelError where the response is too large, or without one where it would switch
- * to another protocol.
+ * Rejects with a RequestError. It is a CancelError if the response is too large, and a CancelError without a response if the
+ * engine switches to another protocol.
  */
 export function requestEngine(url: URL, body: string, options: EngineRequestOptions) {
   const { agent, signal, timeoutMs, clock } = options;

@@ -29,7 +29,7 @@ export class GaugeCoverage {
     return isEvicting(before, now) && endNs - oldestNs >= shortestPartNs;
   }
 
-  /** The app's cycle failed or found enough. What moves the oldest envelope after that may be a restart of log-cache. */
+  /** To be called after a cycle that failed or found enough. A later move of the oldest envelope may be a restart of log-cache. */
   forget(appId: string): void {
     this.#probes.delete(appId);
   }

@@ -40,10 +40,12 @@ export interface HttpEvidenceOptions {
 
 /**
  * Tells whether there are http timers on the platform at all. If gorouter or its agents stop sending them, every app
- * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window, unless too
- * few apps have requests to tell. A window that ended earlier proves nothing: it may hold requests from before the
- * timers stopped. For an app that was idle before, one that ended a window earlier is enough. While histories are still being read, any app may have had requests before: until then, silence of all
- * apps proves nothing either.
+ * looks idle. So an app that falls silent counts as idle only if another app has requests in the same window. A window
+ * that ended earlier proves nothing: it may hold requests from before the timers stopped. An app that was idle already
+ * needs less: another app has requests in a window that ended at most one window earlier.
+ *
+ * If too few apps had requests lately, nobody can tell, and silence counts as idleness. While histories are still being
+ * read, it does not: any app may have had requests before.
  */
 export class HttpTimerEvidence {
   readonly #apps = new ForgettingMap<Known>();

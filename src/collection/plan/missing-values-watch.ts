@@ -84,7 +84,7 @@ export class MissingValuesWatch {
     this.#update(nowMs);
   }
 
-  /** Forgets apps that have no cycles, also where none is left whose cycle would do it. To be called every few seconds. */
+  /** Forgets apps without cycles. Cycles do that too, but there may be none any more. To be called every few seconds. */
   refresh(): void {
     this.#update(this.options.clock.monotonic());
   }
@@ -97,7 +97,7 @@ export class MissingValuesWatch {
     this.options.metrics.valuesMissing.set(this.#said ? 1 : 0);
   }
 
-  /** Losses are in the order of time: to look through all apps at each would block the thread of a large member. */
+  /** Ends at the first recent loss, as losses are in the order of time. Looking through all apps would block the thread. */
   #forgetEarlierLosses(nowMs: number): void {
     for (const known of this.#lostLately) {
       if (known.lostMs !== null && nowMs - known.lostMs <= this.options.intervalMs) return;
