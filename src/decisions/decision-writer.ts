@@ -29,7 +29,9 @@ const rowsPerStep = 2_000;
 const maxChanges = 10_000;
 const maxRemoved = 50_000;
 const removedPerStep = 1_000;
+/** From one page of apps to the next, and from the last page to the first. */
 const pruneEveryMs = 10_000;
+const pruneAgainMs = 300_000;
 const retryMs = 10_000;
 const withoutTablesMs = 600_000;
 const stopDeadlineMs = 500;
@@ -49,7 +51,7 @@ export class DecisionWriter {
   #loop: Promise<void> | undefined;
   #hasTables = false;
   #pruneAfter = '';
-  #prunedAtMs = -Infinity;
+  #pruneAtMs = -Infinity;
 
   constructor(options: DecisionWriterOptions) {
     this.#options = options;
@@ -134,9 +136,11 @@ export class DecisionWriter {
       for (const [appId, isGone] of some) {
         if (this.#removed.get(appId) === isGone) this.#removed.delete(appId);
       }
-    } else if (nowMs - this.#prunedAtMs >= pruneEveryMs) {
-      this.#prunedAtMs = nowMs;
-      this.#pruneAfter = (await store.prune(this.#pruneAfter)) ?? '';
+    } else if (nowMs >= this.#pruneAtMs) {
+      this.#pruneAtMs = nowMs + pruneEveryMs;
+      const last = await store.prune(this.#pruneAfter);
+      if (last === null) this.#pruneAtMs = nowMs + pruneAgainMs;
+      this.#pruneAfter = last ?? '';
     } else {
       await this.#write();
     }

@@ -119,6 +119,25 @@ test('creates its tables, then makes one statement a second: removals, pruning, 
   expect(scene.calls).toHaveLength(3);
 });
 
+test('prunes page by page, and begins again minutes after the last one', async () => {
+  const scene = start();
+  const prunes = () => scene.calls.filter((call) => call === 'prune').length;
+  for (let i = 0; i < 101; i++) scene.writer.addChange({ ...change, appId: `app-${i}` });
+  // The table is still empty at the first step, which is the end of a walk.
+  await steps(2);
+  expect(scene.calls).toEqual(['prune', 'write 0 101']);
+  await steps(29, 10_000);
+  expect(prunes()).toBe(1);
+  await steps(1, 10_000);
+  expect(prunes()).toBe(2);
+  await steps(1);
+  expect(prunes()).toBe(2);
+  await steps(1, 10_000);
+  expect(prunes()).toBe(3);
+  await steps(2, 10_000);
+  expect(prunes()).toBe(3);
+});
+
 test.each([
   ['tells once of a database that rejects it', new TypeError('rejected'), 1],
   ['leaves it to others to tell that the database is away', new Error('away'), 0],
