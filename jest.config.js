@@ -8,6 +8,9 @@ export default {
   testTimeout: 180_000,
   // More than a small machine has cores: many suites mostly wait.
   maxWorkers: 3,
+  runner: '<rootDir>/dist/test/support/runs-crashed-files-again.js',
+  // On a busy machine a process with many modules takes longer to end than Jest's half second.
+  workerGracefulExitTimeout: 10_000,
   testSequencer: '<rootDir>/dist/test/support/longest-first.js',
   globalSetup: '<rootDir>/dist/test/support/global-setup.js',
   globalTeardown: '<rootDir>/dist/test/support/global-teardown.js',
