@@ -56,10 +56,15 @@ message ReadRequest {
 }
 message ReadResponse { loggregator.v2.EnvelopeBatch envelopes = 1; }
 
-service PromQLQuerier { rpc InstantQuery(PromQL.InstantQueryRequest) returns (PromQL.InstantQueryResult); }
+service PromQLQuerier {
+  rpc InstantQuery(PromQL.InstantQueryRequest) returns (PromQL.InstantQueryResult);
+  rpc RangeQuery(PromQL.RangeQueryRequest) returns (PromQL.RangeQueryResult);
+}
 message PromQL {
   message InstantQueryRequest { string query = 1; string time = 2; }
   message InstantQueryResult { oneof Result { Scalar scalar = 1; Vector vector = 2; Matrix matrix = 3; } }
+  message RangeQueryRequest { string query = 1; string start = 2; string end = 3; string step = 4; }
+  message RangeQueryResult { oneof Result { Matrix matrix = 1; } }
   message Scalar { string time = 1; double value = 2; }
   message Point { string time = 1; double value = 2; }
   message Vector { repeated Sample samples = 1; }
@@ -113,9 +118,30 @@ export interface InstantQueryResultMessage {
   readonly vector?: { readonly samples: readonly SampleMessage[] };
 }
 
+export interface RangeQueryRequestMessage {
+  readonly query: string;
+  readonly start: string;
+  readonly end: string;
+  readonly step: string;
+}
+
+export interface MatrixMessage {
+  readonly matrix: {
+    readonly series: readonly {
+      readonly metric: Readonly<Record<string, string>>;
+      readonly points: readonly PointMessage[];
+    }[];
+  };
+}
+
+interface PointMessage {
+  readonly time: string;
+  readonly value: number;
+}
+
 interface SampleMessage {
   readonly metric: Readonly<Record<string, string>>;
-  readonly point: { readonly time: string; readonly value: number } | null;
+  readonly point: PointMessage | null;
 }
 
 /** `/logcache.v1.Egress`, for a client and for a server alike. */
@@ -126,4 +152,5 @@ export const egressService = definition['logcache.v1.Egress'] as unknown as {
 /** `/logcache.v1.PromQLQuerier`, for a client and for a server alike. */
 export const promqlService = definition['logcache.v1.PromQLQuerier'] as unknown as {
   readonly InstantQuery: MethodDefinition<InstantQueryRequestMessage, InstantQueryResultMessage>;
+  readonly RangeQuery: MethodDefinition<RangeQueryRequestMessage, MatrixMessage>;
 };

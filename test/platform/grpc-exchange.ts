@@ -10,6 +10,9 @@ const prefixBytes = 5;
 /** The field number alone fills more than a protobuf reader takes. */
 const undecodable = Buffer.alloc(12, 0xff);
 
+/** What grpc-message escapes: whatever is not printable ASCII, and the percent sign. */
+const notAsItIs = /[^ -$&-~]/gu;
+
 /** A gRPC status with the HTTP status that log-cache's gateway makes of it, by which the books count both transports. */
 export const grpcStatus = {
   ok: { code: 0, http: 200 },
@@ -131,7 +134,7 @@ export class GrpcExchange {
         ':status': 200,
         'content-type': 'application/grpc',
         'grpc-status': String(code),
-        'grpc-message': encodeURIComponent(details),
+        'grpc-message': details.replace(notAsItIs, encodeURIComponent),
       },
       { endStream: true },
     );

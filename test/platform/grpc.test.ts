@@ -231,6 +231,44 @@ describe('a query', () => {
   });
 });
 
+describe('a range query', () => {
+  const secs = Math.floor(clock.now() / 1000);
+  const ask = (query: string, step: string) =>
+    call(
+      promqlService.RangeQuery.path,
+      Buffer.from(
+        promqlService.RangeQuery.requestSerialize({ query, start: `${secs - 15}`, end: `${secs}`, step }),
+      ),
+    );
+
+  test('yields a matrix, of a scalar too', async () => {
+    const { matrix } = promqlService.RangeQuery.responseDeserialize(await ask('6 * 7', '15s'));
+    const points = [
+      { time: `${secs - 15}.000`, value: 42 },
+      { time: `${secs}.000`, value: 42 },
+    ];
+    expect(matrix.series).toEqual([{ metric: {}, points }]);
+  });
+
+  test.each([
+    ['cpu', '5', `metric 'cpu' does not have a 'source_id' label`],
+    ['sum(', '5', 'parse error at char 5: '],
+    ['cpu{source_id="shop"}', '', `couldn't parse step: cannot parse "" to a valid step`],
+  ])('of %s by "%s" is refused with UNKNOWN', async (query, step, details) => {
+    await expect(ask(query, step)).rejects.toMatchObject({
+      code: status.UNKNOWN,
+      details: expect.stringContaining(details),
+    });
+  });
+});
+
+test('a text comes as it is, whatever is in it', async () => {
+  const asked = call(promqlService.InstantQuery.path, instantQuery({ query: '1', time: 'mañana: 100 %' }));
+  await expect(asked).rejects.toMatchObject({
+    details: 'cannot parse "mañana: 100 %" to a valid Unix or RFC3339 timestamp',
+  });
+});
+
 test.each([
   ['a limit beyond 1000', { limit: '1001' }, 'limit (1001) must be 1000 or less'],
   ['a window that ends before it begins', { start_time: '5', end_time: '2' }, 'must be before EndTime'],

@@ -1,15 +1,11 @@
-import {
-  egressService,
-  promqlService,
-  type EnvelopeMessage,
-  type InstantQueryResultMessage,
-  type ReadRequestMessage,
-} from './grpc-definition.js';
+import type { Clock } from '../../src/util/clock.js';
 import type { Books } from './books.js';
-import { envelopeTypes, nanoseconds, type Envelope } from './envelope.js';
+import { envelopeTypes } from './envelope.js';
 import { hasFault } from './exchange.js';
 import type { FaultSwitch } from './faults.js';
+import { egressService, promqlService, type ReadRequestMessage } from './grpc-definition.js';
 import { grpcStatus, type GrpcExchange } from './grpc-exchange.js';
+import { envelopeMessage, resultMessage } from './grpc-messages.js';
 import { itemsIn, pageUnder } from './log-cache-answers.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore, type ReadParameters } from './log-cache-store.js';
@@ -17,10 +13,12 @@ import { SourceTooSlow, type QueryCost } from './promql/cost.js';
 import type { PromqlResult } from './promql/evaluate.js';
 import { PromqlParseError, selectorsOf, sourceIdsOf } from './promql/expression.js';
 import { parsePromql } from './promql/parse.js';
+import { instantQueryOf, rangeQueryOf, type PromqlQuery } from './promql/query.js';
 import { PromqlEngineError } from './promql/series.js';
 
 export interface GrpcDependencies {
   readonly store: LogCacheStore;
+  readonly clock: Pick<Clock, 'now'>;
   readonly route: Pick<LogCacheRoute, 'isUp'>;
   readonly cost: Pick<QueryCost, 'paid'>;
   readonly faults: FaultSwitch;
@@ -41,7 +39,9 @@ export function logCacheGrpcHandler(logCache: GrpcDependencies): (exchange: Grpc
       case egressService.Read.path:
         return serveRead(logCache, exchange);
       case promqlService.InstantQuery.path:
-        return serveQuery(logCache, exchange);
+        return serveInstantQuery(logCache, exchange);
+      case promqlService.RangeQuery.path:
+        return serveRangeQuery(logCache, exchange);
       default:
         exchange.refuse(grpcStatus.unimplemented, `unknown method ${exchange.path}`);
     }
@@ -69,26 +69,55 @@ async function serveRead({ store, faults, books }: GrpcDependencies, exchange: G
   books.served('read', exchange, items);
 }
 
-async function serveQuery(
-  { store, cost, faults, books }: GrpcDependencies,
-  exchange: GrpcExchange,
-): Promise<void> {
+async function serveInstantQuery(logCache: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
   const message = await exchange.message();
   if (!message) return;
   const { query, time } = promqlService.InstantQuery.requestDeserialize(message);
-  const met = faults.meet('logCache', 'query', sourceIdsIn(query));
+  await serveQuery(logCache, exchange, query, {
+    parse: () => instantQueryOf(query, time, logCache.clock.now()),
+    empty: { type: 'vector', samples: [] },
+    serialize: (result, { startMs }) =>
+      promqlService.InstantQuery.responseSerialize(resultMessage(result, startMs)),
+  });
+}
+
+async function serveRangeQuery(logCache: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
+  const message = await exchange.message();
+  if (!message) return;
+  const { query, ...texts } = promqlService.RangeQuery.requestDeserialize(message);
+  await serveQuery(logCache, exchange, query, {
+    parse: () => rangeQueryOf(query, texts),
+    empty: { type: 'matrix', series: [] },
+    serialize: (result, { startMs }) =>
+      promqlService.RangeQuery.responseSerialize(resultMessage(result, startMs)),
+  });
+}
+
+interface QueryMethod {
+  readonly parse: () => PromqlQuery;
+  readonly empty: PromqlResult;
+  readonly serialize: (result: PromqlResult, times: PromqlQuery['times']) => Buffer;
+}
+
+async function serveQuery(
+  { store, cost, faults, books }: GrpcDependencies,
+  exchange: GrpcExchange,
+  text: string,
+  { parse, empty, serialize }: QueryMethod,
+): Promise<void> {
+  const met = faults.meet('logCache', 'query', sourceIdsIn(text));
   let items = 0;
   if (!(await exchange.suffer(met))) {
     if (hasFault(met, 'unauthorized')) {
       exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
-    } else if (hasFault(met, 'empty')) {
-      exchange.answer(promqlService.InstantQuery.responseSerialize({ vector: { samples: [] } }));
     } else {
       await answerOrRefuse(exchange, async () => {
-        await cost.paid(query, time, exchange.gone);
-        const { result, timeMs } = store.instantQuery(query, time);
+        const query = parse();
+        const isEmpty = hasFault(met, 'empty');
+        if (!isEmpty) await cost.paid(query, exchange.gone);
+        const result = isEmpty ? empty : store.evaluate(query);
         items = itemsIn(result);
-        return promqlService.InstantQuery.responseSerialize(resultMessage(result, timeMs));
+        return serialize(result, query.times);
       });
     }
   }
@@ -130,54 +159,5 @@ function sourceIdsIn(query: string): string[] {
     return selectorsOf(parsePromql(query)).flatMap(sourceIdsOf);
   } catch {
     return [];
-  }
-}
-
-function envelopeMessage({ timestampUs, sourceId, instanceId, tags, body }: Envelope): EnvelopeMessage {
-  return {
-    timestamp: nanoseconds(timestampUs),
-    source_id: sourceId,
-    instance_id: instanceId,
-    tags,
-    ...bodyMessage(body),
-  };
-}
-
-function bodyMessage(body: Envelope['body']): object {
-  switch (body.type) {
-    case 'GAUGE':
-      return { gauge: { metrics: body.metrics } };
-    case 'COUNTER':
-      return { counter: { name: body.name, delta: '0', total: String(body.total) } };
-    case 'TIMER':
-      return {
-        timer: { name: body.name, start: nanoseconds(body.startUs), stop: nanoseconds(body.stopUs) },
-      };
-    case 'LOG':
-      return { log: { payload: Buffer.from(body.payload), type: 'OUT' } };
-    case 'EVENT':
-      return { event: { title: body.title, body: body.body } };
-  }
-}
-
-function resultMessage(result: PromqlResult, timeMs: number): InstantQueryResultMessage & object {
-  const point = (ms: number, value: number) => ({ time: (ms / 1000).toFixed(3), value });
-  switch (result.type) {
-    case 'scalar':
-      return { scalar: point(timeMs, result.value) } as object;
-    case 'vector': {
-      const samples = result.samples.map(({ labels, value }) => ({
-        metric: labels,
-        point: point(timeMs, value),
-      }));
-      return { vector: { samples } };
-    }
-    case 'matrix': {
-      const series = result.series.map(({ labels, points }) => ({
-        metric: labels,
-        points: points.map(({ timeUs, value }) => point(timeUs / 1000, value)),
-      }));
-      return { matrix: { series } } as object;
-    }
   }
 }

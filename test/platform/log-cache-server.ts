@@ -1,53 +1,24 @@
-import type { AuthProxy } from './auth-proxy.js';
-import type { Books } from './books.js';
-import type { CloudController } from './cloud-controller.js';
 import { readAnswerJson } from './envelope.js';
 import { hasFault, type Answer, type Exchange } from './exchange.js';
-import type { ActiveFault, FaultSwitch } from './faults.js';
-import { itemsIn, pageUnder } from './log-cache-answers.js';
-import type { LogCacheRoute } from './log-cache-route.js';
+import type { ActiveFault } from './faults.js';
+import { pageUnder } from './log-cache-answers.js';
+import { gatewayHeaders, noGateway, notFound, unavailable, type Counted } from './log-cache-gateway.js';
+import { serveQuery, type QueryDependencies } from './log-cache-query.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
-import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
-import { SourceTooSlow, type QueryCost } from './promql/cost.js';
-import { PromqlParseError, selectorsOf, sourceIdsOf, type Expression } from './promql/expression.js';
-import { parsePromql } from './promql/parse.js';
-import { checkReprinted } from './promql/reprint.js';
-import { PromqlEngineError } from './promql/series.js';
 import { BadParameter, readParametersOf } from './read-parameters.js';
 
-export interface LogCacheDependencies {
+interface LogCacheDependencies extends QueryDependencies {
   readonly store: LogCacheStore;
-  readonly cost: Pick<QueryCost, 'paid'>;
-  readonly proxy: AuthProxy;
-  readonly route: LogCacheRoute;
-  readonly cloudController: CloudController;
-  readonly faults: FaultSwitch;
-  readonly books: Pick<Books, 'served'>;
-}
-
-interface Counted extends Answer {
-  /** Envelopes, samples or series in the answer. */
-  readonly items?: number;
 }
 
 const plainText = { 'content-type': 'text/plain; charset=utf-8' };
-const notFound: Answer = { status: 404 };
 /** gorouter's answer where nothing listens behind the route. */
 const noEndpoints: Answer = {
   status: 503,
   body: "503 Service Unavailable: Requested route ('log-cache.example.com') has no available endpoints.\n",
   headers: { 'content-type': 'text/plain; charset=utf-8', 'x-cf-routererror': 'no_endpoints' },
 };
-/** The proxy's answer where the gateway does not listen. */
-const noGateway: Answer = { status: 502 };
 const invalidText = 'grpc: error while marshaling: string field contains invalid UTF-8';
-const unavailable =
-  'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:8080: connect: connection refused"';
-const gatewayHeaders = {
-  'content-type': 'application/json',
-  'grpc-metadata-content-type': 'application/grpc',
-};
-const emptyVector = '{"status":"success","data":{"resultType":"vector","result":[]}}\n';
 
 /** log-cache over HTTPS: the auth proxy in front, the gateway behind it. */
 export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exchange) => Promise<void> {
@@ -73,9 +44,9 @@ export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exch
     } else if (sourceId !== undefined) {
       await serveRead(logCache, exchange, sourceId);
     } else if (pathname === '/api/v1/query') {
-      await serveQuery(logCache, exchange);
+      await serveQuery(logCache, exchange, 'instant');
     } else if (pathname === '/api/v1/query_range') {
-      exchange.answer({ status: 501, body: queryErrorJson('bad_data', 'Metrics not available') });
+      await serveQuery(logCache, exchange, 'range');
     } else {
       exchange.answer({ ...notFound, body: '404 page not found\n', headers: plainText });
     }
@@ -137,70 +108,6 @@ function readAnswer(
 
 function gatewayError(status: number, code: number, message: string): Answer {
   return { status, body: JSON.stringify({ code, message, details: [] }), headers: gatewayHeaders };
-}
-
-async function serveQuery(logCache: LogCacheDependencies, exchange: Exchange): Promise<void> {
-  const parsed = parseAtProxy(exchange.url.searchParams.get('query') ?? '');
-  const sourceIds = parsed instanceof PromqlParseError ? [] : selectorsOf(parsed).flatMap(sourceIdsOf);
-  const faults = logCache.faults.meet('logCache', 'query', sourceIds);
-  let items = 0;
-  if (!(await exchange.suffer(faults))) {
-    const answer = await queryAnswer(logCache, exchange, parsed, sourceIds, faults);
-    items = answer.items ?? 0;
-    exchange.answer({ ...answer, headers: { 'content-type': 'application/json' } });
-  }
-  logCache.books.served('query', exchange, items);
-}
-
-function parseAtProxy(query: string): Expression | PromqlParseError {
-  try {
-    return parsePromql(query);
-  } catch (error) {
-    if (error instanceof PromqlParseError) return error;
-    throw error;
-  }
-}
-
-/** In the proxy's order: is there a token at all, is the query good, is the token good, what does Cloud Controller say. */
-async function queryAnswer(
-  { store, proxy, route, cloudController, cost }: LogCacheDependencies,
-  exchange: Exchange,
-  parsed: Expression | PromqlParseError,
-  sourceIds: readonly string[],
-  faults: readonly ActiveFault[],
-): Promise<Counted> {
-  const authorization = exchange.header('authorization');
-  if (authorization === undefined || hasFault(faults, 'unauthorized')) return notFound;
-  if (parsed instanceof PromqlParseError) {
-    return { status: 400, body: queryErrorJson('bad_data', parsed.message) };
-  }
-  if (sourceIds.length === 0) {
-    return { status: 400, body: queryErrorJson('bad_data', 'query does not request any source_ids') };
-  }
-  if (!proxy.allows(authorization, [])) return notFound;
-  const canAsk = await cloudController.answers(sourceIds, exchange.gone);
-  if (!proxy.allows(authorization, sourceIds, canAsk)) return notFound;
-  if (!route.isUp('gateway')) return noGateway;
-  if (!route.gatewayIsConnected) return { status: 503, body: queryErrorJson('internal', unavailable) };
-  if (exchange.method !== 'GET')
-    return { status: 501, body: queryErrorJson('bad_data', 'Method Not Allowed') };
-  if (hasFault(faults, 'empty')) return { status: 200, body: emptyVector };
-  const { searchParams } = exchange.url;
-  try {
-    checkReprinted(parsed);
-    const [query, time] = [searchParams.get('query') ?? '', searchParams.get('time')];
-    await cost.paid(query, time, exchange.gone);
-    const { result, timeMs } = store.instantQuery(query, time);
-    return { status: 200, body: queryAnswerJson(result, timeMs), items: itemsIn(result) };
-  } catch (error) {
-    if (error instanceof SourceTooSlow) {
-      return { status: 504, body: queryErrorJson('internal', error.message) };
-    }
-    if (error instanceof PromqlParseError || error instanceof PromqlEngineError) {
-      return { status: 500, body: queryErrorJson('internal', error.message) };
-    }
-    throw error;
-  }
 }
 
 /** A percent sign without two digits: Go's server does not even look at the request. */

@@ -6,8 +6,7 @@ import { LogCacheNodes } from './log-cache-nodes.js';
 import { modelEnvelopes, wants, type Wanted } from './model-envelopes.js';
 import { compileNameFilter } from './name-filter.js';
 import { evaluatePromql, type PromqlResult } from './promql/evaluate.js';
-import { parsePromql } from './promql/parse.js';
-import { queryTimeMs } from './promql/query-time.js';
+import { instantQueryOf, type PromqlQuery } from './promql/query.js';
 import { SeriesReader } from './promql/series.js';
 import { evictedUntilUs } from './retention.js';
 
@@ -148,9 +147,13 @@ export class LogCacheStore {
 
   /** Evaluates an instant query. Throws PromqlParseError or PromqlEngineError. */
   instantQuery(query: string, timeText: string | null): QueryResult {
-    const timeMs = queryTimeMs(timeText, this.clock.now());
-    const reader = new SeriesReader(this, this.apps);
-    return { timeMs, result: evaluatePromql(parsePromql(query), reader, timeMs) };
+    const parsed = instantQueryOf(query, timeText, this.clock.now());
+    return { timeMs: parsed.times.startMs, result: this.evaluate(parsed) };
+  }
+
+  /** Throws PromqlEngineError. */
+  evaluate(query: PromqlQuery): PromqlResult {
+    return evaluatePromql(query, new SeriesReader(this, this.apps));
   }
 
   /** All envelopes of a source with timestamps in [fromUs, toUs), oldest first, however many they are. */
@@ -206,9 +209,10 @@ export class LogCacheStore {
     arrivedSinceUs: number,
   ): StoredEnvelope[] {
     const found: StoredEnvelope[] = [];
-    for (const { arrivedUs, ...envelope } of this.#injected.get(sourceId) ?? []) {
-      const { timestampUs } = envelope;
-      if (timestampUs < fromUs || timestampUs >= toUs || arrivedUs < arrivedSinceUs) continue;
+    for (const stored of this.#injected.get(sourceId) ?? []) {
+      if (stored.timestampUs < fromUs || stored.timestampUs >= toUs) continue;
+      const { arrivedUs, ...envelope } = stored;
+      if (arrivedUs < arrivedSinceUs) continue;
       const filtered = filterEnvelope(envelope, wanted);
       if (filtered) found.push(filtered);
     }

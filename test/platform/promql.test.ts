@@ -7,7 +7,7 @@ import { requestsBetween, tallyRequests } from './http-requests.js';
 import { constantLoad, keyframes } from './load-script.js';
 import { LogCacheStore } from './log-cache-store.js';
 import { printFloat } from './promql/answer.js';
-import type { Sample } from './promql/evaluate.js';
+import type { Sample } from './promql/aggregate.js';
 import { parsePromql } from './promql/parse.js';
 import { checkReprinted, printDuration } from './promql/reprint.js';
 import { Truth } from './truth.js';
@@ -90,6 +90,30 @@ test('requests that tie at the border of a page are lost, all but the first', ()
   }
   const count = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
   expect(vector(count)[0]?.value).toBe(108);
+});
+
+test('pages are counted from a second before the window', () => {
+  const { store, vector } = logCache({ load: constantLoad({}) });
+  const atUs = 1_699_999_980e6;
+  // 30 in the second before; 69, and two at once at the end of the page of 100; and 20 more.
+  const offsets = [
+    ...Array.from({ length: 30 }, (_, i) => i - 1e6),
+    ...Array.from({ length: 69 }, (_, i) => i),
+    ...[500, 500],
+    ...Array.from({ length: 20 }, (_, i) => 1000 + i),
+  ];
+  for (const [i, offsetUs] of offsets.entries()) {
+    const timestampUs = atUs + offsetUs;
+    store.inject({
+      timestampUs,
+      sourceId: 'shop',
+      instanceId: '0',
+      tags: { peer_type: 'Client', request_id: String(i) },
+      body: { type: 'TIMER', name: 'http', startUs: timestampUs - 5, stopUs: timestampUs },
+    });
+  }
+  const count = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
+  expect(vector(count)[0]?.value).toBe(90);
 });
 
 test('the largest and smallest of numbers and NaN are numbers', () => {
@@ -196,7 +220,7 @@ test('vectors with equal labels can be divided by each other', () => {
 test.each([
   ['1m30s in a range', `count_over_time(http{source_id="a"}[1m30s])`],
   ['milliseconds', `count_over_time(http{source_id="a"}[1500ms])`],
-  ['an unknown function', `rate(http{source_id="a"}[40s])`],
+  ['an unknown function', `predict(http{source_id="a"}[40s])`],
   ['an open parenthesis', `sum(cpu{source_id="a"}`],
   ['an instant vector where a range belongs', `max_over_time(cpu{source_id="a"})`],
   ['nothing', ` `],
@@ -215,13 +239,19 @@ test.each([
   [90, '1m30s'],
   [3600, '1h'],
   [5400, '1h30m'],
-  [90_000, '25h'],
+  [90_000, '1d1h'],
   [86_400, '1d'],
 ])('the auth proxy prints %i seconds as %s', (secs, printed) => {
   expect(printDuration(secs)).toBe(printed);
   const check = () => checkReprinted(parsePromql(`count_over_time(http{source_id="a"}[${secs}s])`));
   if (/\d[a-z]\d/.test(printed)) expect(check).toThrow('bad duration syntax');
   else expect(check).not.toThrow();
+});
+
+test('an offset is printed anew like a range', () => {
+  const check = (offset: string) => () => checkReprinted(parsePromql(`cpu{source_id="a"} offset ${offset}`));
+  expect(check('60s')).not.toThrow();
+  expect(check('90s')).toThrow(new Error('parse error at char 27: bad number or duration syntax: "1m3"'));
 });
 
 test('values are printed without exponents', () => {

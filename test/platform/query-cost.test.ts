@@ -4,6 +4,7 @@ import { Apps } from './apps.js';
 import { constantLoad } from './load-script.js';
 import { LogCacheStore } from './log-cache-store.js';
 import { QueryCost, SourceTooSlow } from './promql/cost.js';
+import { instantQueryOf } from './promql/query.js';
 import { PromqlEngineError } from './promql/series.js';
 
 const second = 1_000;
@@ -18,7 +19,8 @@ function queried(sources: string, usPerEnvelope: number) {
   const store = new LogCacheStore(apps, clock, { retentionMs: 7_200_000, ingestLagMs: 0 });
   const cost = new QueryCost(store, apps, clock, usPerEnvelope);
   const query = `count_over_time(http{source_id=~"${sources}",peer_type="Client"}[40s])`;
-  const paid = cost.paid(query, '1700000000', new AbortController().signal);
+  const parsed = instantQueryOf(query, '1700000000', clock.now());
+  const paid = cost.paid(parsed, new AbortController().signal);
   const outcome = paid.then(
     () => 'answered',
     (error: unknown) => error,

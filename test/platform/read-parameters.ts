@@ -38,7 +38,7 @@ export function readParametersOf(sourceId: string, query: URLSearchParams): Read
   };
 }
 
-function single(query: URLSearchParams, snake: string, camel: string): string | undefined {
+export function single(query: URLSearchParams, snake: string, camel = snake): string | undefined {
   const values = snake === camel ? query.getAll(snake) : [...query.getAll(snake), ...query.getAll(camel)];
   if (values.length > 1) throw new BadParameter(`too many values for field "${snake}": ${values.join(', ')}`);
   return values[0];

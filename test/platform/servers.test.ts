@@ -50,6 +50,10 @@ function query(promql: string, headers?: Record<string, string>): Promise<Client
   );
 }
 
+function queryRange(parameters: Record<string, string>, headers?: Record<string, string>) {
+  return get(`/api/v1/query_range?${new URLSearchParams(parameters).toString()}`, headers);
+}
+
 describe('UAA', () => {
   test('client_credentials yields a JWT with the authorities as scope, and a second less than its lifetime', async () => {
     const answer = await askForToken(platform, { grant_type: 'client_credentials' });
@@ -160,6 +164,10 @@ describe('the auth proxy', () => {
     expect((await get(path, { authorization: tenant })).status).toBe(200);
     expect((await get('/api/v1/read/bank', { authorization: tenant })).status).toBe(404);
     expect((await query(`cpu{source_id=~"shop|bank"}`, { authorization: tenant })).status).toBe(404);
+    const times = { start: '1', end: '2', step: '1' };
+    const range = (source: string) =>
+      queryRange({ query: `cpu{source_id="${source}"}`, ...times }, { authorization: tenant });
+    expect([(await range('shop')).status, (await range('bank')).status]).toEqual([200, 404]);
   });
 
   test('tells its version to anyone', async () => {
@@ -179,10 +187,18 @@ describe('log-cache', () => {
   });
 
   test('serves queries with GET only, and takes a token without a word before it', async () => {
-    const path = `/api/v1/query?${new URLSearchParams({ query: 'cpu{source_id="shop"}' }).toString()}`;
-    for (const method of ['POST', 'HEAD']) {
-      const options = { ca: platform.ca, headers: { authorization }, method };
-      expect((await ask(platform.urls.logCache + path, options)).status).toBe(501);
+    const parameters = new URLSearchParams({ query: 'cpu{source_id="shop"}' }).toString();
+    const path = `/api/v1/query?${parameters}`;
+    const options = { ca: platform.ca, headers: { authorization } };
+    for (const each of [path, `/api/v1/query_range?${parameters}`]) {
+      const posted = await ask(platform.urls.logCache + each, { ...options, method: 'POST' });
+      expect(posted.status).toBe(501);
+      expect(JSON.parse(posted.body)).toEqual({
+        status: 'error',
+        errorType: 'internal',
+        error: 'Method Not Allowed',
+      });
+      expect((await ask(platform.urls.logCache + each, { ...options, method: 'HEAD' })).status).toBe(501);
     }
     expect((await get(path, { authorization: authorization.replace('Bearer ', '') })).status).toBe(200);
   });
@@ -262,6 +278,48 @@ describe('log-cache', () => {
     const answer = await query(promql);
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body)).toMatchObject({ status: 'error', errorType });
+  });
+
+  test('answers a range query with the values of every step', async () => {
+    const secs = Math.floor(clock.now() / 1000);
+    const times = { start: String(secs - 30), end: String(secs), step: '15' };
+    const requests = 'sum by (source_id) (count_over_time(http{source_id="shop",peer_type="Client"}[10s]))';
+    const { status, headers, body } = await queryRange({ query: requests, ...times });
+    expect([status, headers['content-type']]).toEqual([200, 'application/json']);
+    // The last window ends at the end of what is read, the others with the second in which they end.
+    const values = [`[${secs - 30}.000,"550"]`, `[${secs - 15}.000,"550"]`, `[${secs}.000,"500"]`];
+    expect(body).toBe(
+      `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"source_id":"shop"},"values":[${values.join(',')}]}]}}\n`,
+    );
+    const { body: none } = await queryRange({ query: 'cpu{source_id="nobody"}', ...times });
+    expect(none).toBe('{"status":"success","data":{"resultType":"matrix","result":[]}}\n');
+  });
+
+  test.each([
+    ['query=sum(&step=5', 400, 'bad_data', 'parse error at char 5'],
+    ['query=1&step=5', 400, 'bad_data', 'query does not request any source_ids'],
+    ['query=cpu{source_id="shop"}', 500, 'internal', `couldn't parse step: cannot parse "" to a valid step`],
+    ['query=cpu{source_id="shop"}&step=5', 500, 'internal', `couldn't parse start: cannot parse ""`],
+    ['query=cpu{source_id="shop"}&step=5&step=6', 400, 'internal', 'too many values for field "step": 5, 6'],
+    [
+      'query=cpu{source_id="shop"}[1m]&start=1&end=1&step=1',
+      500,
+      'internal',
+      'invalid expression type "range vector" for range query',
+    ],
+  ])('refuses the range query %s with %i', async (parameters, status, errorType, error) => {
+    const answer = await get(`/api/v1/query_range?${parameters}`);
+    expect(answer.status).toBe(status);
+    const text: unknown = expect.stringContaining(error);
+    expect(JSON.parse(answer.body)).toEqual({ status: 'error', errorType, error: text });
+  });
+
+  test('takes a repeated time for an error of the request', async () => {
+    const { status, body } = await get('/api/v1/query?query=cpu{source_id="shop"}&time=5&time=6');
+    expect([status, (JSON.parse(body) as { error: string }).error]).toEqual([
+      400,
+      'too many values for field "time": 5, 6',
+    ]);
   });
 
   test('a time that is none is an error', async () => {

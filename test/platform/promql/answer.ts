@@ -1,7 +1,7 @@
 import type { Tags } from '../envelope.js';
 import type { PromqlResult } from './evaluate.js';
 
-/** The success answer of /api/v1/query, as log-cache's own marshaler writes it. Evaluation time in ms since the epoch. */
+/** The success answer to a query, as log-cache's own marshaler writes it. Evaluation time in ms since the epoch. */
 export function queryAnswerJson(result: PromqlResult, timeMs: number): string {
   return `{"status":"success","data":{"resultType":"${result.type}","result":${resultJson(result, timeMs)}}}\n`;
 }

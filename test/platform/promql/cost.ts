@@ -3,10 +3,8 @@ import type { Apps } from '../apps.js';
 import { waitForFault } from '../faults.js';
 import type { LogCacheStore } from '../log-cache-store.js';
 import { countModelMetrics } from '../model-envelopes.js';
-import { windowOf } from './evaluate.js';
-import { selectorsOf, sourceIdsOf, type Expression } from './expression.js';
-import { parsePromql } from './parse.js';
-import { queryTimeMs } from './query-time.js';
+import { selectorsOf, sourceIdsOf } from './expression.js';
+import { windowOf, type PromqlQuery } from './query.js';
 import { PromqlEngineError } from './series.js';
 
 /** A source's read has a deadline of its own. */
@@ -35,21 +33,21 @@ export class QueryCost {
   ) {}
 
   /**
-   * Takes the time that an instant query takes, while somebody waits for it. Rejects with SourceTooSlow or a
-   * PromqlEngineError at log-cache's own limits, and with a PromqlParseError.
+   * Takes the time that a query takes, while somebody waits for it; a range query reads no more than once. Rejects with
+   * SourceTooSlow or a PromqlEngineError at log-cache's own limits.
    */
-  async paid(query: string, timeText: string | null, gone: AbortSignal): Promise<void> {
-    const timeMs = queryTimeMs(timeText, this.clock.now());
-    const { ms, error } = this.#of(parsePromql(query), timeMs);
+  async paid(query: PromqlQuery, gone: AbortSignal): Promise<void> {
+    const { ms, error } = this.#of(query);
     if (ms >= shortestMs) await waitForFault(this.clock, ms, [gone]);
     if (error) throw error;
   }
 
-  #of(expression: Expression, timeMs: number): { ms: number; error: Error | null } {
+  #of(query: PromqlQuery): { ms: number; error: Error | null } {
+    const window = windowOf(query);
     let ms = 0;
-    for (const selector of selectorsOf(expression)) {
+    for (const selector of selectorsOf(query.expression)) {
       for (const sourceId of new Set(sourceIdsOf(selector))) {
-        const sourceMs = (this.#count(sourceId, ...windowOf(selector, timeMs)) * this.usPerEnvelope) / 1000;
+        const sourceMs = (this.#count(sourceId, ...window) * this.usPerEnvelope) / 1000;
         if (sourceMs > sourceLimitMs) {
           return { ms: ms + sourceLimitMs, error: new SourceTooSlow('context deadline exceeded') };
         }

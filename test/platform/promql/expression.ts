@@ -1,4 +1,4 @@
-/* The part of PromQL that autoscalers use, as a tree. */
+/* The part of PromQL that autoscalers and their operators use, as a tree. */
 
 export type Expression =
   | { readonly type: 'number'; readonly value: number }
@@ -7,6 +7,8 @@ export type Expression =
   | {
       readonly type: 'aggregation';
       readonly operation: Aggregation;
+      /** How many samples `topk` keeps, or which quantile; null: the aggregation needs none. */
+      readonly parameter: Expression | null;
       readonly grouping: Grouping;
       readonly operand: Expression;
     }
@@ -22,7 +24,9 @@ export interface Selector {
   readonly name: string;
   readonly matchers: readonly Matcher[];
   /** null: an instant selector. */
-  readonly range: RangeDuration | null;
+  readonly range: Duration | null;
+  /** How far before the evaluation time it looks; null: it looks at that time. */
+  readonly offset: Duration | null;
 }
 
 export interface Matcher {
@@ -31,7 +35,7 @@ export interface Matcher {
   readonly value: string;
 }
 
-export interface RangeDuration {
+export interface Duration {
   readonly secs: number;
   /** Where it stands in the query, counted from 1. */
   readonly position: number;
@@ -45,14 +49,14 @@ export interface Grouping {
 export const rangeFunctions = [
   'avg_over_time',
   'count_over_time',
-  'last_over_time',
   'max_over_time',
   'min_over_time',
+  'rate',
   'sum_over_time',
 ] as const;
 export type RangeFunction = (typeof rangeFunctions)[number];
 
-export const aggregations = ['avg', 'count', 'max', 'min', 'sum'] as const;
+export const aggregations = ['avg', 'count', 'max', 'min', 'quantile', 'sum', 'topk'] as const;
 export type Aggregation = (typeof aggregations)[number];
 
 export type ArithmeticOperator = '+' | '-' | '*' | '/' | '%';
@@ -66,6 +70,22 @@ export class PromqlParseError extends Error {
   }
 }
 
+export function typeOf(expression: Expression): 'scalar' | 'instant vector' | 'range vector' {
+  switch (expression.type) {
+    case 'number':
+      return 'scalar';
+    case 'selector':
+      return expression.range ? 'range vector' : 'instant vector';
+    case 'call':
+    case 'aggregation':
+      return 'instant vector';
+    case 'binary': {
+      const scalars = typeOf(expression.left) === 'scalar' && typeOf(expression.right) === 'scalar';
+      return scalars ? 'scalar' : 'instant vector';
+    }
+  }
+}
+
 /** Every selector of a tree, in order. */
 export function selectorsOf(expression: Expression): Selector[] {
   switch (expression.type) {
@@ -75,8 +95,10 @@ export function selectorsOf(expression: Expression): Selector[] {
       return [expression];
     case 'call':
       return [expression.range];
-    case 'aggregation':
-      return selectorsOf(expression.operand);
+    case 'aggregation': {
+      const { parameter, operand } = expression;
+      return [...(parameter ? selectorsOf(parameter) : []), ...selectorsOf(operand)];
+    }
     case 'binary':
       return [...selectorsOf(expression.left), ...selectorsOf(expression.right)];
   }

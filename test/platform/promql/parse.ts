@@ -1,13 +1,15 @@
 import { compileRe2 } from '../re2.js';
+import { badDuration, durationSecs } from './duration.js';
 import {
   aggregations,
   PromqlParseError,
   rangeFunctions,
+  typeOf,
   type ArithmeticOperator,
+  type Duration,
   type Expression,
   type Grouping,
   type Matcher,
-  type RangeDuration,
   type Selector,
 } from './expression.js';
 import { tokenize, type Token, type TokenKind } from './tokens.js';
@@ -20,16 +22,6 @@ export function parsePromql(query: string): Expression {
   parser.expect('end');
   return expression;
 }
-
-/** Seconds of the one-letter units that log-cache's lexer knows. */
-const unitSecs: Readonly<Record<string, number>> = {
-  s: 1,
-  m: 60,
-  h: 3600,
-  d: 86_400,
-  w: 604_800,
-  y: 31_536_000,
-};
 
 class Parser {
   #at = 0;
@@ -63,19 +55,33 @@ class Parser {
     return found;
   }
 
+  /** Keywords may be written in capitals. */
+  #takeKeyword(keyword: string): boolean {
+    const found = this.#next.kind === 'identifier' && this.#next.text.toLowerCase() === keyword;
+    if (found) this.#at++;
+    return found;
+  }
+
   #leftAssociative(operators: readonly ArithmeticOperator[], operand: () => Expression): Expression {
     let left = operand();
     for (;;) {
       const operator = operators.find((candidate) => this.#take(candidate));
       if (!operator) return left;
-      left = { type: 'binary', operator, left, right: operand() };
+      left = this.#binary(operator, left, operand());
     }
+  }
+
+  #binary(operator: ArithmeticOperator, left: Expression, right: Expression): Expression {
+    if ([left, right].some((operand) => typeOf(operand) === 'range vector')) {
+      throw this.#typeError('binary expression must contain only scalar and instant vector types');
+    }
+    return { type: 'binary', operator, left, right };
   }
 
   #unary(): Expression {
     if (this.#take('+')) return this.#unary();
     if (!this.#take('-')) return this.#primary();
-    return { type: 'binary', operator: '*', left: { type: 'number', value: -1 }, right: this.#unary() };
+    return this.#binary('*', { type: 'number', value: -1 }, this.#unary());
   }
 
   #primary(): Expression {
@@ -93,51 +99,57 @@ class Parser {
       throw new PromqlParseError(token.position, 'a selector needs a metric name on this platform');
     }
     this.expect('identifier');
-    const aggregation = aggregations.find((name) => name === token.text);
+    const aggregation = aggregations.find((name) => name === token.text.toLowerCase());
     if (aggregation) return this.#aggregation(aggregation);
+    if (this.#next.text !== '(' || this.#next.kind !== 'symbol') return this.#selector(token.text);
     const call = rangeFunctions.find((name) => name === token.text);
-    if (call) return this.#call(call, token);
-    if (this.#next.text === '(' && this.#next.kind === 'symbol') {
-      throw new PromqlParseError(token.position, `unknown function with name "${token.text}"`);
-    }
-    return this.#selector(token.text);
+    if (call) return this.#call(call);
+    throw new PromqlParseError(token.position, `unknown function with name "${token.text}"`);
   }
 
   #aggregation(operation: (typeof aggregations)[number]): Expression {
     const before = this.#grouping();
     this.expect('symbol', '(');
+    const parameter = operation === 'topk' || operation === 'quantile' ? this.#parameter() : null;
     const operand = this.sum();
     this.expect('symbol', ')');
     const grouping = before ?? this.#grouping() ?? { kind: 'by', labels: [] };
-    return { type: 'aggregation', operation, grouping, operand };
+    this.#expectType(operand, 'instant vector', 'aggregation expression');
+    return { type: 'aggregation', operation, parameter, grouping, operand };
+  }
+
+  #parameter(): Expression {
+    const parameter = this.sum();
+    this.expect('symbol', ',');
+    this.#expectType(parameter, 'scalar', 'aggregation parameter');
+    return parameter;
   }
 
   #grouping(): Grouping | undefined {
-    const { kind, text } = this.#next;
-    if (kind !== 'identifier' || (text !== 'by' && text !== 'without')) return undefined;
-    this.#at++;
+    const kind = (['by', 'without'] as const).find((keyword) => this.#takeKeyword(keyword));
+    if (!kind) return undefined;
     this.expect('symbol', '(');
     const labels: string[] = [];
     while (!this.#take(')')) {
       labels.push(this.expect('identifier').text);
       if (!this.#take(',') && this.#next.text !== ')') this.expect('symbol', ')');
     }
-    return { kind: text, labels };
+    return { kind, labels };
   }
 
-  #call(name: (typeof rangeFunctions)[number], token: Token): Expression {
+  #call(name: (typeof rangeFunctions)[number]): Expression {
     this.expect('symbol', '(');
     const operand = this.sum();
     this.expect('symbol', ')');
-    if (operand.type !== 'selector' || operand.range === null) {
-      throw new PromqlParseError(token.position, `expected type range vector in call to function "${name}"`);
-    }
-    return { type: 'call', name, range: operand };
+    if (operand.type === 'selector' && operand.range) return { type: 'call', name, range: operand };
+    throw this.#typeError(`expected type range vector in call to function "${name}", got ${typeOf(operand)}`);
   }
 
   #selector(name: string): Selector {
     const matchers = this.#take('{') ? this.#matchers() : [];
-    return { type: 'selector', name, matchers, range: this.#take('[') ? this.#range() : null };
+    const range = this.#take('[') ? this.#range() : null;
+    const offset = this.#takeKeyword('offset') ? this.#duration('number or duration') : null;
+    return { type: 'selector', name, matchers, range, offset };
   }
 
   #matchers(): Matcher[] {
@@ -154,12 +166,29 @@ class Parser {
     return matchers;
   }
 
-  #range(): RangeDuration {
-    const { text, position } = this.expect('duration');
-    const secs = Number(text.slice(0, -1)) * (unitSecs[text.slice(-1)] ?? NaN);
-    if (!(secs > 0)) throw new PromqlParseError(position, `bad duration syntax: "${text}"`);
+  #range(): Duration {
+    const range = this.#duration('duration');
     this.expect('symbol', ']');
+    return range;
+  }
+
+  /** `what`: the lexer's word for what it expects here. */
+  #duration(what: string): Duration {
+    const { text, position } = this.expect('duration');
+    const secs = durationSecs(text);
+    if (secs === undefined) throw badDuration(what, text, position);
+    if (secs === 0) throw new PromqlParseError(position, 'duration must be greater than 0');
     return { secs, position };
+  }
+
+  #expectType(expression: Expression, wanted: ReturnType<typeof typeOf>, place: string): void {
+    const type = typeOf(expression);
+    if (type !== wanted) throw this.#typeError(`expected type ${wanted} in ${place}, got ${type}`);
+  }
+
+  /** Prometheus looks at types when it has read the whole query, and says that they are wrong at its end. */
+  #typeError(reason: string): PromqlParseError {
+    return new PromqlParseError(this.tokens.at(-1)?.position ?? 1, reason);
   }
 }
 

@@ -1,12 +1,13 @@
-import { PromqlParseError, selectorsOf, type Expression } from './expression.js';
+import { badDuration, hasSeveralUnits } from './duration.js';
+import { selectorsOf, type Expression } from './expression.js';
 
 /** Units that Prometheus prints only where the duration is a whole number of them. */
 const exactUnits = [
   ['y', 31_536_000],
   ['w', 604_800],
-  ['d', 86_400],
 ] as const;
 const mixedUnits = [
+  ['d', 86_400],
   ['h', 3600],
   ['m', 60],
   ['s', 1],
@@ -30,9 +31,13 @@ export function printDuration(secs: number): string {
  * unit. Throws what log-cache says then. A query over gRPC is not printed anew.
  */
 export function checkReprinted(expression: Expression): void {
-  for (const { range } of selectorsOf(expression)) {
-    if (!range) continue;
-    const wrong = /^\d+[a-z]\d/.exec(printDuration(range.secs));
-    if (wrong) throw new PromqlParseError(range.position, `bad duration syntax: "${wrong[0]}"`);
+  for (const { range, offset } of selectorsOf(expression)) {
+    for (const [what, duration] of [
+      ['duration', range],
+      ['number or duration', offset],
+    ] as const) {
+      const printed = duration ? printDuration(duration.secs) : '';
+      if (duration && hasSeveralUnits(printed)) throw badDuration(what, printed, duration.position);
+    }
   }
 }

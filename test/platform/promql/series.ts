@@ -6,7 +6,8 @@ import { requestsBetween, tallyRequests, type PeerType } from '../http-requests.
 import type { LogCacheStore } from '../log-cache-store.js';
 import { sourceIdsOf, type Matcher, type Selector } from './expression.js';
 
-interface Point {
+export interface Point {
+  /** The whole second before the envelope's time: that is how log-cache stamps points. */
   readonly timeUs: number;
   readonly value: number;
 }
@@ -48,7 +49,8 @@ export class SeriesReader {
   /** Every series apart. `computedRequests: false` leaves out the requests that `requests` counts. */
   series(selector: Selector, fromUs: number, toUs: number, computedRequests = true): Series[] {
     const found = new Map<string, { labels: Tags; points: Point[] }>();
-    const add = (labels: Tags, point: Point) => {
+    const add = (labels: Tags, timestampUs: number, value: number) => {
+      const point = { timeUs: Math.floor(timestampUs / 1e6) * 1e6, value };
       const key = JSON.stringify(Object.entries(labels).sort());
       const series = found.get(key);
       if (series) series.points.push(point);
@@ -64,10 +66,8 @@ export class SeriesReader {
           : this.store.envelopes(sourceId, wanted, fromUs, toUs);
       for (const envelope of envelopes) {
         if (!matches(envelope.tags, tagMatchers)) continue;
-        add(withIdentity(envelope.tags, sourceId, envelope.instanceId), {
-          timeUs: envelope.timestampUs,
-          value: valueOf(envelope, wanted.nameFilter),
-        });
+        const labels = withIdentity(envelope.tags, sourceId, envelope.instanceId);
+        add(labels, envelope.timestampUs, valueOf(envelope, wanted.nameFilter));
       }
     }
     if (selector.name !== 'http' || !computedRequests) return [...found.values()];
@@ -79,10 +79,8 @@ export class SeriesReader {
       for (const request of requestsBetween(app, container, peer, ...visible)) {
         const requestTags = { ...tags, [requestLabel]: request.id };
         if (!matches(requestTags, tagMatchers)) continue;
-        add(withIdentity(requestTags, app.guid, instanceId), {
-          timeUs: request.timestampUs,
-          value: request.durationUs * nsPerUs,
-        });
+        const labels = withIdentity(requestTags, app.guid, instanceId);
+        add(labels, request.timestampUs, request.durationUs * nsPerUs);
       }
     }
     return [...found.values()];

@@ -12,7 +12,7 @@ export interface Token {
 
 const patterns: readonly (readonly [TokenKind | 'space', RegExp])[] = [
   ['space', /\s+|#[^\n]*/y],
-  ['duration', /\d+[a-z]\w*/y],
+  ['duration', /\d+(?![eE][+-]?\d)[a-z]\w*/y],
   ['number', /(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y],
   ['identifier', /[a-zA-Z_:][\w:]*/y],
   ['string', /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`/y],
