@@ -2,11 +2,11 @@ import type { Clock } from '../../src/util/clock.js';
 import type { ScalingOutcome } from './scaling-engine.js';
 import type { ScalingTrigger } from './scaling-trigger.js';
 
-export type ServedKind = 'read' | 'query' | 'token' | 'info' | 'scale';
+export type ServedKind = 'read' | 'query' | 'token' | 'info' | 'meta' | 'scale';
 
 export interface ServedCounts {
   requests: number;
-  /** Envelopes of reads; samples or series of queries. */
+  /** Envelopes of reads; samples or series of queries; sources of meta. */
   envelopes: number;
   /** Of the answers' bodies. */
   bytes: number;
@@ -66,7 +66,14 @@ export class Books {
 
   constructor(private readonly clock: Pick<Clock, 'now'>) {
     this.#startedMs = clock.now();
-    this.#served = { read: none(), query: none(), token: none(), info: none(), scale: none() };
+    this.#served = {
+      read: none(),
+      query: none(),
+      token: none(),
+      info: none(),
+      meta: none(),
+      scale: none(),
+    };
   }
 
   /** What was served of a kind so far. */

@@ -17,7 +17,7 @@ export const controlHelp = `  GET    /books                 what was served, and
   POST   /faults                {"server":"logCache","operation":"read","app":"GUID","times":3,
                                  "fault":{"kind":"status","status":500}}; all but server and fault optional;
                                  servers uaa, logCache, scalingEngine, and cloudController behind log-cache's queries;
-                                 operations token, info, read, gauges, query, scale, apps;
+                                 operations token, info, meta, read, gauges, query, scale, apps;
                                  kinds delay (with ms), status (with status, body), hang, stall, reset, cut,
                                  garbage, compressed, empty, unauthorized, nan
   DELETE /faults, /faults/ID    lifts all faults, or one

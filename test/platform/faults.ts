@@ -13,7 +13,7 @@ export const faultTargets = [...serverNames, 'cloudController'] as const;
 type FaultTarget = (typeof faultTargets)[number];
 
 /** `gauges` is a `read` of gauges alone. */
-export const operations = ['token', 'info', 'read', 'gauges', 'query', 'scale', 'apps'] as const;
+export const operations = ['token', 'info', 'meta', 'read', 'gauges', 'query', 'scale', 'apps'] as const;
 export type Operation = (typeof operations)[number];
 
 /**

@@ -43,7 +43,10 @@ const logCache = `
 syntax = "proto3";
 package logcache.v1;
 
-service Egress { rpc Read(ReadRequest) returns (ReadResponse); }
+service Egress {
+  rpc Read(ReadRequest) returns (ReadResponse);
+  rpc Meta(MetaRequest) returns (MetaResponse);
+}
 enum EnvelopeType { ANY = 0; LOG = 1; COUNTER = 2; GAUGE = 3; TIMER = 4; EVENT = 5; }
 message ReadRequest {
   string source_id = 1;
@@ -55,6 +58,14 @@ message ReadRequest {
   string name_filter = 7;
 }
 message ReadResponse { loggregator.v2.EnvelopeBatch envelopes = 1; }
+message MetaRequest { bool local_only = 1; }
+message MetaResponse { map<string, MetaInfo> meta = 1; }
+message MetaInfo {
+  int64 count = 1;
+  int64 expired = 2;
+  int64 oldest_timestamp = 3;
+  int64 newest_timestamp = 4;
+}
 
 service PromQLQuerier {
   rpc InstantQuery(PromQL.InstantQueryRequest) returns (PromQL.InstantQueryResult);
@@ -134,6 +145,20 @@ export interface MatrixMessage {
   };
 }
 
+export interface MetaResponseMessage {
+  readonly meta: Readonly<
+    Record<
+      string,
+      {
+        readonly count: string;
+        readonly expired: string;
+        readonly oldest_timestamp: string;
+        readonly newest_timestamp: string;
+      }
+    >
+  >;
+}
+
 interface PointMessage {
   readonly time: string;
   readonly value: number;
@@ -147,6 +172,7 @@ interface SampleMessage {
 /** `/logcache.v1.Egress`, for a client and for a server alike. */
 export const egressService = definition['logcache.v1.Egress'] as unknown as {
   readonly Read: MethodDefinition<ReadRequestMessage, ReadResponseMessage>;
+  readonly Meta: MethodDefinition<{ readonly local_only: boolean }, MetaResponseMessage>;
 };
 
 /** `/logcache.v1.PromQLQuerier`, for a client and for a server alike. */

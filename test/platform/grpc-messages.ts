@@ -1,6 +1,12 @@
-import type { EnvelopeMessage, InstantQueryResultMessage, MatrixMessage } from './grpc-definition.js';
+import type {
+  EnvelopeMessage,
+  InstantQueryResultMessage,
+  MatrixMessage,
+  MetaResponseMessage,
+} from './grpc-definition.js';
 import { nanoseconds, type Envelope } from './envelope.js';
 import type { PromqlResult } from './promql/evaluate.js';
+import type { SourceMeta } from './source-meta.js';
 
 /* What log-cache knows, as messages of its gRPC API. */
 
@@ -67,4 +73,17 @@ function resultFields(result: PromqlResult, timeMs: number): object {
 
 function point(ms: number, value: number): { time: string; value: number } {
   return { time: (ms / 1000).toFixed(3), value };
+}
+
+export function metaMessage(metas: ReadonlyMap<string, SourceMeta>): MetaResponseMessage['meta'] {
+  const messages = [...metas].map(([id, { count, expired, oldestUs, newestUs }]) => [
+    id,
+    {
+      count: String(count),
+      expired: String(expired),
+      oldest_timestamp: nanoseconds(oldestUs),
+      newest_timestamp: nanoseconds(newestUs),
+    },
+  ]);
+  return Object.fromEntries(messages) as MetaResponseMessage['meta'];
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '../../src/util/clock.js';
+import type { Apps } from './apps.js';
 import type { Books } from './books.js';
 import { envelopeTypes } from './envelope.js';
 import { hasFault } from './exchange.js';
 import type { FaultSwitch } from './faults.js';
 import { egressService, promqlService, type ReadRequestMessage } from './grpc-definition.js';
 import { grpcStatus, type GrpcExchange } from './grpc-exchange.js';
-import { envelopeMessage, resultMessage } from './grpc-messages.js';
+import { envelopeMessage, metaMessage, resultMessage } from './grpc-messages.js';
 import { itemsIn, pageUnder } from './log-cache-answers.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import { ReadRefused, type LogCacheStore, type ReadParameters } from './log-cache-store.js';
@@ -15,9 +16,11 @@ import { PromqlParseError, selectorsOf, sourceIdsOf } from './promql/expression.
 import { parsePromql } from './promql/parse.js';
 import { instantQueryOf, rangeQueryOf, type PromqlQuery } from './promql/query.js';
 import { PromqlEngineError } from './promql/series.js';
+import { metaOfSources } from './source-meta.js';
 
 export interface GrpcDependencies {
   readonly store: LogCacheStore;
+  readonly apps: Apps;
   readonly clock: Pick<Clock, 'now'>;
   readonly route: Pick<LogCacheRoute, 'isUp'>;
   readonly cost: Pick<QueryCost, 'paid'>;
@@ -38,6 +41,8 @@ export function logCacheGrpcHandler(logCache: GrpcDependencies): (exchange: Grpc
     switch (exchange.path) {
       case egressService.Read.path:
         return serveRead(logCache, exchange);
+      case egressService.Meta.path:
+        return serveMeta(logCache, exchange);
       case promqlService.InstantQuery.path:
         return serveInstantQuery(logCache, exchange);
       case promqlService.RangeQuery.path:
@@ -122,6 +127,25 @@ async function serveQuery(
     }
   }
   books.served('query', exchange, items);
+}
+
+async function serveMeta(
+  { store, apps, faults, books }: GrpcDependencies,
+  exchange: GrpcExchange,
+): Promise<void> {
+  if (!(await exchange.message())) return;
+  const met = faults.meet('logCache', 'meta');
+  let items = 0;
+  if (!(await exchange.suffer(met))) {
+    if (hasFault(met, 'unauthorized')) {
+      exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
+    } else {
+      const metas = hasFault(met, 'empty') ? new Map<string, never>() : metaOfSources(store, apps);
+      items = metas.size;
+      exchange.answer(egressService.Meta.responseSerialize({ meta: metaMessage(metas) }));
+    }
+  }
+  books.served('meta', exchange, items);
 }
 
 /** Whatever log-cache refuses, it refuses with UNKNOWN and a text; only a deadline has a code of its own. */

@@ -3,11 +3,12 @@ import { hasFault, type Answer, type Exchange } from './exchange.js';
 import type { ActiveFault } from './faults.js';
 import { pageUnder } from './log-cache-answers.js';
 import { gatewayHeaders, noGateway, notFound, unavailable, type Counted } from './log-cache-gateway.js';
+import { serveMeta, type MetaDependencies } from './log-cache-meta.js';
 import { serveQuery, type QueryDependencies } from './log-cache-query.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
 import { BadParameter, readParametersOf } from './read-parameters.js';
 
-interface LogCacheDependencies extends QueryDependencies {
+interface LogCacheDependencies extends MetaDependencies, QueryDependencies {
   readonly store: LogCacheStore;
 }
 
@@ -47,6 +48,8 @@ export function logCacheHandler(logCache: LogCacheDependencies): (exchange: Exch
       await serveQuery(logCache, exchange, 'instant');
     } else if (pathname === '/api/v1/query_range') {
       await serveQuery(logCache, exchange, 'range');
+    } else if (pathname === '/api/v1/meta') {
+      await serveMeta(logCache, exchange);
     } else {
       exchange.answer({ ...notFound, body: '404 page not found\n', headers: plainText });
     }

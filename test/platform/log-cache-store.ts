@@ -83,6 +83,8 @@ const maxGaugeSliceUs = 300e6;
  */
 export class LogCacheStore {
   readonly #injected = new Map<string, InjectedEnvelope[]>();
+  /** How many of a source's gave way. */
+  readonly #evicted = new Map<string, number>();
   readonly #nodes: LogCacheNodes;
   readonly httpForwarder: HttpForwarder;
   readonly #maxPerSource: number;
@@ -125,8 +127,21 @@ export class LogCacheStore {
     while (at > 0 && (stored[at - 1]?.timestampUs ?? 0) > envelope.timestampUs) at--;
     const firstOfTimestamp = stored[at - 1]?.timestampUs !== envelope.timestampUs;
     stored.splice(at, 0, { ...envelope, firstOfTimestamp, arrivedUs: this.clock.now() * 1000 });
-    if (stored.length > this.#maxPerSource) stored.shift();
+    if (stored.length > this.#maxPerSource) {
+      stored.shift();
+      this.#evicted.set(envelope.sourceId, this.evicted(envelope.sourceId) + 1);
+    }
     this.#injected.set(envelope.sourceId, stored);
+  }
+
+  /** Sources that something was put in of. */
+  get injectedSources(): Iterable<string> {
+    return this.#injected.keys();
+  }
+
+  /** How many of the envelopes that were put in of a source gave way to others. */
+  evicted(sourceId: string): number {
+    return this.#evicted.get(sourceId) ?? 0;
   }
 
   /** One page. Throws ReadRefused. */

@@ -81,6 +81,16 @@ export function countModelMetrics(app: SimulatedApp, fromUs: number, toUs: numbe
   return count;
 }
 
+/** Likewise, with log lines: the router's for every request, and the app's own. */
+export function countModelEnvelopes(app: SimulatedApp, fromUs: number, toUs: number): number {
+  if (app.silent || fromUs >= toUs) return 0;
+  const ownLines = (app.settings.logLinesPerSecond * (toUs - Math.max(fromUs, app.bornUs))) / 1e6;
+  const routerLines = app.containers
+    .filter(({ processType }) => processType === 'web')
+    .reduce((sum, container) => sum + tallyRequests(app, container, 'Client', fromUs, toUs).count, 0);
+  return Math.round(countModelMetrics(app, fromUs, toUs) + Math.max(0, ownLines) + routerLines);
+}
+
 const metricsPerTick = tickLayout.reduce((sum, { names }) => sum + names.length, 0);
 
 /** Custom metrics that came in by syslog carry no tags. */
