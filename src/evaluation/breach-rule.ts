@@ -76,7 +76,7 @@ export function judge(
  */
 export function earliestFiringTime(series: Series | undefined, terms: BreachTerms): bigint | null {
   const { operator, threshold, breachDurationNs, intervalNs } = terms;
-  if (!series || series.size === 0 || !isOperator(operator)) return null;
+  if (!series || !isOperator(operator)) return null;
   let inBreach = 0;
   while (inBreach < series.size) {
     const value = series.valueAt(inBreach);

@@ -209,6 +209,10 @@ describe('the earliest firing time', () => {
     expect(earliestFiringTime(seriesOf(steady(81n)), terms)).toBe(atNs);
   });
 
+  test('is unknown for an app metric that was never collected', () => {
+    expect(earliestFiringTime(undefined, terms)).toBeNull();
+  });
+
   test.each<[string, Ages]>([
     ['the newest app metric does not breach', { ...steady(81n), 0: 80n }],
     ['the newest app metric is no data', { ...steady(81n), 0: null }],

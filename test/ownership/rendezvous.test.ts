@@ -52,6 +52,21 @@ test('without members nobody owns anything', () => {
   expect(createView([]).ownerOf('app')).toBeUndefined();
 });
 
+test.each<[string[] | null, string[] | null, boolean]>([
+  [['a', 'b'], ['b', 'a'], true],
+  [['a', 'b'], ['a', 'c'], false],
+  [['a', 'b'], ['c', 'b'], false],
+  [['a'], ['a', 'b'], false],
+  [['a', 'b'], ['a'], false],
+  [[], [], true],
+  [null, null, true],
+  [null, [], false],
+  [[], null, false],
+])('views of %j and %j are the same: %s', (one, other, same) => {
+  const viewOf = (members: string[] | null) => members && createView(members);
+  expect(isSameView(viewOf(one), viewOf(other))).toBe(same);
+});
+
 test('lease ids are never reused, sort by attempt and all belong to the same member', () => {
   const [one, other] = [createLeaseIds(), createLeaseIds()];
   const leases = [one.next(), one.next(), one.next()];
