@@ -104,7 +104,7 @@ export function createListener(options: ListenerOptions): Listener {
   };
 }
 
-/** No route has a schema. The usual compilers of schemas would be loaded all the same: 2 MB and 0.05 s of a processor. */
+/** Without it Fastify loads its compilers of schemas, 2 MB and 0.05 s of a processor, although no route has a schema. */
 function withoutSchemas(): never {
   throw new Error('routes have no schemas');
 }

@@ -33,17 +33,14 @@ function resolutionOf(env: NodeJS.ProcessEnv): (share: number) => number {
 /** By how much a timer is later than it should be. It is not node:perf_hooks' monitor, which is blind for a while after each reset. */
 function collectLoopLag(registry: Registry, resolution: (share: number) => number): void {
   const lags = createHistogram();
-  let use = performance.eventLoopUtilization();
   const lookAfter = (delayMs: number): void => {
     const dueMs = performance.now() + delayMs;
-    const look = (): void => {
+    const before = performance.eventLoopUtilization();
+    setTimeout(() => {
       // 1 is the least that a histogram takes.
       lags.record(Math.max(1, Math.round((performance.now() - dueMs) * 1e6)));
-      const before = use;
-      use = performance.eventLoopUtilization();
-      lookAfter(resolution(performance.eventLoopUtilization(use, before).utilization));
-    };
-    setTimeout(look, delayMs).unref();
+      lookAfter(resolution(performance.eventLoopUtilization(before).utilization));
+    }, delayMs).unref();
   };
   lookAfter(resolution(1));
 

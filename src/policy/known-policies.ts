@@ -50,7 +50,7 @@ export class KnownPolicies {
     return this.#known.keys();
   }
 
-  /** Of the apps of a bucket: whose policies are to be read, and which have none any more though they are known or unread. */
+  /** Which apps of a bucket have policies to be read, and which of those known or unread have no policy any more. */
   compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
     const gone = new Set(this.all.appIdsOf(bucket.number));
     const stamps = listOf<number>(bucket.stamps);

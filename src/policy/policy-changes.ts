@@ -103,7 +103,7 @@ export class PolicyChangesReader {
         counts.broken += changes.removed.length;
         notify({ ...why, ...changes });
       }
-      // They were removed after they had been listed. The next poll may list them as before, if they are written again until then.
+      // They were removed after they had been listed. If they are written again before the next poll, it lists them as before.
       for (const appId of some) if (!known.has(appId)) known.unread.add(appId);
     }
     return counts;
