@@ -1,4 +1,6 @@
-import type { Answer } from './exchange.js';
+import type { Books, ServedKind } from './books.js';
+import type { Answer, Exchange } from './exchange.js';
+import type { ActiveFault } from './faults.js';
 
 /* What log-cache's gateway says, and the auth proxy where there is no gateway. */
 
@@ -17,3 +19,20 @@ export const gatewayHeaders = {
   'content-type': 'application/json',
   'grpc-metadata-content-type': 'application/grpc',
 };
+
+/** Answers, unless a fault does it instead, and enters that into the books. */
+export async function serveUnder(
+  faults: readonly ActiveFault[],
+  kind: ServedKind,
+  exchange: Exchange,
+  books: Pick<Books, 'served'>,
+  answerOf: () => Counted | Promise<Counted>,
+): Promise<void> {
+  let items = 0;
+  if (!(await exchange.suffer(faults))) {
+    const answer = await answerOf();
+    items = answer.items ?? 0;
+    exchange.answer(answer);
+  }
+  books.served(kind, exchange, items);
+}

@@ -1,9 +1,9 @@
 import type { Clock } from '../../src/util/clock.js';
 import type { Apps } from './apps.js';
-import type { Books } from './books.js';
+import type { Books, ServedKind } from './books.js';
 import { envelopeTypes } from './envelope.js';
 import { hasFault } from './exchange.js';
-import type { FaultSwitch } from './faults.js';
+import type { ActiveFault, FaultSwitch } from './faults.js';
 import { egressService, promqlService, type ReadRequestMessage } from './grpc-definition.js';
 import { grpcStatus, type GrpcExchange } from './grpc-exchange.js';
 import { envelopeMessage, metaMessage, resultMessage } from './grpc-messages.js';
@@ -53,25 +53,20 @@ export function logCacheGrpcHandler(logCache: GrpcDependencies): (exchange: Grpc
   };
 }
 
-async function serveRead({ store, faults, books }: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
+async function serveRead(logCache: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
   const message = await exchange.message();
   if (!message) return;
   const request = egressService.Read.requestDeserialize(message);
   const operation = request.envelope_types.join() === 'GAUGE' ? 'gauges' : 'read';
-  const met = faults.meet('logCache', operation, [request.source_id]);
-  let items = 0;
-  if (!(await exchange.suffer(met))) {
-    if (hasFault(met, 'unauthorized')) {
-      exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
-    } else {
-      await answerOrRefuse(exchange, () => {
-        const envelopes = pageUnder(met, store, parametersOf(request));
-        items = envelopes.length;
-        return egressService.Read.responseSerialize({ envelopes: { batch: envelopes.map(envelopeMessage) } });
-      });
-    }
-  }
-  books.served('read', exchange, items);
+  const met = logCache.faults.meet('logCache', operation, [request.source_id]);
+  await serveUnder(met, 'read', exchange, logCache.books, () => {
+    const envelopes = pageUnder(met, logCache.store, parametersOf(request));
+    const batch = envelopes.map(envelopeMessage);
+    return {
+      message: egressService.Read.responseSerialize({ envelopes: { batch } }),
+      items: envelopes.length,
+    };
+  });
 }
 
 async function serveInstantQuery(logCache: GrpcDependencies, exchange: GrpcExchange): Promise<void> {
@@ -111,22 +106,13 @@ async function serveQuery(
   { parse, empty, serialize }: QueryMethod,
 ): Promise<void> {
   const met = faults.meet('logCache', 'query', sourceIdsIn(text));
-  let items = 0;
-  if (!(await exchange.suffer(met))) {
-    if (hasFault(met, 'unauthorized')) {
-      exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
-    } else {
-      await answerOrRefuse(exchange, async () => {
-        const query = parse();
-        const isEmpty = hasFault(met, 'empty');
-        if (!isEmpty) await cost.paid(query, exchange.gone);
-        const result = isEmpty ? empty : store.evaluate(query);
-        items = itemsIn(result);
-        return serialize(result, query.times);
-      });
-    }
-  }
-  books.served('query', exchange, items);
+  await serveUnder(met, 'query', exchange, books, async () => {
+    const query = parse();
+    const isEmpty = hasFault(met, 'empty');
+    if (!isEmpty) await cost.paid(query, exchange.gone);
+    const result = isEmpty ? empty : store.evaluate(query);
+    return { message: serialize(result, query.times), items: itemsIn(result) };
+  });
 }
 
 async function serveMeta(
@@ -135,32 +121,56 @@ async function serveMeta(
 ): Promise<void> {
   if (!(await exchange.message())) return;
   const met = faults.meet('logCache', 'meta');
-  let items = 0;
-  if (!(await exchange.suffer(met))) {
-    if (hasFault(met, 'unauthorized')) {
-      exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
-    } else {
-      const metas = hasFault(met, 'empty') ? new Map<string, never>() : metaOfSources(store, apps);
-      items = metas.size;
-      exchange.answer(egressService.Meta.responseSerialize({ meta: metaMessage(metas) }));
-    }
-  }
-  books.served('meta', exchange, items);
+  await serveUnder(met, 'meta', exchange, books, () => {
+    const metas = hasFault(met, 'empty') ? new Map<string, never>() : metaOfSources(store, apps);
+    return { message: egressService.Meta.responseSerialize({ meta: metaMessage(metas) }), items: metas.size };
+  });
 }
 
-/** Whatever log-cache refuses, it refuses with UNKNOWN and a text; only a deadline has a code of its own. */
-async function answerOrRefuse(exchange: GrpcExchange, answer: () => Buffer | Promise<Buffer>): Promise<void> {
+interface GrpcAnswer {
+  readonly message: Buffer;
+  /** Envelopes, samples, series or sources in it. */
+  readonly items: number;
+}
+
+/** Answers, unless a fault does it instead, and enters that into the books. */
+async function serveUnder(
+  met: readonly ActiveFault[],
+  kind: ServedKind,
+  exchange: GrpcExchange,
+  books: Pick<Books, 'served'>,
+  answerOf: () => GrpcAnswer | Promise<GrpcAnswer>,
+): Promise<void> {
+  let items = 0;
+  if (!(await exchange.suffer(met))) {
+    if (hasFault(met, 'unauthorized')) exchange.refuse(grpcStatus.permissionDenied, 'not authorized');
+    else items = await answerOrRefuse(exchange, answerOf);
+  }
+  books.served(kind, exchange, items);
+}
+
+/**
+ * Returns how many items were answered. Whatever log-cache refuses, it refuses with UNKNOWN and a text; only a deadline
+ * has a code of its own.
+ */
+async function answerOrRefuse(
+  exchange: GrpcExchange,
+  answerOf: () => GrpcAnswer | Promise<GrpcAnswer>,
+): Promise<number> {
   try {
-    exchange.answer(await answer());
+    const { message, items } = await answerOf();
+    exchange.answer(message);
+    return items;
   } catch (error) {
     if (error instanceof SourceTooSlow) {
       exchange.refuse(grpcStatus.deadlineExceeded, error.message);
-      return;
+      return 0;
     }
     const refused =
       error instanceof ReadRefused || error instanceof PromqlParseError || error instanceof PromqlEngineError;
     if (!refused) throw error;
     exchange.refuse(grpcStatus.unknown, error.message);
+    return 0;
   }
 }
 

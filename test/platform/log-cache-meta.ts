@@ -5,7 +5,7 @@ import type { CloudController } from './cloud-controller.js';
 import { nanoseconds } from './envelope.js';
 import { hasFault, type Exchange } from './exchange.js';
 import type { FaultSwitch } from './faults.js';
-import { noGateway, notFound, type Counted } from './log-cache-gateway.js';
+import { noGateway, notFound, serveUnder, type Counted } from './log-cache-gateway.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import type { LogCacheStore } from './log-cache-store.js';
 import { metaOfSources, type SourceMeta } from './source-meta.js';
@@ -23,16 +23,9 @@ export interface MetaDependencies {
 /** /api/v1/meta. The proxy itself asks the gateway, whatever the method, and leaves out what the token may not read. */
 export async function serveMeta(logCache: MetaDependencies, exchange: Exchange): Promise<void> {
   const faults = logCache.faults.meet('logCache', 'meta');
-  let items = 0;
-  if (!(await exchange.suffer(faults))) {
-    const refused = hasFault(faults, 'unauthorized');
-    const answer: Counted = refused
-      ? notFound
-      : await metaAnswer(logCache, exchange, hasFault(faults, 'empty'));
-    items = answer.items ?? 0;
-    exchange.answer(answer);
-  }
-  logCache.books.served('meta', exchange, items);
+  await serveUnder(faults, 'meta', exchange, logCache.books, () =>
+    hasFault(faults, 'unauthorized') ? notFound : metaAnswer(logCache, exchange, hasFault(faults, 'empty')),
+  );
 }
 
 async function metaAnswer(

@@ -5,7 +5,14 @@ import type { CloudController } from './cloud-controller.js';
 import { hasFault, type Exchange } from './exchange.js';
 import type { ActiveFault, FaultSwitch } from './faults.js';
 import { itemsIn } from './log-cache-answers.js';
-import { gatewayHeaders, noGateway, notFound, unavailable, type Counted } from './log-cache-gateway.js';
+import {
+  gatewayHeaders,
+  noGateway,
+  notFound,
+  serveUnder,
+  unavailable,
+  type Counted,
+} from './log-cache-gateway.js';
 import type { LogCacheRoute } from './log-cache-route.js';
 import type { LogCacheStore } from './log-cache-store.js';
 import { queryAnswerJson, queryErrorJson } from './promql/answer.js';
@@ -40,14 +47,10 @@ export async function serveQuery(logCache: QueryDependencies, exchange: Exchange
   const parsed = parseAtProxy(exchange.url.searchParams.get('query') ?? '');
   const sourceIds = parsed instanceof PromqlParseError ? [] : selectorsOf(parsed).flatMap(sourceIdsOf);
   const faults = logCache.faults.meet('logCache', 'query', sourceIds);
-  let items = 0;
-  if (!(await exchange.suffer(faults))) {
+  await serveUnder(faults, 'query', exchange, logCache.books, async () => {
     const refused = await refusal(logCache, exchange, parsed, sourceIds, faults);
-    const answer = refused ?? (await queryAnswer(logCache, exchange, kind, faults));
-    items = answer.items ?? 0;
-    exchange.answer(answer);
-  }
-  logCache.books.served('query', exchange, items);
+    return refused ?? queryAnswer(logCache, exchange, kind, faults);
+  });
 }
 
 function parseAtProxy(query: string): Expression | PromqlParseError {

@@ -2,7 +2,14 @@ import { readAnswerJson } from './envelope.js';
 import { hasFault, type Answer, type Exchange } from './exchange.js';
 import type { ActiveFault } from './faults.js';
 import { pageUnder } from './log-cache-answers.js';
-import { gatewayHeaders, noGateway, notFound, unavailable, type Counted } from './log-cache-gateway.js';
+import {
+  gatewayHeaders,
+  noGateway,
+  notFound,
+  serveUnder,
+  unavailable,
+  type Counted,
+} from './log-cache-gateway.js';
 import { serveMeta, type MetaDependencies } from './log-cache-meta.js';
 import { serveQuery, type QueryDependencies } from './log-cache-query.js';
 import { ReadRefused, type LogCacheStore } from './log-cache-store.js';
@@ -72,13 +79,9 @@ async function serveRead(
   const sourceId = decode(encodedId);
   const operation = exchange.url.searchParams.get('envelope_types') === 'GAUGE' ? 'gauges' : 'read';
   const faults = logCache.faults.meet('logCache', operation, sourceId === undefined ? [] : [sourceId]);
-  let items = 0;
-  if (!(await exchange.suffer(faults))) {
-    const answer = readAnswer(logCache, exchange, sourceId, faults);
-    items = answer.items ?? 0;
-    exchange.answer(answer);
-  }
-  logCache.books.served('read', exchange, items);
+  await serveUnder(faults, 'read', exchange, logCache.books, () =>
+    readAnswer(logCache, exchange, sourceId, faults),
+  );
 }
 
 function readAnswer(

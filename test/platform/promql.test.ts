@@ -74,35 +74,10 @@ describe('the queries of autoscalers', () => {
   });
 });
 
-test('requests that tie at the border of a page are lost, all but the first', () => {
-  const { store, vector } = logCache({ load: constantLoad({}) });
-  const atUs = 1_699_999_990e6;
-  // 99 apart, then three at once: the page of 100 ends with the first of them.
-  for (let i = 0; i < 110; i++) {
-    const timestampUs = i < 99 || i > 101 ? atUs + i : atUs + 99;
-    store.inject({
-      timestampUs,
-      sourceId: 'shop',
-      instanceId: '0',
-      tags: { peer_type: 'Client', request_id: String(i) },
-      body: { type: 'TIMER', name: 'http', startUs: timestampUs - 5, stopUs: timestampUs },
-    });
-  }
-  const count = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
-  expect(vector(count)[0]?.value).toBe(108);
-});
+const countOfRequests = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
 
-test('pages are counted from a second before the window', () => {
-  const { store, vector } = logCache({ load: constantLoad({}) });
-  const atUs = 1_699_999_980e6;
-  // 30 in the second before; 69, and two at once at the end of the page of 100; and 20 more.
-  const offsets = [
-    ...Array.from({ length: 30 }, (_, i) => i - 1e6),
-    ...Array.from({ length: 69 }, (_, i) => i),
-    ...[500, 500],
-    ...Array.from({ length: 20 }, (_, i) => 1000 + i),
-  ];
-  for (const [i, offsetUs] of offsets.entries()) {
+function injectRequests(store: LogCacheStore, atUs: number, offsetsUs: readonly number[]): void {
+  for (const [i, offsetUs] of offsetsUs.entries()) {
     const timestampUs = atUs + offsetUs;
     store.inject({
       timestampUs,
@@ -112,8 +87,29 @@ test('pages are counted from a second before the window', () => {
       body: { type: 'TIMER', name: 'http', startUs: timestampUs - 5, stopUs: timestampUs },
     });
   }
-  const count = `sum(count_over_time(http{source_id="shop",peer_type="Client"}[20s]))`;
-  expect(vector(count)[0]?.value).toBe(90);
+}
+
+test('requests that tie at the border of a page are lost, all but the first', () => {
+  const { store, vector } = logCache({ load: constantLoad({}) });
+  const atUs = 1_699_999_990e6;
+  // 99 apart, then three at once: the page of 100 ends with the first of them.
+  const offsetsUs = Array.from({ length: 110 }, (_, i) => (i < 99 || i > 101 ? i : 99));
+  injectRequests(store, atUs, offsetsUs);
+  expect(vector(countOfRequests)[0]?.value).toBe(108);
+});
+
+test('pages are counted from a second before the window', () => {
+  const { store, vector } = logCache({ load: constantLoad({}) });
+  const atUs = 1_699_999_980e6;
+  // 30 in the second before; 69, and two at once at the end of the page of 100; and 20 more.
+  const offsetsUs = [
+    ...Array.from({ length: 30 }, (_, i) => i - 1e6),
+    ...Array.from({ length: 69 }, (_, i) => i),
+    ...[500, 500],
+    ...Array.from({ length: 20 }, (_, i) => 1000 + i),
+  ];
+  injectRequests(store, atUs, offsetsUs);
+  expect(vector(countOfRequests)[0]?.value).toBe(90);
 });
 
 test('the largest and smallest of numbers and NaN are numbers', () => {

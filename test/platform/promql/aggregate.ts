@@ -2,7 +2,7 @@ import type { Tags } from '../envelope.js';
 import { printFloat } from './answer.js';
 import type { Aggregation, Grouping } from './expression.js';
 import { greater, lesser } from './functions.js';
-import { PromqlEngineError } from './series.js';
+import { keyOf, PromqlEngineError } from './series.js';
 
 export interface Sample {
   readonly labels: Tags;
@@ -46,10 +46,6 @@ export function aggregate(
 
 export function summaryOf(labels: Tags, value: number): Summary {
   return { labels, count: 1, sum: value, min: value, max: value };
-}
-
-export function keyOf(labels: Tags): string {
-  return JSON.stringify(Object.entries(labels).sort());
 }
 
 function groupsOf(summaries: readonly Summary[], grouping: Grouping): Group[] {

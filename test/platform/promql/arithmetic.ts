@@ -1,5 +1,6 @@
-import { keyOf, type Sample } from './aggregate.js';
+import type { Sample } from './aggregate.js';
 import type { ArithmeticOperator } from './expression.js';
+import { keyOf } from './series.js';
 
 export type Operand =
   | { readonly type: 'scalar'; readonly value: number }

@@ -1,7 +1,7 @@
 import { PromqlParseError } from './expression.js';
 
 /** Seconds of the one-letter units that log-cache's lexer knows. */
-const unitSecs: Readonly<Record<string, number>> = {
+export const unitSecs: Readonly<Record<string, number>> = {
   s: 1,
   m: 60,
   h: 3600,

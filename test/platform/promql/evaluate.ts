@@ -1,12 +1,12 @@
 import type { Tags } from '../envelope.js';
-import { aggregate, keyOf, summaryOf, type Sample, type Summary } from './aggregate.js';
+import { aggregate, summaryOf, type Sample, type Summary } from './aggregate.js';
 import { calculate, type Operand } from './arithmetic.js';
 import { stepsOf } from './evaluation-times.js';
 import type { Expression, RangeFunction, Selector } from './expression.js';
 import { valueOf } from './functions.js';
 import type { PromqlQuery } from './query.js';
 import { Selections } from './selections.js';
-import { requestLabel, type Point, type Series, type SeriesReader } from './series.js';
+import { keyOf, requestLabel, type Point, type Series, type SeriesReader } from './series.js';
 
 export type PromqlResult = Operand | { readonly type: 'matrix'; readonly series: readonly Series[] };
 

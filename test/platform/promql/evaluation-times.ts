@@ -1,3 +1,4 @@
+import { unitSecs } from './duration.js';
 import { PromqlEngineError } from './series.js';
 
 /** When a query is evaluated: at the start and every step after it, up to the end. Whole ms since the epoch. */
@@ -18,8 +19,11 @@ export interface RangeTexts {
 /** log-cache itself has no such bound; it fails at the size of its response. */
 const maxSteps = 50_000;
 const maxInt64 = 2 ** 63;
-const durationUnits = ['y', 'w', 'd', 'h', 'm', 's', 'ms'] as const;
-const unitMs = { y: 31_536_000_000, w: 604_800_000, d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+/** Of a step, with their milliseconds, the largest first. */
+const stepUnits = [
+  ...Object.entries(unitSecs).map(([unit, secs]) => [unit, secs * 1000] as const),
+  ['ms', 1] as const,
+].sort(([, a], [, b]) => b - a);
 
 /** Absent or empty is the current whole second. */
 export function instantTimes(text: string | null, nowMs: number): EvaluationTimes {
@@ -72,10 +76,10 @@ function parseStepMs(text: string): number {
     if (Math.abs(secs * 1e9) > maxInt64) throw new PromqlEngineError(`${cannot}. It overflows int64`);
     return wholeMs(secs);
   }
-  const pattern = new RegExp(`^${durationUnits.map((unit) => `(?:(\\d+)${unit})?`).join('')}$`);
+  const pattern = new RegExp(`^${stepUnits.map(([unit]) => `(?:(\\d+)${unit})?`).join('')}$`);
   const counts = text === '' ? null : pattern.exec(text);
   if (!counts) throw new PromqlEngineError(cannot);
-  return durationUnits.reduce((sum, unit, i) => sum + Number(counts[i + 1] ?? 0) * unitMs[unit], 0);
+  return stepUnits.reduce((sum, [, unitMs], i) => sum + Number(counts[i + 1] ?? 0) * unitMs, 0);
 }
 
 function decimal(text: string): number | undefined {

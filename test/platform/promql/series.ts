@@ -39,6 +39,11 @@ export const requestLabel = 'request_id';
 const maxSeries = 50_000;
 const nsPerUs = 1000;
 
+/** The same for the same labels, in whatever order. */
+export function keyOf(labels: Tags): string {
+  return JSON.stringify(Object.entries(labels).sort());
+}
+
 /** The points of a selector's metric in the store, as series. */
 export class SeriesReader {
   constructor(
@@ -51,7 +56,7 @@ export class SeriesReader {
     const found = new Map<string, { labels: Tags; points: Point[] }>();
     const add = (labels: Tags, timestampUs: number, value: number) => {
       const point = { timeUs: Math.floor(timestampUs / 1e6) * 1e6, value };
-      const key = JSON.stringify(Object.entries(labels).sort());
+      const key = keyOf(labels);
       const series = found.get(key);
       if (series) series.points.push(point);
       else if (found.size < maxSeries) found.set(key, { labels, points: [point] });
