@@ -62,6 +62,11 @@ test('an answer that arrives after its deadline does not extend the lease', () =
   expect(late).toEqual({ ...held, attemptedMs: 5001 });
 });
 
+test('an answer at its deadline counts', () => {
+  const renewed = answered(held, { leaseId, startedMs: 3000, endedMs: 5000 }, [leaseId]);
+  expect(renewed).toMatchObject({ state: 'member', renewedMs: 3000 });
+});
+
 test('a lease that the database does not know any more is over at once', () => {
   const refused = leaseRejected(held, 3000);
   expect(refused.state).toBe('lost');
@@ -77,6 +82,38 @@ test('who was frozen owns nothing until it has asked once, and then what it last
   expect(mayPost(frozenWhileAsking, 31_500)).toBe(false);
   const askedInVain = leaseFailed(frozenWhileAsking, { startedMs: 31_500, endedMs: 33_500 });
   expect(ownedAt(askedInVain, 33_500)).toBe(apps.length);
+});
+
+test('an attempt as long as a lease, and a pause as long, are no freeze yet', () => {
+  const endedMs = 3000 + leaseMs;
+  expect(leaseFailed(held, { startedMs: 3000, endedMs }).attemptedMs).toBe(endedMs);
+  expect(leaseFailed(held, { startedMs: 3000, endedMs: endedMs + 1 }).attemptedMs).toBe(held.attemptedMs);
+  expect(ownedAt(held, held.attemptedMs + leaseMs)).toBe(apps.length);
+  expect(ownedAt(held, held.attemptedMs + leaseMs + 1)).toBe(0);
+});
+
+test('if no member counts, the last view stays', () => {
+  const nobody = leaseRenewed(held, { leaseId, startedMs: 3000, endedMs: 3010 }, list(3005, []));
+  expect(nobody.view).toBe(held.view);
+});
+
+test('whoever has left switches and waits for nothing', () => {
+  const left = leaseLeft(leaseGivenBack(held, 2000));
+  expect(leaseSwitched(left, 9000)).toBe(left);
+  expect(leaseGivenBack(left, 9000)).toBe(left);
+  expect(nextChangeMs({ ...left, outgoing: { view: held.view!, untilMs: 9500 } }, 9000)).toBe(Infinity);
+});
+
+test('the last sixteen views are remembered', () => {
+  const others = Array.from({ length: 20 }, () => createLeaseIds().next());
+  const joins = others.map((id, i) => ({ ...counting(id), countsInMs: 100 * (i + 1) }));
+  const first = { leaseId, startedMs: 3000, endedMs: 3000 };
+  let lease = leaseRenewed(held, first, list(3000, [counting(leaseId), ...joins]));
+  for (let nowMs = 3100; nowMs <= 5000; nowMs += 100) lease = leaseSwitched(lease, nowMs);
+  expect(lease.view?.members).toHaveLength(21);
+  expect(lease.past.map(({ view }) => view.members.length)).toEqual(
+    Array.from({ length: 16 }, (_, i) => 20 - i),
+  );
 });
 
 test('who leaves owns and may post until the others have taken over, by the clock', () => {
