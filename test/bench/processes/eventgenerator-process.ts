@@ -34,7 +34,12 @@ export interface EventgeneratorProcess {
 const main = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
 
 /** As manifest.yml starts it where an instance has 1.5 GB. */
-const nodeOptions = ['--max-old-space-size=768', '--max-semi-space-size=8', '--v8-pool-size=1'];
+const nodeOptions = [
+  '--max-old-space-size=768',
+  '--initial-old-space-size=64',
+  '--max-semi-space-size=16',
+  '--v8-pool-size=1',
+];
 
 /** As a benchmark has it: tasks of the main thread are seen but for 10 ms. */
 const fineLoopLag = { EVENTGENERATOR_LOOP_RESOLUTION_MS: '10' };
