@@ -29,11 +29,9 @@ export function createAuthorizedCollector(
 ): Collector {
   if (tokens === null) return { run: (job) => pool.run({ ...job, authorization: null }) };
 
-  const attempt = async (job: UnauthorizedJob, authorization: string) => {
-    const result = await pool.run({ ...job, authorization });
+  const noteServed = (job: UnauthorizedJob, result: CollectionResult, authorization: string) => {
     const served = appsWith(job, result, (failure) => failure === null);
     if (served.length > 0) tokens.accepted(authorization, served);
-    return result;
   };
 
   return {
@@ -44,12 +42,14 @@ export function createAuthorizedCollector(
       } catch (error) {
         return { kind: 'failed', failure: 'no-token', message: errorText(error), cost: noCost() };
       }
-      const first = await attempt(job, authorization);
+      const first = await pool.run({ ...job, authorization });
+      noteServed(job, first, authorization);
       const rejected = appsWith(job, first, (failure) => failure === 'unauthorized');
       if (rejected.length === 0) return first;
       const newer = await tokens.refreshAfterRejection(authorization, rejected).catch(() => null);
       if (newer === null) return first;
-      const second = await attempt(job, newer);
+      const second = await pool.run({ ...job, authorization: newer });
+      noteServed(job, second, newer);
       return { ...second, cost: sumOfCosts([first.cost, second.cost]) };
     },
   };

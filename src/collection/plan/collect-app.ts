@@ -2,7 +2,13 @@ import type { Clock } from '../../util/clock.js';
 import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
 import type { Collector } from './authorized-collector.js';
 import { sumOfCosts } from '../pool/cost.js';
-import type { CollectionCost, CollectionResult, ContainerCounts, MetricOutcome } from '../pool/job.js';
+import type {
+  CollectionCost,
+  CollectionResult,
+  ContainerCounts,
+  HttpMetricType,
+  MetricOutcome,
+} from '../pool/job.js';
 import { httpUnits } from '../worker/http-aggregation.js';
 import {
   boundsNs,
@@ -124,18 +130,9 @@ async function askHttp(
   cycle: HttpCycle,
   tools: Tools,
 ): Promise<AppCollection> {
-  const costs: CollectionCost[] = [];
-  const askAll = async () => {
-    const asked = await Promise.all(
-      questions.map(async (question) => ({
-        metricType: question.metricType,
-        ...(await tools.queries.ask(question)),
-      })),
-    );
-    costs.push(...asked.map(({ cost }) => cost));
-    return asked;
-  };
+  const askAll = () => Promise.all(questions.map((question) => tools.queries.ask(question)));
   let responses = await askAll();
+  const costs = responses.map(({ cost }) => cost);
   let read = await cycle.read;
   let presence = read;
   // A node of log-cache that dies between the read and the query makes a busy app look idle: asked again, it tells.
@@ -146,18 +143,23 @@ async function askHttp(
     if (presence.kind === 'read') read = presence;
     costs.push(presence.cost);
     // A node that was dead at the query and has come back makes it look idle, too. While timers are missing no zero counts.
-    if (isNews && tools.evidence.isUp()) responses = await askAll();
+    if (isNews && tools.evidence.isUp()) {
+      responses = await askAll();
+      costs.push(...responses.map(({ cost }) => cost));
+    }
   }
-  const resolved = responses.map(({ metricType, outcome }) => {
+  const resolved = new Map<HttpMetricType, MetricOutcome>();
+  for (const [index, { metricType }] of questions.entries()) {
+    const outcome = responses[index]?.outcome ?? failureOf(null);
     const isEmpty = outcome.kind === 'empty';
-    return [metricType, isEmpty ? emptyOutcome(httpUnits[metricType], presence) : outcome] as const;
-  });
+    resolved.set(metricType, isEmpty ? emptyOutcome(httpUnits[metricType], presence) : outcome);
+  }
   const facts = {
     ...cycle,
     oldestReadNs: read?.kind === 'read' ? read.oldestNs : null,
     hasTraffic: responses.some(({ outcome }) => outcome.kind === 'value'),
   };
-  const outcomes = await verifyHttp(new Map(resolved), facts, { ...tools, probe: cycle.probe });
+  const outcomes = await verifyHttp(resolved, facts, { ...tools, probe: cycle.probe });
   return { outcomes, containers: null, cost: sumOfCosts([...costs, cycle.probe.takeCost()]) };
 }
 

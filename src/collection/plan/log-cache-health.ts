@@ -73,11 +73,11 @@ export function watchLogCache(
 
   return {
     collector: {
-      async run(job) {
-        const result = await collector.run(job);
-        watch(job, result);
-        return result;
-      },
+      run: (job) =>
+        collector.run(job).then((result) => {
+          watch(job, result);
+          return result;
+        }),
     },
     health: { isUp: () => !areTooMany(failures) },
   };

@@ -28,7 +28,7 @@ const gatherMs = 10;
 
 interface Batch {
   readonly question: HttpQuestion;
-  readonly asked: { appId: string; resolve: (response: Promise<HttpResponse>) => void }[];
+  readonly asked: { appId: string; resolve: (response: HttpResponse | Promise<HttpResponse>) => void }[];
   idBytes: number;
   readonly timer: Timer;
 }
@@ -112,11 +112,19 @@ export class QueryBatcher {
   }
 
   /** A query that log-cache gave up was asked for this app alone in the end; one that timed out may have had more apps. */
-  async #orTimers(question: HttpQuestion, response: HttpResponse, wasAlone: boolean): Promise<HttpResponse> {
-    const { outcome, cost } = response;
+  #orTimers(
+    question: HttpQuestion,
+    response: HttpResponse,
+    wasAlone: boolean,
+  ): HttpResponse | Promise<HttpResponse> {
+    const { outcome } = response;
     if (outcome.kind !== 'failed') this.#timers.querySucceeded(question.appId);
     const isTheApps = timedOut(outcome) ? wasAlone && this.queries.isUp() : tookTooLong(outcome);
-    if (!isTheApps || !this.#timers.queryTookTooLong(question)) return response;
+    const areTimersRead = isTheApps && this.#timers.queryTookTooLong(question);
+    return areTimersRead ? this.#readTimersAfter(response, question) : response;
+  }
+
+  async #readTimersAfter({ outcome, cost }: HttpResponse, question: HttpQuestion): Promise<HttpResponse> {
     const read = await this.#timers.read(question);
     return { outcome: read.outcome ?? outcome, cost: sumOfCosts([cost, read.cost]) };
   }

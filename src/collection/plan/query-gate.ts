@@ -5,7 +5,7 @@ import type { RepeatedEvents } from '../../observability/repeated-events.js';
 import type { Collector } from './authorized-collector.js';
 import type { ConcurrencyLimit } from './concurrency-limit.js';
 import { noCost, sumOfCosts } from '../pool/cost.js';
-import type { CollectionResult, HttpOutcome, UnauthorizedJob } from '../pool/job.js';
+import type { CollectionResult, HttpOutcome, QueryJob, TimersJob, UnauthorizedJob } from '../pool/job.js';
 import { QueryBreaker } from './query-breaker.js';
 
 export interface QueryGateOptions {
@@ -22,7 +22,6 @@ export interface QueryHealth {
   isUp(): boolean;
 }
 
-type QueryJob = Extract<UnauthorizedJob, { kind: 'query' }>;
 /** `unclear`: the query did not reach log-cache. */
 type Verdict = 'response' | 'timeout' | 'unclear';
 
@@ -50,10 +49,15 @@ export class QueryGate implements Collector, QueryHealth {
     return this.#breaker.state === 'closed';
   }
 
-  async run(job: UnauthorizedJob): Promise<CollectionResult> {
+  run(job: UnauthorizedJob): Promise<CollectionResult> {
     if (job.kind === 'query') return this.#query(job);
+    if (job.kind === 'timers') return this.#readTimers(job);
+    return this.collector.run(job);
+  }
+
+  async #readTimers(job: TimersJob): Promise<CollectionResult> {
     const result = await this.collector.run(job);
-    if (job.kind === 'timers') this.options.metrics.timerReads.inc({ result: timerResult(result) });
+    this.options.metrics.timerReads.inc({ result: timerResult(result) });
     return result;
   }
 

@@ -13,22 +13,21 @@ export function createRenewablePool(first: CollectorPool): RenewablePool {
   /** Jobs of each pool that have not ended. A replaced pool is closed after its last one: each has a deadline. */
   const running = new Map([[first, 0]]);
 
+  const add = (pool: CollectorPool, jobs: number) => running.set(pool, (running.get(pool) ?? 0) + jobs);
   const closeIfDone = (pool: CollectorPool) => {
     if (pool === current || running.get(pool) !== 0) return;
     void pool.close().finally(() => running.delete(pool));
   };
 
   return {
-    async run(job) {
+    run(job) {
       const pool = current;
-      const add = (jobs: number) => running.set(pool, (running.get(pool) ?? 0) + jobs);
-      add(1);
-      try {
-        return await pool.run(job);
-      } finally {
-        add(-1);
+      add(pool, 1);
+      return pool.run(job).then((result) => {
+        add(pool, -1);
         closeIfDone(pool);
-      }
+        return result;
+      });
     },
 
     replace(next) {
