@@ -1,7 +1,7 @@
 import type { Clock } from '../../util/clock.js';
 
-/** More collections in flight than this gained nothing with a healthy log-cache, and harm a sick one. */
-const ceiling = 200;
+/** A process of 50,000 apps needs as many to catch up after its start. More would harm a sick log-cache. */
+const ceiling = 400;
 /** How often the limit changes: long enough to see the effect of the last change. */
 const periodMs = 1000;
 /** If collections take longer than this on average, log-cache is queueing what we send. */
@@ -16,7 +16,7 @@ export function mostInFlight(floor: number): number {
 
 /**
  * How many collections may be in flight. Grows while collections wait for the limit and log-cache serves them well, and
- * halves as soon as it does not; never below `floor`, and never above 200 unless `floor` is. Until the first trouble it
+ * halves as soon as it does not; never below `floor`, and never above 400 unless `floor` is. Until the first trouble it
  * doubles: a process that starts with tens of thousands of apps should not have to catch up for minutes. After that it
  * grows by a quarter.
  */

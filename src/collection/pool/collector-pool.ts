@@ -35,19 +35,21 @@ export interface CollectorPoolOptions {
   readonly workerFile?: URL;
 }
 
-/** Jobs mostly wait for log-cache. A thread could serve several hundred, at the price of latency. */
-const jobsPerThread = 100;
+/** Jobs mostly wait for log-cache. A thread could serve more, at the price of latency. */
+const jobsPerThread = 200;
+/** Another thread takes 20 to 30 MB. Of up to 20,000 apps one thread has fewer jobs, once it has read their whole windows. */
+const jobsBeforeAnother = 100;
 const maxQueuedJobs = 5_000;
 const defaultJobTimeoutMs = 90_000;
 const collectorFile = new URL('../../../workers/collector.js', import.meta.url);
 
 /**
- * How many threads hold as many jobs at once, within the processors that the main thread leaves. Not one per processor:
- * a thread takes 20 MB, a Cloud Foundry cell shares its many processors among apps, and two threads read some hundred
- * apps a second. Too few threads show in the utilization; too many end in a kill for memory.
+ * How many threads there are at most, to hold as many jobs at once. Not one per processor: a thread takes 20 to 30 MB, and
+ * a Cloud Foundry cell shares its many processors among apps. Too few threads show in the utilization; too many end in
+ * a kill for memory.
  */
 export function threadsFor(jobs: number, processors = availableParallelism()): number {
-  return Math.max(1, Math.min(Math.ceil(jobs / jobsPerThread), processors - 1));
+  return Math.min(Math.ceil(jobs / jobsPerThread), processors);
 }
 
 /** piscina starts, watches and replaces the threads. Each runs one task, which serves a port: that costs less per job. */
@@ -58,7 +60,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
   const pool = new Piscina<Service, never>({
     filename: (options.workerFile ?? collectorFile).href,
     workerData: options.workerData,
-    minThreads: count,
+    minThreads: 1,
     maxThreads: count,
     // Otherwise an idle thread sleeps without an event loop and does not notice that connections are closed.
     atomics: 'disabled',
@@ -116,6 +118,8 @@ function utilizationSinceLastCall(pool: Pick<Piscina, 'threads'>): () => number 
   };
 }
 
+/** A thread that does not run is only started if all others have many jobs. */
 function leastBusy(threads: readonly CollectorThread[]): CollectorThread {
-  return threads.reduce((least, thread) => (thread.jobs < least.jobs ? thread : least));
+  const load = (thread: CollectorThread) => (thread.isRunning ? thread.jobs : jobsBeforeAnother);
+  return threads.reduce((least, thread) => (load(thread) < load(least) ? thread : least));
 }

@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { Clock } from '../../util/clock.js';
+import type { Clock, Timer } from '../../util/clock.js';
 import { noCost } from './cost.js';
 import type { CollectionJob, CollectionResult } from './job.js';
 import type { Jobs, Results, Service } from './job-port.js';
@@ -16,13 +16,21 @@ interface Running {
   readonly stop: AbortController;
 }
 
+interface Pending {
+  readonly resolve: (result: CollectionResult) => void;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+}
+
 /** The main thread's end of one collector thread. A thread that has ended is started again with the next job. */
 export class CollectorThread {
   #running: Running | null = null;
   #outbox: [id: number, job: CollectionJob][] = [];
   /** By id. An array, because a Map whose entries come and go leaves old tables that keep results from being collected early. */
-  #pending: (((result: CollectionResult) => void) | null)[] = [];
+  #pending: (Pending | null)[] = [];
   readonly #freeIds: number[] = [];
+  /** One for all jobs: a timer for each would take more memory than the job. */
+  #watchdog: Timer | null = null;
 
   constructor(private readonly options: CollectorThreadOptions) {}
 
@@ -31,19 +39,18 @@ export class CollectorThread {
     return this.#pending.length - this.#freeIds.length;
   }
 
+  /** Whether it runs, or is about to. */
+  get isRunning(): boolean {
+    return this.#running !== null || this.jobs > 0;
+  }
+
   /** Never rejects. */
   run(job: CollectionJob): Promise<CollectionResult> {
     const { clock, jobTimeoutMs } = this.options;
     return new Promise((resolve) => {
-      // A stuck thread is ended: its other jobs fail too, and a new one takes over.
-      const watchdog = clock.setTimer(jobTimeoutMs, () =>
-        this.end(`the thread did not answer within ${jobTimeoutMs} ms`),
-      );
       const id = this.#freeIds.pop() ?? this.#pending.length;
-      this.#pending[id] = (result) => {
-        watchdog.cancel();
-        resolve(result);
-      };
+      this.#pending[id] = { resolve, sinceMs: clock.monotonic() };
+      this.#watchdog ??= clock.setTimer(jobTimeoutMs, () => this.#watch());
       if (this.#outbox.push([id, job]) === 1) queueMicrotask(() => this.#post());
     });
   }
@@ -58,7 +65,25 @@ export class CollectorThread {
     const pending = this.#pending;
     this.#pending = [];
     this.#freeIds.length = 0;
-    for (const fail of pending) fail?.(threadFailure(reason));
+    this.#stopWatching();
+    for (const job of pending) job?.resolve(threadFailure(reason));
+  }
+
+  /** Ends a stuck thread: its other jobs fail too, and a new one takes over. */
+  #watch(): void {
+    const { clock, jobTimeoutMs } = this.options;
+    const oldestMs = this.#pending.reduce(
+      (oldest, job) => Math.min(oldest, job?.sinceMs ?? Infinity),
+      Infinity,
+    );
+    const leftMs = oldestMs + jobTimeoutMs - clock.monotonic();
+    if (leftMs <= 0) this.end(`the thread did not answer within ${jobTimeoutMs} ms`);
+    else this.#watchdog = clock.setTimer(leftMs, () => this.#watch());
+  }
+
+  #stopWatching(): void {
+    this.#watchdog?.cancel();
+    this.#watchdog = null;
   }
 
   #post(): void {
@@ -83,13 +108,15 @@ export class CollectorThread {
 
   #take(results: Results): void {
     for (const [id, result] of results) {
-      const resolve = this.#pending[id];
+      const job = this.#pending[id];
       this.#pending[id] = null;
       this.#freeIds.push(id);
-      resolve?.(result);
+      job?.resolve(result);
     }
+    if (this.jobs > 0) return;
     // An idle thread must not keep the process from ending.
-    if (this.jobs === 0) this.#running?.port.unref();
+    this.#running?.port.unref();
+    this.#stopWatching();
   }
 }
 

@@ -22,20 +22,21 @@ const collectionsWait = () => limit.waited();
 const failing = () => limit.finished(0, false);
 const slow = () => limit.finished(10_000, true);
 
-test('it doubles up to 200 while collections wait for it, and stays where nothing waits', async () => {
+test('it doubles up to 400 while collections wait for it, and stays where nothing waits', async () => {
   expect(await period()).toBe(20);
   expect(await period(collectionsWait)).toBe(40);
   expect(await period()).toBe(40);
   expect(await period(collectionsWait)).toBe(80);
   expect(await period(collectionsWait)).toBe(160);
-  expect(await period(collectionsWait)).toBe(200);
-  expect(await period(collectionsWait)).toBe(200);
+  expect(await period(collectionsWait)).toBe(320);
+  expect(await period(collectionsWait)).toBe(400);
+  expect(await period(collectionsWait)).toBe(400);
 });
 
 test('it halves when log-cache fails or is slow, never below its floor', async () => {
   for (let i = 0; i < 5; i++) await period(collectionsWait);
-  expect(await period(failing)).toBe(100);
-  expect(await period(slow)).toBe(50);
+  expect(await period(failing)).toBe(200);
+  expect(await period(slow)).toBe(100);
   for (let i = 0; i < 5; i++) await period(failing);
   expect(limit.current).toBe(20);
 });
@@ -45,7 +46,7 @@ test('after trouble it grows by a quarter at a time', async () => {
   expect(await period(collectionsWait)).toBe(25);
   expect(await period(collectionsWait)).toBe(32);
   for (let i = 0; i < 30; i++) await period(collectionsWait);
-  expect(limit.current).toBe(200);
+  expect(limit.current).toBe(400);
 });
 
 test('single failures are no trouble', async () => {
@@ -58,7 +59,7 @@ test('single failures are no trouble', async () => {
   ).toBe(40);
 });
 
-test('a floor above 200 is the limit', async () => {
+test('a floor above 400 is the limit', async () => {
   limit = new ConcurrencyLimit(clock, 500);
   expect(await period(collectionsWait)).toBe(500);
   expect(await period(failing)).toBe(500);

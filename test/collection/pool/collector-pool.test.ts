@@ -181,6 +181,17 @@ describe('an unruly thread', () => {
     expect(await waited).toMatchObject(wellDone);
   });
 
+  test.each([
+    [100, 'shares the first thread', 100],
+    [101, 'gets a second thread', 0],
+  ])('after %i jobs the next %s', async (jobs, _place, jobsThatShareItsFate) => {
+    const pool = open({ workerFile, threads: 2, mostJobs: 200 });
+    let failures = 0;
+    for (let i = 0; i < jobs; i++) void pool.run(job('silent')).then(() => failures++);
+    expect(await pool.run(job('exit'))).toMatchObject(threadFailure(/exited/));
+    expect(failures).toBe(jobsThatShareItsFate);
+  });
+
   test('many jobs run at once in one thread, the rest waits its turn', async () => {
     const pool = open({ workerFile });
     for (let i = 0; i < 99; i++) void pool.run(job('silent'));
@@ -216,11 +227,11 @@ test('closing is quick, fails what runs and refuses what comes', async () => {
 });
 
 test.each([
-  [200, 2, 1],
-  [200, 4, 2],
-  [200, 64, 2],
-  [201, 64, 3],
-  [1000, 4, 3],
+  [400, 1, 1],
+  [400, 2, 2],
+  [400, 64, 2],
+  [401, 64, 3],
+  [1000, 4, 4],
   [1, 1, 1],
 ])('%i jobs at once on %i processors take %i threads', (jobs, processors, threads) => {
   expect(threadsFor(jobs, processors)).toBe(threads);
