@@ -39,23 +39,30 @@ function reactionMs({ points, trigger }: ObservedBreach): number | null {
 }
 
 /**
- * The design's sentence, straight from the app metrics: just after the last point that did not breach + d, or when
- * coverage is reached, if that is later. null where that has not come.
+ * The earliest moment at which a collection would let the rule fire, straight from the sentence that the architecture has
+ * of it: after the last point that did not breach + d, with enough points far enough apart, and one before. null where
+ * that has not come.
  */
 function earliestFiringNs(points: ObservedBreach['points']): bigint | null {
   const durationNs = BigInt(cpuBreachSecs) * 1_000_000_000n;
   const intervalNs = BigInt(collectionIntervalMs) * 1_000_000n;
-  const needed = Math.max(1, Math.ceil(0.6 * Number(durationNs / intervalNs)));
+  const needed = Math.max(2, Math.ceil(0.6 * Number(durationNs / intervalNs)));
+  const shorterNs = durationNs < intervalNs ? durationNs : intervalNs;
+  const apartNs = durationNs < 2n * intervalNs ? shorterNs / 2n : 0n;
   const lastGood = points.findLast(({ value }) => value <= cpuThreshold);
   if (!lastGood) return null;
   const afterNs = lastGood.timestampNs + durationNs + 1n;
-  const moments = [afterNs, ...points.map(({ timestampNs }) => timestampNs)].filter((at) => at >= afterNs);
-  const isCovered = (atNs: bigint) => {
-    const within = (fromNs: bigint, toNs: bigint) =>
-      points.filter(({ timestampNs }) => timestampNs >= fromNs && timestampNs < toNs && timestampNs <= atNs)
-        .length;
+  const times = points.map(({ timestampNs }) => timestampNs);
+  // Between these moments nothing changes.
+  const moments = times.flatMap((at) => [at, at + apartNs, at + durationNs + 1n]);
+  const canFire = (atNs: bigint) => {
     const startNs = atNs - durationNs;
-    return within(startNs, atNs + 1n) >= needed && within(startNs - durationNs, startNs) > 0;
+    const within = times.filter((at) => at >= startNs && at < atNs);
+    const oldestNs = within[0] ?? atNs;
+    const hasOneBefore = times.some((at) => at >= startNs - durationNs && at < startNs);
+    return within.length + 1 >= needed && atNs - oldestNs >= apartNs && hasOneBefore;
   };
-  return moments.sort((a, b) => (a < b ? -1 : 1)).find(isCovered) ?? null;
+  return (
+    [afterNs, ...moments.filter((at) => at > afterNs).sort((a, b) => (a < b ? -1 : 1))].find(canFire) ?? null
+  );
 }
