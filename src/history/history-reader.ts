@@ -9,8 +9,10 @@ export interface HistoryQuery {
   readonly order: 'ASC' | 'DESC';
 }
 
-/** Answers history queries for any app, owned or not. */
+/** Answers history queries for any app, owned or not. Both give app metrics in the order asked for. */
 export interface HistoryReader {
-  /** Batches in the order asked for; rejects when the database does not answer, also in the middle. */
-  read(query: HistoryQuery): AsyncIterable<readonly AppMetric[]>;
+  /** The whole result, or null where only the database has all of it. */
+  fromMemory(query: HistoryQuery): readonly AppMetric[] | null;
+  /** In batches; rejects when the database does not answer, also in the middle. */
+  fromDatabase(query: HistoryQuery): AsyncIterable<readonly AppMetric[]>;
 }

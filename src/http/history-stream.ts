@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { AppMetric } from '../history/app-metric.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
+import { createToJson } from './history-json.js';
 
 type Batches = AsyncIterator<readonly AppMetric[]>;
 type Batch = IteratorResult<readonly AppMetric[]>;
@@ -12,11 +13,11 @@ type Batch = IteratorResult<readonly AppMetric[]>;
  * rejects, or destroys the stream, with the signal's reason.
  */
 export async function openHistoryStream(
-  history: HistoryReader,
+  history: Pick<HistoryReader, 'fromDatabase'>,
   query: HistoryQuery,
   signal: AbortSignal,
 ): Promise<Readable> {
-  const batches = history.read(query)[Symbol.asyncIterator]();
+  const batches = history.fromDatabase(query)[Symbol.asyncIterator]();
   let first: Batch;
   try {
     first = await unlessAborted(batches.next(), signal);
@@ -50,29 +51,6 @@ async function* jsonTexts(first: Batch, batches: Batches): AsyncGenerator<string
     separator = ',';
   }
   yield separator === '[' ? '[]' : ']';
-}
-
-/**
- * Made by hand, because the timestamp must stay an exact integer beyond 2^53. Names and unit are mostly those of the
- * app metric before, so their JSON is kept.
- */
-function createToJson(): (appMetric: AppMetric) => string {
-  let appId: string | undefined;
-  let metricType: string | undefined;
-  let unit: string | undefined;
-  let names = '';
-  let unitAndKey = '';
-  return (appMetric) => {
-    if (appMetric.appId !== appId || appMetric.metricType !== metricType) {
-      ({ appId, metricType } = appMetric);
-      names = `{"app_id":${JSON.stringify(appId)},"name":${JSON.stringify(metricType)},"value":"`;
-    }
-    if (appMetric.unit !== unit) {
-      unit = appMetric.unit;
-      unitAndKey = `","unit":${JSON.stringify(unit)},"timestamp":`;
-    }
-    return `${names}${appMetric.value ?? ''}${unitAndKey}${appMetric.timestampNs}}`;
-  };
 }
 
 function release(batches: Batches): void {

@@ -3,7 +3,6 @@ import { tableNames } from '../database/table-names.js';
 import type { DecisionsReader } from '../decisions/open-decisions.js';
 import { chartPointsReader, type ReadChartPoints } from '../history/chart-points.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
-import { createLayeredHistoryReader } from '../history/layered-history-reader.js';
 import { createReaderShare } from '../history/reader-share.js';
 import { keepGaugesFresh } from '../observability/fresh-gauges.js';
 import type { OwnershipParts } from '../ownership/open-ownership.js';
@@ -60,10 +59,10 @@ export async function openPipeline(
       { name: 'PromQL queries', state: ends.logCache.queries.isUp() ? 'closed' : 'open' },
     ],
     readChartPoints: chartPointsReader(ends.databases.appMetricsDb, tableNames(config.evaluator.mode)),
-    historyReader: createLayeredHistoryReader({
+    historyReader: {
       fromMemory: (query) => (ownedApps.policyOf(query.appId) ? history.range(query) : null),
       fromDatabase,
-    }),
+    },
     httpTimers,
     policiesRead: policies.firstRead,
     start: (startReleasers) => startParts(parts, context, ends, startReleasers),

@@ -96,6 +96,16 @@ describe('histories', () => {
     expect(JSON.parse(answer.body)).toHaveLength(3);
   });
 
+  test('what memory has completely costs no query of the database', async () => {
+    const history = historyOf([appMetric({ value: 1n })]);
+    const remembered = [appMetric({ value: 2n }), appMetric({ value: null, unit: '' })];
+    const answer = await startApi({ ...history, fromMemory: () => remembered }).get(path);
+    expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+    expect(answer.body).toBe((await startApi(historyOf(remembered)).get(path)).body);
+    expect((await startApi({ ...history, fromMemory: () => [] }).get(path)).body).toBe('[]');
+    expect(history.queries).toEqual([]);
+  });
+
   test('the range reaches the reader; paging is left to whoever asks', async () => {
     const history = historyOf();
     const clock = new ManualClock(1_755_700_000_123);
@@ -147,7 +157,7 @@ describe('histories', () => {
   test('a reader that throws at once is a 500 as well', async () => {
     const { get } = startApi({
       ...historyOf(),
-      read: () => {
+      fromDatabase: () => {
         throw new Error('pool is closed');
       },
     });

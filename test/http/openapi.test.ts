@@ -129,7 +129,8 @@ test('histories', async () => {
   await expectDocumented(history, url + historyPath, 405, { method: 'DELETE' });
   await expectDocumented(history, url + historyPath.replace('cpu', 'c'.repeat(256)), 414);
   const failing: HistoryReader = {
-    read: () => {
+    fromMemory: () => null,
+    fromDatabase: () => {
       throw new Error('no database');
     },
   };

@@ -58,7 +58,8 @@ export function fakeHistory(source: () => AsyncIterable<readonly AppMetric[]>): 
   return {
     queries,
     released,
-    read(query) {
+    fromMemory: () => null,
+    fromDatabase(query) {
       queries.push(query);
       const iterator = source()[Symbol.asyncIterator]();
       return {
