@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { msToNs, type Clock } from '../util/clock.js';
 import type { HistoryQuery, HistoryReader } from '../history/history-reader.js';
 import type { Logger } from '../observability/logger.js';
-import { sendError } from './error-responses.js';
+import { jsonType, sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import { parseHistoryRange, type HistoryParameters } from './history-query.js';
 import { historyJson } from './history-json.js';
@@ -11,8 +11,6 @@ import { openHistoryStream } from './history-stream.js';
 
 /** From the request to the last byte of the response: a client that hardly reads must not keep a cursor. */
 const responseDeadlineMs = 60_000;
-
-const contentType = 'application/json; charset=utf-8';
 
 /** Adds routes to an instance, which has authentication and error responses of its own. */
 export type RouteModule = (app: FastifyInstance) => void;
@@ -35,10 +33,10 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteMo
     const range = parseHistoryRange(query, msToNs(clock.now()));
     if ('rejection' in range) return sendError(reply, 400, range.rejection);
     // No stored name has a NUL byte, and PostgreSQL rejects a comparison with one.
-    if (`${params.appid}${params.metrictype}`.includes('\0')) return reply.type(contentType).send('[]');
+    if (`${params.appid}${params.metrictype}`.includes('\0')) return reply.type(jsonType).send('[]');
     const wanted = { appId: params.appid, metricType: params.metrictype, ...range };
     const remembered = history.fromMemory(wanted);
-    return remembered ? reply.type(contentType).send(historyJson(remembered)) : streamHistory(wanted, reply);
+    return remembered ? reply.type(jsonType).send(historyJson(remembered)) : streamHistory(wanted, reply);
   }
 
   async function streamHistory(query: HistoryQuery, reply: FastifyReply): Promise<FastifyReply> {
@@ -57,7 +55,7 @@ export function apiRoutes({ history, clock, logger }: ApiRoutesOptions): RouteMo
     }
     reply.raw.off('close', clientGone); // from here on fastify ends the stream with its response
     stream.once('error', (error) => logger.error('history-broken-off', error, describe(query)));
-    return reply.type(contentType).send(stream);
+    return reply.type(jsonType).send(stream);
   }
 
   return (app) => {

@@ -3,13 +3,16 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Logger } from '../observability/logger.js';
 
+/** Content type of all JSON responses. */
+export const jsonType = 'application/json; charset=utf-8';
+
 /** The body of every error, as in all components of the autoscaler. `code` is the status in words: `Bad-Request`. */
 function errorBody(status: number, message: string): string {
   return JSON.stringify({ code: statusWords(status).replaceAll(' ', '-'), message });
 }
 
 export function sendError(reply: FastifyReply, status: number, message = textOf(status)): FastifyReply {
-  return reply.code(status).type('application/json; charset=utf-8').send(errorBody(status, message));
+  return reply.code(status).type(jsonType).send(errorBody(status, message));
 }
 
 /** The cause of a failure is for the log; the client learns only the status. */
@@ -51,7 +54,7 @@ function respondAndEnd(socket: Socket, status: number, message: string): void {
   if (socket.writable && !response?.headersSent) {
     const body = errorBody(status, message);
     socket.write(
-      `HTTP/1.1 ${status} ${statusWords(status)}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${statusWords(status)}\r\nContent-Type: ${jsonType}\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     );
   }

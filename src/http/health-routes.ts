@@ -4,7 +4,7 @@ import type { Metrics } from '../observability/metrics.js';
 import type { RouteModule } from './api-routes.js';
 import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
 import { createCpuProfiler } from './cpu-profile.js';
-import { sendError } from './error-responses.js';
+import { jsonType, sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
 import { shared } from './shared.js';
@@ -60,7 +60,7 @@ export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstanc
     reply.raw.once('close', () => clientGone.abort());
     const profile = await profiler.take(durationSecs * 1000, clientGone.signal);
     return reply
-      .type('application/json; charset=utf-8')
+      .type(jsonType)
       .header('content-disposition', 'attachment; filename="eventgenerator.cpuprofile"')
       .send(JSON.stringify(profile));
   }

@@ -54,7 +54,9 @@ function earliestFiringNs(points: ObservedBreach['points']): bigint | null {
   const afterNs = lastGood.timestampNs + durationNs + 1n;
   const times = points.map(({ timestampNs }) => timestampNs);
   // Between these moments nothing changes.
-  const moments = times.flatMap((at) => [at, at + apartNs, at + durationNs + 1n]);
+  const moments = [afterNs, ...times.flatMap((at) => [at, at + apartNs, at + durationNs + 1n])]
+    .filter((at) => at >= afterNs)
+    .sort((a, b) => (a < b ? -1 : 1));
   const canFire = (atNs: bigint) => {
     const startNs = atNs - durationNs;
     const within = times.filter((at) => at >= startNs && at < atNs);
@@ -62,7 +64,5 @@ function earliestFiringNs(points: ObservedBreach['points']): bigint | null {
     const hasOneBefore = times.some((at) => at >= startNs - durationNs && at < startNs);
     return within.length + 1 >= needed && atNs - oldestNs >= apartNs && hasOneBefore;
   };
-  return (
-    [afterNs, ...moments.filter((at) => at > afterNs).sort((a, b) => (a < b ? -1 : 1))].find(canFire) ?? null
-  );
+  return moments.find(canFire) ?? null;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../util/clock.js';
 
-/** A process of 50,000 apps needs as many to catch up after its start. More would harm a sick log-cache. */
+/** A process of 50,000 apps needs this many to catch up after its start. More would harm a sick log-cache. */
 const ceiling = 400;
 /** How often the limit changes: long enough to see the effect of the last change. */
 const periodMs = 1000;

@@ -73,6 +73,7 @@ export function watchLogCache(
 
   return {
     collector: {
+      // Not async: each job waits here, and an async function keeps more memory than a callback.
       run: (job) =>
         collector.run(job).then((result) => {
           watch(job, result);

@@ -37,16 +37,16 @@ export interface CollectorPoolOptions {
 
 /** Jobs mostly wait for log-cache. A thread could serve more, at the price of latency. */
 const jobsPerThread = 200;
-/** Another thread takes 20 to 30 MB. Of up to 20,000 apps one thread has fewer jobs, once it has read their whole windows. */
+/** Another thread takes 20 to 30 MB. With up to 20,000 apps one thread has fewer jobs, except just after the start. */
 const jobsBeforeAnother = 100;
 const maxQueuedJobs = 5_000;
 const defaultJobTimeoutMs = 90_000;
 const collectorFile = new URL('../../../workers/collector.js', import.meta.url);
 
 /**
- * How many threads there are at most, to hold as many jobs at once. Not one per processor: a thread takes 20 to 30 MB, and
- * a Cloud Foundry cell shares its many processors among apps. Too few threads show in the utilization; too many end in
- * a kill for memory.
+ * The most threads that a process needs for so many jobs at once. Not one for each processor: a thread takes 20 to 30 MB,
+ * and a Cloud Foundry cell shares its many processors among apps. If there are too few threads, the utilization shows
+ * it; if there are too many, the platform kills the process for its memory.
  */
 export function threadsFor(jobs: number, processors = availableParallelism()): number {
   return Math.min(Math.ceil(jobs / jobsPerThread), processors);

@@ -20,6 +20,7 @@ export function createRenewablePool(first: CollectorPool): RenewablePool {
   };
 
   return {
+    // Not async: each job waits here, and an async function keeps more memory than a callback. `run` never rejects.
     run(job) {
       const pool = current;
       add(pool, 1);
