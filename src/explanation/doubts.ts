@@ -1,6 +1,12 @@
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import { isOperator } from '../evaluation/breach-rule.js';
-import { breachDurationSecs, directionOf, type AppPolicy, type ScalingRule } from '../policy/policy.js';
+import { breaches, isOperator } from '../evaluation/breach-rule.js';
+import {
+  breachDurationSecs,
+  directionOf,
+  type AppPolicy,
+  type Operator,
+  type ScalingRule,
+} from '../policy/policy.js';
 import type { PolicyFacts } from './facts.js';
 
 /**
@@ -79,12 +85,8 @@ function whyNever({ metricType, operator, threshold }: ScalingRule): string | nu
   if (!isOperator(operator)) return `${JSON.stringify(operator.slice(0, 20))} is no operator`;
   const max = highest.get(metricType);
   if (max === undefined) return null;
-  const isOutside =
-    (operator === '<' && threshold <= 0n) ||
-    (operator === '<=' && threshold < 0n) ||
-    (max !== null && operator === '>' && threshold >= max) ||
-    (max !== null && operator === '>=' && threshold > max);
-  if (!isOutside) return null;
+  const extreme = operator.startsWith('<') ? 0n : max;
+  if (extreme === null || breaches(extreme, operator, threshold)) return null;
   return `${metricType} is ${max === null ? 'never below 0' : `between 0 and ${max}`}`;
 }
 
@@ -108,28 +110,14 @@ function overlaps(rules: readonly ScalingRule[]): Doubt[] {
 /** A policy may have a thousand rules: the first pairs tell enough. */
 const maxOverlaps = 20;
 
-/** Integers on the wrong side of a threshold, both ends included; null is no end. */
-function breachRange({
-  operator,
-  threshold,
-}: ScalingRule): { from: bigint | null; to: bigint | null } | null {
-  switch (operator) {
-    case '>':
-      return { from: threshold + 1n, to: null };
-    case '>=':
-      return { from: threshold, to: null };
-    case '<':
-      return { from: null, to: threshold - 1n };
-    case '<=':
-      return { from: null, to: threshold };
-    default:
-      return null;
-  }
-}
+/** From a threshold to the first integer that breaches. */
+const toBreach: Readonly<Record<Operator, bigint>> = { '>': 1n, '>=': 0n, '<': -1n, '<=': 0n };
 
+/** One value breaches both where the first integer that breaches one of them breaches the other. */
 function haveCommonValue(one: ScalingRule, other: ScalingRule): boolean {
-  const [a, b] = [breachRange(one), breachRange(other)];
-  if (!a || !b) return false;
-  const reaches = (to: bigint | null, from: bigint | null) => to === null || from === null || to >= from;
-  return reaches(a.to, b.from) && reaches(b.to, a.from);
+  if (!isOperator(one.operator) || !isOperator(other.operator)) return false;
+  return (
+    breaches(one.threshold + toBreach[one.operator], other.operator, other.threshold) ||
+    breaches(other.threshold + toBreach[other.operator], one.operator, one.threshold)
+  );
 }
