@@ -1,5 +1,5 @@
 import type { Explanation } from '../explanation/explain.js';
-import type { RuleExplanation } from '../explanation/rule-explanation.js';
+import type { RuleExplanation } from '../explanation/examine.js';
 import { lastTriggerOf, ownedSinceMs, type Facts } from '../explanation/facts.js';
 import type { Point } from '../explanation/point-series.js';
 import {

@@ -1,13 +1,17 @@
 import {
   breaches,
+  breachTerms,
   earliestFiringTime,
   isOperator,
   judge,
   samplesNeeded,
   type BreachTerms,
+  type EvaluationSettings,
 } from '../evaluation/breach-rule.js';
 import type { NotFiredReason } from '../evaluation/decision.js';
 import type { Series } from '../history/ring.js';
+import { breachDurationSecs, type AppPolicy, type ScalingRule } from '../policy/policy.js';
+import type { Facts } from './facts.js';
 import { seriesUntil, type Point } from './point-series.js';
 
 /** What speaks for and against a rule at one time. */
@@ -32,6 +36,18 @@ export interface Examination {
   readonly canFireAtNs: bigint | null;
 }
 
+export interface RuleExplanation extends Examination {
+  /** Counted from 1. */
+  readonly number: number;
+  readonly rule: ScalingRule;
+  /** With the default where the policy has none. */
+  readonly breachDurationSecs: number;
+  /** Of the newest value; empty where there is none. */
+  readonly unit: string;
+  /** An earlier rule fires and ends the evaluation, or null. */
+  readonly behindRule: number | null;
+}
+
 /** Collections are missing where two app metrics, or the newest and now, are further apart than so many intervals. */
 export const gapIntervals = 3n;
 
@@ -48,6 +64,30 @@ export function examine(series: Series | undefined, terms: BreachTerms, atNs: bi
     unbrokenSinceNs: unbrokenSince(known, terms),
     canFireAtNs: verdict !== 'fires' && isFresh ? firingTime(known, terms, atNs) : null,
   };
+}
+
+/** All rules of a policy as of atNs, also those behind one that fires. */
+export function explainRules(
+  { appId, rules }: AppPolicy,
+  { histories }: Pick<Facts, 'histories'>,
+  atNs: bigint,
+  settings: EvaluationSettings,
+): RuleExplanation[] {
+  let firing: number | null = null;
+  return rules.map((rule, index) => {
+    const series = histories?.series(appId, rule.metricType);
+    const examination = examine(series, breachTerms(rule, settings), atNs);
+    const behindRule = firing;
+    if (examination.verdict === 'fires') firing ??= index + 1;
+    return {
+      ...examination,
+      number: index + 1,
+      rule,
+      breachDurationSecs: breachDurationSecs(rule, settings.defaultBreachDurationSecs),
+      unit: series?.unit ?? '',
+      behindRule,
+    };
+  });
 }
 
 /** An app metric that was expected since the newest may be late. */

@@ -4,11 +4,10 @@ import { decide } from '../evaluation/decide.js';
 import type { Decision } from '../evaluation/decision.js';
 import type { AppPolicy } from '../policy/policy.js';
 import { doubtsOf, valueDoubts, type Doubt } from './doubts.js';
-import { gapIntervals } from './examine.js';
+import { explainRules, gapIntervals, type RuleExplanation } from './examine.js';
 import { gateOf, type Facts } from './facts.js';
 import type { Reason } from './reason.js';
 import { reasonsOf } from './reasons.js';
-import { explainRules, type RuleExplanation } from './rule-explanation.js';
 
 export interface Explanation {
   readonly facts: Facts;

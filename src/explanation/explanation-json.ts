@@ -1,7 +1,7 @@
 import { nsToMs } from '../util/clock.js';
 import { isoTime, isoTimeOrNull } from '../util/iso-time.js';
 import type { Explanation } from './explain.js';
-import type { RuleExplanation } from './rule-explanation.js';
+import type { RuleExplanation } from './examine.js';
 import { isOpen, lastTriggerOf, ownedSinceMs, type Facts, type LastTrigger } from './facts.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';

@@ -3,10 +3,9 @@ import { breaches, isOperator, type EvaluationSettings } from '../evaluation/bre
 import type { Gate } from '../evaluation/decide.js';
 import { reasonsByWeight, type Decision } from '../evaluation/decision.js';
 import { directionOf } from '../policy/policy.js';
-import { gapIntervals } from './examine.js';
+import { gapIntervals, type RuleExplanation } from './examine.js';
 import { areHoldsKnown, failureText, lastTriggerOf, type Facts, type RecordedDecision } from './facts.js';
 import { limitCode, type Reason } from './reason.js';
-import type { RuleExplanation } from './rule-explanation.js';
 
 /** Why a decision is as it is, the most telling first. */
 export function reasonsOf(

@@ -9,7 +9,7 @@ import {
   type RecordedDecision,
 } from './facts.js';
 import type { Explanation } from './explain.js';
-import type { RuleExplanation } from './rule-explanation.js';
+import type { RuleExplanation } from './examine.js';
 import type { Point } from './point-series.js';
 import type { Reason } from './reason.js';
 

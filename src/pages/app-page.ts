@@ -1,6 +1,6 @@
 import type { DecisionChange } from '../decisions/decision-store.js';
 import type { Explanation } from '../explanation/explain.js';
-import type { RuleExplanation } from '../explanation/rule-explanation.js';
+import type { RuleExplanation } from '../explanation/examine.js';
 import { failureText, lastTriggerOf, ownedSinceMs, type Facts } from '../explanation/facts.js';
 import {
   conditionOf,
