@@ -1,22 +1,16 @@
-import { durationMs, sinceMs } from './durations.js';
+import { compareOptions, type CompareChoice } from './compare-options.js';
 import { UsageError } from './usage-error.js';
 
 /** What a back-test is about. */
-export interface BacktestChoice {
+export interface BacktestChoice extends CompareChoice {
   /** A file, or `current` for the policy in force. */
   readonly policy: string;
   /** A file, `current`, or null: nothing to compare with. */
   readonly against: string | null;
-  /** null: every app that has a policy. */
-  readonly appId: string | null;
-  readonly sinceMs: number;
-  /** Of the collection; null: as configured. */
-  readonly intervalMs: number | null;
   /** At the start; null: the minimum of each policy. */
   readonly instances: number | null;
   readonly historyFile: string | null;
   readonly svgFile: string | null;
-  readonly json: boolean;
 }
 
 export const backtestUsage = `Usage: eventgenerator backtest --app GUID [--policy FILE|current] [--against FILE|current] [options]
@@ -42,18 +36,14 @@ Options:
 Without --history the loop is open: values are those of the real number of instances, which nobody has recorded.
 `;
 
-type Values = Readonly<
-  Partial<
-    Record<
-      'policy' | 'against' | 'app' | 'since' | 'interval' | 'instances' | 'history' | 'svg',
-      string | undefined
-    >
-  > & { all?: boolean | undefined; json?: boolean | undefined }
->;
+type Values = Parameters<typeof compareOptions>[0] &
+  Readonly<Partial<Record<'policy' | 'against' | 'instances' | 'history' | 'svg', string | undefined>>> & {
+    readonly all?: boolean | undefined;
+  };
 
 /** Throws a UsageError for options that make no sense together. */
 export function backtestOptions(values: Values): BacktestChoice {
-  const { all = false, app, instances, interval } = values;
+  const { all = false, app, instances } = values;
   if (all === (app !== undefined)) throw new UsageError('backtest needs either --app GUID or --all');
   for (const name of ['svg', 'history', 'instances'] as const) {
     if (all && values[name] !== undefined) {
@@ -67,14 +57,11 @@ export function backtestOptions(values: Values): BacktestChoice {
     throw new UsageError('--history says how many instances there were: --instances does not go with it');
   }
   return {
+    ...compareOptions(values),
     policy: values.policy ?? 'current',
     against: values.against ?? null,
-    appId: app ?? null,
-    sinceMs: sinceMs(values.since),
-    intervalMs: interval === undefined ? null : durationMs('interval', interval),
     instances: instances === undefined ? null : Number(instances),
     historyFile: values.history ?? null,
     svgFile: values.svg ?? null,
-    json: values.json ?? false,
   };
 }

@@ -57,21 +57,21 @@ Exit codes: 0 after SIGTERM or a finished command, 1 for a configuration or star
 compare finds differences.
 `;
 
-/** Which commands take which option, besides those that all take. */
-const takenBy = {
-  all: ['migrate', 'lint', 'backtest'],
-  'drop-observed': ['migrate'],
-  json: ['members', 'explain', 'decisions', 'backtest', 'compare'],
-  at: ['explain'],
-  reason: ['decisions'],
-  policy: ['backtest'],
-  against: ['backtest'],
-  app: ['backtest', 'compare'],
-  since: ['backtest', 'compare'],
-  interval: ['backtest', 'compare'],
-  instances: ['backtest'],
-  history: ['backtest'],
-  svg: ['backtest'],
+/** Options that only some commands take. */
+const optionsOfSome = {
+  all: { type: 'boolean', takenBy: ['migrate', 'lint', 'backtest'] },
+  'drop-observed': { type: 'boolean', takenBy: ['migrate'] },
+  json: { type: 'boolean', takenBy: ['members', 'explain', 'decisions', 'backtest', 'compare'] },
+  at: { type: 'string', takenBy: ['explain'] },
+  reason: { type: 'string', takenBy: ['decisions'] },
+  policy: { type: 'string', takenBy: ['backtest'] },
+  against: { type: 'string', takenBy: ['backtest'] },
+  app: { type: 'string', takenBy: ['backtest', 'compare'] },
+  since: { type: 'string', takenBy: ['backtest', 'compare'] },
+  interval: { type: 'string', takenBy: ['backtest', 'compare'] },
+  instances: { type: 'string', takenBy: ['backtest'] },
+  history: { type: 'string', takenBy: ['backtest'] },
+  svg: { type: 'string', takenBy: ['backtest'] },
 } as const;
 
 const helpOf = new Map([
@@ -85,9 +85,9 @@ export function parseCommandLine(args: readonly string[]): Command {
   const [command = 'run', ...rest] = positionals;
   if (values.help) return { name: 'help', text: helpOf.get(command) ?? usage };
   if (values.version) return { name: 'version' };
-  for (const [option, commands] of Object.entries(takenBy)) {
-    if (!(option in values) || (commands as readonly string[]).includes(command)) continue;
-    throw new UsageError(`--${option} goes with ${commands.join(' and ')} only`);
+  for (const [option, { takenBy }] of Object.entries(optionsOfSome)) {
+    if (!(option in values) || (takenBy as readonly string[]).includes(command)) continue;
+    throw new UsageError(`--${option} goes with ${takenBy.join(' and ')} only`);
   }
   const takesOne = command === 'explain' || (command === 'lint' && !values.all);
   const [argument, extra] = takesOne ? rest : [undefined, rest[0]];
@@ -162,20 +162,8 @@ function parse(args: readonly string[]) {
       args: args.map((arg) => (arg.startsWith('-c=') ? `--config=${arg.slice(3)}` : arg)),
       allowPositionals: true,
       options: {
+        ...optionsOfSome,
         config: { type: 'string', short: 'c' },
-        all: { type: 'boolean' },
-        'drop-observed': { type: 'boolean' },
-        json: { type: 'boolean' },
-        at: { type: 'string' },
-        reason: { type: 'string' },
-        policy: { type: 'string' },
-        against: { type: 'string' },
-        app: { type: 'string' },
-        since: { type: 'string' },
-        interval: { type: 'string' },
-        instances: { type: 'string' },
-        history: { type: 'string' },
-        svg: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
       },
