@@ -4,12 +4,7 @@ import { tableNames, type TableNames } from '../database/table-names.js';
 import { createDecisionStore } from '../decisions/decision-store.js';
 import { createDecisionLists } from '../decisions/decision-lists.js';
 import { createPolicySurvey } from '../decisions/policy-survey.js';
-import {
-  cursorAfter,
-  isPolicyReason,
-  listedJson,
-  type ListedDecision,
-} from '../decisions/listed-decision.js';
+import { isPolicyReason, listedJson, type ListedDecision } from '../decisions/listed-decision.js';
 import type { ListedReason } from '../explanation/reason.js';
 import { timeText } from '../explanation/sentence.js';
 import type { ProcessContext } from '../observability/process-context.js';
@@ -18,8 +13,7 @@ import { errorText } from '../util/errors.js';
 import { printable, renderTable, type Column } from './table.js';
 import { withDatabases } from './with-databases.js';
 
-const pageSize = 1_000;
-/** Nobody reads more rows than these. A multiple of the page. */
+/** Nobody reads more rows than these. */
 const maxListed = 10_000;
 
 /** `eventgenerator decisions --reason CODE`: the apps whose newest decision has this code. */
@@ -49,20 +43,14 @@ function whereFrom(reason: ListedReason, names: TableNames): string {
     : `They are in the table ${names.decision} of appmetrics_db; \`migrate\` creates it, members write it.`;
 }
 
-async function listedDecisions(
+function listedDecisions(
   { policyDb, appMetricsDb }: Databases,
   names: TableNames,
   code: ListedReason,
-): Promise<ListedDecision[]> {
+): Promise<readonly ListedDecision[]> {
   const store = createDecisionStore(appMetricsDb, names);
   const lists = createDecisionLists(createPolicySurvey(policyDb, systemClock), () => store);
-  const found: ListedDecision[] = [];
-  for (let after: string | null = ''; after !== null && found.length < maxListed;) {
-    const page: readonly ListedDecision[] = await lists.list({ code, after, limit: pageSize });
-    found.push(...page);
-    after = cursorAfter(page, pageSize);
-  }
-  return found;
+  return lists.list({ code, after: '', limit: maxListed });
 }
 
 const columnsAt = (nowMs: number): readonly Column<ListedDecision>[] => [
