@@ -1,4 +1,4 @@
-import { errorText } from '../util/errors.js';
+import { errorCode, errorText } from '../util/errors.js';
 import { readFileSync } from 'node:fs';
 import { endsWithin, systemClock } from '../util/clock.js';
 import { parseCommandLine, type Command } from './command-line.js';
@@ -13,8 +13,6 @@ import { observersLogger } from '../observability/observers-logger.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { collectProcessMetrics } from '../observability/process-metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import { endOnOutputErrors } from './output-errors.js';
-import { onStopSignal } from './signals.js';
 
 /** Stopping must not take longer: Cloud Foundry kills after ten seconds. */
 const stopDeadlineMs = 7_000;
@@ -67,6 +65,16 @@ async function main(args: readonly string[]): Promise<number> {
     case 'run':
       return run(load(command.configFile));
   }
+}
+
+/** Ends a command whose output cannot be written. A reader that has seen enough (`| head`) is no error. */
+function endOnOutputErrors(): void {
+  process.stdout.once('error', (error) => {
+    if (errorCode(error) === 'EPIPE') process.exit(0);
+    process.stderr.write(`failed to write the output: ${errorText(error)}\n`);
+    process.exit(1);
+  });
+  process.stderr.on('error', () => {}); // There is no other place to report it.
 }
 
 async function lint({ configFile, file }: Extract<Command, { name: 'lint' }>): Promise<number> {
@@ -136,6 +144,22 @@ async function run({ config, warnings }: LoadedConfig): Promise<never> {
     logger.error('start-failed', error);
     return await exit(1);
   }
+}
+
+/** Calls `stop` at the first SIGTERM or SIGINT, and `exit` at the second, for operators who cannot wait. */
+function onStopSignal(logger: Logger, stop: () => void, exit: (code: number) => void): void {
+  let stopping = false;
+  const handler = (signal: NodeJS.Signals) => {
+    if (stopping) {
+      logger.info('forced', { signal });
+      return exit(1);
+    }
+    stopping = true;
+    logger.info('stopping', { signal });
+    stop();
+  };
+  process.on('SIGTERM', handler);
+  process.on('SIGINT', handler);
 }
 
 function systemContext(logger: Logger, mode: Mode): ProcessContext {
