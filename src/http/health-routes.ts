@@ -3,7 +3,7 @@ import type { Clock } from '../util/clock.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { RouteModule } from './api-routes.js';
 import { requireBasicAuth, type BasicAuth } from './basic-auth.js';
-import { createCpuProfiler } from './cpu-profile.js';
+import { takeCpuProfile } from './cpu-profile.js';
 import { jsonType, sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
@@ -38,7 +38,7 @@ export interface HealthRoutesOptions {
  */
 export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstance) => void {
   const { metrics, basicAuth, readiness, lifecycle, isObserver, clock, pages, metricsPaths } = options;
-  const profiler = createCpuProfiler(clock);
+  let isProfiling = false;
   const metricsText = shared(clock, () => metrics.registry.metrics());
 
   async function respondReadiness(checks: Readiness, reply: FastifyReply): Promise<FastifyReply> {
@@ -55,10 +55,13 @@ export function healthRoutes(options: HealthRoutesOptions): (app: FastifyInstanc
     if (!(durationSecs > 0 && durationSecs <= maxProfileSecs)) {
       return sendError(reply, 400, `seconds must be a number above 0 and at most ${maxProfileSecs}`);
     }
-    if (profiler.busy) return sendError(reply, 409, 'A profile is being taken already');
+    if (isProfiling) return sendError(reply, 409, 'A profile is being taken already');
     const clientGone = new AbortController();
     reply.raw.once('close', () => clientGone.abort());
-    const profile = await profiler.take(durationSecs * 1000, clientGone.signal);
+    isProfiling = true;
+    const profile = await takeCpuProfile(clock, durationSecs * 1000, clientGone.signal).finally(
+      () => (isProfiling = false),
+    );
     return reply
       .type(jsonType)
       .header('content-disposition', 'attachment; filename="eventgenerator.cpuprofile"')
