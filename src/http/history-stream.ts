@@ -36,7 +36,7 @@ export async function openHistoryStream(
     },
   };
   const stream = Readable.from(source, { objectMode: false, encoding: 'utf8' });
-  const destroy = () => stream.destroy(asError(signal.reason));
+  const destroy = () => stream.destroy(signal.reason as Error);
   signal.addEventListener('abort', destroy, { once: true });
   stream.once('close', () => signal.removeEventListener('abort', destroy));
   return stream;
@@ -59,13 +59,9 @@ function release(batches: Batches): void {
 
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(asError(signal.reason));
+    const abort = () => reject(signal.reason as Error);
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }
