@@ -1,17 +1,12 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Connections of one server. */
-export interface Connections {
-  destroyAll(): void;
-}
-
 /**
  * Bounds the number of a server's connections. When one too many arrives, the oldest without a request is closed for
  * it: a port scan, or clients that never finish their handshake, must not keep others out. If all have sent a request,
- * the new one is closed. `onFull` is called in both cases.
+ * the new one is closed. `onFull` is called in both cases. Returns what ends all connections.
  */
-export function boundConnections(server: Server, most: number, onFull: () => void): Connections {
+export function boundConnections(server: Server, most: number, onFull: () => void): () => void {
   const open = new Set<Socket>();
   /** Connections without a request, oldest first. */
   const strangers = new Map<string, Socket>();
@@ -36,10 +31,8 @@ export function boundConnections(server: Server, most: number, onFull: () => voi
   });
   server.on('request', (request: IncomingMessage) => strangers.delete(addressOf(request.socket)));
 
-  return {
-    destroyAll() {
-      for (const socket of open) socket.destroy();
-    },
+  return () => {
+    for (const socket of open) socket.destroy();
   };
 }
 

@@ -69,7 +69,7 @@ export function createListener(options: ListenerOptions): Listener {
     done();
   });
 
-  const connections = boundConnections(server, limits.maxConnections, () => {
+  const endConnections = boundConnections(server, limits.maxConnections, () => {
     metrics.connectionsTurnedAway.inc();
     repeated.error(
       'connections-turned-away',
@@ -85,7 +85,7 @@ export function createListener(options: ListenerOptions): Listener {
   const closeNow = async () => {
     stopWatching();
     const ended = app.close();
-    const deadline = clock.setTimer(limits.closeDeadlineMs, () => connections.destroyAll());
+    const deadline = clock.setTimer(limits.closeDeadlineMs, endConnections);
     await ended;
     deadline.cancel();
   };
