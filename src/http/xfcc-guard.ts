@@ -1,16 +1,17 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { XfccConfig } from '../config/config.js';
 import type { Clock } from '../util/clock.js';
 import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import type { Renewable } from './server-tls.js';
-import { checkXfcc, isValidAt, type XfccRules } from './xfcc.js';
+import { checkXfcc, isValidAt, type XfccRules, type XfccVerdict } from './xfcc.js';
 
 /** Callers are the instances of a few components, each with a new certificate a day. */
 const maxRemembered = 100;
 
 export interface XfccGuardOptions extends LogContext {
-  readonly rules: Omit<XfccRules, 'issuers'>;
+  readonly rules: Omit<XfccConfig, 'ca'>;
   /** PEM of the CA certificates; null: issuer and validity are not checked. */
   readonly issuers: Renewable<readonly string[]> | null;
 }
@@ -42,17 +43,13 @@ export function requireXfcc(app: FastifyInstance, options: XfccGuardOptions): vo
 const issuerUnknown =
   "a caller's certificate names the right organization, but none of the certificates in cf_server.xfcc.ca_file issued it: gorouter hands on the leaf only, so the file must hold the CA certificate that issues it, such as the instance identity's intermediate, and not only its root";
 
-type XfccCheck = (
-  values: readonly string[],
-) => { readonly accepted: true } | Extract<ReturnType<typeof checkXfcc>, { readonly accepted: false }>;
-
 /** Remembers accepted headers: to parse a certificate and check a signature takes longer than the response. */
-export function createXfccCheck(rules: XfccRules, clock: Pick<Clock, 'now'>): XfccCheck {
-  const remembered = new Map<string, { readonly validFromMs: number; readonly validUntilMs: number }>();
-  return (values) => {
+export function createXfccCheck(rules: XfccRules, clock: Pick<Clock, 'now'>) {
+  const remembered = new Map<string, Extract<XfccVerdict, { readonly accepted: true }>>();
+  return (values: readonly string[]): XfccVerdict => {
     const nowMs = clock.now();
     const known = values.length === 1 ? remembered.get(values[0] ?? '') : undefined;
-    if (known && (!rules.issuers || isValidAt(known, nowMs))) return { accepted: true };
+    if (known && (!rules.issuers || isValidAt(known, nowMs))) return known;
 
     const verdict = checkXfcc(values, rules, nowMs);
     if (!verdict.accepted) return verdict;

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import type { XfccConfig } from '../config/config.js';
 
 /*
  * The X-Forwarded-Client-Cert header as gorouter sets it: the client's leaf certificate in DER form, as one line of
@@ -10,32 +11,17 @@ import { X509Certificate } from 'node:crypto';
 /** Characters. Diego's certificates take about 1,500, and twice that with RSA 4096 and long subjects. */
 const maxHeaderLength = 8192;
 
-export interface XfccRules {
-  /** Empty: everything is rejected. */
-  readonly validOrgGuid: string;
-  /** Empty: any space of the org. */
-  readonly validSpaceGuid: string;
+export interface XfccRules extends Omit<XfccConfig, 'ca'> {
   /** The certificate must be issued directly by one of these and be valid now; null: neither is checked. */
   readonly issuers: readonly X509Certificate[] | null;
 }
-
-type XfccRejection =
-  | 'no-org-configured'
-  | 'missing'
-  | 'several-headers'
-  | 'too-long'
-  | 'not-base64'
-  | 'not-a-certificate'
-  | 'wrong-org'
-  | 'wrong-space'
-  | 'unknown-issuer'
-  | 'not-valid-now';
 
 export type XfccVerdict =
   | { readonly accepted: true; readonly validFromMs: number; readonly validUntilMs: number }
   | {
       readonly accepted: false;
-      readonly rejection: XfccRejection;
+      /** As `wrong-space`, for the log. */
+      readonly rejection: string;
       /** The name of the issuer that is not known; only of `unknown-issuer`. */
       readonly issuer?: string;
     };
@@ -76,7 +62,7 @@ export function isValidAt(
   return validFromMs <= nowMs && nowMs <= validUntilMs;
 }
 
-function reject(rejection: XfccRejection): XfccVerdict {
+function reject(rejection: string): XfccVerdict {
   return { accepted: false, rejection };
 }
 
