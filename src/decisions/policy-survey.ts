@@ -1,6 +1,7 @@
 import type { Database } from '../database/database.js';
 import { readPolicies } from '../policy/policy-store.js';
 import type { Clock } from '../util/clock.js';
+import { shared } from '../util/shared.js';
 import type { PolicyReason } from './listed-decision.js';
 
 /** Apps that nobody evaluates for one reason. */
@@ -18,24 +19,13 @@ const keptMs = 30_000;
 
 /**
  * Returns what looks through the policies of all apps, because members keep only those of their own apps. Rejects when not
- * everything could be read.
+ * everything could be read; then the next to ask tries again.
  */
 export function createPolicySurvey(
   database: Pick<Database, 'stream'>,
   clock: Pick<Clock, 'monotonic'>,
 ): () => Promise<AppsByPolicy> {
-  let last: { readonly atMs: number; readonly apps: Promise<AppsByPolicy> } | null = null;
-  return () => {
-    const nowMs = clock.monotonic();
-    if (last && nowMs - last.atMs < keptMs) return last.apps;
-    const apps = survey(database);
-    const current = { atMs: nowMs, apps };
-    last = current;
-    apps.catch(() => {
-      if (last === current) last = null;
-    });
-    return apps;
-  };
+  return shared(clock, () => survey(database), keptMs, 0);
 }
 
 async function survey(database: Pick<Database, 'stream'>): Promise<AppsByPolicy> {

@@ -7,7 +7,7 @@ import { takeCpuProfile } from './cpu-profile.js';
 import { jsonType, sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
 import type { Readiness } from './readiness.js';
-import { shared } from './shared.js';
+import { shared } from '../util/shared.js';
 
 /** `starting` and `draining` take the instance out of the route. Failures that a restart does not repair do not. */
 export type Lifecycle = 'starting' | 'running' | 'draining';

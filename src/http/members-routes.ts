@@ -3,7 +3,7 @@ import { memberJson, type MemberView } from '../ownership/members-view.js';
 import type { RouteModule } from './api-routes.js';
 import { sendError } from './error-responses.js';
 import { getRoute } from './get-route.js';
-import { shared } from './shared.js';
+import { shared } from '../util/shared.js';
 
 /**
  * `GET /v1/members`: which members share the apps. `readMembers` is null with static ownership, without members.

@@ -1,4 +1,5 @@
 import type { Clock } from '../util/clock.js';
+import { shared } from '../util/shared.js';
 
 /** One component that this process needs to do its work. */
 export interface ReadinessCheck {
@@ -33,20 +34,15 @@ export function createReadiness(
   checks: readonly ReadinessCheck[],
   clock: Pick<Clock, 'monotonic' | 'setTimer'>,
 ): Readiness {
-  let cached: { report: ReadinessReport; atMs: number } | undefined;
-  let running: Promise<ReadinessReport> | undefined;
   /** Checks that have not ended. Those of a component that hangs must not pile up. */
   const hanging = new Set<ReadinessCheck>();
 
   async function run(): Promise<ReadinessReport> {
     const statuses = await Promise.all(checks.map(statusOf));
-    const report: ReadinessReport = {
+    return {
       overall_status: statuses.every((status) => status === 'UP') ? 'UP' : 'DOWN',
       checks: checks.map(({ name, type }, i) => ({ name, type, status: statuses[i] ?? 'DOWN' })),
     };
-    cached = { report, atMs: clock.monotonic() };
-    running = undefined;
-    return report;
   }
 
   function statusOf(check: ReadinessCheck): Promise<Status> {
@@ -65,10 +61,5 @@ export function createReadiness(
     });
   }
 
-  return {
-    async report() {
-      if (cached && clock.monotonic() - cached.atMs < cacheMs) return cached.report;
-      return (running ??= run());
-    },
-  };
+  return { report: shared(clock, run, cacheMs) };
 }

@@ -1,0 +1,22 @@
+import type { Clock } from './clock.js';
+
+/**
+ * Does work never twice at the same time. Those who ask meanwhile, or within `forMs` after its end, share its result, and
+ * its failure within `failedForMs`.
+ */
+export function shared<T>(
+  clock: Pick<Clock, 'monotonic'>,
+  work: () => Promise<T>,
+  forMs = 1_000,
+  failedForMs = forMs,
+): () => Promise<T> {
+  let last: { readonly result: Promise<T>; untilMs: number } | undefined;
+  return () => {
+    if (last && clock.monotonic() < last.untilMs) return last.result;
+    const run = { result: work(), untilMs: Infinity };
+    const keepFor = (ms: number) => () => (run.untilMs = clock.monotonic() + ms);
+    run.result.then(keepFor(forMs), keepFor(failedForMs));
+    last = run;
+    return run.result;
+  };
+}
