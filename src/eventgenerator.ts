@@ -10,7 +10,8 @@ import type { Lifecycle } from './http/health-routes.js';
 import { decisionsRoutes } from './http/decisions-routes.js';
 import { membersRoutes } from './http/members-routes.js';
 import { openServers } from './http/open-servers.js';
-import { openPages } from './pages/open-pages.js';
+import { pageRoutes } from './pages/page-routes.js';
+import { createPageSource } from './pages/page-source.js';
 import type { ServerName } from './http/servers.js';
 import { openPipeline } from './pipeline/open-pipeline.js';
 import type { PipelineEnds } from './pipeline/parts.js';
@@ -51,24 +52,28 @@ export async function startEventgenerator(config: Config, given: ProcessContext)
     return hasPolicies && contacts.every((contact) => contact.isPromising()) ? 'running' : 'starting';
   };
   try {
-    const databases = await openDatabases(
-      config.policyDb,
-      config.appMetricsDb,
-      databaseOptions(context, 'database'),
-    );
+    const options = databaseOptions(context, 'database');
+    const databases = await openDatabases(config.policyDb, config.appMetricsDb, options);
     releasers.add('databases', () => databases.close());
     registerPoolMetrics(metrics.registry, databases);
     const logCache = await openLogCacheCollector(config, context, releasers);
     const scalingEngine = await openEngine(config, context, releasers, { databases, logCache });
     const pipeline = await openPipeline(config, context, releasers, { databases, logCache, scalingEngine });
     const { ownership, readMembers } = pipeline.ownership;
+    const source = createPageSource({
+      ...context,
+      ...pipeline,
+      readMembers,
+      collectionIntervalMs: config.aggregator.collectionIntervalMs,
+      isObserver,
+    });
     const servers = await openServers(config, context, releasers, {
       history: pipeline.historyReader,
       lifecycle,
       isObserver,
       readinessChecks: readinessChecks({ databases, logCache, ownership, httpTimers: pipeline.httpTimers }),
       apiModules: [membersRoutes(readMembers, clock, isObserver), decisionsRoutes(pipeline.decisions, clock)],
-      pages: openPages({ ...context, ...pipeline, readMembers, config }),
+      pages: pageRoutes(source, context),
     });
     pipeline.start(releasers);
     contacts.push(

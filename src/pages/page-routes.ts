@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { RepeatedEvents } from '../observability/repeated-events.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
 import { isCursor } from '../decisions/listed-decision.js';
 import { isListedReason, whyNotListed } from '../explanation/reason.js';
 import type { RouteModule } from '../http/api-routes.js';
@@ -13,13 +13,9 @@ import type { PageSource } from './page-source.js';
 /** GUIDs have 36 characters; longer ids than this are in no policy. */
 const maxAppIdLength = 100;
 
-export interface PageRoutesOptions {
-  readonly source: PageSource;
-  readonly repeated: Pick<RepeatedEvents, 'error'>;
-}
-
 /** `/health/apps` and `/health/apps/{guid}`, one at a time: a page costs as much as many requests. */
-export function pageRoutes({ source, repeated }: PageRoutesOptions): RouteModule {
+export function pageRoutes(source: PageSource, context: LogContext): RouteModule {
+  const repeated = new RepeatedEvents({ ...context, logger: context.logger.child('http') });
   let busy = false;
 
   const alone =

@@ -45,16 +45,18 @@ function start(pages: PageSource, credentials: 'configured' | 'none' = 'configur
   const listener = testListener();
   open.push(listener);
   const { logger, lines } = recordingLogger();
+  const clock = new ManualClock();
+  const metrics = createMetrics();
   const half = (plain: string) => (credentials === 'configured' ? { plain } : null);
   const unused = { compare: () => Promise.reject(new Error('nothing is hashed here')) };
   healthRoutes({
-    metrics: createMetrics(),
+    metrics,
     basicAuth: createBasicAuth({ username: half('u'), password: half('p') }, unused),
     readiness: null,
     lifecycle: () => 'running',
     isObserver: false,
-    clock: new ManualClock(),
-    pages: pageRoutes({ source: pages, repeated: logger }),
+    clock,
+    pages: pageRoutes(pages, { clock, logger, metrics }),
     metricsPaths: ['/*'],
   })(listener.app);
   return { lines, get: (path: string, options = { headers }) => askListener(listener, path, options) };
@@ -115,5 +117,5 @@ test('a source that fails is 503 and a line in the log, and what it said is not 
   const { get, lines } = start({ ...source, app: () => Promise.reject(new Error('secret detail')) });
   const response = await get('/health/apps/app');
   expect([response.status, response.body]).toEqual([503, expect.not.stringContaining('secret detail')]);
-  expect(lines).toMatchObject([{ level: 'error', event: 'page-failed' }]);
+  expect(lines).toMatchObject([{ level: 'error', event: 'http.page-failed' }]);
 });
