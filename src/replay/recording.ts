@@ -63,15 +63,3 @@ export class Recording {
     return cell;
   }
 }
-
-/** Keeps the first of several points of one time, as reading a history does. */
-export function withoutRepetitions(cells: BigInt64Array): BigInt64Array {
-  const timeOf = (cell: number) => timestampIn(cells[cell] ?? 0n);
-  let kept = 0;
-  for (let at = 0; at < cells.length; at += cellsPerPoint) {
-    if (kept > 0 && timeOf(at) === timeOf(kept - cellsPerPoint)) continue;
-    if (kept < at) cells.copyWithin(kept, at, at + cellsPerPoint);
-    kept += cellsPerPoint;
-  }
-  return kept === cells.length ? cells : cells.slice(0, kept);
-}

@@ -3,7 +3,7 @@ import type { TableNames } from '../database/table-names.js';
 import { storedValue } from '../history/app-metric-store.js';
 import { cellsPerPoint } from '../history/point-memory.js';
 import { remembering } from '../util/remembering.js';
-import { Recording, withoutRepetitions } from './recording.js';
+import { Recording } from './recording.js';
 
 export interface RecordingQuery {
   readonly appId: string;
@@ -72,13 +72,17 @@ function recordingOf({ metric_type: metricType, unit, times, values }: Row): Rec
   const valueOf = remembering(storedValue);
   const cells = new BigInt64Array(cellsPerPoint * timestamps.length);
   let cell = 0;
+  let beforeNs: bigint | null = null;
   for (const place of inOrder(timestamps)) {
-    const value = valueOf(texts[place] ?? '');
     const timestamp = timestamps[place] ?? 0n;
+    // Of several points of one time the first counts, as where a history is read.
+    if (timestamp === beforeNs) continue;
+    beforeNs = timestamp;
+    const value = valueOf(texts[place] ?? '');
     cells[cell++] = value === null ? ~timestamp : timestamp;
     cells[cell++] = value ?? 0n;
   }
-  return new Recording(metricType, unit ?? '', withoutRepetitions(cells));
+  return new Recording(metricType, unit ?? '', cells.subarray(0, cell));
 }
 
 /** Turns big-endian timestamps into little-endian ones, as x86 and ARM machines have them. */
