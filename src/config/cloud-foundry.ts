@@ -22,11 +22,6 @@ export interface CloudFoundry {
   readonly appMetricsDb: DatabaseBinding | null;
 }
 
-/** undefined: not on Cloud Foundry, which always sets this variable. */
-export function vcapApplicationOf(env: NodeJS.ProcessEnv): string | undefined {
-  return env['VCAP_APPLICATION'] || undefined;
-}
-
 /** `hasFile`: the configuration may stand in a file, so a missing configuration service is no error. */
 export function readCloudFoundry(
   vcapApplication: string,

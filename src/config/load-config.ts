@@ -1,5 +1,5 @@
 import { hostname as systemHostname } from 'node:os';
-import { readCloudFoundry, vcapApplicationOf } from './cloud-foundry.js';
+import { readCloudFoundry } from './cloud-foundry.js';
 import type { LoadedConfig } from './config.js';
 import { openConfigFile, readTextFile } from './files.js';
 import { readTree, type Tree } from './read-tree.js';
@@ -24,8 +24,9 @@ export interface ConfigSource {
 export function loadConfig(source: ConfigSource): LoadedConfig {
   const { file, env, readFile = readTextFile, hostname = systemHostname() } = source;
   const report = new Report();
-  const vcapApplication = vcapApplicationOf(env);
-  if (!file && vcapApplication === undefined) {
+  // Cloud Foundry always sets it.
+  const vcapApplication = env['VCAP_APPLICATION'];
+  if (!file && !vcapApplication) {
     throw new ConfigError(
       'failed to read config file: there is none: start with -c FILE, or on Cloud Foundry (VCAP_APPLICATION is not set)',
     );
@@ -37,10 +38,9 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
       readTree(text, { source: `file '${file}'`, quoted: `'${file}'`, rejectUnknownKeys: true }, report),
     );
   }
-  const platform =
-    vcapApplication === undefined
-      ? null
-      : readCloudFoundry(vcapApplication, env, Boolean(file), readFile, report);
+  const platform = vcapApplication
+    ? readCloudFoundry(vcapApplication, env, Boolean(file), readFile, report)
+    : null;
   const values = applySchema([...trees, ...(platform?.trees ?? [])], env, report);
   const config = resolveConfig(values, platform, hostname, report);
   report.throwIfInvalid();

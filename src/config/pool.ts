@@ -1,5 +1,5 @@
 import type { CloudFoundry } from './cloud-foundry.js';
-import type { Config, StaticPool } from './config.js';
+import type { Config } from './config.js';
 import type { Report } from './report.js';
 import type { ConfigValues } from './keys.js';
 
@@ -15,9 +15,20 @@ export function resolvePool(
   const mode = (values.mode?.toLowerCase() ?? (platform ? 'elastic' : 'static')) as Config['pool']['mode'];
   const index = platform?.instanceIndex ?? values.instance_index ?? (platform ? null : 0);
   const total = values.total_instances;
-  const numbers = staticPool(total, index);
+  const isInRange = index !== null && index >= 0 && index < total;
   if (mode === 'static') {
-    checkStaticPool(total, index, platform !== null, report);
+    if (index === null) {
+      report.environment(
+        'CF_INSTANCE_INDEX is not set or is no integer: static sharding (pool.mode or EVENTGENERATOR_POOL_MODE) needs it',
+      );
+    } else if (!isInRange) {
+      const from = platform ? ' (from CF_INSTANCE_INDEX)' : '';
+      report.invalid(
+        'pool.instance_index',
+        `out of range: it is ${index}${from}, and pool.total_instances is ${total}; static sharding needs 0 <= instance_index < total_instances`,
+        ['pool.total_instances'],
+      );
+    }
     if (platform && values.instance_index !== null && values.instance_index !== index) {
       report.warn(
         `pool.instance_index (${values.instance_index}) is ignored: on Cloud Foundry an instance's index is CF_INSTANCE_INDEX (${index}).`,
@@ -28,25 +39,5 @@ export function resolvePool(
       `pool.total_instances (${total}) and pool.instance_index are ignored: ownership is elastic. To shard statically set pool.mode or EVENTGENERATOR_POOL_MODE to static.`,
     );
   }
-  return { mode, static: numbers };
-}
-
-function staticPool(totalInstances: number, instanceIndex: number | null): StaticPool | null {
-  if (instanceIndex === null || instanceIndex < 0 || instanceIndex >= totalInstances) return null;
-  return { totalInstances, instanceIndex };
-}
-
-function checkStaticPool(total: number, index: number | null, onCloudFoundry: boolean, report: Report): void {
-  if (index === null) {
-    report.environment(
-      'CF_INSTANCE_INDEX is not set or is no integer: static sharding (pool.mode or EVENTGENERATOR_POOL_MODE) needs it',
-    );
-  } else if (staticPool(total, index) === null) {
-    const from = onCloudFoundry ? ' (from CF_INSTANCE_INDEX)' : '';
-    report.invalid(
-      'pool.instance_index',
-      `out of range: it is ${index}${from}, and pool.total_instances is ${total}; static sharding needs 0 <= instance_index < total_instances`,
-      ['pool.total_instances'],
-    );
-  }
+  return { mode, static: isInRange ? { totalInstances: total, instanceIndex: index } : null };
 }

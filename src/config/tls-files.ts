@@ -1,14 +1,9 @@
 import type { PemSource, TlsConfig } from './config.js';
+import type { ConfigValues } from './keys.js';
 import type { Report } from './report.js';
 
-interface TlsFiles {
-  readonly key_file: string;
-  readonly cert_file: string;
-  readonly ca_file: string;
-}
-
 /** A key without its certificate, or the other way round, is a mistake; neither is a choice. */
-export function resolveTls(files: TlsFiles, key: string, report: Report): TlsConfig {
+export function resolveTls(files: ConfigValues['server']['tls'], key: string, report: Report): TlsConfig {
   if (files.cert_file && !files.key_file) {
     report.invalid(`${key}.key_file`, 'is empty although cert_file is set: configure both or neither');
   }

@@ -11,17 +11,10 @@ export interface BoundService {
   readonly credentials: JsonObject;
 }
 
-export interface VcapApplication {
-  /** Empty where unknown. */
-  readonly organizationId: string;
-  readonly spaceId: string;
-  readonly instanceId: string;
-  readonly instanceIndex: number | null;
-}
-
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export function parseVcapApplication(text: string, report: Report): VcapApplication {
+/** Ids are empty, and the index null, where the text does not say. */
+export function parseVcapApplication(text: string, report: Report) {
   const root = parseObject('VCAP_APPLICATION', text, report) ?? {};
   const index = root['instance_index'];
   return {
