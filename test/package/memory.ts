@@ -22,21 +22,43 @@ Prints the memory of one eventgenerator (VmRSS and its highest value, MB) as one
   --instances N   instances of each (default 2)
   --seconds N     how long (default 120)
   -h, --help      says this
+
+Exit codes: 0, 1 when it could not be measured, 2 for wrong usage.
 `;
 
-const { values } = parseArgs({
-  options: {
-    apps: { type: 'string', default: '1000' },
-    instances: { type: 'string', default: '2' },
-    seconds: { type: 'string', default: '120' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+type Options = ReturnType<typeof parseOptions>;
 
-async function measure(): Promise<void> {
+/** Throws for a command line that makes no sense; the message is for the user. */
+function parseOptions() {
+  const { values } = parseArgs({
+    options: {
+      apps: { type: 'string', default: '1000' },
+      instances: { type: 'string', default: '2' },
+      seconds: { type: 'string', default: '120' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  for (const name of ['apps', 'instances', 'seconds'] as const) {
+    if (/^[1-9]\d{0,8}$/.test(values[name])) continue;
+    throw new Error(`--${name} must be a whole number from 1 on, not "${values[name]}"`);
+  }
+  return values;
+}
+
+function optionsOrExit(): Options {
+  try {
+    return parseOptions();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    process.stderr.write(`memory: ${reason ?? ''} (--help lists the options)\n`);
+    process.exit(2);
+  }
+}
+
+async function measure(options: Options): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'eventgenerator-memory-'));
   const file = join(folder, 'eventgenerator.yml');
-  const platform = startPlatform(file);
+  const platform = startPlatform(options, file);
   let eventgenerator: ChildProcess | undefined;
   try {
     await firstLine(platform);
@@ -46,7 +68,7 @@ async function measure(): Promise<void> {
       env: { ...process.env, MEMORY_AVAILABLE: String(Number.parseInt(memory)) },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    const endMs = performance.now() + Number(values.seconds) * 1000;
+    const endMs = performance.now() + Number(options.seconds) * 1000;
     while (performance.now() < endMs) {
       await sleep(Math.min(10_000, Math.max(0, endMs - performance.now())));
       process.stdout.write(JSON.stringify(await memoryOf(eventgenerator)) + '\n');
@@ -58,9 +80,8 @@ async function measure(): Promise<void> {
   }
 }
 
-function startPlatform(configFile: string): ChildProcess {
+function startPlatform({ apps, instances }: Options, configFile: string): ChildProcess {
   const main = fileURLToPath(new URL('../platform/main.js', import.meta.url));
-  const { apps, instances } = values;
   const args = [main, '--apps', apps, '--instances', instances, '--write-config', configFile];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
@@ -86,5 +107,6 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   await ended;
 }
 
-if (values.help) process.stdout.write(help);
-else await measure();
+const options = optionsOrExit();
+if (options.help) process.stdout.write(help);
+else await measure(options);
