@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { createReleasers } from '../../src/util/releasers.js';
 import { silentLogger } from '../support/silent-logger.js';
 import { allFaults } from './faults/all.js';
@@ -69,7 +70,7 @@ try {
     process.exitCode = isGreen(report) ? 0 : 1;
   }
 } catch (error) {
-  process.stderr.write(`chaos: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`chaos: ${error instanceof UsageError ? error.message : inspect(error)}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 } finally {
   await releasers.releaseAll();

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { silentLogger } from '../support/silent-logger.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import { parseOptions, UsageError } from './options.js';
@@ -57,7 +58,7 @@ try {
     process.exitCode = report.findings.length === 0 ? 0 : 1;
   }
 } catch (error) {
-  process.stderr.write(`fuzz: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`fuzz: ${error instanceof UsageError ? error.message : inspect(error)}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 } finally {
   await releasers.releaseAll();
