@@ -20,6 +20,9 @@ export interface Series {
   valueAt(age: number): bigint | null;
 }
 
+/** One bigint for all rings, because each evaluation of the literal makes another. */
+const never = -1n;
+
 /**
  * The newest app metrics of one app and metric type, 16 bytes a point: the timestamp and the value as int64.
  * *No data* is told by the timestamp's sign (its bitwise complement is stored), so that every int64 stays a value.
@@ -37,7 +40,7 @@ export class Ring implements Series {
   /** From here on the ring has every point that this process recorded; null before the first. */
   #completeFromNs: bigint | null = null;
   /** At or before this time there are values of another unit than the newest. */
-  #otherUnitNs = -1n;
+  #otherUnitNs = never;
 
   constructor(
     /** Whose points these are, within an app. */

@@ -56,11 +56,11 @@ export class SettledWindows {
       this.#bytes += bytesOf(settled) - bytesOf(kept.settled);
       kept.settled = settled;
       kept.startNs = startNs;
-      kept.gaugeTypes = gaugeTypes;
+      if (!sameTypes(kept.gaugeTypes, gaugeTypes)) kept.gaugeTypes = exactly(gaugeTypes);
       kept.cyclesToFullRead = (kept.cyclesToFullRead || fullReadEvery) - 1;
     } else {
       const cyclesToFullRead = mix32(fnv1a32(appId)) % fullReadEvery;
-      this.#byApp.set(appId, { settled, startNs, gaugeTypes, cyclesToFullRead });
+      this.#byApp.set(appId, { settled, startNs, gaugeTypes: exactly(gaugeTypes), cyclesToFullRead });
       this.#bytes += bytesOf(settled);
     }
   }
@@ -83,4 +83,9 @@ function bytesOf({ rows }: SettledWindow): number {
 
 function sameTypes(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((type, i) => type === b[i]);
+}
+
+/** A list that was filtered has room for sixteen elements; a copy has none to spare. */
+function exactly(types: readonly string[]): readonly string[] {
+  return types.slice();
 }
