@@ -1,5 +1,5 @@
 import { backOff } from '../util/back-off.js';
-import { endsUnlessAborted, sleep, type Clock } from '../util/clock.js';
+import { sleep, type Clock } from '../util/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -116,17 +116,15 @@ export class PolicyPoller {
     metrics.policiesAgeSeconds.set((clock.monotonic() - (this.#readAtMs ?? this.#startedMs)) / 1000);
   }
 
-  /** Ends the loop at once. A read that is running has no effect, and no listener is called any more. Idempotent. */
-  async stop(): Promise<void> {
+  /** Reads no more. A read that is running has no effect, and no listener is called any more. Idempotent. */
+  stop(): void {
     this.#stopping.abort();
     this.#wake.abort();
-    await this.#loop;
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await endsUnlessAborted(this.#read(), signal);
+    while (!this.#stopping.signal.aborted) {
+      await this.#read();
       await this.#wait();
     }
   }

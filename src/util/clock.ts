@@ -83,22 +83,6 @@ export function endsWithin(clock: Clock, deadlineMs: number, work: Promise<unkno
   });
 }
 
-/**
- * Resolves when the work has ended (well or not) or the signal aborts. Leaves no listener on the signal, which lives longer
- * than the work: Promise.race would leave one, and that would keep the work's result in memory.
- */
-export function endsUnlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    signal.addEventListener('abort', done);
-    work.then(done, done);
-    if (signal.aborted) done();
-  });
-}
-
 const nsPerMs = 1_000_000n;
 
 /** Whole milliseconds since the epoch to nanoseconds; fractions of a millisecond are dropped. */

@@ -105,7 +105,7 @@ test('databases that fail every other time', async () => {
   const poller = new PolicyPoller({ ...deps, store, isOurs: () => true, intervalMs: 10 });
   poller.start();
   await deps.clock.advance(59_000);
-  await poller.stop();
+  poller.stop();
   expect(reads).toBeGreaterThan(100);
 
   let writes = 0;

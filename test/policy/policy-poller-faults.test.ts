@@ -47,7 +47,7 @@ test('whatever comes, goes, moves or fails between any two reads, the policies o
           .map((appId) => [appId, scene.poller.policyOf(appId)?.version])
           .sort(),
       ).toEqual(expected.map(([appId, stored]) => [appId, stored.version]).sort());
-      await scene.stop();
+      scene.stop();
     }),
     { numRuns: 2_000 },
   );

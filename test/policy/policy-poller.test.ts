@@ -229,7 +229,7 @@ describe('while policy_db is away', () => {
     eager.start();
     await scene.clock.timersPending();
     expect(scene.clock.nextTimerInMs).toBe(500);
-    await eager.stop();
+    eager.stop();
   });
 
   test('a poll that fails on the way finds the rest the next time', async () => {
@@ -248,7 +248,7 @@ describe('stopping', () => {
   test('ends the wait at once', async () => {
     scene.poller.start();
     await scene.clock.timersPending();
-    await scene.poller.stop();
+    scene.poller.stop();
     expect(scene.clock.pendingTimers).toBe(0);
     await scene.clock.advance(10 * intervalMs);
     expect(scene.polls).toHaveLength(1);
@@ -260,7 +260,7 @@ describe('stopping', () => {
     scene.table.have(usable('a', '1'));
     scene.poller.start();
     await scene.clock.advance(0);
-    await scene.poller.stop();
+    scene.poller.stop();
     finish();
     await scene.clock.advance(intervalMs);
     expect([scene.inForce(), scene.log]).toEqual([[], []]);

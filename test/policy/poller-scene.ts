@@ -43,8 +43,8 @@ export class PollerScene {
     });
   }
 
-  stop(): Promise<void> {
-    return this.poller.stop();
+  stop(): void {
+    this.poller.stop();
   }
 
   /** The first poll, or the next one, of a table that has these policies now. */
