@@ -3,14 +3,7 @@ import { RepeatedEvents, type LogContext } from '../observability/repeated-event
 import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
-import {
-  defaultBundle,
-  fingerprint,
-  systemFiles,
-  TrustMemory,
-  trustedRoots,
-  type TrustOptions,
-} from './trust.js';
+import { defaultBundle, systemRoots, type TrustOptions } from './trust.js';
 
 export interface CaCertificatesOptions extends LogContext {
   /** The configuration key of `ca`, for logs. */
@@ -35,13 +28,11 @@ export type CaCertificates = Pick<WatchedCaCertificates, 'current' | 'onChange' 
 
 class WatchedCaCertificates extends WatchedFiles {
   readonly #options: CaCertificatesOptions;
-  readonly #system: TrustOptions | null;
+  readonly #system: (() => Promise<readonly string[]>) | null;
   readonly #events: RepeatedEvents;
   #roots: readonly string[] = [];
   /** Of `ca` alone. */
   #lastCa: readonly string[] = [];
-  /** Of the files as they were read. */
-  #fingerprint = '';
   /** `ca` was good once and cannot be used now. */
   #failed = false;
 
@@ -49,17 +40,17 @@ class WatchedCaCertificates extends WatchedFiles {
     super(options);
     const { ca, besidesSystem, trust, logger } = options;
     this.#options = options;
-    this.#system = !ca || besidesSystem ? { ...trust, logger, memory: new TrustMemory() } : null;
+    this.#system = !ca || besidesSystem ? systemRoots({ ...trust, logger }) : null;
     this.#events = new RepeatedEvents(options);
   }
 
   async open(): Promise<void> {
-    this.#fingerprint = await this.#findFiles();
+    const { ca, trust } = this.#options;
+    const { systemBundle = defaultBundle, systemCertPath } = trust;
     this.#roots = await this.#read();
-    const files = this.#caFiles();
-    if (this.#system) files.push(this.#system.systemBundle ?? defaultBundle);
-    const folder = this.#system?.systemCertPath;
-    this.follow({ files, folders: folder ? [folder] : [] });
+    const files = ca && 'file' in ca ? [ca.file] : [];
+    if (this.#system) files.push(systemBundle);
+    this.follow({ files, folders: this.#system && systemCertPath ? [systemCertPath] : [] });
   }
 
   /** PEM texts; the same array until something changes. */
@@ -73,13 +64,9 @@ class WatchedCaCertificates extends WatchedFiles {
 
   protected async look(): Promise<void> {
     const { name, logger } = this.#options;
-    // Hundreds of certificates are parsed only where there is a reason: changed files, or one that could not be used.
-    const found = await this.#findFiles();
     const hadFailed = this.#failed;
-    if (found === this.#fingerprint && !hadFailed) return;
     const roots = await this.#read();
     if (this.closed) return;
-    this.#fingerprint = found;
     const changed = roots.join() !== this.#roots.join();
     if (changed) this.#roots = roots;
     if (changed || (hadFailed && !this.#failed)) {
@@ -89,8 +76,8 @@ class WatchedCaCertificates extends WatchedFiles {
   }
 
   async #read(): Promise<readonly string[]> {
-    const { ca, name, besidesSystem } = this.#options;
-    const system = this.#system ? await trustedRoots(this.#system) : [];
+    const { ca, name, besidesSystem, logger } = this.#options;
+    const system = this.#system ? await this.#system() : [];
     if (!ca) return system;
     this.#failed = false;
     try {
@@ -99,18 +86,11 @@ class WatchedCaCertificates extends WatchedFiles {
       this.#failed = this.#lastCa.length > 0;
       if (this.#failed) this.#events.error('authorities-not-reloaded', error, { authorities: name });
       else if (!besidesSystem) throw error;
-      else this.#events.info('log-cache-authority-not-used', { key: name, cause: errorText(error) });
+      else if (this.#roots.length === 0) {
+        // At the start alone: nothing has changed for the worse since.
+        logger.info('log-cache-authority-not-used', { key: name, cause: errorText(error) });
+      }
     }
     return [...system, ...this.#lastCa];
-  }
-
-  async #findFiles(): Promise<string> {
-    const system = this.#system ? await systemFiles(this.#system) : [];
-    return fingerprint([...this.#caFiles(), ...system]);
-  }
-
-  #caFiles(): string[] {
-    const { ca } = this.#options;
-    return ca && 'file' in ca ? [ca.file] : [];
   }
 }

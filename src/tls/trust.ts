@@ -11,49 +11,44 @@ export interface TrustOptions {
   /** The system's own store. */
   readonly systemBundle?: string;
   readonly logger: Logger;
-  /** For callers that ask repeatedly. */
-  readonly memory?: TrustMemory;
 }
 
-/** What is remembered of the system's files, by path. */
-export class TrustMemory {
+/** With what is remembered of the system's files, by path. */
+interface TrustContext extends TrustOptions {
   /** What was found before; of a file that became unusable it stays in force. */
-  readonly lastGood = new Map<string, readonly string[]>();
+  readonly lastGood: Map<string, readonly string[]>;
   /** What was logged last. It is not said again. */
-  readonly said = new Map<string, string>();
+  readonly said: Map<string, string>;
 }
 
 export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
  * The CA certificates that the system trusts, as PEM texts. Node alone trusts only the roots that it was built with. On
- * Cloud Foundry the platform's own CA certificates are in the system's store and in CF_SYSTEM_CERT_PATH. Never rejects.
- */
-export async function trustedRoots(options: TrustOptions): Promise<string[]> {
-  const roots = new Map<string, string>(
-    rootCertificates.map((pem): [string, string] => [pem.replace(/\s/g, ''), pem]),
-  );
-  for (const file of await systemFiles(options)) {
-    for (const pem of await rootsInSystemFile(file, options)) roots.set(pem.replace(/\s/g, ''), pem);
-  }
-  return [...roots.values()];
-}
-
-/**
- * The same for callers that ask repeatedly: read at the first call, and anew when one of the files was replaced since.
+ * Cloud Foundry the platform's own CA certificates are in the system's store and in CF_SYSTEM_CERT_PATH. They are read at
+ * the first call, and anew when one of the files was replaced since: there are hundreds to parse. Never rejects.
  */
 export function systemRoots(options: TrustOptions): () => Promise<readonly string[]> {
-  const remembering = { memory: new TrustMemory(), ...options };
-  let known: { readonly files: string; readonly roots: Promise<readonly string[]> } | undefined;
+  const context = { ...options, lastGood: new Map(), said: new Map() };
+  let known: { readonly found: string; readonly roots: Promise<readonly string[]> } | undefined;
   return async () => {
-    const files = await fingerprint(await systemFiles(remembering));
-    if (known?.files !== files) known = { files, roots: trustedRoots(remembering) };
+    const files = await systemFiles(context);
+    const found = await fingerprint(files);
+    if (known?.found !== found) known = { found, roots: rootsIn(files, context) };
     return known.roots;
   };
 }
 
+async function rootsIn(files: readonly string[], context: TrustContext): Promise<string[]> {
+  const roots = new Map(rootCertificates.map((pem) => [pem.replace(/\s/g, ''), pem]));
+  for (const file of files) {
+    for (const pem of await rootsInSystemFile(file, context)) roots.set(pem.replace(/\s/g, ''), pem);
+  }
+  return [...roots.values()];
+}
+
 /** Changes when one of the files does. */
-export async function fingerprint(files: readonly string[]): Promise<string> {
+async function fingerprint(files: readonly string[]): Promise<string> {
   const found = files.map(async (file) => {
     try {
       const { ino, size, ctimeMs } = await stat(file);
@@ -66,40 +61,38 @@ export async function fingerprint(files: readonly string[]): Promise<string> {
 }
 
 /** Every file in which the system may keep CA certificates. */
-export async function systemFiles(options: TrustOptions): Promise<string[]> {
-  const files = [options.systemBundle ?? defaultBundle];
-  const { systemCertPath: path, logger, memory } = options;
+async function systemFiles(context: TrustContext): Promise<string[]> {
+  const { systemBundle = defaultBundle, systemCertPath: path, logger, said } = context;
+  const files = [systemBundle];
   if (!path) return files;
   try {
     const names = await readdir(path);
     files.push(...names.sort().map((name) => join(path, name)));
-    memory?.said.delete(path);
+    said.delete(path);
   } catch (error) {
-    if (isNews(memory, path, error)) logger.error('system-certificates-unreadable', error, { path });
+    if (isNews(said, path, error)) logger.error('system-certificates-unreadable', error, { path });
   }
   return files;
 }
 
 async function rootsInSystemFile(
   file: string,
-  { logger, memory = new TrustMemory() }: TrustOptions,
+  { logger, lastGood, said }: TrustContext,
 ): Promise<readonly string[]> {
-  const { lastGood, said } = memory;
   try {
     const { certificates, broken } = certificatesIn(await readPemFile(file));
     const used = certificates.length;
     if (broken === 0 && used > 0) said.delete(file);
-    else if (isNews(memory, file, `${broken} ${used}`)) {
+    else if (isNews(said, file, `${broken} ${used}`)) {
       logger.info('system-certificates-skipped', { file, broken, used });
     }
     if (used > 0) lastGood.set(file, certificates.map(String));
   } catch (error) {
     // Not every system has a bundle in this place, and nobody configured it.
     if (errorCode(error) === 'ENOENT') {
-      logger.debug('system-certificates-missing', { file });
       lastGood.delete(file);
       said.delete(file);
-    } else if (isNews(memory, file, error)) {
+    } else if (isNews(said, file, error)) {
       logger.error('system-certificates-unreadable', error, { file });
     }
   }
@@ -107,9 +100,9 @@ async function rootsInSystemFile(
 }
 
 /** Whether this was not the last that was said of the path. */
-function isNews(memory: TrustMemory | undefined, path: string, what: unknown): boolean {
+function isNews(said: Map<string, string>, path: string, what: unknown): boolean {
   const text = errorText(what);
-  if (memory?.said.get(path) === text) return false;
-  memory?.said.set(path, text);
+  if (said.get(path) === text) return false;
+  said.set(path, text);
   return true;
 }

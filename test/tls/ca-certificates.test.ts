@@ -147,6 +147,8 @@ test('a ca_file beside the system is passed over until it can be used', async ()
   const ca = { file: join(folder, 'ca.crt') };
   const authorities = await open({ ca, trust: { systemBundle }, besidesSystem: true });
   expect(authorities.current()).toContain(first);
+  await clock.advance(minute);
+  await clock.timersPending(1);
   const changed = nextChange(authorities);
   await replace('ca.crt', second);
   await changed;

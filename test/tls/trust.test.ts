@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { connect, rootCertificates } from 'node:tls';
 import { describeConnectionError } from '../../src/util/connection-error.js';
 import { readCaCertificates } from '../../src/tls/pem.js';
-import { systemRoots, trustedRoots } from '../../src/tls/trust.js';
+import { systemRoots } from '../../src/tls/trust.js';
 import { createCertificateAuthority, type CertificateAuthority } from '../support/certificates.js';
 import { startHttpsServer, type HttpsServer } from './https-server.js';
 import { RecordingLogger } from './recording-logger.js';
@@ -37,8 +37,8 @@ async function write(name: string, content: string): Promise<string> {
 }
 
 /** Whether a real handshake with the server succeeds under these roots; the code of the failure otherwise. */
-async function handshake(ca: string[]): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port: Number(new URL(server.url).port), ca });
+async function handshake(ca: readonly string[]): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port: Number(new URL(server.url).port), ca: [...ca] });
   try {
     await once(socket, 'secureConnect');
     return 'trusted';
@@ -52,7 +52,7 @@ async function handshake(ca: string[]): Promise<string> {
 test('an authority that stands only in the system store is trusted', async () => {
   const logger = new RecordingLogger();
   const systemBundle = await write('bundle-a.crt', `# roots\n${other.cert}\n${authority.cert}\n`);
-  expect(await handshake(await trustedRoots({ systemBundle, logger }))).toBe('trusted');
+  expect(await handshake(await systemRoots({ systemBundle, logger })())).toBe('trusted');
   expect(logger.events()).toEqual([]);
 });
 
@@ -61,18 +61,18 @@ test('an authority that stands only in CF_SYSTEM_CERT_PATH is trusted', async ()
   await write('certs-a/2.crt', authority.cert);
   const systemBundle = join(folder, 'absent.crt');
   const logger = new RecordingLogger();
-  const roots = await trustedRoots({
+  const roots = await systemRoots({
     systemBundle,
     systemCertPath: join(folder, 'certs-a'),
     logger,
-  });
+  })();
   expect(await handshake(roots)).toBe('trusted');
   expect(logger.events()).toEqual([]);
 });
 
 test('an authority that stands nowhere is not trusted', async () => {
   const systemBundle = await write('bundle-b.crt', other.cert);
-  const roots = await trustedRoots({ systemBundle, logger: new RecordingLogger() });
+  const roots = await systemRoots({ systemBundle, logger: new RecordingLogger() })();
   expect(await handshake(roots)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
@@ -86,7 +86,7 @@ test('authorities of a file or of a service binding are trusted', async () => {
 
 test('the roots that Node was built with stay trusted, and duplicates are dropped', async () => {
   const systemBundle = await write('bundle-d.crt', [...rootCertificates, other.cert, other.cert].join('\n'));
-  const roots = await trustedRoots({ systemBundle, logger: new RecordingLogger() });
+  const roots = await systemRoots({ systemBundle, logger: new RecordingLogger() })();
   expect(roots).toHaveLength(new Set(rootCertificates).size + 1);
   expect(roots.map((pem) => new X509Certificate(pem).fingerprint256)).toContain(
     new X509Certificate(other.cert).fingerprint256,
@@ -101,11 +101,11 @@ test('garbage among the system certificates is skipped with one line a file, the
   );
   await mkdir(join(folder, 'certs-b', 'c-folder'));
   const logger = new RecordingLogger();
-  const roots = await trustedRoots({
+  const roots = await systemRoots({
     systemBundle: join(folder, 'absent.crt'),
     systemCertPath: join(folder, 'certs-b'),
     logger,
-  });
+  })();
   expect(await handshake(roots)).toBe('trusted');
   expect(logger.events()).toEqual([
     'system-certificates-skipped',
@@ -117,11 +117,11 @@ test('garbage among the system certificates is skipped with one line a file, the
 test('a CF_SYSTEM_CERT_PATH that is not there is reported and harmless', async () => {
   const logger = new RecordingLogger();
   const systemCertPath = join(folder, 'absent');
-  const roots = await trustedRoots({
+  const roots = await systemRoots({
     systemBundle: join(folder, 'absent.crt'),
     systemCertPath,
     logger,
-  });
+  })();
   expect(roots).toHaveLength(new Set(rootCertificates).size);
   expect(logger.lines.find((line) => line.level === 'error')?.data).toEqual({ path: systemCertPath });
 });
@@ -142,11 +142,11 @@ test('the system is read once for all who ask, and again when an authority was a
   const roots = systemRoots({ systemBundle, systemCertPath, logger: new RecordingLogger() });
   const first = await roots();
   expect(await roots()).toBe(first);
-  expect(await handshake([...first])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  expect(await handshake(first)).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
   await write('certs-r/added.crt', authority.cert);
-  expect(await handshake([...(await roots())])).toBe('trusted');
+  expect(await handshake(await roots())).toBe('trusted');
   await write('certs-r/added.crt', `# replaced\n${other.cert}`);
-  expect(await handshake([...(await roots())])).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  expect(await handshake(await roots())).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
 test('for those who ask repeatedly the last good certificates of a file stay in force, and each fault is said once', async () => {
@@ -155,7 +155,7 @@ test('for those who ask repeatedly the last good certificates of a file stay in 
   const logger = new RecordingLogger();
   const roots = systemRoots({ systemBundle, systemCertPath, logger });
   const askThrice = async () => {
-    for (let i = 0; i < 3; i++) expect(await handshake([...(await roots())])).toBe('trusted');
+    for (let i = 0; i < 3; i++) expect(await handshake(await roots())).toBe('trusted');
     return logger.lines.splice(0).flatMap(({ level, event }) => (level === 'debug' ? [] : [event]));
   };
   expect(await askThrice()).toEqual(['system-certificates-unreadable']);
