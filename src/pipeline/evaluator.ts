@@ -164,9 +164,9 @@ export class Evaluator {
     return {
       coolDownUntilMs: gates.coolDownUntilMs(appId),
       holds: (direction) => {
-        const permission = breakers.mayPost(appId);
+        const untilMs = breakers.deniedUntilMs(appId);
         return [
-          ...(permission.allowed ? [] : [{ reason: 'breaker-open', untilMs: permission.untilMs } as const]),
+          ...(untilMs === null ? [] : [{ reason: 'breaker-open', untilMs } as const]),
           ...gates.holds(appId, direction),
           ...(this.#poster.isPosting(appId) ? [{ reason: 'posted-recently' } as const] : []),
         ];

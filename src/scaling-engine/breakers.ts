@@ -16,11 +16,6 @@ const probeTurnMs = 2_000;
 /** An app's back-off is up to this share longer than configured, so that apps that failed together do not return together. */
 const jitter = 0.1;
 
-export type Permission =
-  | { readonly allowed: true }
-  /** untilMs: wall-clock ms when it is worth asking again. */
-  | { readonly allowed: false; readonly untilMs: number };
-
 export type SharedState = 'closed' | 'half-open' | 'open';
 
 /** Times are monotonic ms. Never changed in place, because the series of failures keeps what it may have to restore. */
@@ -66,7 +61,7 @@ export interface BreakerSettings {
  * one for seconds. Different apps that fail one after the other are the sign of an outage. Its failures are taken back,
  * for the reason in docs/decisions/0001-own-breakers.md.
  *
- * The order of calls is `mayPost`, `posting`, then `record` with the result, or `abandoned` if nothing was sent after all.
+ * The order of calls is `deniedUntilMs`, `posting`, then `record` with the result, or `abandoned` if nothing was sent after all.
  */
 export class Breakers {
   readonly #clock: Clock;
@@ -91,21 +86,22 @@ export class Breakers {
     this.#random = options.random ?? Math.random;
   }
 
-  mayPost(appId: string): Permission {
+  /** Wall-clock ms when it is worth asking again; null if the app may post. */
+  deniedUntilMs(appId: string): number | null {
     const nowMs = this.#clock.monotonic();
     const openUntilMs = this.#apps.get(appId)?.openUntilMs ?? -Infinity;
-    if (nowMs < openUntilMs) return this.#deniedUntil(openUntilMs);
+    if (nowMs < openUntilMs) return this.#wallTime(openUntilMs);
     const shared = this.#shared;
-    if (!shared) return { allowed: true };
-    if (nowMs < shared.untilMs) return this.#deniedUntil(shared.untilMs);
-    if (this.#probe !== null) return this.#deniedUntil(nowMs + probeTurnMs);
+    if (!shared) return null;
+    if (nowMs < shared.untilMs) return this.#wallTime(shared.untilMs);
+    if (this.#probe !== null) return this.#wallTime(nowMs + probeTurnMs);
     // An app that always fails must not be the only one that is ever asked whether the engine is back.
     const othersUntilMs = shared.untilMs + probeTurnMs;
-    if (shared.failedProbe === appId && nowMs < othersUntilMs) return this.#deniedUntil(othersUntilMs);
-    return { allowed: true };
+    if (shared.failedProbe === appId && nowMs < othersUntilMs) return this.#wallTime(othersUntilMs);
+    return null;
   }
 
-  /** Right after mayPost allowed it: under a half-open shared breaker this post is the probe. */
+  /** Right after deniedUntilMs allowed it: under a half-open shared breaker this post is the probe. */
   posting(appId: string): void {
     if (this.#shared) this.#probe = appId;
   }
@@ -226,10 +222,6 @@ export class Breakers {
   #closeShared(): void {
     this.#shared = null;
     this.#probe = null;
-  }
-
-  #deniedUntil(monotonicMs: number): Permission {
-    return { allowed: false, untilMs: this.#wallTime(monotonicMs) };
   }
 
   #wallTime(monotonicMs: number): number {

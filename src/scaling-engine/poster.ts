@@ -84,8 +84,8 @@ export class Poster {
     const appId = trigger.app_id;
     const direction = directionOf(rule);
     // Others were posted since the decision, and a half-open breaker lets only one of them pass.
-    const permission = breakers.mayPost(appId);
-    if (!permission.allowed) return this.#held(fired, 'breaker-open', permission.untilMs);
+    const deniedUntilMs = breakers.deniedUntilMs(appId);
+    if (deniedUntilMs !== null) return this.#held(fired, 'breaker-open', deniedUntilMs);
     breakers.posting(appId);
 
     const claim = await claims.claim(appId, direction);

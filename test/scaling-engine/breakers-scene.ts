@@ -27,11 +27,11 @@ export function setUp(settings = {}, random = 0) {
     },
     random: () => random,
   });
-  const allowed = (appId: string) => breakers.mayPost(appId).allowed;
+  const allowed = (appId: string) => breakers.deniedUntilMs(appId) === null;
   /** How long an app has to wait, 0 if it may post. */
   const waitMs = (appId: string) => {
-    const permission = breakers.mayPost(appId);
-    return permission.allowed ? 0 : permission.untilMs - clock.now();
+    const untilMs = breakers.deniedUntilMs(appId);
+    return untilMs === null ? 0 : untilMs - clock.now();
   };
   /** A post from the question to the answer; null if it was not allowed. */
   const post = (appId: string, result: TriggerResult) => {
