@@ -129,17 +129,11 @@ export class Evaluator {
     this.options.recorder.forget(appId);
   }
 
-  /** The breaker that all apps share. */
-  get sharedBreaker(): SharedState {
-    return this.options.breakers.sharedState;
-  }
-
   /** Brings the gauges up to date and drops what has expired. To be called before metrics are shown, or every minute. */
   refresh(): void {
     const { breakers, gates, metrics } = this.options;
-    const { openApps, shared } = breakers.state();
-    metrics.breakersOpen.set(openApps);
-    metrics.sharedBreakerState.set(sharedStateValues[shared]);
+    metrics.breakersOpen.set(breakers.openApps());
+    metrics.sharedBreakerState.set(sharedStateValues[breakers.sharedState]);
     const { coolDowns, backOffs } = gates.expire();
     metrics.coolDowns.set(coolDowns);
     metrics.atLimitBackOffs.set(backOffs);

@@ -55,7 +55,7 @@ export async function openPipeline(
     ownership,
     decisions,
     breakers: () => [
-      { name: 'Scaling engine', state: parts.evaluator.sharedBreaker },
+      { name: 'Scaling engine', state: parts.breakers.sharedState },
       { name: 'PromQL queries', state: ends.logCache.queries.isUp() ? 'closed' : 'open' },
     ],
     readChartPoints: chartPointsReader(ends.databases.appMetricsDb, tableNames(config.evaluator.mode)),

@@ -106,7 +106,7 @@ export async function openParts(
     saveSoon: () => records.writer.saveSoon(),
   });
   const parts = { ownership, decisions, evaluator, cycles, schedule, warmUp, takeover, ownedApps };
-  return { ...records, ...collection, ...parts };
+  return { ...records, ...collection, ...engine, ...parts };
 }
 
 /** What is remembered and read: histories in memory, app metrics in the database, policies. */

@@ -151,11 +151,9 @@ export class Breakers {
   }
 
   /** For the metrics: looks through all apps that were rejected. */
-  state(): { readonly openApps: number; readonly shared: SharedState } {
+  openApps(): number {
     const nowMs = this.#clock.monotonic();
-    let openApps = 0;
-    for (const { openUntilMs } of this.#apps.values()) if (nowMs < openUntilMs) openApps++;
-    return { openApps, shared: this.sharedState };
+    return [...this.#apps.values()].filter(({ openUntilMs }) => nowMs < openUntilMs).length;
   }
 
   #succeeded(appId: string): void {

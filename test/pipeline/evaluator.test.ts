@@ -136,7 +136,7 @@ describe('an app that is forgotten', () => {
     for (const appId of ['app', 'at limit', 'bad', 'never seen']) evaluator.forget(appId);
     expect(evaluator.heldFor('cooling-down')).toEqual([]);
     expect(gates.size).toBe(0);
-    expect(breakers.state().openApps).toBe(0);
+    expect(breakers.openApps()).toBe(0);
     engine.answer = scaled;
     expect((await cycle([outRule], '1', 'bad')).outcome).toBe('fired');
   });

@@ -43,5 +43,6 @@ export function setUp(settings = {}, random = 0) {
   const fail = (appId: string, fault: TriggerFailure, times = 1) => {
     for (let i = 0; i < times; i++) post(appId, failed(fault));
   };
-  return { clock, breakers, events, allowed, waitMs, post, fail };
+  const state = () => ({ openApps: breakers.openApps(), shared: breakers.sharedState });
+  return { clock, breakers, state, events, allowed, waitMs, post, fail };
 }

@@ -6,12 +6,12 @@ describe("an app's breaker", () => {
   test.each(['rejected', 'unavailable', 'timeout', 'bad-answer'] as const)(
     'opens after so many failures in a row: %s',
     (fault) => {
-      const { allowed, fail, waitMs, breakers } = setUp();
+      const { allowed, fail, waitMs, state } = setUp();
       fail('app', fault, 2);
       expect(allowed('app')).toBe(true);
       fail('app', fault);
       expect(waitMs('app')).toBe(5 * minute);
-      expect(breakers.state()).toEqual({ openApps: 1, shared: 'closed' });
+      expect(state()).toEqual({ openApps: 1, shared: 'closed' });
     },
   );
 
@@ -117,10 +117,10 @@ describe("an app's breaker", () => {
 
 describe("one app's fault stops nobody else", () => {
   test('however many apps are refused on their own account', () => {
-    const { allowed, breakers, fail } = setUp();
+    const { allowed, fail, state } = setUp();
     for (let i = 0; i < 100; i++) fail(`bad ${i}`, 'rejected', 3);
     expect(allowed('good')).toBe(true);
-    expect(breakers.state()).toEqual({ openApps: 100, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 100, shared: 'closed' });
   });
 
   test('however often two apps fail like an outage', () => {
@@ -133,36 +133,36 @@ describe("one app's fault stops nobody else", () => {
   });
 
   test('and three apps that fail with successes of others between them', () => {
-    const { allowed, breakers, fail, post } = setUp();
+    const { allowed, fail, post, state } = setUp();
     for (let cycle = 0; cycle < 3; cycle++) {
       for (const bad of ['a', 'b', 'c']) {
         fail(bad, 'unavailable');
         post('good', scaled);
       }
     }
-    expect(breakers.state()).toEqual({ openApps: 3, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 3, shared: 'closed' });
     expect(allowed('good')).toBe(true);
   });
 
   test('a refusal takes back that the app was a witness of an outage', () => {
-    const { breakers, fail } = setUp();
+    const { fail, state } = setUp();
     fail('a', 'unavailable');
     fail('a', 'rejected');
     fail('b', 'unavailable');
     fail('c', 'unavailable');
-    expect(breakers.state().shared).toBe('closed');
+    expect(state().shared).toBe('closed');
     fail('d', 'unavailable');
-    expect(breakers.state().shared).toBe('open');
+    expect(state().shared).toBe('open');
   });
 });
 
 test('forgotten apps leave nothing, also when an outage takes its failures back', () => {
-  const { breakers, fail } = setUp({ consecutiveFailureCount: 1 });
+  const { breakers, fail, state } = setUp({ consecutiveFailureCount: 1 });
   fail('gone', 'rejected');
   fail('gone', 'unavailable');
   breakers.forget('gone');
   fail('b', 'rejected');
   breakers.forget('b');
   fail('c', 'no-connection');
-  expect(breakers.state().openApps).toBe(0);
+  expect(state().openApps).toBe(0);
 });

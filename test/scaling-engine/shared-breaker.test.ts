@@ -7,32 +7,32 @@ describe('an outage of the scaling engine', () => {
   test.each(['unavailable', 'timeout', 'bad-answer'] as const)(
     'is seen when three different apps fail in a row: %s',
     (fault) => {
-      const { breakers, fail, waitMs } = setUp();
+      const { fail, waitMs, state } = setUp();
       fail('a', fault);
       fail('b', fault);
       expect(waitMs('d')).toBe(0);
       fail('c', fault);
-      expect(breakers.state().shared).toBe('open');
+      expect(state().shared).toBe('open');
       for (const appId of ['a', 'b', 'c', 'd']) expect(waitMs(appId)).toBe(2000);
     },
   );
 
   test('is seen at once where no connection can be made, and is not counted for the app', async () => {
-    const { clock, breakers, fail, post, waitMs } = setUp({ consecutiveFailureCount: 1 });
+    const { clock, fail, post, waitMs, state } = setUp({ consecutiveFailureCount: 1 });
     fail('a', 'no-connection');
     expect(waitMs('a')).toBe(2000);
     await clock.advance(2000);
     expect(post('a', scaled)).not.toBeNull();
-    expect(breakers.state()).toEqual({ openApps: 0, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 0, shared: 'closed' });
   });
 
   test('silences no app for minutes: its failures are taken back, opened breakers too', async () => {
-    const { clock, allowed, breakers, fail, post } = setUp();
+    const { clock, allowed, fail, post, state } = setUp();
     fail('a', 'unavailable', 3);
-    expect(breakers.state().openApps).toBe(1);
+    expect(state().openApps).toBe(1);
     fail('b', 'unavailable', 2);
     fail('c', 'unavailable');
-    expect(breakers.state()).toEqual({ openApps: 0, shared: 'open' });
+    expect(state()).toEqual({ openApps: 0, shared: 'open' });
     await clock.advance(2000);
     post('d', scaled);
     for (const appId of ['a', 'b', 'c']) expect(allowed(appId)).toBe(true);
@@ -66,23 +66,23 @@ describe('an outage of the scaling engine', () => {
   });
 
   test('counts nothing for posts that were in flight when it was seen', async () => {
-    const { clock, breakers, post } = setUp({ consecutiveFailureCount: 1 });
+    const { clock, breakers, post, state } = setUp({ consecutiveFailureCount: 1 });
     const inFlight = Array.from({ length: 50 }, (_, i) => `app ${i}`);
     for (const appId of inFlight) breakers.posting(appId);
     for (const appId of inFlight) breakers.record(appId, failed('timeout'));
     await clock.advance(2000);
     post('app 7', scaled);
-    expect(breakers.state()).toEqual({ openApps: 0, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 0, shared: 'closed' });
   });
 
   test('excuses no refusal that comes in while it lasts', async () => {
-    const { clock, breakers, fail } = setUp({ consecutiveFailureCount: 1 });
+    const { clock, breakers, fail, state } = setUp({ consecutiveFailureCount: 1 });
     breakers.posting('refused');
     fail('a', 'no-connection');
     breakers.record('refused', failed('rejected'));
-    expect(breakers.state()).toEqual({ openApps: 1, shared: 'open' });
+    expect(state()).toEqual({ openApps: 1, shared: 'open' });
     await clock.advance(2000);
-    expect(breakers.state().shared).toBe('half-open');
+    expect(state().shared).toBe('half-open');
   });
 
   test('is over as soon as any post succeeds', () => {
@@ -110,16 +110,16 @@ describe('a half-open shared breaker', () => {
   });
 
   test('lets one probe pass at a time', async () => {
-    const { clock, allowed, breakers, fail } = setUp();
+    const { clock, allowed, breakers, fail, state } = setUp();
     fail('a', 'no-connection');
     await clock.advance(2000);
-    expect(breakers.state().shared).toBe('half-open');
+    expect(state().shared).toBe('half-open');
     expect(allowed('b')).toBe(true);
     breakers.posting('b');
     expect(allowed('c')).toBe(false);
     breakers.record('b', scaled);
     expect(allowed('c')).toBe(true);
-    expect(breakers.state().shared).toBe('closed');
+    expect(state().shared).toBe('closed');
   });
 
   test('gives the turn back when the probe was not sent', async () => {
@@ -184,27 +184,27 @@ describe('a half-open shared breaker', () => {
   });
 
   test('closes at a refusal, which only a working engine can give; the refusal counts for its app', async () => {
-    const { clock, breakers, fail } = setUp({ consecutiveFailureCount: 1 });
+    const { clock, fail, state } = setUp({ consecutiveFailureCount: 1 });
     for (const appId of ['a', 'b', 'c']) fail(appId, 'unavailable');
     await clock.advance(2000);
     fail('bad', 'rejected');
-    expect(breakers.state()).toEqual({ openApps: 1, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 1, shared: 'closed' });
   });
 
   test('stays open at an answer that is no better than those it opened for', async () => {
-    const { clock, breakers, fail } = setUp({ consecutiveFailureCount: 1 });
+    const { clock, fail, state } = setUp({ consecutiveFailureCount: 1 });
     for (const appId of ['a', 'b', 'c']) fail(appId, 'unavailable');
     await clock.advance(2000);
     fail('d', 'unavailable');
-    expect(breakers.state()).toEqual({ openApps: 0, shared: 'open' });
+    expect(state()).toEqual({ openApps: 0, shared: 'open' });
   });
 
   test("that no connection had opened closes at any answer, so that an app's own 5xx are counted again", async () => {
-    const { clock, breakers, fail, waitMs } = setUp();
+    const { clock, fail, waitMs, state } = setUp();
     fail('bad', 'no-connection');
     await clock.advance(2000);
     fail('bad', 'unavailable', 3);
-    expect(breakers.state()).toEqual({ openApps: 1, shared: 'closed' });
+    expect(state()).toEqual({ openApps: 1, shared: 'closed' });
     expect(waitMs('bad')).toBe(5 * minute);
   });
 });
