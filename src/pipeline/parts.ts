@@ -19,7 +19,6 @@ import type { Ownership } from '../ownership/ownership.js';
 import { PolicyPoller } from '../policy/policy-poller.js';
 import { createPolicyStore } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
-import { createBreakerLog } from '../scaling-engine/breaker-log.js';
 import { Breakers } from '../scaling-engine/breakers.js';
 import { Gates } from '../scaling-engine/gates.js';
 import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
@@ -168,10 +167,9 @@ function createCollection(
 
 /** What is known of the scaling engine by its responses. */
 function createEngineState({ circuitBreaker: settings, evaluator }: Config, context: ProcessContext) {
-  const listener = createBreakerLog({ ...context, logger: context.logger.child('evaluation') });
   return {
     gates: new Gates({ ...context, evaluationIntervalMs: evaluator.evaluationIntervalMs }),
-    breakers: new Breakers({ clock: context.clock, settings, listener }),
+    breakers: new Breakers({ ...context, logger: context.logger.child('evaluation'), settings }),
   };
 }
 

@@ -1,6 +1,8 @@
 import { backOff } from '../util/back-off.js';
+import type { Config } from '../config/config.js';
 import type { OpenBreaker } from '../evaluation/open-breaker.js';
-import type { Clock } from '../util/clock.js';
+import { RepeatedEvents, type LogContext } from '../observability/repeated-events.js';
+import { isoTime } from '../util/iso-time.js';
 import type { TriggerFailure, TriggerResult } from './trigger-result.js';
 
 /** How long the shared breaker opens first, and at most; doubles while probes fail. */
@@ -15,6 +17,9 @@ const probeTurnMs = 2_000;
 
 /** An app's back-off is up to this share longer than configured, so that apps that failed together do not return together. */
 const jitter = 0.1;
+
+/** Log lines about breakers of apps in a minute: an engine that rejects many apps opens thousands of them. */
+const appLinesPerMinute = 20;
 
 export type SharedState = 'closed' | 'half-open' | 'open';
 
@@ -42,18 +47,10 @@ interface SharedBreaker {
 
 type Failure = Extract<TriggerResult, { kind: 'failed' }>;
 
-/** Is told what happens to the breakers of single apps. */
-export interface AppBreakerListener {
-  /** Also each time that it opens for longer. `untilMs`: wall-clock ms; `failures`: in a row. */
-  opened(appId: string, opening: { untilMs: number; failures: number; failure: Failure }): void;
-  /** A post succeeded, the policy changed, or the failures turned out to be an outage. Not for apps that are let go. */
-  closed(appId: string): void;
-}
-
-export interface BreakerSettings {
-  readonly consecutiveFailureCount: number;
-  readonly backOffInitialIntervalMs: number;
-  readonly backOffMaxIntervalMs: number;
+export interface BreakersOptions extends LogContext {
+  readonly settings: Config['circuitBreaker'];
+  /** 0 to 1; default Math.random. */
+  readonly random?: () => number;
 }
 
 /**
@@ -61,34 +58,26 @@ export interface BreakerSettings {
  * one for seconds. Different apps that fail one after the other are the sign of an outage. Its failures are taken back,
  * for the reason in docs/decisions/0001-own-breakers.md.
  *
- * The order of calls is `deniedUntilMs`, `posting`, then `record` with the result, or `abandoned` if nothing was sent after all.
+ * The order of calls is `deniedUntilMs`, `posting`, then `record` with the result, or `abandoned` if nothing was sent
+ * after all.
  */
 export class Breakers {
-  readonly #clock: Clock;
-  readonly #settings: BreakerSettings;
-  readonly #random: () => number;
-  readonly #listener: AppBreakerListener | undefined;
+  readonly #sharedEvents: RepeatedEvents;
+  readonly #appEvents: RepeatedEvents;
   readonly #apps = new Map<string, AppBreaker>();
   /** Different apps that failed as in an outage since the last success, each with its breaker before that. */
   readonly #series = new Map<string, AppBreaker>();
   #shared: SharedBreaker | null = null;
   #probe: string | null = null;
 
-  constructor(options: {
-    clock: Clock;
-    settings: BreakerSettings;
-    listener?: AppBreakerListener;
-    random?: () => number;
-  }) {
-    this.#clock = options.clock;
-    this.#settings = options.settings;
-    this.#listener = options.listener;
-    this.#random = options.random ?? Math.random;
+  constructor(private readonly options: BreakersOptions) {
+    this.#sharedEvents = new RepeatedEvents(options);
+    this.#appEvents = new RepeatedEvents({ ...options, maxKeys: appLinesPerMinute });
   }
 
   /** Wall-clock ms when it is worth asking again; null if the app may post. */
   deniedUntilMs(appId: string): number | null {
-    const nowMs = this.#clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     const openUntilMs = this.#apps.get(appId)?.openUntilMs ?? -Infinity;
     if (nowMs < openUntilMs) return this.#wallTime(openUntilMs);
     const shared = this.#shared;
@@ -112,10 +101,14 @@ export class Breakers {
   }
 
   record(appId: string, result: TriggerResult): void {
+    const wasClosed = this.#shared === null;
     const wasProbe = this.#probe === appId;
     this.abandoned(appId);
     if (result.kind === 'failed') this.#failed(appId, result, wasProbe);
     else this.#succeeded(appId);
+    const isClosed = this.#shared === null;
+    if (wasClosed === isClosed) return;
+    this.#sharedEvents.info(isClosed ? 'shared-breaker-closed' : 'shared-breaker-opened');
   }
 
   /** A new policy may have repaired what the app was rejected for. */
@@ -125,7 +118,7 @@ export class Breakers {
   }
 
   forget(appId: string): void {
-    this.#apps.delete(appId);
+    this.#apps.delete(appId); // first, so that no line says that its breaker closed
     this.policyChanged(appId);
   }
 
@@ -147,12 +140,12 @@ export class Breakers {
   /** Of the breaker that all apps share. */
   get sharedState(): SharedState {
     if (!this.#shared) return 'closed';
-    return this.#clock.monotonic() < this.#shared.untilMs ? 'open' : 'half-open';
+    return this.options.clock.monotonic() < this.#shared.untilMs ? 'open' : 'half-open';
   }
 
   /** For the metrics: looks through all apps that were rejected. */
   openApps(): number {
-    const nowMs = this.#clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     return [...this.#apps.values()].filter(({ openUntilMs }) => nowMs < openUntilMs).length;
   }
 
@@ -179,7 +172,8 @@ export class Breakers {
   }
 
   #countFailure(appId: string, failure: Failure): void {
-    const { consecutiveFailureCount, backOffInitialIntervalMs, backOffMaxIntervalMs } = this.#settings;
+    const { clock, settings, random = Math.random } = this.options;
+    const { consecutiveFailureCount, backOffInitialIntervalMs, backOffMaxIntervalMs } = settings;
     const before = this.#apps.get(appId) ?? closedBreaker;
     const failures = before.failures + 1;
     if (failures < consecutiveFailureCount) {
@@ -188,10 +182,12 @@ export class Breakers {
     }
     const openings = failures - Math.max(1, consecutiveFailureCount) + 1;
     const lengthMs = backOff(backOffInitialIntervalMs, backOffMaxIntervalMs, openings);
-    const nowMs = this.#clock.monotonic();
-    const openUntilMs = nowMs + lengthMs * (1 + jitter * this.#random());
+    const nowMs = clock.monotonic();
+    const openUntilMs = nowMs + lengthMs * (1 + jitter * random());
     this.#apps.set(appId, { failures, openedAtMs: Math.min(before.openedAtMs, nowMs), openUntilMs });
-    this.#listener?.opened(appId, { untilMs: this.#wallTime(openUntilMs), failures, failure });
+    const { fault, message: cause } = failure;
+    const facts = { appId, until: isoTime(this.#wallTime(openUntilMs)), failures, fault, cause };
+    this.#appEvents.info('app-breaker-opened', facts, `opened ${appId}`);
   }
 
   /** An app's breaker as it was before. */
@@ -199,13 +195,15 @@ export class Breakers {
     const wasOpened = (this.#apps.get(appId) ?? closedBreaker).openUntilMs !== closedBreaker.openUntilMs;
     if (before === closedBreaker) this.#apps.delete(appId);
     else this.#apps.set(appId, before);
-    if (wasOpened && before.openUntilMs === closedBreaker.openUntilMs) this.#listener?.closed(appId);
+    if (wasOpened && before.openUntilMs === closedBreaker.openUntilMs) {
+      this.#appEvents.info('app-breaker-closed', { appId }, `closed ${appId}`);
+    }
   }
 
   #openShared(cause: SharedBreaker['cause']): void {
     for (const [appId, before] of this.#series) this.#restore(appId, before);
     this.#series.clear();
-    const openedAtMs = this.#clock.monotonic();
+    const openedAtMs = this.options.clock.monotonic();
     const untilMs = openedAtMs + sharedInitialMs;
     this.#shared = { cause, openings: 1, openedAtMs, untilMs, failedProbe: null };
   }
@@ -213,7 +211,7 @@ export class Breakers {
   #reopenShared(shared: SharedBreaker, appId: string, fault: TriggerFailure): void {
     const openings = shared.openings + 1;
     const cause = fault === 'no-connection' ? 'no-connection' : shared.cause;
-    const untilMs = this.#clock.monotonic() + backOff(sharedInitialMs, sharedMaxMs, openings);
+    const untilMs = this.options.clock.monotonic() + backOff(sharedInitialMs, sharedMaxMs, openings);
     this.#shared = { ...shared, cause, openings, untilMs, failedProbe: appId };
   }
 
@@ -223,7 +221,7 @@ export class Breakers {
   }
 
   #wallTime(monotonicMs: number): number {
-    return this.#clock.now() + (monotonicMs - this.#clock.monotonic());
+    return this.options.clock.now() + (monotonicMs - this.options.clock.monotonic());
   }
 }
 

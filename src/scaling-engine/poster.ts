@@ -95,7 +95,7 @@ export class Poster {
     }
     gates.posted(appId);
     const result = await scalingEngine.post(trigger);
-    this.#recordInBreakers(appId, result);
+    breakers.record(appId, result);
     const pauses = gates.keep(appId, rule, result);
     this.#report(fired, result);
     await claims.complete(appId, direction, pauses);
@@ -117,16 +117,6 @@ export class Poster {
   #held(fired: Fired, reason: HeldReason, untilMs?: number): Decision {
     this.#options.metrics.triggers.inc({ result: `held-${reason}` });
     return heldBy([untilMs === undefined ? { reason } : { reason, untilMs }], fired.rule);
-  }
-
-  #recordInBreakers(appId: string, result: TriggerResult): void {
-    const { breakers } = this.#options;
-    const wasClosed = breakers.sharedState === 'closed';
-    breakers.record(appId, result);
-    const isClosed = breakers.sharedState === 'closed';
-    if (wasClosed !== isClosed) {
-      this.#repeated.info(isClosed ? 'shared-breaker-closed' : 'shared-breaker-opened');
-    }
   }
 
   #report(fired: Fired, result: TriggerResult): void {

@@ -8,7 +8,6 @@ import {
   type Claims,
 } from '../../src/ownership/claims.js';
 import type { ScalingRule } from '../../src/policy/policy.js';
-import { createBreakerLog } from '../../src/scaling-engine/breaker-log.js';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
 import type { Trigger } from '../../src/evaluation/trigger.js';
 import type { TriggerFailure, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
@@ -64,12 +63,13 @@ export function setUp(claims: Claims = grantedClaims) {
   const engine = new FakeEngine();
   const breakers = new Breakers({
     clock,
+    logger,
+    metrics,
     settings: {
       consecutiveFailureCount: 3,
       backOffInitialIntervalMs: 300_000,
       backOffMaxIntervalMs: 7_200_000,
     },
-    listener: createBreakerLog({ clock, logger, metrics }),
     random: () => 0,
   });
   const gates = new Gates({ clock, evaluationIntervalMs });

@@ -54,7 +54,7 @@ function scene(rules: readonly ScalingRule[]) {
     settings,
     gates: new Gates({ clock, evaluationIntervalMs: intervalMs }),
     breakers: new Breakers({
-      clock,
+      ...context,
       settings: {
         consecutiveFailureCount: 3,
         backOffInitialIntervalMs: 300_000,

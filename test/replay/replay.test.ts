@@ -165,6 +165,8 @@ async function produced(rules: readonly ScalingRule[], recordings: readonly Reco
     // A model rejects what makes no sense each time it is posted.
     breakers: new Breakers({
       clock,
+      metrics,
+      logger: silentLogger,
       settings: { consecutiveFailureCount: Infinity, backOffInitialIntervalMs: 1, backOffMaxIntervalMs: 1 },
     }),
     evaluationIntervalMs: settings.evaluationIntervalMs,

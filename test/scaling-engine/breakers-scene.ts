@@ -1,6 +1,9 @@
+import type { Logger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 import { Breakers } from '../../src/scaling-engine/breakers.js';
 import type { TriggerFailure, TriggerResult } from '../../src/scaling-engine/trigger-result.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { silentLogger } from '../support/silent-logger.js';
 
 export const minute = 60_000;
 export const hour = 60 * minute;
@@ -8,17 +11,24 @@ export const hour = 60 * minute;
 export const scaled: TriggerResult = { kind: 'scaled', adjustment: 1, coolDownUntilMs: null };
 export const failed = (fault: TriggerFailure): TriggerResult => ({ kind: 'failed', fault, message: fault });
 
-/** Breakers whose listener and time are watched. */
+/** Breakers whose time is watched, and what they log of single apps. */
 export function setUp(settings = {}, random = 0) {
   const clock = new ManualClock();
   const events: string[] = [];
+  const logger: Logger = {
+    ...silentLogger,
+    info(event, { appId, failures, cause, until } = {}) {
+      const lengthMs = Date.parse(String(until)) - clock.now();
+      if (event === 'app-breaker-opened') {
+        events.push(`${String(appId)} opened: ${String(failures)} ${String(cause)}, ${lengthMs}`);
+      }
+      if (event === 'app-breaker-closed') events.push(`${String(appId)} closed`);
+    },
+  };
   const breakers = new Breakers({
     clock,
-    listener: {
-      opened: (appId, { untilMs, failures, failure }) =>
-        events.push(`${appId} opened: ${failures} ${failure.message}, ${untilMs - clock.now()}`),
-      closed: (appId) => events.push(`${appId} closed`),
-    },
+    logger,
+    metrics: createMetrics(),
     settings: {
       consecutiveFailureCount: 3,
       backOffInitialIntervalMs: 5 * minute,
