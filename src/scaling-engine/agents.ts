@@ -65,13 +65,9 @@ function retire(agent: EngineAgent): void {
 
 function createAgent({ secure, keyPair, roots }: EngineAgentsOptions): EngineAgent {
   if (!secure) return new HttpAgent(agentOptions);
-  const pair = keyPair?.current();
   try {
     // One context for all connections: parsing hundreds of CA certificates takes tens of milliseconds.
-    const secureContext = createSecureContext({
-      ...trusting(roots.current()),
-      ...(pair && { key: pair.key, cert: pair.cert }),
-    });
+    const secureContext = createSecureContext({ ...trusting(roots.current()), ...keyPair?.current() });
     return new HttpsAgent({ ...agentOptions, secureContext });
   } catch (cause) {
     throw new Error(

@@ -12,13 +12,6 @@ import {
 } from './key-material.js';
 import { isoTime } from '../util/iso-time.js';
 
-export interface KeyPairVersion {
-  readonly key: string;
-  readonly cert: string;
-  /** Counts up from 1 with every pair that came into use. */
-  readonly version: number;
-}
-
 export interface KeyPairOptions extends KeyPairSources {
   /** For logs and metrics, e.g. `scaling_engine`. */
   readonly name: string;
@@ -58,7 +51,6 @@ export type KeyPair = Pick<WatchedKeyPair, 'current' | 'onChange' | 'close'>;
 class WatchedKeyPair extends WatchedFiles {
   readonly #options: KeyPairOptions;
   #material: KeyMaterial;
-  #version: KeyPairVersion;
   /** Looks in a row that found a key of another certificate. */
   #mismatches = 0;
   /** Logged already; empty while all is well. */
@@ -68,13 +60,12 @@ class WatchedKeyPair extends WatchedFiles {
     super(options);
     this.#options = options;
     this.#material = material;
-    this.#version = { key: material.key, cert: material.cert, version: 1 };
     this.#exportExpiry();
     this.follow({ files: filesOf(options) });
   }
 
-  current(): KeyPairVersion {
-    return this.#version;
+  current(): Pick<KeyMaterial, 'key' | 'cert'> {
+    return this.#material;
   }
 
   protected async look(): Promise<void> {
@@ -95,16 +86,12 @@ class WatchedKeyPair extends WatchedFiles {
     const changed = material.key !== this.#material.key || material.cert !== this.#material.cert;
     if (changed) {
       this.#material = material;
-      this.#version = { key: material.key, cert: material.cert, version: this.#version.version + 1 };
       this.#exportExpiry();
     }
     if (changed || this.#lastProblem) {
       const expires = isoTime(material.expiresMs);
-      logger.info(changed ? 'certificate-reloaded' : 'certificate-recovered', {
-        certificate: name,
-        expires,
-        version: this.#version.version,
-      });
+      const event = changed ? 'certificate-reloaded' : 'certificate-recovered';
+      logger.info(event, { certificate: name, expires });
       this.#lastProblem = '';
     }
     if (changed) this.tellChange();
@@ -114,10 +101,8 @@ class WatchedKeyPair extends WatchedFiles {
     const problem = errorText(error);
     if (this.closed || problem === this.#lastProblem) return;
     this.#lastProblem = problem;
-    this.#options.logger.error('certificate-not-reloaded', error, {
-      certificate: this.#options.name,
-      versionInUse: this.#version.version,
-    });
+    const { name, logger } = this.#options;
+    logger.error('certificate-not-reloaded', error, { certificate: name });
   }
 
   protected nextLookMs(): number {
