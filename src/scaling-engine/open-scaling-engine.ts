@@ -8,32 +8,18 @@ import type { ProcessContext } from '../observability/process-context.js';
 /** The scaling engine's client, with the client certificate where one is configured (on Cloud Foundry always). */
 export async function openScalingEngine(
   config: Pick<Config, 'scalingEngine' | 'httpClientTimeoutMs'>,
-  { clock, logger: parent, metrics, trust }: ProcessContext,
+  given: ProcessContext,
   releasers: Releasers,
 ): Promise<ScalingEngineClient> {
-  const logger = parent.child('scaling-engine');
+  const context = { ...given, logger: given.logger.child('scaling-engine') };
   const { url, tls } = config.scalingEngine;
-  const keyPair =
-    tls.key && tls.cert
-      ? await openKeyPair({ key: tls.key, cert: tls.cert, name: 'scaling_engine', clock, logger, metrics })
-      : null;
+  const { key, cert, ca } = tls;
+  const keyPair = key && cert ? await openKeyPair({ ...context, key, cert, name: 'scaling_engine' }) : null;
   if (keyPair) releasers.add('scaling engine certificate', () => keyPair.close());
-  const roots = await openCaCertificates({
-    name: 'scalingEngine.tls.ca_file',
-    ca: tls.ca,
-    trust,
-    clock,
-    logger,
-    metrics,
-  });
+  const roots = await openCaCertificates({ ...context, name: 'scalingEngine.tls.ca_file', ca });
   releasers.add('scaling engine CA certificates', () => roots.close());
-  const client = createScalingEngineClient({
-    url,
-    keyPair,
-    clock,
-    roots,
-    timeoutMs: config.httpClientTimeoutMs,
-  });
+  const { httpClientTimeoutMs: timeoutMs } = config;
+  const client = createScalingEngineClient({ ...context, url, keyPair, roots, timeoutMs });
   releasers.add('scaling engine client', () => client.close());
   return client;
 }
