@@ -64,10 +64,6 @@ function tokenEndpoint(url: string): URL {
   const endpoint = new URL(url);
   const path = endpoint.pathname.replace(/\/+$/, '');
   endpoint.pathname = path.endsWith('/oauth/token') ? path : `${path}/oauth/token`;
-  endpoint.search = '';
-  endpoint.hash = '';
-  endpoint.username = '';
-  endpoint.password = '';
   return endpoint;
 }
 
