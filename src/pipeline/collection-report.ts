@@ -98,12 +98,6 @@ const noDataLabels = {
 
 /** Label of the metric of collections. */
 function resultOf(outcome: MetricOutcome) {
-  switch (outcome.kind) {
-    case 'failed':
-      return outcome.failure;
-    case 'value':
-      return 'value';
-    case 'no-data':
-      return noDataLabels[outcome.reason ?? 'no-data'];
-  }
+  if (outcome.kind === 'failed') return outcome.failure;
+  return outcome.kind === 'value' ? 'value' : noDataLabels[outcome.reason ?? 'no-data'];
 }
