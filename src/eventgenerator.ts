@@ -21,7 +21,6 @@ import type { ProcessContext } from './observability/process-context.js';
 import { readPolicyLimits } from './policy/policy-store.js';
 import { createModelledEngine } from './scaling-engine/modelled-engine.js';
 import { openScalingEngine } from './scaling-engine/open-scaling-engine.js';
-import type { ScalingEngineClient } from './scaling-engine/scaling-engine-client.js';
 import { createReleasers, type Releasers } from './util/releasers.js';
 
 export interface Eventgenerator {
@@ -105,7 +104,7 @@ async function openEngine(
   context: ProcessContext,
   releasers: Releasers,
   { databases, logCache }: Omit<PipelineEnds, 'scalingEngine'>,
-): Promise<ScalingEngineClient> {
+): Promise<PipelineEnds['scalingEngine']> {
   if (config.evaluator.mode === 'act') return openScalingEngine(config, context, releasers);
   const { clock } = context;
   return createModelledEngine({

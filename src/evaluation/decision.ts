@@ -53,9 +53,6 @@ export type Decision =
     }
   | { readonly outcome: 'not-fired'; readonly verdicts: readonly RuleVerdict[] };
 
-/** The decision in one word, which is the label of the metric of evaluations. */
-export type OutcomeLabel = 'fired' | HeldReason | NotFiredReason | 'no-rules';
-
 /** Where rules did not fire for several reasons, the first of these counts: what an operator should look at first. */
 export const reasonsByWeight = [
   'unknown-operator',
@@ -64,7 +61,8 @@ export const reasonsByWeight = [
   'not-breached',
 ] as const satisfies readonly NotFiredReason[];
 
-export function labelOf(decision: Decision): OutcomeLabel {
+/** The decision in one word, which is the label of the metric of evaluations. */
+export function labelOf(decision: Decision) {
   switch (decision.outcome) {
     case 'fired':
       return 'fired';

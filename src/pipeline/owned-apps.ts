@@ -1,4 +1,5 @@
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
+import type { History } from '../history/history.js';
 import { historyKeys, type HistoryKey } from '../history/history-key.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -18,10 +19,7 @@ export interface OwnedAppsOptions {
   readonly metrics: Pick<Metrics, 'appsOwned' | 'appsMoved'>;
   readonly logger: Logger;
   readonly schedule: Pick<Schedule, 'add' | 'remove'>;
-  readonly history: {
-    retain(appId: string, metricTypes: ReadonlySet<string>): void;
-    forget(appId: string): void;
-  };
+  readonly history: Pick<History, 'retain' | 'forget'>;
   readonly evaluator: { forget(appId: string): void; policyChanged(app: AppPolicy): void };
   readonly takeover: Pick<Takeover, 'begin'>;
   /** Called after apps were lost: their new owners need what was collected of them. */

@@ -21,7 +21,6 @@ import { createPolicyStore } from '../policy/policy-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { Breakers } from '../scaling-engine/breakers.js';
 import { Gates } from '../scaling-engine/gates.js';
-import type { ScalingEngineClient } from '../scaling-engine/scaling-engine-client.js';
 import { ConcurrencyLimit } from '../collection/plan/concurrency-limit.js';
 import { Schedule } from '../schedule/schedule.js';
 import { msToNs } from '../util/clock.js';
@@ -36,7 +35,7 @@ import { createTakeover } from './takeover.js';
 export interface PipelineEnds {
   readonly databases: Databases;
   readonly logCache: LogCacheCollector;
-  readonly scalingEngine: ScalingEngineClient;
+  readonly scalingEngine: EvaluatorOptions['scalingEngine'];
 }
 
 /** All that lies between log-cache and the scaling engine. */

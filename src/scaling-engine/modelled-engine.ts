@@ -4,7 +4,6 @@ import type { Clock } from '../util/clock.js';
 import { errorText } from '../util/errors.js';
 import { engineOutcome, responseTo } from './engine-model.js';
 import { failed } from './response.js';
-import type { ScalingEngineClient } from './scaling-engine-client.js';
 import type { TriggerResult } from './trigger-result.js';
 
 export interface ModelledEngineOptions {
@@ -19,11 +18,7 @@ export interface ModelledEngineOptions {
  * Takes the scaling engine's place in an observer: responds as the engine would, and scales nothing. No request leaves
  * the process for the scaling engine. Cool-downs begin where the engine would have scaled.
  */
-export function createModelledEngine({
-  clock,
-  limitsOf,
-  instancesOf,
-}: ModelledEngineOptions): ScalingEngineClient {
+export function createModelledEngine({ clock, limitsOf, instancesOf }: ModelledEngineOptions) {
   /** App id to wall-clock ms; those that are over are dropped with the next post. */
   const coolDowns = new Map<string, number>();
 
@@ -41,7 +36,7 @@ export function createModelledEngine({
 
   return {
     // What the engine cannot find out about an app it responds to with 500.
-    post: (trigger) => respond(trigger).catch((error: unknown) => failed('unavailable', errorText(error))),
-    close: () => Promise.resolve(),
+    post: (trigger: Trigger) =>
+      respond(trigger).catch((error: unknown) => failed('unavailable', errorText(error))),
   };
 }

@@ -9,12 +9,10 @@ export interface Releasers {
   releaseAll(): Promise<void>;
 }
 
-/** Learns of a part that could not be released. A logger will do. */
-interface FailureLog {
+/** `log` learns of a part that could not be released. A logger will do. */
+export function createReleasers(log: {
   error(event: string, error: unknown, data: { readonly part: string }): void;
-}
-
-export function createReleasers(log: FailureLog): Releasers {
+}): Releasers {
   const releasers: { name: string; release: Release }[] = [];
   let releasing: Promise<void> | undefined;
 

@@ -10,10 +10,10 @@ import { nameFilter } from '../../src/log-cache/name-filter.js';
 import { observersLogger } from '../../src/observability/observers-logger.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { openPipeline } from '../../src/pipeline/open-pipeline.js';
+import type { PipelineEnds } from '../../src/pipeline/parts.js';
 import { readPolicyLimits } from '../../src/policy/policy-store.js';
 import { createModelledEngine } from '../../src/scaling-engine/modelled-engine.js';
 import { readResponse } from '../../src/scaling-engine/response.js';
-import type { ScalingEngineClient } from '../../src/scaling-engine/scaling-engine-client.js';
 import { createReleasers } from '../../src/util/releasers.js';
 import type { AppOptions } from '../platform/app-model.js';
 import { Apps } from '../platform/apps.js';
@@ -145,11 +145,13 @@ async function startFleet(
   };
 }
 
+type Engine = PipelineEnds['scalingEngine'];
+
 interface SimulatedPlatform {
   readonly apps: Apps;
   readonly collector: Collector;
   readonly logCache: LogCacheCollector;
-  readonly engine: ScalingEngineClient;
+  readonly engine: Engine;
 }
 
 function createPlatform(clock: ManualClock, played: readonly PlayedApp[]): SimulatedPlatform {
@@ -180,12 +182,11 @@ function createPlatform(clock: ManualClock, played: readonly PlayedApp[]): Simul
         const { status, body } = outcomeAnswer(appId, outcome);
         return readResponse(Number(status), String(body), 'engine');
       },
-      close: () => Promise.resolve(),
     },
   };
 }
 
-function modelledEngine(clock: ManualClock, policyDb: Database, collector: Collector): ScalingEngineClient {
+function modelledEngine(clock: ManualClock, policyDb: Database, collector: Collector): Engine {
   return createModelledEngine({
     clock,
     limitsOf: (appId) => readPolicyLimits(policyDb, appId),
@@ -193,7 +194,7 @@ function modelledEngine(clock: ManualClock, policyDb: Database, collector: Colle
   });
 }
 
-function noted(engine: ScalingEngineClient, scalings: Scaling[], clock: ManualClock): ScalingEngineClient {
+function noted(engine: Engine, scalings: Scaling[], clock: ManualClock): Engine {
   return {
     ...engine,
     async post(trigger) {
