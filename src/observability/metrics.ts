@@ -39,7 +39,7 @@ interface CounterBy<L extends string, V extends string> extends Pick<Counter<L>,
   inc(labels: Readonly<Record<L, V>>, value?: number): void;
 }
 
-/** Every metric of ours. Labels have few values; an app's id is never one. Parts take what they write as `Pick<Metrics, …>`. */
+/** Every metric of ours. Labels have few values; an app's id is never one. Parts that write a few take `Pick<Metrics, …>`. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(registry: Registry = new Registry()) {

@@ -10,16 +10,7 @@ import type { Clock } from '../util/clock.js';
 export interface CollectionReportOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<
-    Metrics,
-    | 'collections'
-    | 'logCacheRequests'
-    | 'logCachePages'
-    | 'logCacheEnvelopes'
-    | 'logCacheBytes'
-    | 'samplesDropped'
-    | 'logLinesSuppressed'
-  >;
+  readonly metrics: Metrics;
 }
 
 /** Failures that say something about log-cache as a whole, not about one app's envelopes or permissions. */
@@ -39,14 +30,12 @@ export function isServed({ outcomes }: AppCollection): boolean {
 
 /** Counts and logs what collections found. */
 export class CollectionReport {
-  readonly #metrics: CollectionReportOptions['metrics'];
   readonly #failures: FailingApps;
   readonly #defects: RepeatedEvents;
   /** One line an hour for each of ten apps: after a restart of log-cache every app lacks a part of its window. */
   readonly #uncovered: RepeatedEvents;
 
-  constructor(options: CollectionReportOptions) {
-    this.#metrics = options.metrics;
+  constructor(private readonly options: CollectionReportOptions) {
     const { clock, logger, metrics } = options;
     this.#failures = new FailingApps({ clock, logger, metrics, event: 'collection-failed' });
     this.#defects = new RepeatedEvents({ clock, logger, metrics });
@@ -54,7 +43,7 @@ export class CollectionReport {
   }
 
   collected(appId: string, { outcomes, cost }: AppCollection): void {
-    const metrics = this.#metrics;
+    const { metrics } = this.options;
     for (const [metricType, outcome] of outcomes) {
       metrics.collections.inc({ result: resultOf(outcome) });
       if (outcome.kind !== 'value') this.#log(appId, metricType, outcome);
@@ -68,7 +57,7 @@ export class CollectionReport {
 
   /** Metric types that were left out, because an earlier query for them is still under way. */
   notAsked(metricTypes: number): void {
-    if (metricTypes > 0) this.#metrics.collections.inc({ result: 'not-asked' }, metricTypes);
+    if (metricTypes > 0) this.options.metrics.collections.inc({ result: 'not-asked' }, metricTypes);
   }
 
   cycleFailed(appId: string, error: unknown): void {

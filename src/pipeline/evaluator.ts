@@ -12,8 +12,7 @@ import { Poster, type Fired, type PosterOptions } from '../scaling-engine/poster
 
 export interface EvaluatorOptions extends PosterOptions {
   readonly history: Histories;
-  readonly metrics: PosterOptions['metrics'] &
-    Pick<Metrics, 'evaluations' | 'breakersOpen' | 'sharedBreakerState' | 'coolDowns' | 'atLimitBackOffs'>;
+  readonly metrics: Metrics;
   readonly settings: EvaluationSettings;
   /** Is told of every decision, to explain it. */
   readonly recorder: Pick<DecisionRecorder, 'decided' | 'forget'>;

@@ -15,14 +15,7 @@ export interface ScheduleOptions {
   };
   /** One cycle of one app; `isLast`: of an app that is gone. Resolves to whether log-cache served it; must not reject. */
   readonly run: (appId: string, isLast: boolean) => Promise<boolean>;
-  readonly metrics: Pick<
-    Metrics,
-    | 'collectionLagSeconds'
-    | 'collectionDurationSeconds'
-    | 'collectionsSkipped'
-    | 'collectionsInFlight'
-    | 'collectionsInFlightLimit'
-  >;
+  readonly metrics: Metrics;
 }
 
 /** All times are monotonic ms. */
