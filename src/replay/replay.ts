@@ -75,7 +75,6 @@ export function replay(options: ReplayOptions): Replayed {
 }
 
 class Replay {
-  readonly #options: ReplayOptions;
   readonly #tape: Tape;
   readonly #gates: Gates;
   #nowMs = 0;
@@ -92,9 +91,8 @@ class Replay {
   /** The limit that stands against the rule that fires. */
   #limit: 'min' | 'max' | null = null;
 
-  constructor(options: ReplayOptions) {
+  constructor(private readonly options: ReplayOptions) {
     const { recordings, load, settings, instances } = options;
-    this.#options = options;
     this.#instances = instances;
     this.#tape = new Tape(
       recordings,
@@ -106,7 +104,7 @@ class Replay {
   }
 
   run(): Replayed {
-    const { fromNs, untilNs } = this.#options;
+    const { fromNs, untilNs } = this.options;
     this.#nowMs = nsToMs(fromNs);
     for (let atNs = this.#tape.next(); atNs !== null && atNs <= untilNs; atNs = this.#tape.next()) {
       if (atNs < fromNs) continue;
@@ -127,7 +125,7 @@ class Replay {
 
   #passTo(nowMs: number): void {
     const passedMs = nowMs - this.#nowMs;
-    const knownMs = Math.min(passedMs, longestCycle * this.#options.settings.collectionIntervalMs);
+    const knownMs = Math.min(passedMs, longestCycle * this.options.settings.collectionIntervalMs);
     if (this.#limit === 'max') this.#atMaxMs += knownMs;
     if (this.#limit === 'min') this.#atMinMs += knownMs;
     this.#instanceMs += passedMs * this.#instances;
@@ -135,7 +133,7 @@ class Replay {
   }
 
   #cycle(atNs: bigint): void {
-    const { policy, settings } = this.#options;
+    const { policy, settings } = this.options;
     const gates = this.#gates;
     this.#cycles++;
     const ignored = gates.ignoredRules(policy.appId);
@@ -151,7 +149,7 @@ class Replay {
   }
 
   #gate(): Gate {
-    const { appId } = this.#options.policy;
+    const { appId } = this.options.policy;
     return {
       coolDownUntilMs: this.#gates.coolDownUntilMs(appId),
       holds: (direction) => this.#gates.holds(appId, direction),
@@ -159,7 +157,7 @@ class Replay {
   }
 
   #post(rule: ScalingRule): void {
-    const { policy } = this.#options;
+    const { policy } = this.options;
     this.#gates.posted(policy.appId);
     this.#triggers++;
     const outcome = this.#engineOutcome(rule, this.#coolDownUntilMs);
@@ -184,7 +182,7 @@ class Replay {
 
   /** The rule that would fire without a cool-down. Only asked for where a limit could make it useless. */
   #firing(atNs: bigint): ScalingRule | undefined {
-    const { policy, settings, limits } = this.#options;
+    const { policy, settings, limits } = this.options;
     if (this.#instances !== limits.minInstances && this.#instances !== limits.maxInstances) return undefined;
     const decision = decide(policy, this.#tape, atNs, openGate, settings);
     return decision.outcome === 'fired' ? decision.rule : undefined;
@@ -196,7 +194,7 @@ class Replay {
   }
 
   #engineOutcome(rule: ScalingRule, coolDownUntilMs: number | null): EngineOutcome {
-    const { limits } = this.#options;
+    const { limits } = this.options;
     return engineOutcome({ limits, instances: this.#instances, coolDownUntilMs }, rule, this.#nowMs);
   }
 }

@@ -41,14 +41,11 @@ interface AppState {
  * come and go as wall-clock times, because other members and operators read them.
  */
 export class Gates {
-  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
-  readonly #evaluationIntervalMs: number;
   readonly #apps = new Map<string, AppState>();
 
-  constructor(options: { clock: Pick<Clock, 'now' | 'monotonic'>; evaluationIntervalMs: number }) {
-    this.#clock = options.clock;
-    this.#evaluationIntervalMs = options.evaluationIntervalMs;
-  }
+  constructor(
+    private readonly options: { clock: Pick<Clock, 'now' | 'monotonic'>; evaluationIntervalMs: number },
+  ) {}
 
   /** Wall-clock ms while a cool-down runs, else null. */
   coolDownUntilMs(appId: string): number | null {
@@ -83,13 +80,13 @@ export class Gates {
 
   /** A trigger is being posted now: the next one may follow an evaluation interval later, whatever the response. */
   posted(appId: string): void {
-    this.#state(appId).nextPostMs = this.#clock.monotonic() + this.#evaluationIntervalMs;
+    this.#state(appId).nextPostMs = this.options.clock.monotonic() + this.options.evaluationIntervalMs;
   }
 
   /** Another member posted; untilMs (wall clock) says when the next post is allowed. */
   postedElsewhere(appId: string, untilMs: number): void {
     const state = this.#state(appId);
-    state.nextPostMs = Math.max(state.nextPostMs, this.#endOf(untilMs, this.#evaluationIntervalMs));
+    state.nextPostMs = Math.max(state.nextPostMs, this.#endOf(untilMs, this.options.evaluationIntervalMs));
   }
 
   /**
@@ -125,9 +122,9 @@ export class Gates {
     const direction = directionOf(rule);
     const { backOffs } = this.#state(appId);
     const timesIgnored = (backOffs.get(direction)?.timesIgnored ?? 0) + 1;
-    const lengthMs = backOff(this.#evaluationIntervalMs, maxBackOffMs[direction], timesIgnored);
-    backOffs.set(direction, { rule, endMs: this.#clock.monotonic() + lengthMs, timesIgnored });
-    return this.#clock.now() + lengthMs;
+    const lengthMs = backOff(this.options.evaluationIntervalMs, maxBackOffMs[direction], timesIgnored);
+    backOffs.set(direction, { rule, endMs: this.options.clock.monotonic() + lengthMs, timesIgnored });
+    return this.options.clock.now() + lengthMs;
   }
 
   /** Another member was ignored with this rule's direction; untilMs is wall-clock ms. */
@@ -151,7 +148,7 @@ export class Gates {
 
   /** Drops what no longer holds anything back, and counts what does. */
   expire(): { readonly coolDowns: number; readonly backOffs: number } {
-    const nowMs = this.#clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     let coolDowns = 0;
     let running = 0;
     for (const [appId, state] of this.#apps) {
@@ -182,11 +179,11 @@ export class Gates {
 
   /** Monotonic ms of a wall-clock time, at most longestMs ahead. */
   #endOf(untilMs: number, longestMs: number): number {
-    return this.#clock.monotonic() + Math.min(untilMs - this.#clock.now(), longestMs);
+    return this.options.clock.monotonic() + Math.min(untilMs - this.options.clock.now(), longestMs);
   }
 
   #wallTimeIfAhead(endMs = -Infinity): number | null {
-    const aheadMs = endMs - this.#clock.monotonic();
-    return aheadMs > 0 ? this.#clock.now() + aheadMs : null;
+    const aheadMs = endMs - this.options.clock.monotonic();
+    return aheadMs > 0 ? this.options.clock.now() + aheadMs : null;
   }
 }

@@ -37,13 +37,11 @@ export interface PosterOptions {
 
 /** Posts triggers: claims them, bounds how many are in flight, and records the result. */
 export class Poster {
-  readonly #options: PosterOptions;
   readonly #permits: Semaphore;
   readonly #repeated: RepeatedEvents;
   readonly #inFlight = new Set<string>();
 
-  constructor(options: PosterOptions) {
-    this.#options = options;
+  constructor(private readonly options: PosterOptions) {
     this.#permits = new Semaphore(options.clock, () => maxPostsInFlight);
     this.#repeated = new RepeatedEvents(options);
   }
@@ -65,7 +63,7 @@ export class Poster {
     try {
       // An app that gets its instances late is an outage, one that keeps them too long only costs money.
       const urgent = directionOf(fired.rule) === 'out';
-      if (!(await this.#permits.acquire({ timeoutMs: this.#options.evaluationIntervalMs, urgent }))) {
+      if (!(await this.#permits.acquire({ timeoutMs: this.options.evaluationIntervalMs, urgent }))) {
         return this.#held(fired, 'engine-busy');
       }
       try {
@@ -79,7 +77,7 @@ export class Poster {
   }
 
   async #postPermitted(fired: Fired): Promise<Decision> {
-    const { breakers, claims, gates, scalingEngine } = this.#options;
+    const { breakers, claims, gates, scalingEngine } = this.options;
     const { rule, trigger } = fired;
     const appId = trigger.app_id;
     const direction = directionOf(rule);
@@ -103,7 +101,7 @@ export class Poster {
   }
 
   #denied(fired: Fired, claim: Extract<ClaimResult, { granted: false }>): Decision {
-    const { gates } = this.#options;
+    const { gates } = this.options;
     const appId = fired.trigger.app_id;
     const { reason, untilMs } = claim;
     if (untilMs !== undefined) {
@@ -115,12 +113,12 @@ export class Poster {
   }
 
   #held(fired: Fired, reason: HeldReason, untilMs?: number): Decision {
-    this.#options.metrics.triggers.inc({ result: `held-${reason}` });
+    this.options.metrics.triggers.inc({ result: `held-${reason}` });
     return heldBy([untilMs === undefined ? { reason } : { reason, untilMs }], fired.rule);
   }
 
   #report(fired: Fired, result: TriggerResult): void {
-    const { logger, metrics, mode } = this.#options;
+    const { logger, metrics, mode } = this.options;
     const { trigger, value } = fired;
     metrics.triggers.inc({ result: result.kind === 'failed' ? result.fault : result.kind });
     const facts = {

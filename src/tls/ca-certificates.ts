@@ -26,8 +26,7 @@ export async function openCaCertificates(options: CaCertificatesOptions): Promis
 /** The CA certificates that are trusted, following their files. Of a file that became unusable the last good ones count. */
 export type CaCertificates = Pick<WatchedCaCertificates, 'current' | 'onChange' | 'close'>;
 
-class WatchedCaCertificates extends WatchedFiles {
-  readonly #options: CaCertificatesOptions;
+class WatchedCaCertificates extends WatchedFiles<CaCertificatesOptions> {
   readonly #system: (() => Promise<readonly string[]>) | null;
   readonly #events: RepeatedEvents;
   #roots: readonly string[] = [];
@@ -39,13 +38,12 @@ class WatchedCaCertificates extends WatchedFiles {
   constructor(options: CaCertificatesOptions) {
     super(options);
     const { ca, besidesSystem, trust, logger } = options;
-    this.#options = options;
     this.#system = !ca || besidesSystem ? systemRoots({ ...trust, logger }) : null;
     this.#events = new RepeatedEvents(options);
   }
 
   async open(): Promise<void> {
-    const { ca, trust } = this.#options;
+    const { ca, trust } = this.options;
     const { systemBundle = defaultBundle, systemCertPath } = trust;
     this.#roots = await this.#read();
     const files = ca && 'file' in ca ? [ca.file] : [];
@@ -63,7 +61,7 @@ class WatchedCaCertificates extends WatchedFiles {
   }
 
   protected async look(): Promise<void> {
-    const { name, logger } = this.#options;
+    const { name, logger } = this.options;
     const hadFailed = this.#failed;
     const roots = await this.#read();
     if (this.closed) return;
@@ -76,7 +74,7 @@ class WatchedCaCertificates extends WatchedFiles {
   }
 
   async #read(): Promise<readonly string[]> {
-    const { ca, name, besidesSystem, logger } = this.#options;
+    const { ca, name, besidesSystem, logger } = this.options;
     const system = this.#system ? await this.#system() : [];
     if (!ca) return system;
     this.#failed = false;

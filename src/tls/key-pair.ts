@@ -48,8 +48,7 @@ export async function openKeyPair(options: KeyPairOptions): Promise<KeyPair> {
  */
 export type KeyPair = Pick<WatchedKeyPair, 'current' | 'onChange' | 'close'>;
 
-class WatchedKeyPair extends WatchedFiles {
-  readonly #options: KeyPairOptions;
+class WatchedKeyPair extends WatchedFiles<KeyPairOptions> {
   #material: KeyMaterial;
   /** Looks in a row that found a key of another certificate. */
   #mismatches = 0;
@@ -58,7 +57,6 @@ class WatchedKeyPair extends WatchedFiles {
 
   constructor(options: KeyPairOptions, material: KeyMaterial) {
     super(options);
-    this.#options = options;
     this.#material = material;
     this.#exportExpiry();
     this.follow({ files: filesOf(options) });
@@ -70,7 +68,7 @@ class WatchedKeyPair extends WatchedFiles {
 
   protected async look(): Promise<void> {
     try {
-      const material = await readKeyMaterial(this.#options, this.#options.clock.now());
+      const material = await readKeyMaterial(this.options, this.options.clock.now());
       this.#mismatches = 0;
       if (!this.closed) this.#accept(material);
     } catch (error) {
@@ -82,7 +80,7 @@ class WatchedKeyPair extends WatchedFiles {
   }
 
   #accept(material: KeyMaterial): void {
-    const { name, logger } = this.#options;
+    const { name, logger } = this.options;
     const changed = material.key !== this.#material.key || material.cert !== this.#material.cert;
     if (changed) {
       this.#material = material;
@@ -101,18 +99,18 @@ class WatchedKeyPair extends WatchedFiles {
     const problem = errorText(error);
     if (this.closed || problem === this.#lastProblem) return;
     this.#lastProblem = problem;
-    const { name, logger } = this.#options;
+    const { name, logger } = this.options;
     logger.error('certificate-not-reloaded', error, { certificate: name });
   }
 
   protected nextLookMs(): number {
-    const leftMs = this.#material.expiresMs - this.#options.clock.now();
+    const leftMs = this.#material.expiresMs - this.options.clock.now();
     const pollMs = leftMs < nearExpiryMs ? pollNearExpiryMs : defaultPollMs;
     return this.#mismatches === 0 ? pollMs : backOff(mismatchRetryMs, pollMs, this.#mismatches);
   }
 
   #exportExpiry(): void {
-    const { metrics, name } = this.#options;
+    const { metrics, name } = this.options;
     metrics.certificateExpirySeconds.set({ certificate: name }, Math.floor(this.#material.expiresMs / 1000));
   }
 }

@@ -14,10 +14,7 @@ interface FollowedPaths {
  * Reads files anew when they change: after each reported change, and at intervals, because not every file system reports
  * changes (network mounts, symlinked folders).
  */
-export abstract class WatchedFiles {
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #name: string;
+export abstract class WatchedFiles<Options extends { clock: Clock; logger: Logger; name: string }> {
   readonly #listeners = new Set<() => void>();
   readonly #watchers: FSWatcher[] = [];
   #timer: Timer | undefined;
@@ -26,11 +23,7 @@ export abstract class WatchedFiles {
   #stale = false;
   #closed = false;
 
-  constructor({ clock, logger, name }: { clock: Clock; logger: Logger; name: string }) {
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#name = name;
-  }
+  constructor(protected readonly options: Options) {}
 
   /** Calls back after each change; returns how to stop that. */
   onChange(listener: () => void): () => void {
@@ -72,14 +65,15 @@ export abstract class WatchedFiles {
       try {
         listener();
       } catch (error) {
-        this.#logger.error('certificate-listener-failed', error, { certificate: this.#name });
+        const { logger, name } = this.options;
+        logger.error('certificate-listener-failed', error, { certificate: name });
       }
     }
   }
 
   #watch(folder: string, concerns: (name: string) => boolean): void {
     const lost = (event: string, error: unknown) =>
-      this.#logger.debug(event, { folder, cause: errorText(error) });
+      this.options.logger.debug(event, { folder, cause: errorText(error) });
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {
         if (name === null || concerns(name)) void this.#lookNow();
@@ -111,6 +105,6 @@ export abstract class WatchedFiles {
 
   #lookAfter(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(delayMs, () => void this.#lookNow());
+    this.#timer = this.options.clock.setTimer(delayMs, () => void this.#lookNow());
   }
 }

@@ -21,13 +21,14 @@ const jitter = 0.25;
 /** How long UAA is left alone after failures. */
 export class TokenBackOff {
   readonly #rejectedPace: Pace;
-  readonly #random: () => number;
   #failures = 0;
   #rejected: boolean | null = null;
 
-  constructor(grant: UaaConfig['grant'], random: () => number) {
+  constructor(
+    grant: UaaConfig['grant'],
+    private readonly random = Math.random,
+  ) {
     this.#rejectedPace = grant.type === 'password' ? accountPace : clientPace;
-    this.#random = random;
   }
 
   /** Counts the failure; returns how long not to ask again, in milliseconds. */
@@ -37,7 +38,7 @@ export class TokenBackOff {
     this.#failures = rejected === this.#rejected ? this.#failures + 1 : 1;
     this.#rejected = rejected;
     const { firstMs, maxMs } = rejected ? this.#rejectedPace : outagePace;
-    const delayMs = backOff(firstMs, maxMs, this.#failures) * (1 + jitter * this.#random());
+    const delayMs = backOff(firstMs, maxMs, this.#failures) * (1 + jitter * this.random());
     return Math.max(delayMs, retryAfterMs ?? 0);
   }
 

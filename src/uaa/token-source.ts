@@ -35,7 +35,6 @@ interface HeldToken {
 
 /** One token for all that talk to log-cache. UAA is asked when the first caller wants a token. */
 export class TokenSource {
-  readonly #options: TokenSourceOptions;
   readonly #request: TokenRequest;
   readonly #closing = new AbortController();
   readonly #backOff: TokenBackOff;
@@ -48,12 +47,13 @@ export class TokenSource {
   #failure: { readonly error: TokenError; readonly retryAtMs: number } | null = null;
   #failures = 0;
 
-  constructor(config: UaaConfig, options: TokenSourceOptions) {
-    const { clock, roots } = options;
-    this.#options = options;
+  constructor(
+    config: UaaConfig,
+    private readonly options: TokenSourceOptions,
+  ) {
     this.#repeated = new RepeatedEvents(options);
-    this.#request = createTokenRequest(config, { clock, roots, signal: this.#closing.signal });
-    this.#backOff = new TokenBackOff(config.grant, options.random ?? Math.random);
+    this.#request = createTokenRequest(config, { ...options, signal: this.#closing.signal });
+    this.#backOff = new TokenBackOff(config.grant, options.random);
     this.#exportAge();
   }
 
@@ -74,7 +74,7 @@ export class TokenSource {
   async refreshAfterRejection(rejected: string, appIds: readonly string[]): Promise<string | null> {
     const token = this.#usable();
     if (token && token.authorization !== rejected) return token.authorization;
-    const nowMs = this.#options.clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     if (token && !this.#inFlight && !this.#rejections.rejected(appIds, nowMs)) return null;
     try {
       const fresh = await this.#obtain();
@@ -87,7 +87,7 @@ export class TokenSource {
   /** log-cache served these apps with the authorization. */
   accepted(authorization: string, appIds: readonly string[]): void {
     if (authorization !== this.#token?.authorization) return;
-    this.#rejections.accepted(appIds, this.#options.clock.monotonic());
+    this.#rejections.accepted(appIds, this.options.clock.monotonic());
   }
 
   /** Aborts what is under way. Idempotent. */
@@ -97,12 +97,12 @@ export class TokenSource {
   }
 
   #usable(): HeldToken | null {
-    return this.#token && this.#options.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
+    return this.#token && this.options.clock.monotonic() < this.#token.expiresMs ? this.#token : null;
   }
 
   #obtain(): Promise<HeldToken> {
     const failure = this.#failure;
-    if (!this.#inFlight && failure && this.#options.clock.monotonic() < failure.retryAtMs) {
+    if (!this.#inFlight && failure && this.options.clock.monotonic() < failure.retryAtMs) {
       return Promise.reject(failure.error);
     }
     return this.#renew();
@@ -114,7 +114,7 @@ export class TokenSource {
   }
 
   async #fetch(): Promise<HeldToken> {
-    const requestedMs = this.#options.clock.monotonic();
+    const requestedMs = this.options.clock.monotonic();
     try {
       const token = await this.#request();
       return this.#accept(token, requestedMs);
@@ -124,7 +124,7 @@ export class TokenSource {
   }
 
   #accept(token: Token, requestedMs: number): HeldToken {
-    const { clock, logger, metrics } = this.#options;
+    const { clock, logger, metrics } = this.options;
     const nowMs = clock.monotonic();
     const lifetimeMs = Math.min(token.lifetimeSecs, maxLifetimeSecs) * 1000;
     const held = {
@@ -147,7 +147,7 @@ export class TokenSource {
 
   #fail(error: TokenError): TokenError {
     if (this.#closing.signal.aborted) return error;
-    const { clock, metrics } = this.#options;
+    const { clock, metrics } = this.options;
     const delayMs = this.#backOff.failed(error);
     const usable = this.#usable();
     metrics.tokenRequests.inc({ result: error.kind });
@@ -169,14 +169,14 @@ export class TokenSource {
   #renewAfter(delayMs: number): void {
     this.#renewal?.cancel();
     if (this.#closing.signal.aborted) return;
-    this.#renewal = this.#options.clock.setTimer(delayMs, () => {
+    this.#renewal = this.options.clock.setTimer(delayMs, () => {
       this.#renew().catch(() => {}); // logged and counted where it failed
     });
   }
 
   #exportAge(): void {
     const token = this.#usable();
-    const ageMs = token && this.#options.clock.monotonic() - token.requestedMs;
-    this.#options.metrics.tokenAgeSeconds.set(ageMs === null ? -1 : ageMs / 1000);
+    const ageMs = token && this.options.clock.monotonic() - token.requestedMs;
+    this.options.metrics.tokenAgeSeconds.set(ageMs === null ? -1 : ageMs / 1000);
   }
 }
