@@ -59,15 +59,13 @@ const resultsOfPosts: ReadonlySet<ReasonCode> = new Set(['fired', 'at-max', 'at-
  * forgotten; what changed is to be written by `takeRows`.
  */
 export class DecisionRecorder {
-  readonly #options: DecisionRecorderOptions;
   readonly #apps = new Map<string, AppRecord>();
   readonly #failures: CollectionFailures;
   /** Apps whose row says something else than their record. */
   readonly #unwritten = new Set<string>();
   #turn = 0;
 
-  constructor(options: DecisionRecorderOptions) {
-    this.#options = options;
+  constructor(private readonly options: DecisionRecorderOptions) {
     this.#failures = new CollectionFailures(() => options.clock.now());
   }
 
@@ -103,7 +101,7 @@ export class DecisionRecorder {
     const { adjustment } = trigger;
     const direction = directionOf({ adjustment });
     record.lastTrigger = {
-      atMs: this.#options.clock.now(),
+      atMs: this.options.clock.now(),
       rule: record.firingRule > 0 ? record.firingRule : null,
       adjustment,
       direction,
@@ -138,7 +136,7 @@ export class DecisionRecorder {
    * `isLast`: there is no later call, so that nothing waits.
    */
   takeRows(limit: number, isLast = false): DecisionRow[] {
-    const nowMs = this.#options.clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     const rows: DecisionRow[] = [];
     this.#turn = (this.#turn + 1) % turns;
     for (const appId of this.#unwritten) {
@@ -187,12 +185,12 @@ export class DecisionRecorder {
   #recordOf(app: AppPolicy): AppRecord {
     const { appId, version } = app;
     const known = this.#apps.get(appId);
-    if (known?.version !== version) this.#options.newVersion(app);
+    if (known?.version !== version) this.options.newVersion(app);
     if (known) {
       if (known.version !== version) this.#changeVersion(app, known);
       return known;
     }
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.options.clock.now();
     const record: AppRecord = {
       code: 'unknown',
       sinceMs: nowMs,
@@ -224,7 +222,7 @@ export class DecisionRecorder {
     untilMs: number | null,
     rule: Pick<ScalingRule, 'metricType'> | undefined,
   ): void {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const nowMs = clock.monotonic();
     if (code !== record.code) record.sinceMs = clock.now();
     const isSame = code === record.code && untilMs === record.untilMs;
@@ -233,7 +231,7 @@ export class DecisionRecorder {
     record.untilMs = untilMs;
     if (code === record.changedCode || nowMs - record.changedAtMs < changeEveryMs) return;
     // That an app is evaluated for the first time is no change.
-    if (record.changedCode !== null) this.#options.changed(this.#change(appId, record, rule));
+    if (record.changedCode !== null) this.options.changed(this.#change(appId, record, rule));
     record.changedAtMs = record.changedCode === null ? -Infinity : nowMs;
     record.changedCode = code;
   }
@@ -243,7 +241,7 @@ export class DecisionRecorder {
     record: AppRecord,
     rule: Pick<ScalingRule, 'metricType'> | undefined,
   ): DecisionChange {
-    const series = rule && this.#options.history.series(appId, rule.metricType);
+    const series = rule && this.options.history.series(appId, rule.metricType);
     const value = series && series.size > 0 ? series.valueAt(0) : null;
     const unit = series?.unit ? ` ${series.unit}` : '';
     const said = record.code === 'trigger-failed' ? (record.lastTrigger?.message ?? '') : '';
@@ -265,7 +263,7 @@ export class DecisionRecorder {
   }
 
   #knowledge(appId: string, record: AppRecord): OwnersKnowledge {
-    const { clock, member } = this.#options;
+    const { clock, member } = this.options;
     return {
       code: record.code,
       sinceMs: record.sinceMs,
@@ -277,7 +275,7 @@ export class DecisionRecorder {
       updatedAtMs: clock.now(),
       lastTrigger: record.lastTrigger,
       failures: this.#failures.of(appId),
-      breakers: this.#options.breakersOf(appId),
+      breakers: this.options.breakersOf(appId),
     };
   }
 }

@@ -41,7 +41,6 @@ const stopDeadlineMs = 500;
  * away rows are written later, as they are then, and the oldest changes are lost and counted.
  */
 export class DecisionWriter {
-  readonly #options: DecisionWriterOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #stopping = new AbortController();
@@ -53,8 +52,7 @@ export class DecisionWriter {
   #pruneAfter = '';
   #pruneAtMs = -Infinity;
 
-  constructor(options: DecisionWriterOptions) {
-    this.#options = options;
+  constructor(private readonly options: DecisionWriterOptions) {
     this.#logger = options.logger.child('decisions');
     this.#repeated = new RepeatedEvents({
       ...options,
@@ -92,13 +90,13 @@ export class DecisionWriter {
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const written = Promise.resolve(this.#loop).then(() => (this.#hasTables ? this.#write(true) : undefined));
     await endsWithin(clock, stopDeadlineMs, written);
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const { signal } = this.#stopping;
     for (let waitMs = stepMs; ;) {
       await sleep(clock, waitMs, signal);
@@ -127,7 +125,7 @@ export class DecisionWriter {
   }
 
   async #runStatement(): Promise<void> {
-    const { clock, store } = this.#options;
+    const { clock, store } = this.options;
     const nowMs = clock.monotonic();
     if (this.#removed.size > 0) {
       const some = [...this.#removed].slice(0, removedPerStep);
@@ -147,7 +145,7 @@ export class DecisionWriter {
   }
 
   async #write(isLast = false): Promise<void> {
-    const { metrics, recorder, store } = this.#options;
+    const { metrics, recorder, store } = this.options;
     const rows = recorder.takeRows(rowsPerStep, isLast);
     const changes = this.#changes.splice(0, rowsPerStep);
     if (rows.length + changes.length === 0) return;
@@ -167,7 +165,7 @@ export class DecisionWriter {
 
   /** Whether the tables are there and may be used. Rejects when the database does not answer. */
   #prepare(): Promise<boolean> {
-    const { database, mode, mayCreate } = this.#options;
+    const { database, mode, mayCreate } = this.options;
     const log = { logger: this.#logger, repeated: this.#repeated };
     // Static ownership has no tables of its own unless somebody has made them.
     const tables = { database, mode, group: 'decisions', mayCreate } as const;
@@ -175,7 +173,7 @@ export class DecisionWriter {
   }
 
   #lose(rows: number): void {
-    this.#options.metrics.decisionRowsLost.inc(rows);
+    this.options.metrics.decisionRowsLost.inc(rows);
   }
 }
 

@@ -43,11 +43,9 @@ const rejectedReportMs = 600_000;
  * connection), they are written again, but for those that are there by then.
  */
 export class AppMetricWriter {
-  readonly #options: AppMetricWriterOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #rejections: RepeatedEvents;
-  readonly #random: () => number;
   readonly #maxBufferedRows: number;
   readonly #stopping = new AbortController();
   /** Oldest first. Rows being written are not in it. */
@@ -65,8 +63,7 @@ export class AppMetricWriter {
   #bufferFull = false;
   #closed = false;
 
-  constructor(options: AppMetricWriterOptions) {
-    this.#options = options;
+  constructor(private readonly options: AppMetricWriterOptions) {
     this.#logger = options.logger.child('app-metric-writer');
     const { clock, metrics } = options;
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
@@ -76,7 +73,6 @@ export class AppMetricWriter {
       logger: this.#logger,
       lineIntervalMs: rejectedReportMs,
     });
-    this.#random = options.random ?? Math.random;
     this.#maxBufferedRows = options.maxBufferedRows ?? 300_000;
   }
 
@@ -105,7 +101,7 @@ export class AppMetricWriter {
   saveSoon(): void {
     if (this.#stopping.signal.aborted) return;
     this.#soon?.cancel();
-    this.#soon = this.#options.clock.setTimer(soonMs, () => void this.saveNow());
+    this.#soon = this.options.clock.setTimer(soonMs, () => void this.saveNow());
   }
 
   /**
@@ -117,7 +113,7 @@ export class AppMetricWriter {
   }
 
   async #run(): Promise<void> {
-    const { clock, saveIntervalMs } = this.#options;
+    const { clock, saveIntervalMs } = this.options;
     const { signal } = this.#stopping;
     for (;;) {
       await sleep(clock, this.#failures === 0 ? saveIntervalMs : this.#retryDelayMs(), signal);
@@ -128,7 +124,7 @@ export class AppMetricWriter {
 
   async #flush(deadlineMs: number): Promise<void> {
     this.#soon?.cancel();
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const endsAt = clock.monotonic() + deadlineMs;
     const leftMs = () => Math.max(0, endsAt - clock.monotonic());
     this.#stopping.abort();
@@ -150,7 +146,7 @@ export class AppMetricWriter {
       this.#lose(lost, 'shutdown');
       this.#logger.error('rows-lost', new Error(`${lost} app metrics were not written in ${deadlineMs} ms`));
     }
-    this.#options.metrics.writerBuffered.set(0);
+    this.options.metrics.writerBuffered.set(0);
   }
 
   /** Writes what waits now, chunk by chunk, until a failure. One at a time. Never rejects. */
@@ -165,8 +161,8 @@ export class AppMetricWriter {
       if (isRepeated) this.#perhapsWritten -= chunk.length;
       this.#beingWritten = chunk.length;
       const { unwritten, perhapsWritten, error } = await insertUsable(chunk, {
-        insert: (part) => this.#options.store.insert(part, { timeoutMs: timeoutMs(), isRepeated }),
-        onInserted: (rows) => this.#options.metrics.rowsWritten.inc(rows),
+        insert: (part) => this.options.store.insert(part, { timeoutMs: timeoutMs(), isRepeated }),
+        onInserted: (rows) => this.options.metrics.rowsWritten.inc(rows),
         onRejected: (row, reason) => this.#reject(row, reason),
         onProgress: (rowsLeft) => (this.#beingWritten = rowsLeft),
       });
@@ -203,11 +199,11 @@ export class AppMetricWriter {
   }
 
   #updateBuffered(): void {
-    this.#options.metrics.writerBuffered.set(this.#waiting.length + this.#beingWritten);
+    this.options.metrics.writerBuffered.set(this.#waiting.length + this.#beingWritten);
   }
 
   #lose(rows: number, reason: LossReason): void {
-    this.#options.metrics.rowsLost.inc({ reason }, rows);
+    this.options.metrics.rowsLost.inc({ reason }, rows);
   }
 
   #reportFailure(error: unknown): void {
@@ -238,8 +234,8 @@ export class AppMetricWriter {
   }
 
   #retryDelayMs(): number {
-    const { saveIntervalMs } = this.#options;
+    const { saveIntervalMs, random = Math.random } = this.options;
     const longestMs = Math.max(maxRetryMs, saveIntervalMs);
-    return backOff(2 * saveIntervalMs, longestMs, this.#failures, this.#random);
+    return backOff(2 * saveIntervalMs, longestMs, this.#failures, random);
   }
 }

@@ -39,15 +39,13 @@ delete from ${tableNames('observe').appMetric} where ctid = any(array(
  * Where it may not be created app metrics wait in the writer, and all else goes on.
  */
 export class ObservedTable implements AppMetricStore {
-  readonly #options: ObservedTableOptions;
   readonly #tables: Parameters<typeof ensureTables>[0];
   readonly #repeated: RepeatedEvents;
   readonly #stopping = new AbortController();
   #isThere = false;
   #pruning: Promise<void> | undefined;
 
-  constructor(options: ObservedTableOptions) {
-    this.#options = options;
+  constructor(private readonly options: ObservedTableOptions) {
     const { clock, database, metrics } = options;
     const logger = options.logger.child('observed');
     this.#repeated = new RepeatedEvents({ clock, metrics, logger });
@@ -61,7 +59,7 @@ export class ObservedTable implements AppMetricStore {
   async insert(...args: Parameters<AppMetricStore['insert']>): Promise<void> {
     if (!(await this.#ready())) throw notUsable();
     try {
-      await this.#options.store.insert(...args);
+      await this.options.store.insert(...args);
     } catch (error) {
       if (saysTableIsGone(error)) this.#isThere = false;
       throw error;
@@ -70,12 +68,12 @@ export class ObservedTable implements AppMetricStore {
 
   async *stream(query: HistoryQuery): AsyncIterable<readonly AppMetric[]> {
     if (!(await this.#ready())) throw notUsable();
-    yield* this.#options.store.stream(query);
+    yield* this.options.store.stream(query);
   }
 
   /** Nothing, where nothing can have been stored. */
   async *readRecent(queries: readonly RecentQuery[]): AsyncIterable<readonly AppMetric[]> {
-    if (await this.#ready()) yield* this.#options.store.readRecent(queries);
+    if (await this.#ready()) yield* this.options.store.readRecent(queries);
   }
 
   /** Begins to remove old app metrics. Idempotent. */
@@ -86,7 +84,7 @@ export class ObservedTable implements AppMetricStore {
   /** Waits for a statement that is running, if that is quick. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await endsWithin(this.#options.clock, stopDeadlineMs, Promise.resolve(this.#pruning));
+    await endsWithin(this.options.clock, stopDeadlineMs, Promise.resolve(this.#pruning));
   }
 
   /** Whether the table is there and may be used. Rejects while the database is away. */
@@ -97,13 +95,13 @@ export class ObservedTable implements AppMetricStore {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      await sleep(this.#options.clock, pruneEveryMs, signal);
+      await sleep(this.options.clock, pruneEveryMs, signal);
       if (this.#isThere && !signal.aborted) await this.#prune(signal);
     }
   }
 
   async #prune(signal: AbortSignal): Promise<void> {
-    const { clock, database, retentionMs } = this.#options;
+    const { clock, database, retentionMs } = this.options;
     const before = msToNs(clock.now() - retentionMs);
     try {
       let removed = rowsPerStatement;

@@ -33,15 +33,12 @@ const waitingLimit = 10_000;
  * without it the next owner of the app would scale it once more during its cool-down.
  */
 export class ClaimCompletions {
-  readonly #options: ClaimCompletionsOptions;
   /** App id to its last response that is not recorded. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #stopping = new AbortController();
   #recording: Promise<void> | undefined;
 
-  constructor(options: ClaimCompletionsOptions) {
-    this.#options = options;
-  }
+  constructor(private readonly options: ClaimCompletionsOptions) {}
 
   /** Resolves when the response is recorded, or the first attempt has failed. Never rejects. */
   async complete(appId: string, direction: Direction, pauses: ClaimPauses): Promise<void> {
@@ -49,7 +46,7 @@ export class ClaimCompletions {
     try {
       await this.#record(appId, { direction, pauses }, false);
     } catch (error) {
-      this.#options.logger.debug('settle-failed', { appId, error: String(error) });
+      this.options.logger.debug('settle-failed', { appId, error: String(error) });
       if (this.#matters(pauses)) this.#keep(appId, { direction, pauses });
     }
   }
@@ -58,7 +55,7 @@ export class ClaimCompletions {
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    const { clock, metrics } = this.#options;
+    const { clock, metrics } = this.options;
     const recorded = Promise.resolve(this.#recording).then(() => this.#recordWaiting());
     await endsWithin(clock, claimDeadlineMs, recorded);
     if (this.#waiting.size > 0) metrics.claimAnswersLost.inc(this.#waiting.size);
@@ -66,7 +63,7 @@ export class ClaimCompletions {
   }
 
   async #record(appId: string, { direction, pauses }: Waiting, isLate: boolean): Promise<void> {
-    const { clock, store, nextClaimId } = this.#options;
+    const { clock, store, nextClaimId } = this.options;
     const claimId = nextClaimId();
     if (claimId === null) return;
     const { coolDownUntilMs, ignoredUntilMs } = pauses;
@@ -76,7 +73,7 @@ export class ClaimCompletions {
 
   #keep(appId: string, late: Waiting): void {
     if (this.#stopping.signal.aborted || this.#waiting.size >= waitingLimit) {
-      this.#options.metrics.claimAnswersLost.inc();
+      this.options.metrics.claimAnswersLost.inc();
       return;
     }
     this.#waiting.set(appId, late);
@@ -84,10 +81,10 @@ export class ClaimCompletions {
   }
 
   async #recordLater(): Promise<void> {
-    const { clock, random } = this.#options;
+    const { clock, random = Math.random } = this.options;
     const { signal } = this.#stopping;
     for (let attempts = 1; this.#waiting.size > 0 && !signal.aborted;) {
-      await sleep(clock, backOff(firstRetryMs, maxRetryMs, attempts, random ?? Math.random), signal);
+      await sleep(clock, backOff(firstRetryMs, maxRetryMs, attempts, random), signal);
       attempts = (await this.#recordWaiting()) ? 1 : attempts + 1;
     }
   }
@@ -108,7 +105,7 @@ export class ClaimCompletions {
 
   /** Whether a new owner would post too early without this. */
   #matters({ coolDownUntilMs, ignoredUntilMs }: ClaimPauses): boolean {
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.options.clock.now();
     return (coolDownUntilMs ?? 0) > nowMs || (ignoredUntilMs ?? 0) > nowMs;
   }
 }

@@ -42,7 +42,6 @@ export class ElasticOwnership implements Ownership {
   readonly #options: ElasticOwnershipOptions;
   readonly #repeated: RepeatedEvents;
   readonly #leaseIds: LeaseIds;
-  readonly #random: () => number;
   readonly #holder: LeaseHolder;
   readonly #stopped = new AbortController();
   #isFailing = false;
@@ -57,7 +56,6 @@ export class ElasticOwnership implements Ownership {
     this.#repeated = new RepeatedEvents(this.#options);
     this.#holder = new LeaseHolder(this.#options);
     this.#leaseIds = options.leaseIds ?? createLeaseIds();
-    this.#random = options.random ?? Math.random;
   }
 
   get state(): MemberState {
@@ -130,6 +128,7 @@ export class ElasticOwnership implements Ownership {
   }
 
   async #run(): Promise<void> {
+    const { clock, random = Math.random } = this.#options;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const startedMs = this.#nowMs();
@@ -138,9 +137,9 @@ export class ElasticOwnership implements Ownership {
       const holds = this.state === 'member' && this.#holder.lease.renewedMs === startedMs;
       for (const confirm of asked) confirm(holds);
       if (isDue) continue;
-      const everyMs = renewEveryMs * (1 - 0.1 * this.#random());
+      const everyMs = renewEveryMs * (1 - 0.1 * random());
       const nextMs = nextAttemptMs(this.#holder.lease, startedMs, everyMs);
-      await sleep(this.#options.clock, nextMs - this.#nowMs(), signal);
+      await sleep(clock, nextMs - this.#nowMs(), signal);
     }
     for (const confirm of this.#confirmations.splice(0)) confirm(false);
   }

@@ -16,14 +16,12 @@ type Listener = (change: OwnershipChange) => void;
 
 /** Holds what this member knows of itself, and switches to the next view when its time has come. */
 export class LeaseHolder {
-  readonly #options: LeaseHolderOptions;
   readonly #repeated: RepeatedEvents;
   readonly #listeners: Listener[] = [];
   #lease = noLease;
   #nextSwitch: Timer | undefined;
 
-  constructor(options: LeaseHolderOptions) {
-    this.#options = options;
+  constructor(private readonly options: LeaseHolderOptions) {
     this.#repeated = new RepeatedEvents(options);
   }
 
@@ -39,7 +37,7 @@ export class LeaseHolder {
   become(next: Lease, atMs: number): void {
     const before = this.#lease;
     this.#lease = next;
-    const nowMs = this.#options.clock.monotonic();
+    const nowMs = this.options.clock.monotonic();
     this.#measure(next, nowMs);
     this.#log(before, next, nowMs);
     // As of atMs: a switch that came between then and now is still to be made.
@@ -49,14 +47,14 @@ export class LeaseHolder {
   }
 
   #measure(lease: Lease, nowMs: number): void {
-    const { metrics } = this.#options;
+    const { metrics } = this.options;
     metrics.members.set(lease.view?.members.length ?? 0);
     for (const state of memberStates) metrics.memberState.set({ state }, state === lease.state ? 1 : 0);
     metrics.leaseAgeSeconds.set(lease.leaseId === null ? -1 : (nowMs - lease.renewedMs) / 1000);
   }
 
   #log(before: Lease, next: Lease, nowMs: number): void {
-    const { logger } = this.#options;
+    const { logger } = this.options;
     // A lease can also run out without an event, while the process is frozen.
     const was = next.state === before.state ? stateAt(before, nowMs) : before.state;
     if (next.state !== was) logger.info(next.state, { leaseId: next.leaseId, was });
@@ -71,7 +69,7 @@ export class LeaseHolder {
   }
 
   #switchAt(timeMs: number): void {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     this.#nextSwitch?.cancel();
     this.#nextSwitch = undefined;
     if (timeMs === Infinity) return;

@@ -15,16 +15,7 @@ export interface PolicyPollerOptions {
   readonly isOurs: (appId: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Pick<
-    Metrics,
-    | 'policies'
-    | 'policiesOwned'
-    | 'policiesBroken'
-    | 'policiesWithRules'
-    | 'policiesAgeSeconds'
-    | 'policyPolls'
-    | 'logLinesSuppressed'
-  >;
+  readonly metrics: Metrics;
   /** From the end of one read to the start of the next. */
   readonly intervalMs: number;
   /** 0 to 1; default Math.random. */
@@ -41,11 +32,9 @@ const maxRetryMs = 30_000;
  * once; waits after every read, longer and longer after failures.
  */
 export class PolicyPoller {
-  readonly #options: PolicyPollerOptions;
   readonly #logger: Logger;
   readonly #repeated: RepeatedEvents;
   readonly #reports: PolicyReports;
-  readonly #random: () => number;
   readonly #listeners = new Set<(changes: PolicyChanges) => void>();
   readonly #stopping = new AbortController();
   #wake = new AbortController();
@@ -62,8 +51,7 @@ export class PolicyPoller {
   /** Resolves when the policies were read for the first time, and all listeners know them. */
   readonly firstRead = new Promise<void>((resolve) => (this.#tellFirstRead = resolve));
 
-  constructor(options: PolicyPollerOptions) {
-    this.#options = options;
+  constructor(private readonly options: PolicyPollerOptions) {
     this.#logger = options.logger.child('policy');
     const { clock, metrics } = options;
     this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
@@ -75,7 +63,6 @@ export class PolicyPoller {
       signal: this.#stopping.signal,
       notify: (changes) => this.#notify(changes),
     });
-    this.#random = options.random ?? Math.random;
     this.#startedMs = clock.monotonic();
   }
 
@@ -112,7 +99,7 @@ export class PolicyPoller {
 
   /** Says how old the policies are; while there are none, how long they have been missing. To be called every few seconds. */
   refresh(): void {
-    const { clock, metrics } = this.#options;
+    const { clock, metrics } = this.options;
     metrics.policiesAgeSeconds.set((clock.monotonic() - (this.#readAtMs ?? this.#startedMs)) / 1000);
   }
 
@@ -130,7 +117,7 @@ export class PolicyPoller {
   }
 
   async #read(): Promise<void> {
-    const { clock, intervalMs } = this.#options;
+    const { clock, intervalMs } = this.options;
     const isPoll = clock.monotonic() >= this.#nextPollMs;
     try {
       if (isPoll) await this.#poll();
@@ -151,7 +138,7 @@ export class PolicyPoller {
   }
 
   async #poll(): Promise<void> {
-    const { clock, metrics } = this.#options;
+    const { clock, metrics } = this.options;
     // At the first read, apps may have waited for us; later, those that are found are new.
     const sinceMs = this.#readAtMs === undefined ? -Infinity : clock.monotonic();
     const counts = await this.#changes.readChanges(sinceMs);
@@ -189,7 +176,7 @@ export class PolicyPoller {
 
   /** Counts what is known, and returns the apps whose policies cannot be used. */
   #count({ dropsOthers = false } = {}): readonly string[] {
-    const { metrics } = this.#options;
+    const { metrics } = this.options;
     const { owned, withRules, broken } = this.#known.count({ dropsOthers });
     metrics.policies.set(this.#known.all.size);
     metrics.policiesOwned.set(owned);
@@ -199,7 +186,7 @@ export class PolicyPoller {
   }
 
   #failed(error: unknown): void {
-    this.#options.metrics.policyPolls.inc({ result: 'failure' });
+    this.options.metrics.policyPolls.inc({ result: 'failure' });
     this.#nextPollMs = -Infinity;
     if (this.#failures++ === 0) {
       const policiesInForce = this.#known.size - this.#count().length;
@@ -210,12 +197,13 @@ export class PolicyPoller {
   }
 
   #retryDelayMs(): number {
-    return backOff(firstRetryMs, maxRetryMs, this.#failures, this.#random);
+    const { random = Math.random } = this.options;
+    return backOff(firstRetryMs, maxRetryMs, this.#failures, random);
   }
 
   /** Until the next poll is due, or apps were gained. */
   async #wait(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     this.#wake = new AbortController();
     const { signal } = this.#wake;
     if (this.#stopping.signal.aborted || (this.#mayHaveGained && this.#failures === 0)) return;
