@@ -29,7 +29,7 @@ export const defaultBundle = '/etc/ssl/certs/ca-certificates.crt';
  * the first call, and anew when one of the files was replaced since: there are hundreds to parse. Never rejects.
  */
 export function systemRoots(options: TrustOptions): () => Promise<readonly string[]> {
-  const context = { ...options, lastGood: new Map(), said: new Map() };
+  const context: TrustContext = { ...options, lastGood: new Map(), said: new Map() };
   let known: { readonly found: string; readonly roots: Promise<readonly string[]> } | undefined;
   return async () => {
     const files = await systemFiles(context);
