@@ -97,11 +97,12 @@ from unnest($11::varchar[], $12::float8[], $13::varchar[], $14::varchar[], $15::
 order by app_id
 on conflict do nothing`;
 
-const columns = `app_id, code, ${ms('since')} as since_ms, ${ms('until')} as until_ms, policy_tag, lease_id::text,
-  instance_index, ${ms('owned_since')} as owned_since_ms, last_trigger, failures, ${ms('updated_at')} as updated_at_ms`;
+const columns = `app_id as "appId", code, ${ms('since')} as "sinceMs", ${ms('until')} as "untilMs",
+  policy_tag as "policyTag", lease_id::text as "leaseId", instance_index as "instanceIndex",
+  ${ms('owned_since')} as "ownedSinceMs", last_trigger as "lastTrigger", failures, ${ms('updated_at')} as "updatedAtMs"`;
 
 const readChangesSql = ({ decisionChange }: Names) => `
-select app_id, ${ms('changed_at')} as at_ms, from_code, to_code, rule, value, text
+select app_id as "appId", ${ms('changed_at')} as "atMs", from_code as "from", to_code as "to", rule, value, text
 from ${decisionChange}
 where app_id = $1 and changed_at between ${time('$2::float8')} and ${time('$3::float8')}
 order by changed_at desc limit $4`;
@@ -136,28 +137,10 @@ const removeSql = ({ decision, decisionChange }: Names) => `
 with decisions as (delete from ${decision} where app_id = any($1::varchar[]))
 delete from ${decisionChange} where app_id = any($2::varchar[])`;
 
-type Row = {
-  app_id: string;
-  code: string;
-  since_ms: number;
-  until_ms: number | null;
-  policy_tag: string;
-  lease_id: string | null;
-  instance_index: number;
-  owned_since_ms: number;
-  last_trigger: TriggerJson | null;
-  failures: readonly FailureJson[] | null;
-  updated_at_ms: number;
-};
-
-type ChangeRow = {
-  app_id: string;
-  at_ms: number;
-  from_code: string | null;
-  to_code: string;
-  rule: number | null;
-  value: string | null;
-  text: string;
+/** Codes may be ones that are not known here. */
+type Row = Omit<DecisionRow, 'lastTrigger' | 'failures' | 'breakers'> & {
+  readonly lastTrigger: TriggerJson | null;
+  readonly failures: readonly FailureJson[] | null;
 };
 
 function statementsOn(names: Names) {
@@ -191,16 +174,8 @@ export function createDecisionStore(database: Pick<Database, 'query'>, names: Na
 
     async readChanges({ appId, sinceMs, untilMs, limit }) {
       const params = [appId, sinceMs, untilMs, limit];
-      const { rows } = await database.query<ChangeRow>(sql.readChanges, params, { timeoutMs });
-      return rows.map((row) => ({
-        appId: row.app_id,
-        atMs: row.at_ms,
-        from: row.from_code === null ? null : codeOf(row.from_code),
-        to: codeOf(row.to_code),
-        rule: row.rule,
-        value: row.value,
-        text: row.text,
-      }));
+      const { rows } = await database.query<DecisionChange>(sql.readChanges, params, { timeoutMs });
+      return rows.map((row) => ({ ...row, from: row.from && codeOf(row.from), to: codeOf(row.to) }));
     },
 
     async list({ code, after, limit }) {
@@ -261,20 +236,13 @@ function changeColumns(changes: readonly DecisionChange[]): unknown[] {
   ];
 }
 
-function toDecisionRow(row: Row): DecisionRow {
+function toDecisionRow({ lastTrigger, failures, ...row }: Row): DecisionRow {
   return {
-    appId: row.app_id,
+    ...row,
     code: codeOf(row.code),
-    sinceMs: row.since_ms,
-    untilMs: row.until_ms,
-    policyTag: row.policy_tag,
-    leaseId: row.lease_id,
-    instanceIndex: row.instance_index,
-    ownedSinceMs: row.owned_since_ms,
-    lastTrigger: row.last_trigger && triggerOfJson(row.last_trigger),
-    failures: failuresOfJson(row.failures ?? []),
-    breakers: row.last_trigger ? breakersOfJson(row.last_trigger) : [],
-    updatedAtMs: row.updated_at_ms,
+    lastTrigger: lastTrigger && triggerOfJson(lastTrigger),
+    failures: failuresOfJson(failures ?? []),
+    breakers: lastTrigger ? breakersOfJson(lastTrigger) : [],
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
 import type { LivingLease } from './roster.js';
 import {
@@ -10,19 +11,6 @@ import {
   switchGridMs,
   switchOffsetMs,
 } from './timing.js';
-
-/** What ownership needs of a database; src/database's Database is one. */
-export interface Statements {
-  /**
-   * Rejects at the deadline, which covers the wait for a connection, and then destroys the connection: what became
-   * of the statement is unknown then, and it may still be executed later.
-   */
-  query<Row extends Record<string, unknown>>(
-    sql: string,
-    params: readonly unknown[],
-    options: { readonly timeoutMs: number },
-  ): Promise<{ readonly rows: readonly Row[] }>;
-}
 
 /** A process that asks for a lease. */
 export interface Candidate {
@@ -106,9 +94,9 @@ const living = `apps_owned >= 0 and coalesce(leaves_at > ${now}, true)
   and expires_at > ${now} and expires_at < ${now} + 2 * ${lease}`;
 
 /** A switch that is further ahead than possible comes from before the database's clock was set back. */
-const livingColumns = `${nowMs} as now_ms, lease_id::text, ${msUntil('leaves_at')} as leaves_in_ms,
-  case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as counts_in_ms,
-  ${msUntil('expires_at')} as expires_in_ms`;
+const livingColumns = `${nowMs} as "databaseMs", lease_id::text as "leaseId", ${msUntil('leaves_at')} as "leavesInMs",
+  case when counts_from < ${now} + ${lease} then ${msUntil('counts_from')} else 0 end as "countsInMs",
+  ${msUntil('expires_at')} as "expiresInMs"`;
 const rosterOrder = 'order by counts_from, joined_at, lease_id';
 
 /**
@@ -178,45 +166,30 @@ leaving as (
   update ${table} set leaves_at = ${nextSwitch} from limits where lease_id between $1::uuid and $2::uuid
   returning ${msUntil('leaves_at')} as leaves_in_ms
 )
-select ${nowMs} as now_ms, coalesce(max(leaves_in_ms), 0) as leaves_in_ms from leaving`;
+select ${nowMs} as "databaseMs", coalesce(max(leaves_in_ms), 0) as "leavesInMs" from leaving`;
 
 const removeSql = (table: string) => `
 with ${limits}
 delete from ${table} using limits where lease_id between $1::uuid and $2::uuid`;
 
 const readSql = (table: string) => `
-select ${livingColumns}, instance_guid, instance_index, apps_owned,
-  (extract(epoch from joined_at) * 1000)::float8 as joined_at_ms
+select ${livingColumns}, instance_guid as "instanceGuid", instance_index as "instanceIndex",
+  apps_owned as "appsOwned", (extract(epoch from joined_at) * 1000)::float8 as "joinedAtMs"
 from ${table} where ${living}
 order by joined_at, lease_id`;
 
 /** Width of the column. A longer name is cut: it is for display only. */
 const guidLength = 255;
 
-type LivingRow = {
-  now_ms: number;
-  lease_id: string;
-  counts_in_ms: number;
-  leaves_in_ms: number | null;
-  expires_in_ms: number;
-};
-
-function toLivingLease(row: LivingRow): LivingLease {
-  return {
-    leaseId: row.lease_id,
-    countsInMs: row.counts_in_ms,
-    leavesInMs: row.leaves_in_ms,
-    expiresInMs: row.expires_in_ms,
-  };
-}
+type LeaseRow = LivingLease & Pick<LeaseList, 'databaseMs'>;
 
 /** The own lease is always among the rows. */
-function toLeaseList(rows: readonly LivingRow[]): LeaseList {
-  return { databaseMs: rows[0]?.now_ms ?? 0, leases: rows.map(toLivingLease) };
+function toLeaseList(rows: readonly LeaseRow[]): LeaseList {
+  return { databaseMs: rows[0]?.databaseMs ?? 0, leases: rows };
 }
 
 export function createMemberStore(
-  statements: Statements,
+  database: Pick<Database, 'query'>,
   { member: table }: Pick<TableNames, 'member'>,
 ): MemberStore {
   const sql = {
@@ -228,7 +201,7 @@ export function createMemberStore(
   };
   return {
     async join({ leaseId, lowestLeaseId, instanceGuid, instanceIndex }) {
-      const { rows } = await statements.query<LivingRow>(
+      const { rows } = await database.query<LeaseRow>(
         sql.join,
         [leaseId, lowestLeaseId, instanceGuid.slice(0, guidLength), instanceIndex],
         { timeoutMs: renewDeadlineMs },
@@ -237,7 +210,7 @@ export function createMemberStore(
     },
 
     async renew(leaseId, appsOwned) {
-      const { rows } = await statements.query<LivingRow & { renewed: boolean }>(
+      const { rows } = await database.query<LeaseRow & { renewed: boolean }>(
         sql.renew,
         [leaseId, appsOwned],
         { timeoutMs: renewDeadlineMs },
@@ -246,33 +219,19 @@ export function createMemberStore(
     },
 
     async leave(lowestLeaseId, highestLeaseId) {
-      const { rows } = await statements.query<{ now_ms: number; leaves_in_ms: number }>(
-        sql.leave,
-        [lowestLeaseId, highestLeaseId],
-        { timeoutMs: leaveDeadlineMs },
-      );
-      return { databaseMs: rows[0]?.now_ms ?? 0, leavesInMs: rows[0]?.leaves_in_ms ?? 0 };
+      const { rows } = await database.query<Leave>(sql.leave, [lowestLeaseId, highestLeaseId], {
+        timeoutMs: leaveDeadlineMs,
+      });
+      return rows[0] ?? { databaseMs: 0, leavesInMs: 0 };
     },
 
     async remove(lowestLeaseId, highestLeaseId) {
-      await statements.query(sql.remove, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
+      await database.query(sql.remove, [lowestLeaseId, highestLeaseId], { timeoutMs: leaveDeadlineMs });
     },
 
     async readMembers() {
-      type Row = LivingRow & {
-        instance_guid: string;
-        instance_index: number;
-        apps_owned: number;
-        joined_at_ms: number;
-      };
-      const { rows } = await statements.query<Row>(sql.read, [], { timeoutMs: membersReadDeadlineMs });
-      return rows.map((row) => ({
-        ...toLivingLease(row),
-        instanceGuid: row.instance_guid,
-        instanceIndex: row.instance_index,
-        joinedAtMs: row.joined_at_ms,
-        appsOwned: row.apps_owned,
-      }));
+      const { rows } = await database.query<MemberRow>(sql.read, [], { timeoutMs: membersReadDeadlineMs });
+      return rows;
     },
   };
 }

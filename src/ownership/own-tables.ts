@@ -5,7 +5,6 @@ import type { Database } from '../database/database.js';
 import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
 import type { Logger } from '../observability/logger.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
-import type { Statements } from './member-store.js';
 import type { ProcessContext } from '../observability/process-context.js';
 
 /**
@@ -27,7 +26,7 @@ const repairedAfterMs = 120_000;
  * Creates the tables of elastic ownership where they are missing, also later: they can vanish when the database is
  * restored, or fails over to an older copy.
  */
-export class OwnTables implements Statements {
+export class OwnTables implements Pick<Database, 'query'> {
   readonly #database: Database;
   readonly #mode: Mode;
   readonly #clock: Clock;
@@ -54,18 +53,14 @@ export class OwnTables implements Statements {
   }
 
   /** As of the database. Where a statement finds the tables or the rights gone, they are created again. */
-  async query<Row extends Record<string, unknown>>(
-    sql: string,
-    params: readonly unknown[],
-    options: { readonly timeoutMs: number },
-  ): Promise<{ readonly rows: readonly Row[] }> {
+  readonly query: Database['query'] = async (...statement) => {
     try {
-      return await this.#database.query<Row>(sql, params, options);
+      return await this.#database.query(...statement);
     } catch (error) {
       if (saysTableIsGone(error)) this.#repair();
       throw error;
     }
-  }
+  };
 
   async stop(): Promise<void> {
     this.#stopping.abort();

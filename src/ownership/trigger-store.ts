@@ -1,7 +1,7 @@
+import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
 import type { Direction } from '../policy/policy.js';
 import { memberLength } from './lease-id.js';
-import type { Statements } from './member-store.js';
 import {
   blocksReadDeadlineMs,
   claimDeadlineMs,
@@ -77,9 +77,9 @@ const msUntil = (time: string) => `coalesce(extract(epoch from ${time} - ${now})
 const blockMs = (time: string) => `case when ${time} <= ${longest} then ${msUntil(time)} else 0 end`;
 
 const blockColumns = `
-  ${blockMs('t.cool_down_until')} as cool_down_ms,
-  ${blockMs('t.ignored_out_until')} as ignored_out_ms,
-  ${blockMs('t.ignored_in_until')} as ignored_in_ms`;
+  ${blockMs('t.cool_down_until')} as "coolDownMs",
+  ${blockMs('t.ignored_out_until')} as "ignoredOutMs",
+  ${blockMs('t.ignored_in_until')} as "ignoredInMs"`;
 
 /**
  * All claims of a process have their first half in common (lease-id.ts). A back-off binds other processes only: the
@@ -105,7 +105,7 @@ claimed as (
   returning 1
 )
 select exists (select from claimed) as granted,
-  ${msUntil(`t.posted_at + ${ms('$3::float8')}`)} as posted_ms, ${blockColumns}
+  ${msUntil(`t.posted_at + ${ms('$3::float8')}`)} as "postedMs", ${blockColumns}
 from (select) as one_row left join ${table} t on t.app_id = $1::varchar`;
 
 /**
@@ -132,7 +132,7 @@ on conflict (app_id) do update set
 where not $6::boolean or ${isOwn}`;
 
 const readSql = (table: string) => `
-select t.app_id, ${blockColumns}
+select t.app_id as "appId", ${blockColumns}
 from unnest($1::varchar[]) as wanted (app_id) join ${table} t on t.app_id = wanted.app_id
 where greatest(t.cool_down_until, t.ignored_out_until, t.ignored_in_until) > ${now}`;
 
@@ -141,10 +141,8 @@ delete from ${table} where app_id in (
   select app_id from ${table} where posted_at < ${now} - interval '1 day'
   limit 1000 for update skip locked)`;
 
-type BlockRow = { cool_down_ms: number; ignored_out_ms: number; ignored_in_ms: number };
-
 export function createTriggerStore(
-  statements: Statements,
+  database: Pick<Database, 'query'>,
   { trigger: table }: Pick<TableNames, 'trigger'>,
 ): TriggerStore {
   const sql = {
@@ -155,45 +153,31 @@ export function createTriggerStore(
   };
   return {
     async claim({ appId, direction, claimId, intervalMs }) {
-      const { rows } = await statements.query<BlockRow & { granted: boolean; posted_ms: number }>(
+      const { rows } = await database.query<Blocks & { granted: boolean; postedMs: number }>(
         sql.claim,
         [appId, claimId, intervalMs, direction],
         { timeoutMs: claimDeadlineMs },
       );
       const row = rows[0];
       if (row === undefined) throw new Error(`a claim for app ${appId} returned no row`);
-      return row.granted
-        ? { granted: true }
-        : { granted: false, blocks: toBlocks(row), postedMs: row.posted_ms };
+      return row.granted ? { granted: true } : { granted: false, blocks: row, postedMs: row.postedMs };
     },
 
     async complete({ appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate = false }) {
-      await statements.query(
-        sql.complete,
-        [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate],
-        {
-          timeoutMs: claimDeadlineMs,
-        },
-      );
+      await database.query(sql.complete, [appId, claimId, direction, coolDownUntilMs, ignoredForMs, isLate], {
+        timeoutMs: claimDeadlineMs,
+      });
     },
 
     async readBlocks(appIds) {
-      const { rows } = await statements.query<BlockRow & { app_id: string }>(sql.read, [appIds], {
+      const { rows } = await database.query<Blocks & { appId: string }>(sql.read, [appIds], {
         timeoutMs: blocksReadDeadlineMs,
       });
-      return new Map(rows.map((row) => [row.app_id, toBlocks(row)]));
+      return new Map(rows.map((row) => [row.appId, row]));
     },
 
     async prune() {
-      await statements.query(sql.prune, [], { timeoutMs: pruneDeadlineMs });
+      await database.query(sql.prune, [], { timeoutMs: pruneDeadlineMs });
     },
-  };
-}
-
-function toBlocks(row: BlockRow): Blocks {
-  return {
-    coolDownMs: row.cool_down_ms,
-    ignoredOutMs: row.ignored_out_ms,
-    ignoredInMs: row.ignored_in_ms,
   };
 }

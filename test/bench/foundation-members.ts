@@ -1,7 +1,8 @@
 import type pg from 'pg';
+import type { Database } from '../../src/database/database.js';
 import { tableNames } from '../../src/database/table-names.js';
 import { memberOf } from '../../src/ownership/lease-id.js';
-import { createMemberStore, type Statements } from '../../src/ownership/member-store.js';
+import { createMemberStore } from '../../src/ownership/member-store.js';
 import { createView, type View } from '../../src/ownership/rendezvous.js';
 import type { BenchmarkContext, Figure } from './benchmark.js';
 import { pause } from './figures.js';
@@ -82,8 +83,11 @@ export function membersChange(context: BenchmarkContext): Promise<Figure[]> {
 /** Resolves when `measured` members count that are no peers; the oldest is the first. */
 async function viewOf(pool: pg.Pool, measured: number): Promise<{ view: View; measured: string[] }> {
   const endMs = performance.now() + timeoutMs;
-  const statements: Statements = { query: (sql, params) => pool.query(sql, [...params]) };
-  const store = createMemberStore(statements, tableNames('act'));
+  const query: Database['query'] = async (sql, params) => {
+    const { rows, rowCount } = await pool.query(sql, [...params]);
+    return { rows, rowCount: rowCount ?? 0 };
+  };
+  const store = createMemberStore({ query }, tableNames('act'));
   for (;;) {
     const counting = (await store.readMembers()).filter(({ countsInMs }) => countsInMs <= 0);
     const own = counting.filter(({ instanceGuid }) => instanceGuid !== peerGuid);

@@ -1,15 +1,15 @@
 import pg from 'pg';
 import { ownTablesSql } from '../../src/database/migrations.js';
-import type { Statements } from '../../src/ownership/member-store.js';
+import type { Database } from '../../src/database/database.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 export interface OwnershipDatabase {
   readonly database: TestDatabase;
-  readonly statements: Statements;
+  readonly statements: Pick<Database, 'query'>;
   close(): Promise<void>;
 }
 
-/** A database with the two tables, and statements that keep the promises of `Statements`. */
+/** A database with the two tables, and statements that keep the promises of `Database`. */
 export async function createOwnershipDatabase(): Promise<OwnershipDatabase> {
   const database = await createDatabase();
   await database.pool.query(ownTablesSql('act'));
@@ -24,11 +24,11 @@ export async function createOwnershipDatabase(): Promise<OwnershipDatabase> {
   };
 }
 
-export function poolStatements(url: string): Statements & { end(): Promise<void> } {
+export function poolStatements(url: string): Pick<Database, 'query'> & { end(): Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: 20 });
   pool.on('error', () => {});
   return {
-    async query<Row extends Record<string, unknown>>(
+    async query<Row extends pg.QueryResultRow>(
       sql: string,
       params: readonly unknown[],
       { timeoutMs }: { readonly timeoutMs: number },
@@ -43,7 +43,7 @@ export function poolStatements(url: string): Statements & { end(): Promise<void>
         client = await Promise.race([connecting, deadline]);
         const result = await Promise.race([client.query<Row>(sql, [...params]), deadline]);
         client.release();
-        return result;
+        return { rows: result.rows, rowCount: result.rowCount ?? 0 };
       } catch (error) {
         if (client) client.release(true);
         else connecting.then((late) => late.release(true)).catch(() => {});
