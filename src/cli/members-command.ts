@@ -8,7 +8,7 @@ import { errorText } from '../util/errors.js';
 import { isReadOnly, readOnlyRemedy } from '../database/read-only.js';
 import { createLogger } from '../observability/pino-logger.js';
 import { createMemberStore } from '../ownership/member-store.js';
-import { memberJson, membersView, type MemberView } from '../ownership/members-view.js';
+import { memberJson, type MemberView } from '../ownership/members-view.js';
 import { renderTable, type Column } from './table.js';
 
 const observersTitle = 'Observers, which post nothing:\n';
@@ -27,7 +27,7 @@ export async function membersCommand(
   const options = databaseOptions({ clock: systemClock, logger, trust }, 'database');
   const database = await openDatabase('appmetrics_db', config.appMetricsDb, options);
   try {
-    const members = await membersView(createMemberStore(database, names));
+    const members = await createMemberStore(database, names).readMembers();
     process.stdout.write(
       json
         ? `${JSON.stringify({ observer, members: members.map(memberJson) }, null, 2)}\n`

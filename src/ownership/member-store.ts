@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.js';
 import type { TableNames } from '../database/table-names.js';
+import type { MemberView } from './members-view.js';
 import type { LivingLease } from './roster.js';
 import {
   leaseMs,
@@ -22,13 +23,7 @@ export interface Candidate {
   readonly instanceIndex: number;
 }
 
-export interface MemberRow extends LivingLease {
-  readonly instanceGuid: string;
-  readonly instanceIndex: number;
-  /** Epoch ms by the database's clock. */
-  readonly joinedAtMs: number;
-  readonly appsOwned: number;
-}
+export type MemberRow = LivingLease & MemberView;
 
 /** All living leases: the members that have counted longest come first. */
 export interface LeaseList {
@@ -174,7 +169,8 @@ delete from ${table} using limits where lease_id between $1::uuid and $2::uuid`;
 
 const readSql = (table: string) => `
 select ${livingColumns}, instance_guid as "instanceGuid", instance_index as "instanceIndex",
-  apps_owned as "appsOwned", (extract(epoch from joined_at) * 1000)::float8 as "joinedAtMs"
+  to_char(joined_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as since,
+  round(extract(epoch from expires_at - ${now})::numeric, 1)::float8 as "expiresInSecs", apps_owned as "appsOwned"
 from ${table} where ${living}
 order by joined_at, lease_id`;
 

@@ -1,5 +1,3 @@
-import type { MemberStore } from './member-store.js';
-
 /** One member as operators see it (`GET /v1/members`, `eventgenerator members`). */
 export interface MemberView {
   readonly leaseId: string;
@@ -12,19 +10,6 @@ export interface MemberView {
   readonly expiresInSecs: number;
   /** As of the member's last renewal. */
   readonly appsOwned: number;
-}
-
-/** The living members, oldest first. Rejects when the database does not answer within a second. */
-export async function membersView(store: Pick<MemberStore, 'readMembers'>): Promise<readonly MemberView[]> {
-  const rows = await store.readMembers();
-  return rows.map(({ joinedAtMs, expiresInMs, ...member }) => ({
-    leaseId: member.leaseId,
-    instanceGuid: member.instanceGuid,
-    instanceIndex: member.instanceIndex,
-    since: new Date(joinedAtMs).toISOString(),
-    expiresInSecs: Math.round(expiresInMs / 100) / 10,
-    appsOwned: member.appsOwned,
-  }));
 }
 
 /** As `GET /v1/members` and `members --json` give it. */

@@ -8,7 +8,7 @@ import { ElasticClaims } from './elastic-claims.js';
 import { ElasticOwnership } from './elastic-ownership.js';
 import { createLeaseIds } from './lease-id.js';
 import { createMemberStore } from './member-store.js';
-import { membersView, type MemberView } from './members-view.js';
+import type { MemberView } from './members-view.js';
 import type { Ownership } from './ownership.js';
 import { createStaticOwnership } from './static-ownership.js';
 import { claimDeadlineMs } from './timing.js';
@@ -102,7 +102,7 @@ export async function openOwnership(
     leave: () => ownership.leave(),
     handoverMs,
     readCoolDowns: (appIds) => claims.readCoolDowns(appIds),
-    readMembers: () => membersView(store),
+    readMembers: () => store.readMembers(),
     staticShare: null,
   };
 }

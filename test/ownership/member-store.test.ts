@@ -7,7 +7,6 @@ import {
   type LeaseList,
   type MemberStore,
 } from '../../src/ownership/member-store.js';
-import { membersView } from '../../src/ownership/members-view.js';
 import { tableNames } from '../../src/database/table-names.js';
 import { createOwnershipDatabase, poolStatements, type OwnershipDatabase } from './tables.js';
 
@@ -173,7 +172,7 @@ test('repeated instance indexes are normal, and operators see who is there', asy
   await enter({ ...old, instanceGuid: 'g'.repeat(300) });
   await enter(young);
   await store.renew(young.leaseId, 12);
-  const view = await membersView(store);
+  const view = await store.readMembers();
   expect(view.map((member) => [member.leaseId, member.instanceIndex, member.appsOwned])).toEqual([
     [old.leaseId, 0, 0],
     [young.leaseId, 0, 12],
