@@ -5,7 +5,7 @@ import { isNamePending } from '../dns/lookup.js';
 import { Deadline } from './deadline.js';
 import { connectTimeoutMs, createDriverPool, type PoolLimits } from './driver-pool.js';
 import { connectionErrorText, DatabaseConnectionError, DatabaseTimeoutError } from './errors.js';
-import { TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
+import { openTlsMaterial, type TlsMaterial, type TlsMaterialOptions } from './tls-material.js';
 import {
   checkServer,
   endsSearch,
@@ -84,7 +84,7 @@ export class ConnectionPool {
       name,
       settings,
       config,
-      await TlsMaterial.open(name, settings, options),
+      await openTlsMaterial(name, settings, options),
       options,
     );
   }
@@ -104,7 +104,7 @@ export class ConnectionPool {
     this.#targets = new Targets(settings);
     const [host] = settings.hosts;
     const anyHost = { host: undefined, port: undefined };
-    this.#aim = { host: host ?? anyHost, address: null, ssl: tls.attempts[0], wanted: 'any' };
+    this.#aim = { host: host ?? anyHost, address: null, ssl: tls.attempts()[0], wanted: 'any' };
     this.#pool = createDriverPool(settings, limits, () => this.#aim);
     this.#pool.on('connect', (client) => this.#connected(client));
     this.#pool.on('remove', (client) => this.#removed(client));
@@ -252,7 +252,7 @@ export class ConnectionPool {
 
   /** With libpq's second attempt where sslmode allows one. */
   async #connectTo(server: Server, caller: Caller): Promise<pg.PoolClient> {
-    const attempts = this.#targets.attempts(server.host, this.#tls.attempts, this.#pool.totalCount > 0);
+    const attempts = this.#targets.attempts(server.host, this.#tls.attempts(), this.#pool.totalCount > 0);
     for (const ssl of attempts) {
       const target: Target = { ...server, ssl };
       try {
@@ -290,7 +290,7 @@ export class ConnectionPool {
     this.#born.set(client, { generation: this.#generation, atMs: this.#options.clock.monotonic() });
     // The caller of a statement is told by its rejection. Without a listener the process would end.
     client.on('error', () => {});
-    const isPlainText = this.#aim.ssl === false && this.#tls.attempts[0] !== false;
+    const isPlainText = this.#aim.ssl === false && this.#tls.attempts()[0] !== false;
     if (isPlainText && !this.#plainTextReported) {
       this.#plainTextReported = true;
       this.#options.logger.info('connection-not-encrypted', {

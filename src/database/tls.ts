@@ -8,7 +8,7 @@ import { errorCode, errorText } from '../util/errors.js';
 import { trusting } from '../util/trusting.js';
 
 /** PEM texts of one moment; files may change later. */
-export interface PemTexts {
+interface PemTexts {
   readonly ca: string | null;
   readonly cert: string | null;
   readonly key: string | null;
