@@ -1,7 +1,7 @@
-import { sleep, type Clock } from '../util/clock.js';
+import { sleep } from '../util/clock.js';
 import type { Database } from './database.js';
 import { isMisconfiguration } from './errors.js';
-import type { Logger } from '../observability/logger.js';
+import type { ProcessContext } from '../observability/process-context.js';
 
 /** Whether a database that has not answered yet ever will. */
 export interface FirstContact {
@@ -18,11 +18,6 @@ export interface FirstContact {
   stop(): void;
 }
 
-export interface FirstContactOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
 const statementTimeoutMs = 5_000;
 const retryMs = 2_000;
 /** How long the database may reject the login from the start on: databases and users are sometimes created at the same time. */
@@ -35,13 +30,12 @@ const patienceMs = 30_000;
 export function makeFirstContact(
   name: string,
   database: Pick<Database, 'query'>,
-  { clock, logger }: FirstContactOptions,
+  { clock, logger }: Pick<ProcessContext, 'clock' | 'logger'>,
 ): FirstContact {
   const stopping = new AbortController();
   let state: 'unknown' | 'promising' | 'refused' = 'unknown';
   const startedMs = clock.monotonic();
   let sinceMs = startedMs;
-  let isReported = false;
   let tellPromising = () => {};
   let tellRefused: (reason: unknown) => void = () => {};
 
@@ -58,11 +52,11 @@ export function makeFirstContact(
   /** Returns whether that has lasted for too long. */
   function refuses(error: unknown): boolean {
     const nowMs = clock.monotonic();
-    if (state !== 'refused') sinceMs = state === 'unknown' ? startedMs : nowMs;
-    state = 'refused';
-    if (!isReported)
+    if (state !== 'refused') {
+      sinceMs = state === 'unknown' ? startedMs : nowMs;
       logger.error('database-refuses', error, { database: name, endsInSecs: patienceMs / 1000 });
-    isReported = true;
+    }
+    state = 'refused';
     return nowMs - sinceMs >= patienceMs;
   }
 
