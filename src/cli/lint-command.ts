@@ -5,7 +5,6 @@ import { tableNames } from '../database/table-names.js';
 import { createRecordedHistories } from '../decisions/recorded-histories.js';
 import type { EvaluationSettings } from '../evaluation/breach-rule.js';
 import { doubtsOf, valueDoubts } from '../explanation/doubts.js';
-import { policyLimits } from '../policy/policy-limits.js';
 import type { AppPolicy } from '../policy/policy.js';
 import { parsePolicy } from '../policy/parse-policy.js';
 import { readPolicies } from '../policy/policy-store.js';
@@ -25,8 +24,7 @@ export const usualSettings: EvaluationSettings = {
 export function lintPolicy(text: string | null, settings: EvaluationSettings): string[] {
   const parsed = parsePolicy(text);
   if (!parsed.ok) return [`the policy cannot be used: ${parsed.problem}`];
-  const policy = { appId: '', version: '', rules: parsed.rules };
-  return doubtsOf({ kind: 'usable', policy, ...policyLimits(text) }, settings).map((doubt) => doubt.text);
+  return doubtsOf({ appId: '', version: '', ...parsed }, settings).map((doubt) => doubt.text);
 }
 
 /** `eventgenerator lint FILE`: exit code 1 where there is something to say. */

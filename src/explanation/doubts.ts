@@ -1,5 +1,4 @@
-import type { EvaluationSettings } from '../evaluation/breach-rule.js';
-import { breaches, isOperator } from '../evaluation/breach-rule.js';
+import { breaches, isOperator, type EvaluationSettings } from '../evaluation/breach-rule.js';
 import {
   breachDurationSecs,
   directionOf,
@@ -7,7 +6,6 @@ import {
   type Operator,
   type ScalingRule,
 } from '../policy/policy.js';
-import type { PolicyFacts } from './facts.js';
 
 /**
  * What makes a policy doubtful, though it is in force as it is.
@@ -27,13 +25,9 @@ export interface Doubt {
 }
 
 /** Doubts that the policy itself gives rise to. */
-export function doubtsOf(
-  policy: Extract<PolicyFacts, { kind: 'usable' }>,
-  settings: EvaluationSettings,
-): Doubt[] {
-  const { rules } = policy.policy;
+export function doubtsOf({ rules, fixedInstances }: AppPolicy, settings: EvaluationSettings): Doubt[] {
   return [
-    ...limitDoubts(policy),
+    ...limitDoubts(fixedInstances),
     ...rules.flatMap((rule, index) => ruleDoubts(rule, index + 1, settings)),
     ...overlaps(rules),
   ];
@@ -48,9 +42,9 @@ export function valueDoubts({ rules }: AppPolicy, withoutValues: readonly string
   }));
 }
 
-function limitDoubts({ minInstances, maxInstances }: Extract<PolicyFacts, { kind: 'usable' }>): Doubt[] {
-  if (minInstances === null || minInstances !== maxInstances) return [];
-  const text = `minimum and maximum are both ${minInstances}: the rules can change nothing`;
+function limitDoubts(fixedInstances: number | undefined): Doubt[] {
+  if (fixedInstances === undefined) return [];
+  const text = `minimum and maximum are both ${fixedInstances}: the rules can change nothing`;
   return [{ code: 'min-is-max', rules: [], text }];
 }
 

@@ -39,7 +39,7 @@ export function explain(facts: Facts, settings: EvaluationSettings): Explanation
     case 'usable':
       break;
   }
-  const doubts = [...doubtsOf(policy, settings), ...valueDoubts(policy.policy, facts.withoutValues)];
+  const doubts = [...doubtsOf(policy.policy, settings), ...valueDoubts(policy.policy, facts.withoutValues)];
   if (!histories && policy.policy.rules.length > 0) {
     const unknown = { code: 'unknown', detail: 'appmetrics_db does not answer' } as const;
     return { ...nothing, doubts, reasons: [unknown] };

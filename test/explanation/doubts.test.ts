@@ -1,15 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { doubtsOf } from '../../src/explanation/doubts.js';
-import type { ScalingRule } from '../../src/policy/policy.js';
+import type { AppPolicy, ScalingRule } from '../../src/policy/policy.js';
 import { inRule, outRule, policyOf, settings } from '../evaluation/examples.js';
 
-function doubts(
-  rules: readonly ScalingRule[],
-  minInstances: number | null = 1,
-  maxInstances: number | null = 5,
-) {
-  const policy = { kind: 'usable', policy: policyOf(rules), minInstances, maxInstances } as const;
-  return doubtsOf(policy, settings).map(({ code, rules: numbers }) => [code, ...numbers]);
+function doubts(rules: readonly ScalingRule[], limits: Pick<AppPolicy, 'fixedInstances'> = {}) {
+  return doubtsOf({ ...policyOf(rules), ...limits }, settings).map(({ code, rules: numbers }) => [
+    code,
+    ...numbers,
+  ]);
 }
 
 test('an ordinary policy gives rise to none', () => {
@@ -36,8 +34,8 @@ test('a breach duration below two intervals is doubtful, also where it is the de
 });
 
 test('minimum and maximum alike leave nothing to do', () => {
-  expect(doubts([outRule], 2, 2)).toEqual([['min-is-max']]);
-  expect(doubts([outRule], null, null)).toEqual([]);
+  expect(doubts([outRule], { fixedInstances: 2 })).toEqual([['min-is-max']]);
+  expect(doubts([outRule], {})).toEqual([]);
 });
 
 test.each([
