@@ -14,8 +14,9 @@ import type {
 } from '../explanation/facts.js';
 import { policyLimits } from '../policy/policy-limits.js';
 import { createMemberStore, type MemberRow } from '../ownership/member-store.js';
+import { pausesOf } from '../ownership/elastic-claims.js';
 import { ownerOf } from '../ownership/owner-of.js';
-import { createTriggerStore, type TriggerStore } from '../ownership/trigger-store.js';
+import { createTriggerStore } from '../ownership/trigger-store.js';
 import { readPolicy } from '../policy/policy-store.js';
 import { fnv1a32 } from '../util/hash.js';
 import type { Clock } from '../util/clock.js';
@@ -65,6 +66,11 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
     return owner ? elasticOwner(owner, local) : 'nobody';
   }
 
+  async function readPauses(appId: string): Promise<Pauses> {
+    const blocks = await triggers.readBlocks([appId]);
+    return pausesOf(blocks.get(appId), clock.now());
+  }
+
   /** In the past only what was written down counts. */
   async function readPast(appId: string, untilMs: number): Promise<RecordedDecision | null> {
     const [change] = await decisions.readChanges({ appId, sinceMs: 0, untilMs, limit: 1 });
@@ -92,7 +98,7 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
           ? local.pausesOf(appId)
           : isPast || !isShared
             ? null
-            : attempt('cool-downs', readPauses(triggers, appId, clock)),
+            : attempt('cool-downs', readPauses(appId)),
         isPast
           ? null
           : own
@@ -157,20 +163,6 @@ async function readPolicyFacts(policyDb: Pick<Database, 'stream'>, appId: string
   const { stored, text } = found;
   if (stored.kind === 'broken') return stored;
   return { kind: 'usable', policy: stored.policy, ...policyLimits(text) };
-}
-
-async function readPauses(
-  triggers: Pick<TriggerStore, 'readBlocks'>,
-  appId: string,
-  clock: Pick<Clock, 'now'>,
-): Promise<Pauses> {
-  const blocks = (await triggers.readBlocks([appId])).get(appId);
-  const until = (forMs: number | undefined) => (forMs && forMs > 0 ? clock.now() + forMs : null);
-  return {
-    coolDownUntilMs: until(blocks?.coolDownMs),
-    ignoredOutUntilMs: until(blocks?.ignoredOutMs),
-    ignoredInUntilMs: until(blocks?.ignoredInMs),
-  };
 }
 
 function elasticOwner(owner: MemberRow, local: LocalFacts | null): OwnerFacts {

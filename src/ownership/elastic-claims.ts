@@ -9,13 +9,23 @@ import { claimIdOf } from './lease-id.js';
 import type { ElasticOwnership } from './elastic-ownership.js';
 import { ClaimCompletions } from './claim-completions.js';
 import { claimDeadlineMs, pruneEveryMs } from './timing.js';
-import type { ClaimOutcome, TriggerStore } from './trigger-store.js';
+import type { Blocks, ClaimOutcome, TriggerStore } from './trigger-store.js';
 
 /** Until when an app is held back, as far as members have told each other. Wall-clock ms; null: it is not. */
 export interface KnownCoolDown {
   readonly coolDownUntilMs: number | null;
   readonly ignoredOutUntilMs: number | null;
   readonly ignoredInUntilMs: number | null;
+}
+
+/** What blocks that were read now mean; undefined: there are none. */
+export function pausesOf(blocks: Blocks | undefined, nowMs: number): KnownCoolDown {
+  const until = (forMs = 0) => (forMs > 0 ? nowMs + forMs : null);
+  return {
+    coolDownUntilMs: until(blocks?.coolDownMs),
+    ignoredOutUntilMs: until(blocks?.ignoredOutMs),
+    ignoredInUntilMs: until(blocks?.ignoredInMs),
+  };
 }
 
 export interface ElasticClaimsOptions {
@@ -95,16 +105,7 @@ export class ElasticClaims implements Claims {
   async readCoolDowns(appIds: readonly string[]): Promise<ReadonlyMap<string, KnownCoolDown>> {
     const blocks = await this.#options.store.readBlocks(appIds);
     const nowMs = this.#options.clock.now();
-    const until = (forMs: number) => (forMs > 0 ? nowMs + forMs : null);
-    const known = new Map<string, KnownCoolDown>();
-    for (const [appId, { coolDownMs, ignoredOutMs, ignoredInMs }] of blocks) {
-      known.set(appId, {
-        coolDownUntilMs: until(coolDownMs),
-        ignoredOutUntilMs: until(ignoredOutMs),
-        ignoredInUntilMs: until(ignoredInMs),
-      });
-    }
-    return known;
+    return new Map([...blocks].map(([appId, held]) => [appId, pausesOf(held, nowMs)]));
   }
 
   async #claim(appId: string, direction: Direction): Promise<ClaimResult> {

@@ -23,7 +23,7 @@ export interface ClaimRequest {
 }
 
 /** How long an app is held back, in ms from now by the database's clock; 0 or less: not at all. */
-interface Blocks {
+export interface Blocks {
   readonly coolDownMs: number;
   readonly ignoredOutMs: number;
   readonly ignoredInMs: number;
