@@ -29,7 +29,7 @@ export async function explainCommand(
   }
   const settings = evaluationSettings(config);
   return withDatabases(config, trust, async ({ policyDb, appMetricsDb }) => {
-    const reader = createFactsReader({
+    const readFacts = createFactsReader({
       policyDb,
       appMetricsDb,
       mode: config.evaluator.mode,
@@ -39,7 +39,7 @@ export async function explainCommand(
       evaluationIntervalMs: config.evaluator.evaluationIntervalMs,
       local: null,
     });
-    const explanation = explain(await reader.read(appId, atMs), settings);
+    const explanation = explain(await readFacts(appId, atMs), settings);
     process.stdout.write(
       json ? `${JSON.stringify(explanationJson(explanation), null, 2)}\n` : explanationText(explanation),
     );

@@ -1,15 +1,7 @@
 import type { ReasonCode } from '../explanation/reason.js';
-import type { Logger } from '../observability/logger.js';
-import type { Metrics } from '../observability/metrics.js';
-import type { Clock } from '../util/clock.js';
+import type { LogContext } from '../observability/repeated-events.js';
 import type { DecisionChange } from './decision-store.js';
 import { isoTime } from '../util/iso-time.js';
-
-export interface DecisionLogOptions {
-  readonly clock: Pick<Clock, 'monotonic'>;
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'logLinesSuppressed'>;
-}
 
 /** Codes in which an app is not scaled as its policy wants it. Broken policies are told by who reads the policies. */
 const toldCodes: ReadonlySet<ReasonCode | null> = new Set<ReasonCode>([
@@ -28,9 +20,9 @@ const linesPerMinute = 60;
  * Returns what logs changes to or from the codes that an operator may want to know: at most one line an app in ten
  * minutes, and 60 lines a minute. The next line has the number of those left out. Remembers 600 apps at most.
  */
-export function createDecisionLog(options: DecisionLogOptions): (change: DecisionChange) => void {
-  const { clock, metrics } = options;
-  const logger = options.logger.child('decisions');
+export function createDecisionLog(context: LogContext): (change: DecisionChange) => void {
+  const { clock, metrics } = context;
+  const logger = context.logger.child('decisions');
   /** When the newest line of an app was logged, oldest first; monotonic ms. */
   const loggedAtMs = new Map<string, number>();
   /** Of the newest lines. */

@@ -46,13 +46,13 @@ export interface FactsReaderOptions {
   readonly local: LocalFacts | null;
 }
 
-export interface FactsReader {
-  /** Never rejects: what cannot be read is `missing`. A time is wall-clock ms in the past; default now. */
-  read(appId: string, atMs?: number): Promise<Facts>;
-}
-
-/** Reads what explains an app's decision from the databases, and from the memory of this member where it owns the app. */
-export function createFactsReader(options: FactsReaderOptions): FactsReader {
+/**
+ * Returns what reads the facts that explain an app's decision: from the databases, and from the memory of this member
+ * where it owns the app. Never rejects: what cannot be read is `missing`. A time is wall-clock ms in the past; default now.
+ */
+export function createFactsReader(
+  options: FactsReaderOptions,
+): (appId: string, atMs?: number) => Promise<Facts> {
   const { appMetricsDb, clock, pool, local } = options;
   const names = tableNames(options.mode);
   const members = createMemberStore(appMetricsDb, names);
@@ -84,53 +84,51 @@ export function createFactsReader(options: FactsReaderOptions): FactsReader {
     return row?.policyTag === own.policyTag ? { ...own, lastTrigger: row.lastTrigger } : own;
   }
 
-  return {
-    async read(appId, askedMs) {
-      const { missing, attempt } = attempts(local === null);
-      const atMs = askedMs ?? clock.now();
-      const isPast = askedMs !== undefined;
-      const own = isPast ? null : (local?.knowledgeOf(appId) ?? null);
-      const isShared = pool.mode === 'elastic';
-      const [policy, owner, pauses, knowledge, recorded] = await Promise.all([
-        attempt('policy_db', readPolicyFacts(options.policyDb, appId)),
-        isPast ? null : attempt('who owns the app', readOwner(appId)),
-        own && local
-          ? local.pausesOf(appId)
-          : isPast || !isShared
-            ? null
-            : attempt('cool-downs', readPauses(appId)),
-        isPast
+  return async (appId, askedMs) => {
+    const { missing, attempt } = attempts(local === null);
+    const atMs = askedMs ?? clock.now();
+    const isPast = askedMs !== undefined;
+    const own = isPast ? null : (local?.knowledgeOf(appId) ?? null);
+    const isShared = pool.mode === 'elastic';
+    const [policy, owner, pauses, knowledge, recorded] = await Promise.all([
+      attempt('policy_db', readPolicyFacts(options.policyDb, appId)),
+      isPast ? null : attempt('who owns the app', readOwner(appId)),
+      own && local
+        ? local.pausesOf(appId)
+        : isPast || !isShared
           ? null
-          : own
-            ? withLastTrigger(appId, own)
-            : attempt('what the owner decided', decisions.read(appId)),
-        isPast ? attempt('what was decided then', readPast(appId, atMs)) : null,
-      ]);
-      if (isPast) missing.push(notKept);
-      else if (!isShared && !own)
-        missing.push('cool-downs and back-offs: only the owner of the app knows them');
-      const usable = policy?.kind === 'usable' ? policy.policy : null;
-      if (usable) missing.push(...unreadMetricTypes(usable));
-      const [read, withoutValues] = await Promise.all([
-        usable && attempt('app metrics', histories.readHistories(usable, atMs)),
-        usable && attempt('app metrics of a day', histories.readWithoutValues([usable], atMs)),
-      ]);
-      return {
-        appId,
-        isObserver: options.mode === 'observe',
-        atMs,
-        policy: policy ?? { kind: 'unknown' },
-        histories: read,
-        withoutValues: withoutValues?.get(appId) ?? [],
-        pauses,
-        owner,
-        knowledge,
-        knownBy: own ? 'owner' : (knowledge ?? recorded) ? 'table' : null,
-        recorded,
-        missing,
-        evaluationIntervalMs: options.evaluationIntervalMs,
-      };
-    },
+          : attempt('cool-downs', readPauses(appId)),
+      isPast
+        ? null
+        : own
+          ? withLastTrigger(appId, own)
+          : attempt('what the owner decided', decisions.read(appId)),
+      isPast ? attempt('what was decided then', readPast(appId, atMs)) : null,
+    ]);
+    if (isPast) missing.push(notKept);
+    else if (!isShared && !own)
+      missing.push('cool-downs and back-offs: only the owner of the app knows them');
+    const usable = policy?.kind === 'usable' ? policy.policy : null;
+    if (usable) missing.push(...unreadMetricTypes(usable));
+    const [read, withoutValues] = await Promise.all([
+      usable && attempt('app metrics', histories.readHistories(usable, atMs)),
+      usable && attempt('app metrics of a day', histories.readWithoutValues([usable], atMs)),
+    ]);
+    return {
+      appId,
+      isObserver: options.mode === 'observe',
+      atMs,
+      policy: policy ?? { kind: 'unknown' },
+      histories: read,
+      withoutValues: withoutValues?.get(appId) ?? [],
+      pauses,
+      owner,
+      knowledge,
+      knownBy: own ? 'owner' : (knowledge ?? recorded) ? 'table' : null,
+      recorded,
+      missing,
+      evaluationIntervalMs: options.evaluationIntervalMs,
+    };
   };
 }
 

@@ -75,7 +75,7 @@ export function createDecisions(
     mode,
     mayCreate: isElastic,
   });
-  const facts = createFactsReader({
+  const readFacts = createFactsReader({
     ...databases,
     mode,
     settings,
@@ -96,7 +96,7 @@ export function createDecisions(
     recorder,
     writer,
     reader: {
-      explain: async (appId) => explain(await facts.read(appId), settings),
+      explain: async (appId) => explain(await readFacts(appId), settings),
       changes: (query) => store.readChanges(query),
       ...createDecisionLists(createPolicySurvey(databases.policyDb, context.clock), () =>
         isElastic || writer.hasTables ? store : recorder,

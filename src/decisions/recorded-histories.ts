@@ -39,16 +39,6 @@ left join lateral (
 ) as value on true
 where value.is_there is null`;
 
-/** Reads the app metrics that explain a decision at a time, in wall-clock ms. */
-export interface RecordedHistories {
-  readHistories(policy: AppPolicy, atMs: number): Promise<Histories>;
-  /** By app id, the metric types of these policies without a value for a day. */
-  readWithoutValues(
-    policies: readonly AppPolicy[],
-    atMs: number,
-  ): Promise<ReadonlyMap<string, readonly string[]>>;
-}
-
 /** Says which metric types of a policy are not read, if there are any. */
 export function unreadMetricTypes(policy: AppPolicy): string[] {
   const unread = [...metricTypesOf(policy)].slice(maxMetricTypes);
@@ -57,16 +47,16 @@ export function unreadMetricTypes(policy: AppPolicy): string[] {
     : [`app metrics of ${unread.length} metric types: no more than ${maxMetricTypes} are read`];
 }
 
-/** `table`: where the app metrics are. */
+/** Reads the app metrics that explain a decision at a time, in wall-clock ms. `table`: where they are. */
 export function createRecordedHistories(
   database: Pick<Database, 'query'>,
   table: string,
   settings: EvaluationSettings,
-): RecordedHistories {
+) {
   const selectHistories = readHistoriesSql(table);
   const selectWithoutValues = withoutValuesSql(table);
   return {
-    async readHistories(policy, atMs) {
+    async readHistories(policy: AppPolicy, atMs: number): Promise<Histories> {
       const wanted = wantedHistories(policy, settings, atMs);
       const params = [
         policy.appId,
@@ -79,7 +69,11 @@ export function createRecordedHistories(
       return historiesOf(wanted, rows);
     },
 
-    async readWithoutValues(policies, atMs) {
+    /** By app id, the metric types of these policies without a value for a day. */
+    async readWithoutValues(
+      policies: readonly AppPolicy[],
+      atMs: number,
+    ): Promise<ReadonlyMap<string, readonly string[]>> {
       const wanted = policies.flatMap((policy) =>
         [...metricTypesOf(policy)]
           .slice(0, maxMetricTypes)

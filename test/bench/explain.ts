@@ -54,7 +54,7 @@ async function fill(context: BenchmarkContext, { pool }: TestDatabase, apps: num
 }
 
 async function measure(context: BenchmarkContext, databases: Databases, apps: number): Promise<Figure[]> {
-  const facts = createFactsReader({
+  const readFacts = createFactsReader({
     ...databases,
     mode: 'act',
     pool: { mode: 'elastic', static: null },
@@ -64,7 +64,7 @@ async function measure(context: BenchmarkContext, databases: Databases, apps: nu
     local: null,
   });
   const store = createDecisionStore(databases.appMetricsDb, tableNames('act'));
-  const explained = async (appId: string) => explain(await facts.read(appId), settings);
+  const explained = async (appId: string) => explain(await readFacts(appId), settings);
   const source = createPageSource({
     clock: systemClock,
     isObserver: false,

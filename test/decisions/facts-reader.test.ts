@@ -64,7 +64,7 @@ test('what explains an app is read from both databases, in one go', async () => 
   const store = createDecisionStore(db.databases.appMetricsDb, tableNames('act'));
   await store.write([{ ...knowledgeOf({ leaseId, code: 'cooling-down' }), appId: 'app' }], []);
 
-  const facts = await reader().read('app');
+  const facts = await reader()('app');
   expect(facts).toMatchObject({
     policy: { kind: 'usable', minInstances: 1, maxInstances: 10 },
     owner: { leaseId, instanceGuid: 'guid', instanceIndex: 3, isMe: null },
@@ -81,15 +81,15 @@ test('what explains an app is read from both databases, in one go', async () => 
 });
 
 test('an app without policy, and a broken policy', async () => {
-  expect((await reader().read('app')).policy).toEqual({ kind: 'none' });
+  expect((await reader()('app')).policy).toEqual({ kind: 'none' });
   await insertPolicy(db.target.pool, 'app', []);
-  expect((await reader().read('app')).policy).toMatchObject({ kind: 'broken', problem: /a list/ });
+  expect((await reader()('app')).policy).toMatchObject({ kind: 'broken', problem: /a list/ });
 });
 
 test('the owner is found without a lease of its own, and nobody where there are no members', async () => {
-  expect((await reader().read('app')).owner).toBe('nobody');
+  expect((await reader()('app')).owner).toBe('nobody');
   const numbers = { totalInstances: 1, instanceIndex: 0 };
-  const facts = await reader({ pool: { mode: 'static', static: numbers } }).read('app');
+  const facts = await reader({ pool: { mode: 'static', static: numbers } })('app');
   expect(facts.owner).toEqual({ instanceIndex: 0, leaseId: null, instanceGuid: null, isMe: null });
   expect(facts.pauses).toBeNull();
   expect(facts.missing).toEqual(['cool-downs and back-offs: only the owner of the app knows them']);
@@ -99,7 +99,7 @@ test('what the own member knows comes first', async () => {
   const knowledge = knowledgeOf({ leaseId, code: 'breaker-open', policyTag: policyTag('x') });
   const pauses = { coolDownUntilMs: 5, ignoredOutUntilMs: null, ignoredInUntilMs: null };
   const local = { leaseId: () => leaseId, knowledgeOf: () => knowledge, pausesOf: () => pauses };
-  const facts = await reader({ local }).read('app');
+  const facts = await reader({ local })('app');
   expect(facts).toMatchObject({ knowledge, pauses, knownBy: 'owner' });
 });
 
@@ -118,7 +118,7 @@ test('a new owner that has posted nothing knows the last trigger of the owner be
   const known = async (changes: Partial<OwnersKnowledge>) => {
     const knowledge = knowledgeOf({ code: 'cooling-down', ...changes });
     const local = { leaseId: () => leaseId, knowledgeOf: () => knowledge, pausesOf: () => pauses };
-    return (await reader({ local }).read('app')).knowledge;
+    return (await reader({ local })('app')).knowledge;
   };
   expect(await known({})).toMatchObject({ code: 'cooling-down', lastTrigger });
   expect(await known({ policyTag: 'other' })).toMatchObject({ lastTrigger: null });
@@ -129,7 +129,7 @@ test('a new owner that has posted nothing knows the last trigger of the owner be
 test('metric types that are too many to be read are missing', async () => {
   const rules = Array.from({ length: 52 }, (_, i) => when(`jobs${i} > 5`, '+1'));
   await insertPolicy(db.target.pool, 'app', policyOf(...rules));
-  expect((await reader().read('app')).missing).toEqual([
+  expect((await reader()('app')).missing).toEqual([
     'app metrics of 2 metric types: no more than 50 are read',
   ]);
 });
@@ -147,7 +147,7 @@ test('the past is told from app metrics and changes of decisions', async () => {
       { ...change, appId: 'app', atMs: atMs + 5_000 },
     ].slice(0, 1),
   );
-  const facts = await reader().read('app', atMs);
+  const facts = await reader()('app', atMs);
   const recorded = { code: 'at-max', sinceMs: atMs - 5_000, text: 'so it was' };
   expect(facts).toMatchObject({ atMs, owner: null, pauses: null, knowledge: null, recorded });
   expect(explain(facts, settings)).toMatchObject({
@@ -155,8 +155,8 @@ test('the past is told from app metrics and changes of decisions', async () => {
     reasons: [{ code: 'at-max' }, { code: 'at-limit-backoff' }],
     rules: [{ newest: { value: 90n } }],
   });
-  expect((await reader().read('app', atMs - 10_000)).recorded).toBeNull();
-  expect((await reader().read('app')).recorded).toBeNull();
+  expect((await reader()('app', atMs - 10_000)).recorded).toBeNull();
+  expect((await reader()('app')).recorded).toBeNull();
 });
 
 test('a metric type without any value for a day is doubtful', async () => {
@@ -165,13 +165,13 @@ test('a metric type without any value for a day is doubtful', async () => {
   await insertValues('jobs', ['', '']);
   await insertValues('cpu', ['', ''], 86_400);
   await insertValues('cpu', ['1', '']);
-  const facts = await reader().read('app');
+  const facts = await reader()('app');
   expect(facts.withoutValues).toEqual(['jobs']);
   expect(explain(facts, settings).doubts.map(({ code }) => code)).toContain('no-values');
   // What came after the time asked about says nothing of the day before.
   await insertValues('jobs', ['5'], 0);
-  expect((await reader().read('app')).withoutValues).toEqual([]);
-  expect((await reader().read('app', Date.now() - 500)).withoutValues).toEqual(['jobs']);
+  expect((await reader()('app')).withoutValues).toEqual([]);
+  expect((await reader()('app', Date.now() - 500)).withoutValues).toEqual(['jobs']);
 });
 
 test('what cannot be read is missing, and the rest is told', async () => {
@@ -179,7 +179,7 @@ test('what cannot be read is missing, and the rest is told', async () => {
   await insertValues('cpu', ['90']);
   await db.target.pool.query('alter table eventgenerator_decision rename to away');
   try {
-    const facts = await reader().read('app');
+    const facts = await reader()('app');
     expect(facts.missing).toEqual([
       'what the owner decided: the table is missing; `eventgenerator migrate` creates it',
     ]);
@@ -189,11 +189,11 @@ test('what cannot be read is missing, and the rest is told', async () => {
   }
   const dead = { query: () => Promise.reject(new Error('10.0.0.1:5432 refused')) } as never;
   const local = { leaseId: () => leaseId, knowledgeOf: () => null, pausesOf: () => ({}) as never };
-  const facts = await reader({ appMetricsDb: dead, local }).read('app');
+  const facts = await reader({ appMetricsDb: dead, local })('app');
   expect(facts).toMatchObject({ histories: null, owner: null, pauses: null, knowledge: null });
   expect(facts.missing.join()).not.toContain('10.0.0.1');
   const refused = Object.assign(new Error('permission denied for table x'), { code: '42501' });
   const limited = { query: () => Promise.reject(refused) } as never;
-  const { missing } = await reader({ appMetricsDb: limited, local }).read('app');
+  const { missing } = await reader({ appMetricsDb: limited, local })('app');
   expect(missing).toContain('what the owner decided: the database user has no right to read it');
 });
