@@ -51,7 +51,10 @@ export class KnownPolicies {
   }
 
   /** Which apps of a bucket have policies to be read, and which of those known or unread have no policy any more. */
-  compare(bucket: Bucket): { readonly toRead: readonly string[]; readonly gone: readonly string[] } {
+  compare(bucket: Omit<Bucket, 'digest'>): {
+    readonly toRead: readonly string[];
+    readonly gone: readonly string[];
+  } {
     const gone = new Set(this.all.appIdsOf(bucket.number));
     const stamps = listOf<number>(bucket.stamps);
     const toRead = listOf<string>(bucket.appIds).filter((appId, i) => {
@@ -60,12 +63,7 @@ export class KnownPolicies {
       // Those that became ours are read when all of them are looked for.
       return known ? known.stamp !== stamps[i] : isNew && this.isOurs(appId);
     });
-    return { toRead, gone: [...gone].filter((appId) => this.#isFollowed(appId)) };
-  }
-
-  /** The same of a bucket that has none any more. */
-  goneWith(bucketNumber: number): readonly string[] {
-    return this.all.appIdsOf(bucketNumber).filter((appId) => this.#isFollowed(appId));
+    return { toRead, gone: [...gone].filter((appId) => this.#known.has(appId) || this.unread.has(appId)) };
   }
 
   /** Whether the app became this member's, and its policy is to be read. */
@@ -78,10 +76,6 @@ export class KnownPolicies {
       this.#known.delete(appId);
       this.unread.delete(appId);
     }
-  }
-
-  #isFollowed(appId: string): boolean {
-    return this.#known.has(appId) || this.unread.has(appId);
   }
 
   /** Remembers policies that were read, and says which apps that changed something for. */

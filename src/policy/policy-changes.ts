@@ -77,7 +77,9 @@ export class PolicyChangesReader {
         }
       }
     }
-    await this.#inSlices(emptied, (number) => void gone.push(...known.goneWith(number)));
+    await this.#inSlices(emptied, (number) => {
+      gone.push(...known.compare({ number, appIds: '[]', stamps: '[]' }).gone);
+    });
     return { found, toRead, gone };
   }
 

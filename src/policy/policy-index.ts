@@ -10,7 +10,8 @@ export class PolicyIndex {
   /** How many apps have a policy. */
   get size(): number {
     let size = 0;
-    for (const { digest } of this.#buckets.values()) size += sizeOf(digest);
+    // A digest begins with the number of apps.
+    for (const { digest } of this.#buckets.values()) size += Number.parseInt(digest, 10);
     return size;
   }
 
@@ -35,11 +36,6 @@ export class PolicyIndex {
   *appIds(): Generator<readonly string[]> {
     for (const number of this.#buckets.keys()) yield this.appIdsOf(number);
   }
-}
-
-/** A digest begins with the number of apps. */
-function sizeOf(digest: string): number {
-  return Number.parseInt(digest, 10);
 }
 
 export function listOf<T>(json: string): readonly T[] {

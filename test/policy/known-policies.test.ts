@@ -82,7 +82,7 @@ describe('of a bucket that differs', () => {
     others = new Set(['theirs']);
     have(bucket(1, { ours: 1, theirs: 1 }));
     have(bucket(2, { else: 1 }));
-    expect(known.goneWith(1)).toEqual(['ours']);
+    expect(known.compare(bucket(1, {})).gone).toEqual(['ours']);
     known.remove(['ours']);
     expect([...known.appIds()]).toEqual(['else']);
   });
