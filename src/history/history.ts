@@ -88,12 +88,8 @@ export class History {
     this.#count(kept.length - rings.length);
   }
 
-  /** Drops every history of one app. */
   forget(appId: string): void {
-    const rings = this.#apps.get(appId) ?? [];
-    for (const ring of rings) ring.release();
-    this.#apps.delete(appId);
-    this.#count(-rings.length);
+    this.retain(appId, new Set());
   }
 
   #ringOf(appId: string, metricType: string): Ring | undefined {
