@@ -175,7 +175,6 @@ export class DecisionRecorder {
       .map(([appId, record]) => ({ ...this.#knowledge(appId, record), appId }));
   }
 
-  /** How many apps have each code. */
   count(): Map<ReasonCode, number> {
     const counts = new Map<ReasonCode, number>();
     for (const { code } of this.#apps.values()) counts.set(code, (counts.get(code) ?? 0) + 1);

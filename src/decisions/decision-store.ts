@@ -17,7 +17,6 @@ export interface DecisionRow extends OwnersKnowledge {
   readonly appId: string;
 }
 
-/** One change of a decision's code. */
 export interface DecisionChange {
   readonly appId: string;
   readonly atMs: number;
@@ -42,7 +41,6 @@ export interface DecisionStore {
   readChanges(query: ChangesQuery): Promise<readonly DecisionChange[]>;
   /** Rows of one code in the order of their app ids, from after `after` on. */
   list(query: { code: ReasonCode; after: string; limit: number }): Promise<readonly DecisionRow[]>;
-  /** How many apps have each code. */
   count(): Promise<ReadonlyMap<ReasonCode, number>>;
   /**
    * Removes changes that are too old or too many, of some apps after `after`. Returns where to go on; null: that was

@@ -31,7 +31,6 @@ export class KnownPolicies {
     private readonly newVersion: (appId: string, before: StoredPolicy | undefined, now: StoredPolicy) => void,
   ) {}
 
-  /** How many policies are known. */
   get size(): number {
     return this.#known.size;
   }

@@ -53,7 +53,6 @@ export class PolicyChangesReader {
     return { added, changed, removed: gone.length + broken };
   }
 
-  /** Reads the policies of apps that became this member's. */
   async readGained(): Promise<void> {
     const why = { cause: 'members', sinceMs: -Infinity } as const;
     await this.#readPolicies(await this.#gained(), why);

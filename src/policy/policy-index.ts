@@ -7,7 +7,6 @@ import type { Bucket } from './policy-store.js';
 export class PolicyIndex {
   readonly #buckets = new Map<number, Pick<Bucket, 'digest' | 'appIds'>>();
 
-  /** How many apps have a policy. */
   get size(): number {
     let size = 0;
     // A digest begins with the number of apps.
