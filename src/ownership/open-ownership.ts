@@ -1,17 +1,14 @@
 import type { Config, StaticPool } from '../config/config.js';
-import { openDatabase, type Database } from '../database/database.js';
-import { mayUseOwnTables } from '../database/migrations.js';
+import { openDatabase } from '../database/database.js';
 import { tableNames } from '../database/table-names.js';
 import { grantedClaims, type Claims } from './claims.js';
 import { createClaimsOnceUsable } from './claims-once-usable.js';
 import { ElasticClaims } from './elastic-claims.js';
 import { ElasticOwnership } from './elastic-ownership.js';
-import { createLeaseIds } from './lease-id.js';
 import { createMemberStore } from './member-store.js';
 import type { MemberView } from './members-view.js';
 import type { Ownership } from './ownership.js';
 import { createStaticOwnership } from './static-ownership.js';
-import { claimDeadlineMs } from './timing.js';
 import { createTriggerStore } from './trigger-store.js';
 import type { Releasers } from '../util/releasers.js';
 import { databaseOptions } from '../database/database-options.js';
@@ -76,7 +73,9 @@ export async function openOwnership(
     if (numbers) {
       logger.info('ownership.static-instead', { ...numbers });
       const parts = staticParts(numbers);
-      return { ...parts, claims: claimsOnceUsable(config, context, releasers, database, parts.ownership) };
+      const { ownership } = parts;
+      const claims = createClaimsOnceUsable(config.evaluator, context, releasers, database, ownership);
+      return { ...parts, claims };
     }
     throw new Error(
       'elastic ownership needs tables of its own in appmetrics_db, which this user may not create: run the SQL that was logged, or configure pool.mode: static with pool.total_instances',
@@ -105,34 +104,6 @@ export async function openOwnership(
     readMembers: () => store.readMembers(),
     staticShare: null,
   };
-}
-
-/** As soon as the tables can be used, others may own the same apps by leases. */
-function claimsOnceUsable(
-  { evaluator }: Pick<Config, 'evaluator'>,
-  context: ProcessContext,
-  releasers: Releasers,
-  database: Database,
-  ownership: Ownership,
-): Claims {
-  const claims = new ElasticClaims({
-    ...context,
-    store: createTriggerStore(database, tableNames(evaluator.mode)),
-    intervalMs: evaluator.evaluationIntervalMs,
-    // There is no lease that could end: the numbers say what is its own.
-    ownership: {
-      leaseId: createLeaseIds().next(),
-      mayPost: () => true,
-      confirmLease: () => Promise.resolve(true),
-      owns: (appId) => ownership.owns(appId),
-    },
-  });
-  releasers.add('claims', () => claims.stop());
-  return createClaimsOnceUsable({
-    claims,
-    isUsable: () => mayUseOwnTables(database, evaluator.mode, 'ownership', claimDeadlineMs),
-    logger: context.logger.child('ownership'),
-  });
 }
 
 function staticParts(numbers: StaticPool | null): OwnershipParts {

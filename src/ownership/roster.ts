@@ -20,7 +20,6 @@ export interface Roster {
     readonly member: string;
     readonly fromMs: number;
     readonly untilMs: number;
-    /** When its lease ends unless it is renewed. */
     readonly expiresMs: number;
   }[];
 }
