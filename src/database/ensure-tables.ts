@@ -14,8 +14,8 @@ export interface EnsureTablesOptions {
   readonly mayCreate: boolean;
   readonly logger: Pick<Logger, 'info'>;
   readonly repeated: Pick<RepeatedEvents, 'error'>;
-  /** What follows on "let a user … run this SQL". */
-  readonly andThen: string;
+  /** What follows on "let a user … run this SQL"; default: that no restart is needed. */
+  readonly andThen?: string;
 }
 
 /** Whether an error says that a table is not there, or may not be used. */
@@ -46,7 +46,7 @@ export async function ensureTables(options: EnsureTablesOptions): Promise<boolea
 }
 
 async function sayWhatToRun(error: unknown, options: EnsureTablesOptions): Promise<void> {
-  const { database, mode, repeated, andThen } = options;
+  const { database, mode, repeated, andThen = '; no restart is needed' } = options;
   const sql = await ownTablesSqlFor(database, mode).catch(() => ownTablesSql(mode));
   const remedy = `let a user who may create tables in appmetrics_db run this SQL${andThen}`;
   repeated.error('tables-missing', error, { remedy, sql });

@@ -168,8 +168,7 @@ export class DecisionWriter {
     const { database, mode, mayCreate } = this.options;
     const log = { logger: this.#logger, repeated: this.#repeated };
     // Static ownership has no tables of its own unless somebody has made them.
-    const tables = { database, mode, group: 'decisions', mayCreate } as const;
-    return ensureTables({ ...tables, ...log, andThen: '; no restart is needed' });
+    return ensureTables({ database, mode, group: 'decisions', mayCreate, ...log });
   }
 
   #lose(rows: number): void {

@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.js';
-import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
+import { ensureTables, saysTableIsGone, type EnsureTablesOptions } from '../database/ensure-tables.js';
 import { tableNames } from '../database/table-names.js';
 import type { ProcessContext } from '../observability/process-context.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
@@ -21,7 +21,8 @@ const pruneEveryMs = 60_000;
 const rowsPerStatement = 10_000;
 const statementTimeoutMs = 10_000;
 const stopDeadlineMs = 500;
-const tablesReportMs = 600_000;
+/** Between two lines of one event. */
+const reportEveryMs = 600_000;
 
 /**
  * Each observer skips the rows that another removes at that moment. $1: its own limit, ns since the epoch; $2: the retention
@@ -39,8 +40,7 @@ delete from ${tableNames('observe').appMetric} where ctid = any(array(
  * Where it may not be created app metrics wait in the writer, and all else goes on.
  */
 export class ObservedTable implements AppMetricStore {
-  readonly #tables: Parameters<typeof ensureTables>[0];
-  readonly #repeated: RepeatedEvents;
+  readonly #tables: EnsureTablesOptions;
   readonly #stopping = new AbortController();
   #isThere = false;
   #pruning: Promise<void> | undefined;
@@ -48,12 +48,8 @@ export class ObservedTable implements AppMetricStore {
   constructor(private readonly options: ObservedTableOptions) {
     const { clock, database, metrics } = options;
     const logger = options.logger.child('observed');
-    this.#repeated = new RepeatedEvents({ clock, metrics, logger });
-    this.#tables = {
-      ...{ database, logger, mode: 'observe', group: 'observed', mayCreate: true },
-      repeated: new RepeatedEvents({ clock, metrics, logger, lineIntervalMs: tablesReportMs }),
-      andThen: '; no restart is needed',
-    };
+    const repeated = new RepeatedEvents({ clock, metrics, logger, lineIntervalMs: reportEveryMs });
+    this.#tables = { database, mode: 'observe', group: 'observed', mayCreate: true, logger, repeated };
   }
 
   async insert(...args: Parameters<AppMetricStore['insert']>): Promise<void> {
@@ -112,7 +108,7 @@ export class ObservedTable implements AppMetricStore {
         removed = result.rowCount;
       }
     } catch (error) {
-      this.#repeated.error('not-pruned', error);
+      this.#tables.repeated.error('not-pruned', error);
     }
   }
 }

@@ -1,9 +1,7 @@
 import type { Mode } from '../config/config.js';
-import { backOff } from '../util/back-off.js';
 import { sleep, type Clock } from '../util/clock.js';
 import type { Database } from '../database/database.js';
-import { ensureTables, saysTableIsGone } from '../database/ensure-tables.js';
-import type { Logger } from '../observability/logger.js';
+import { ensureTables, saysTableIsGone, type EnsureTablesOptions } from '../database/ensure-tables.js';
 import { RepeatedEvents } from '../observability/repeated-events.js';
 import type { ProcessContext } from '../observability/process-context.js';
 
@@ -15,39 +13,28 @@ import type { ProcessContext } from '../observability/process-context.js';
  */
 type TablesState = 'ready' | 'later' | 'refused';
 
-/** While the database is away; other pauses grow with every attempt. */
-const awayRetryMs = 5_000;
-const firstRetryMs = 2_000;
-const maxRetryMs = 60_000;
-/** A repair that lasts this long has helped. */
-const repairedAfterMs = 120_000;
+const retryMs = 5_000;
 
 /**
  * Creates the tables of elastic ownership where they are missing, also later: they can vanish when the database is
  * restored, or fails over to an older copy.
  */
 export class OwnTables implements Pick<Database, 'query'> {
-  readonly #database: Database;
-  readonly #mode: Mode;
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #repeated: RepeatedEvents;
+  readonly #tables: EnsureTablesOptions;
   readonly #stopping = new AbortController();
   #repairing: Promise<void> | undefined;
-  #attempts = 0;
-  #repairedMs = -Infinity;
 
-  constructor(database: Database, mode: Mode, { clock, logger, metrics }: ProcessContext) {
-    this.#database = database;
-    this.#mode = mode;
+  constructor(database: Database, mode: Mode, { clock, logger: parent, metrics }: ProcessContext) {
     this.#clock = clock;
-    this.#logger = logger.child('ownership');
-    this.#repeated = new RepeatedEvents({ clock, metrics, logger: this.#logger });
+    const logger = parent.child('ownership');
+    const repeated = new RepeatedEvents({ clock, metrics, logger });
+    this.#tables = { database, mode, group: 'ownership', mayCreate: true, logger, repeated };
   }
 
   /** How the tables are found at the start. Never rejects. */
   async prepare(): Promise<TablesState> {
-    const state = await this.#create(', and restart');
+    const state = await this.#create({ ...this.#tables, andThen: ', and restart' });
     if (state === 'later') this.#repair();
     return state;
   }
@@ -55,7 +42,7 @@ export class OwnTables implements Pick<Database, 'query'> {
   /** As of the database. Where a statement finds the tables or the rights gone, they are created again. */
   readonly query: Database['query'] = async (...statement) => {
     try {
-      return await this.#database.query(...statement);
+      return await this.#tables.database.query(...statement);
     } catch (error) {
       if (saysTableIsGone(error)) this.#repair();
       throw error;
@@ -67,16 +54,9 @@ export class OwnTables implements Pick<Database, 'query'> {
     await this.#repairing;
   }
 
-  async #create(andThen: string): Promise<TablesState> {
-    const tables = {
-      database: this.#database,
-      mode: this.#mode,
-      group: 'ownership',
-      mayCreate: true,
-    } as const;
-    const log = { logger: this.#logger, repeated: this.#repeated };
+  async #create(tables: EnsureTablesOptions): Promise<TablesState> {
     try {
-      return (await ensureTables({ ...tables, ...log, andThen })) ? 'ready' : 'refused';
+      return (await ensureTables(tables)) ? 'ready' : 'refused';
     } catch {
       return 'later';
     }
@@ -90,15 +70,10 @@ export class OwnTables implements Pick<Database, 'query'> {
   /** Waits after a success, too: a repair that does not last is not tried again at every statement. */
   async #createUntilReady(): Promise<void> {
     const { signal } = this.#stopping;
-    if (this.#clock.monotonic() - this.#repairedMs > repairedAfterMs) this.#attempts = 0;
     let state: TablesState = 'later';
     while (state !== 'ready' && !signal.aborted) {
-      state = await this.#create('; no restart is needed');
-      const isAway = state === 'later';
-      if (!isAway) this.#attempts++;
-      const delayMs = isAway ? awayRetryMs : backOff(firstRetryMs, maxRetryMs, this.#attempts);
-      await sleep(this.#clock, delayMs, signal);
+      state = await this.#create(this.#tables);
+      await sleep(this.#clock, retryMs, signal);
     }
-    this.#repairedMs = this.#clock.monotonic();
   }
 }
