@@ -127,15 +127,11 @@ function sharedLimits(one: DatabaseConfig, other: DatabaseConfig): DatabaseConfi
 }
 
 class PooledDatabase implements Database {
-  readonly #name: string;
-  readonly #pool: ConnectionPool;
-  readonly #clock: Clock;
-
-  constructor(name: string, pool: ConnectionPool, clock: Clock) {
-    this.#name = name;
-    this.#pool = pool;
-    this.#clock = clock;
-  }
+  constructor(
+    private readonly name: string,
+    private readonly pool: ConnectionPool,
+    private readonly clock: Clock,
+  ) {}
 
   async query<Row extends pg.QueryResultRow>(
     sql: string,
@@ -143,10 +139,10 @@ class PooledDatabase implements Database {
     options: StatementOptions,
   ): Promise<StatementResult<Row>> {
     const deadline = this.#deadline(options.timeoutMs);
-    const client = await this.#pool.acquire(deadline);
+    const client = await this.pool.acquire(deadline);
     try {
       const result = await deadline.race(client.query<Row>(sql, [...params]));
-      this.#pool.release(client);
+      this.pool.release(client);
       return { rows: result.rows, rowCount: result.rowCount ?? 0 };
     } catch (error) {
       this.#giveBack(client, error);
@@ -160,7 +156,7 @@ class PooledDatabase implements Database {
     options: StreamOptions,
   ): AsyncGenerator<readonly Row[]> {
     let deadline = this.#deadline(options.timeoutMs);
-    const client = await this.#pool.acquire(deadline);
+    const client = await this.pool.acquire(deadline);
     let isHeld = true;
     const cursor = client.query(new Cursor<Row>(sql, [...params], { rowMode: 'array' }));
     try {
@@ -168,10 +164,10 @@ class PooledDatabase implements Database {
         const rows = await deadline.race(cursor.read(options.batchSize));
         if (rows.length === 0) break;
         let isAbandoned = false;
-        const pause = this.#clock.setTimer(consumerTimeoutMs, () => {
+        const pause = this.clock.setTimer(consumerTimeoutMs, () => {
           isAbandoned = true;
           isHeld = false;
-          this.#pool.destroy(client);
+          this.pool.destroy(client);
         });
         try {
           yield rows;
@@ -180,7 +176,7 @@ class PooledDatabase implements Database {
         }
         if (isAbandoned) {
           throw new DatabaseTimeoutError(
-            `${this.#name}: the rows were not fetched for ${consumerTimeoutMs} ms`,
+            `${this.name}: the rows were not fetched for ${consumerTimeoutMs} ms`,
           );
         }
         deadline = this.#deadline(options.timeoutMs);
@@ -196,7 +192,7 @@ class PooledDatabase implements Database {
 
   async transaction<T>(work: (session: Session) => Promise<T>, options: StatementOptions): Promise<T> {
     const deadline = this.#deadline(options.timeoutMs);
-    const client = await this.#pool.acquire(deadline);
+    const client = await this.pool.acquire(deadline);
     const session: Session = {
       async query<Row extends pg.QueryResultRow>(sql: string, params: readonly unknown[] = []) {
         const result = await deadline.race(client.query<Row>(sql, [...params]));
@@ -211,8 +207,8 @@ class PooledDatabase implements Database {
       const result = await work(session);
       const { command } = await deadline.race(client.query('commit'));
       // The server answers so, without an error, when a statement failed and `work` made nothing of it.
-      if (command !== 'COMMIT') throw new Error(`${this.#name}: the transaction was rolled back`);
-      this.#pool.release(client);
+      if (command !== 'COMMIT') throw new Error(`${this.name}: the transaction was rolled back`);
+      this.pool.release(client);
       return result;
     } catch (error) {
       const isOver = error instanceof DatabaseTimeoutError || errorCode(error) === readOnlyState;
@@ -223,29 +219,29 @@ class PooledDatabase implements Database {
   }
 
   stats(): PoolStats {
-    return this.#pool.stats();
+    return this.pool.stats();
   }
 
   #deadline(timeoutMs: number): Deadline {
-    return new Deadline(this.#clock, this.#name, timeoutMs);
+    return new Deadline(this.clock, this.name, timeoutMs);
   }
 
   /** After a failure: keeps the connection only if the server itself said what is wrong. */
   #giveBack(client: pg.PoolClient, error: unknown): void {
     if (error instanceof DatabaseTimeoutError) {
-      requestCancel(client, this.#clock);
-      this.#pool.retireAll();
+      requestCancel(client, this.clock);
+      this.pool.retireAll();
     }
     // The primary has become a standby, and all connections lead to it.
-    if (errorCode(error) === readOnlyState) this.#pool.retireAll();
-    if (error instanceof pg.DatabaseError && !isTransient(error)) this.#pool.release(client);
-    else this.#pool.destroy(client);
+    if (errorCode(error) === readOnlyState) this.pool.retireAll();
+    if (error instanceof pg.DatabaseError && !isTransient(error)) this.pool.release(client);
+    else this.pool.destroy(client);
   }
 
   async #rollBack(client: pg.PoolClient, deadline: Deadline): Promise<void> {
     try {
       await deadline.race(client.query('rollback'));
-      this.#pool.release(client);
+      this.pool.release(client);
     } catch (error) {
       this.#giveBack(client, error);
     }
@@ -254,7 +250,7 @@ class PooledDatabase implements Database {
   async #closeCursor(client: pg.PoolClient, cursor: Cursor, timeoutMs: number): Promise<void> {
     try {
       await this.#deadline(timeoutMs).race(cursor.close());
-      this.#pool.release(client);
+      this.pool.release(client);
     } catch (error) {
       this.#giveBack(client, error);
     }

@@ -57,11 +57,6 @@ interface Failure {
  * connection after one fell silent.
  */
 export class ConnectionPool {
-  readonly #name: string;
-  readonly #options: PoolOptions;
-  readonly #settings: ConnectionSettings;
-  readonly #limits: PoolLimits;
-  readonly #tls: TlsMaterial;
   readonly #pool: pg.Pool;
   readonly #targets: Targets;
   /** Where connections made now go to. */
@@ -90,17 +85,12 @@ export class ConnectionPool {
   }
 
   private constructor(
-    name: string,
-    settings: ConnectionSettings,
-    limits: PoolLimits,
-    tls: TlsMaterial,
-    options: PoolOptions,
+    private readonly name: string,
+    private readonly settings: ConnectionSettings,
+    private readonly limits: PoolLimits,
+    private readonly tls: TlsMaterial,
+    private readonly options: PoolOptions,
   ) {
-    this.#name = name;
-    this.#options = options;
-    this.#settings = settings;
-    this.#limits = limits;
-    this.#tls = tls;
     this.#targets = new Targets(settings);
     const [host] = settings.hosts;
     const anyHost = { host: undefined, port: undefined };
@@ -128,7 +118,7 @@ export class ConnectionPool {
   /** Gives back a connection that is ready for the next statement. */
   release(client: pg.PoolClient): void {
     this.#inUse.delete(client);
-    const { maxIdleConnections } = this.#limits;
+    const { maxIdleConnections } = this.limits;
     const surplus =
       maxIdleConnections > 0 && this.#pool.idleCount >= maxIdleConnections && this.#pool.waitingCount === 0;
     if (surplus) this.#maxIdleClosed++;
@@ -166,7 +156,7 @@ export class ConnectionPool {
 
   /** Lets running statements end, for at most timeoutMs, then breaks them off. Idempotent; never rejects. */
   close(timeoutMs: number): Promise<void> {
-    return (this.#closed ??= new Deadline(this.#options.clock, this.#name, timeoutMs)
+    return (this.#closed ??= new Deadline(this.options.clock, this.name, timeoutMs)
       .race(this.#pool.end())
       .catch(() => {
         for (const client of this.#inUse) client.connection.stream.destroy();
@@ -174,7 +164,7 @@ export class ConnectionPool {
   }
 
   async #connect(deadline: Deadline): Promise<pg.PoolClient> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     const startedAt = clock.monotonic();
     const caller: Caller = { database: deadline.database, mustWait: false, isGone: false };
     const pending = this.#open(caller);
@@ -188,7 +178,7 @@ export class ConnectionPool {
         (client) => client.release(),
         () => {},
       );
-      const names = this.#settings.hosts.flatMap(({ host }) => host ?? []).filter(isNamePending);
+      const names = this.settings.hosts.flatMap(({ host }) => host ?? []).filter(isNamePending);
       throw names.length > 0
         ? new DatabaseTimeoutError(`${error.message}: the name ${names.join(', ')} is not resolved yet`)
         : error;
@@ -202,9 +192,9 @@ export class ConnectionPool {
 
   /** An idle connection, or a new one to the first host that is what the URL asks for. */
   async #open(caller: Caller): Promise<pg.PoolClient> {
-    if (this.#pool.idleCount === 0) await this.#tls.refresh();
+    if (this.#pool.idleCount === 0) await this.tls.refresh();
     const failures: Failure[] = [];
-    for (const server of this.#targets.servers(this.#options.clock.monotonic())) {
+    for (const server of this.#targets.servers(this.options.clock.monotonic())) {
       const address = textOf(server.host);
       try {
         return await this.#openAt(server, caller);
@@ -226,7 +216,7 @@ export class ConnectionPool {
     const errors = failures.map(({ error }) => error);
     return new DatabaseConnectionError(
       caller.database,
-      this.#settings.hosts.map(textOf).join(', '),
+      this.settings.hosts.map(textOf).join(', '),
       new AggregateError(errors, texts.join('; ')),
     );
   }
@@ -252,7 +242,7 @@ export class ConnectionPool {
 
   /** With libpq's second attempt where sslmode allows one. */
   async #connectTo(server: Server, caller: Caller): Promise<pg.PoolClient> {
-    const attempts = this.#targets.attempts(server.host, this.#tls.attempts(), this.#pool.totalCount > 0);
+    const attempts = this.#targets.attempts(server.host, this.tls.attempts(), this.#pool.totalCount > 0);
     for (const ssl of attempts) {
       const target: Target = { ...server, ssl };
       try {
@@ -265,7 +255,7 @@ export class ConnectionPool {
   }
 
   async #take(target: Target, caller: Caller): Promise<pg.PoolClient> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     this.#aim = target;
     caller.mustWait ||= this.#pool.idleCount === 0 && this.#pool.totalCount >= this.#pool.options.max;
     const client = await this.#pool.connect();
@@ -275,7 +265,7 @@ export class ConnectionPool {
       throw new NobodyWaits();
     }
     try {
-      const limit = new Deadline(clock, this.#name, connectTimeoutMs(this.#settings));
+      const limit = new Deadline(clock, this.name, connectTimeoutMs(this.settings));
       await limit.race(checkServer(client, target.wanted));
     } catch (error) {
       this.destroy(client);
@@ -287,23 +277,23 @@ export class ConnectionPool {
   }
 
   #connected(client: pg.PoolClient): void {
-    this.#born.set(client, { generation: this.#generation, atMs: this.#options.clock.monotonic() });
+    this.#born.set(client, { generation: this.#generation, atMs: this.options.clock.monotonic() });
     // The caller of a statement is told by its rejection. Without a listener the process would end.
     client.on('error', () => {});
-    const isPlainText = this.#aim.ssl === false && this.#tls.attempts()[0] !== false;
+    const isPlainText = this.#aim.ssl === false && this.tls.attempts()[0] !== false;
     if (isPlainText && !this.#plainTextReported) {
       this.#plainTextReported = true;
-      this.#options.logger.info('connection-not-encrypted', {
-        database: this.#name,
-        reason: `the server offers no TLS and sslmode=${this.#settings.sslMode} allows plain text; set sslmode=disable to agree or verify-full to refuse`,
+      this.options.logger.info('connection-not-encrypted', {
+        database: this.name,
+        reason: `the server offers no TLS and sslmode=${this.settings.sslMode} allows plain text; set sslmode=disable to agree or verify-full to refuse`,
       });
     }
   }
 
   #removed(client: pg.PoolClient): void {
-    const { connectionMaxLifetimeMs } = this.#limits;
+    const { connectionMaxLifetimeMs } = this.limits;
     const born = this.#born.get(client);
     if (born === undefined || connectionMaxLifetimeMs === 0) return;
-    if (this.#options.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
+    if (this.options.clock.monotonic() - born.atMs >= connectionMaxLifetimeMs) this.#maxLifetimeClosed++;
   }
 }

@@ -39,17 +39,14 @@ const passedOverMs = 60_000;
 
 /** The servers of a URL in the order in which a new connection tries them. */
 export class Targets {
-  readonly #settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>;
   readonly #taken = new Map<DatabaseHost, TlsAttempt>();
   #first: (Place & { readonly untilMs: number }) | undefined;
 
-  constructor(settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>) {
-    this.#settings = settings;
-  }
+  constructor(private readonly settings: Pick<ConnectionSettings, 'hosts' | 'targetSessionAttrs'>) {}
 
   /** All hosts, one after the other. Like libpq's, `prefer-standby` is content with any server in a second pass. */
   *servers(nowMs: number): Generator<Server> {
-    const { hosts, targetSessionAttrs: wanted } = this.#settings;
+    const { hosts, targetSessionAttrs: wanted } = this.settings;
     const first = this.#first !== undefined && nowMs < this.#first.untilMs ? [this.#first] : [];
     const others = hosts
       .filter((host) => !first.some((place) => place.host === host && place.address === null))
@@ -70,7 +67,7 @@ export class Targets {
 
   took({ host, address, ssl }: Target, nowMs: number): void {
     this.#taken.set(host, ssl);
-    const isFirst = host === this.#settings.hosts[0] && address === null;
+    const isFirst = host === this.settings.hosts[0] && address === null;
     const isKnown = this.#first?.host === host && this.#first.address === address;
     if (isFirst) this.#first = undefined;
     else if (!isKnown) this.#first = { host, address, untilMs: nowMs + passedOverMs };

@@ -34,12 +34,9 @@ export class History {
   readonly #memory = new PointMemory();
   /** An app has few metric types: a list takes a tenth of a map's memory and is not slower to look through. */
   readonly #apps = new Map<string, Ring[]>();
-  readonly #metrics: Pick<Metrics, 'historyRings'>;
   #rings = 0;
 
-  constructor(metrics: Pick<Metrics, 'historyRings'>) {
-    this.#metrics = metrics;
-  }
+  constructor(private readonly metrics: Pick<Metrics, 'historyRings'>) {}
 
   /** Adds an app's newest app metric. False if a ring cannot hold it (negative timestamp, or beyond int64). */
   record(metric: AppMetric, capacity: number): boolean {
@@ -112,6 +109,6 @@ export class History {
 
   #count(change: number): void {
     this.#rings += change;
-    this.#metrics.historyRings.set(this.#rings);
+    this.metrics.historyRings.set(this.#rings);
   }
 }
