@@ -10,13 +10,6 @@ interface Known {
   isLeaving: boolean;
 }
 
-/** Apps whose policies came into force, were replaced, or are in force no more. */
-interface Taken {
-  readonly added: string[];
-  readonly changed: string[];
-  readonly removed: string[];
-}
-
 /** The policies of this member's apps as they were last read, and what of a new read differs from them. */
 export class KnownPolicies {
   /** The apps that have a policy, those of all members together. */
@@ -77,9 +70,9 @@ export class KnownPolicies {
     }
   }
 
-  /** Remembers policies that were read, and says which apps that changed something for. */
-  take(policies: readonly PolicyText[]): Taken {
-    const taken: Taken = { added: [], changed: [], removed: [] };
+  /** Remembers policies that were read, and says whose came into force, were replaced, or are in force no more. */
+  take(policies: readonly PolicyText[]) {
+    const taken = { added: [] as string[], changed: [] as string[], removed: [] as string[] };
     for (const { appId, stamp, stored } of policies) {
       this.unread.delete(appId);
       const before = this.#known.get(appId)?.stored;
