@@ -1,4 +1,5 @@
 import type { Mode } from '../config/config.js';
+import { backOff } from '../util/back-off.js';
 import { sleep, type Clock } from '../util/clock.js';
 import type { Database } from '../database/database.js';
 import { ensureTables, saysTableIsGone, type EnsureTablesOptions } from '../database/ensure-tables.js';
@@ -13,7 +14,9 @@ import type { ProcessContext } from '../observability/process-context.js';
  */
 type TablesState = 'ready' | 'later' | 'refused';
 
+/** While the database is away; a pause after a refusal grows up to the second. */
 const retryMs = 5_000;
+const maxRetryMs = 60_000;
 
 /**
  * Creates the tables of elastic ownership where they are missing, also later: they can vanish when the database is
@@ -71,9 +74,11 @@ export class OwnTables implements Pick<Database, 'query'> {
   async #createUntilReady(): Promise<void> {
     const { signal } = this.#stopping;
     let state: TablesState = 'later';
-    while (state !== 'ready' && !signal.aborted) {
+    for (let refusals = 0; state !== 'ready' && !signal.aborted;) {
       state = await this.#create(this.#tables);
-      await sleep(this.#clock, retryMs, signal);
+      if (state === 'refused') refusals++;
+      const delayMs = state === 'refused' ? backOff(retryMs, maxRetryMs, refusals) : retryMs;
+      await sleep(this.#clock, delayMs, signal);
     }
   }
 }
