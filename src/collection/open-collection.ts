@@ -6,7 +6,6 @@ import { ConcurrencyLimit, mostInFlight } from './plan/concurrency-limit.js';
 import type { CollectorWorkerData } from './pool/job.js';
 import { watchLogCache, type LogCacheHealth } from './plan/log-cache-health.js';
 import { QueryGate, type QueryHealth } from './plan/query-gate.js';
-import { createRenewablePool } from './pool/renewable-pool.js';
 import type { Config } from '../config/config.js';
 import type { Releasers } from '../util/releasers.js';
 import { openCaCertificates, type CaCertificates } from '../tls/ca-certificates.js';
@@ -31,7 +30,7 @@ interface FollowedAccess {
 
 export interface LogCacheCollector {
   readonly collector: Collector;
-  readonly pool: CollectorPool;
+  readonly pool: Pick<CollectorPool, 'utilization' | 'queueSize'>;
   readonly health: LogCacheHealth;
   readonly queries: QueryHealth;
   /** null over gRPC, which needs a client certificate only. */
@@ -59,14 +58,6 @@ export async function openLogCacheCollector(
   const { clock } = context;
   const logger = new RepeatedEvents({ ...context, logger: context.logger.child('collection') });
   const cycles = mostInFlight(config.aggregator.metricPollerCount);
-  const openPool = (logCache: LogCacheAccess) =>
-    createCollectorPool({
-      workerData: { logCache, ...timeouts },
-      threads: threadsFor(cycles),
-      mostJobs: readsPerCycle * cycles,
-      clock,
-      logger,
-    });
 
   let tokens: TokenSource | null = null;
   let access: FollowedAccess;
@@ -85,9 +76,16 @@ export async function openLogCacheCollector(
   } else {
     access = await openGrpcAccess(config.logCache, context, releasers);
   }
-  const pool = createRenewablePool(openPool(access.current()));
+  const workerData = (): CollectorWorkerData => ({ logCache: access.current(), ...timeouts });
+  const pool = createCollectorPool({
+    workerData: workerData(),
+    threads: threadsFor(cycles),
+    mostJobs: readsPerCycle * cycles,
+    clock,
+    logger,
+  });
   // Changed certificates get new threads; the old ones finish their jobs.
-  for (const source of access.sources) source.onChange(() => pool.replace(openPool(access.current())));
+  for (const source of access.sources) source.onChange(() => pool.replace(workerData()));
   releasers.add('collector pool', () => pool.close());
 
   const watched = watchLogCache(createAuthorizedCollector(pool, tokens), {

@@ -166,12 +166,7 @@ function createPlatform(clock: ManualClock, played: readonly PlayedApp[]): Simul
     collector,
     logCache: {
       collector,
-      pool: {
-        run: (job) => runJob(job, access, clock),
-        utilization: () => 0,
-        queueSize: 0,
-        close: () => Promise.resolve(),
-      },
+      pool: { utilization: () => 0, queueSize: 0 },
       health: { isUp: () => true },
       queries: { isUp: () => true },
       tokens: null,

@@ -17,6 +17,8 @@ export interface CollectorPool {
   utilization(): number;
   /** Jobs waiting for a thread. */
   readonly queueSize: number;
+  /** New jobs go to new threads, which are told this. The old ones finish what they have, then they end. */
+  replace(workerData: CollectorWorkerData): void;
   /** Ends the threads at once; jobs that still run fail. Idempotent. */
   close(): Promise<void>;
 }
@@ -52,11 +54,70 @@ export function threadsFor(jobs: number, processors = availableParallelism()): n
   return Math.min(Math.ceil(jobs / jobsPerThread), processors);
 }
 
-/** piscina starts, watches and replaces the threads. Each runs one task, which serves a port: that costs less per job. */
 export function createCollectorPool(options: CollectorPoolOptions): CollectorPool {
-  const { clock, logger } = options;
-  const count = options.threads;
-  const jobTimeoutMs = options.jobTimeoutMs ?? defaultJobTimeoutMs;
+  let current = startThreads(options);
+  const replaced = new Set<Threads>();
+  let isClosed = false;
+
+  // Jobs wait here and not in a thread, so that a long wait does not look like a stuck thread. Queries have permits of
+  // their own: they may hang while reads do not.
+  const reads = new Semaphore(options.clock, () => options.mostJobs);
+  const queries = new Semaphore(options.clock, () => options.mostJobs);
+  const waiting = () => reads.waiting + queries.waiting;
+
+  const endReplaced = () => {
+    for (const threads of replaced) {
+      if (threads.all.every(({ jobs }) => jobs === 0))
+        void threads.end().finally(() => replaced.delete(threads));
+    }
+  };
+
+  return {
+    async run(job) {
+      const permits = job.kind === 'query' ? queries : reads;
+      if (waiting() >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
+      await permits.acquire();
+      try {
+        return isClosed ? threadFailure(closed) : await leastBusy(current.all).run(job);
+      } finally {
+        permits.release();
+        endReplaced();
+      }
+    },
+
+    utilization: () => current.utilization(),
+
+    get queueSize() {
+      return waiting();
+    },
+
+    replace(workerData) {
+      if (isClosed) return;
+      replaced.add(current);
+      current = startThreads({ ...options, workerData });
+      endReplaced();
+    },
+
+    async close() {
+      isClosed = true;
+      await Promise.all([current, ...replaced].map((threads) => threads.end()));
+    },
+  };
+}
+
+const closed = 'the collector pool is closed';
+
+/** Threads that are told the same. */
+interface Threads {
+  readonly all: readonly CollectorThread[];
+  utilization(): number;
+  /** Idempotent. */
+  end(): Promise<void>;
+}
+
+/** piscina starts, watches and replaces the threads. Each runs one task, which serves a port: that costs less per job. */
+function startThreads(options: CollectorPoolOptions): Threads {
+  const { clock, logger, threads: count, jobTimeoutMs = defaultJobTimeoutMs } = options;
   const pool = new Piscina<Service, never>({
     filename: (options.workerFile ?? collectorFile).href,
     workerData: options.workerData,
@@ -67,40 +128,18 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
     recordTiming: false,
   });
   pool.on('error', (error: unknown) => logger.error('collector-thread-failed', error));
-
   const start = (service: Service, signal: AbortSignal) =>
     pool.run(service, { signal, transferList: [service.port] });
-  const threads = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
-
-  // Jobs wait here and not in a thread, so that a long wait does not look like a stuck thread. Queries have permits of
-  // their own: they may hang while reads do not.
-  const reads = new Semaphore(clock, () => options.mostJobs);
-  const queries = new Semaphore(clock, () => options.mostJobs);
-  const waiting = () => reads.waiting + queries.waiting;
-  let closing: Promise<void> | undefined;
+  const all = Array.from({ length: count }, () => new CollectorThread({ start, clock, jobTimeoutMs }));
+  let ended: Promise<void> | undefined;
 
   return {
-    async run(job) {
-      const permits = job.kind === 'query' ? queries : reads;
-      if (waiting() >= maxQueuedJobs) return threadFailure(`${maxQueuedJobs} jobs wait for a thread`);
-      await permits.acquire();
-      try {
-        return closing ? threadFailure('the collector pool is closed') : await leastBusy(threads).run(job);
-      } finally {
-        permits.release();
-      }
-    },
-
+    all,
     utilization: utilizationSinceLastCall(pool),
-
-    get queueSize() {
-      return waiting();
-    },
-
-    close() {
-      closing ??= pool.destroy();
-      for (const thread of threads) thread.end('the collector pool is closed');
-      return closing;
+    end() {
+      ended ??= pool.destroy();
+      for (const thread of all) thread.end(closed);
+      return ended;
     },
   };
 }
