@@ -93,14 +93,6 @@ test('without a token nothing is asked again', async () => {
   expect(asked).toBe(1);
 });
 
-test('an app id that cannot share a query is asked for alone', async () => {
-  const { collector, queries } = failingFor([]);
-  const { outcomes } = await splitQuery({ ...job, appIds: ['a', 'x|y', 'b'] }, collector);
-  expect(queries).toEqual(['ab', 'xy']);
-  // The simulation splits the id, log-cache does not with `=`: what matters is that the app was not taken for idle.
-  expect(outcomes.get('a')).toMatchObject({ kind: 'value' });
-});
-
 test('an app that the collector left out is a failure', async () => {
   const result: CollectionResult = { kind: 'query', outcomes: {}, cost: noCost() };
   const { outcomes } = await splitQuery({ ...job, appIds: ['a'] }, { run: async () => result });
