@@ -1,4 +1,5 @@
 import { secsToNs } from '../../util/clock.js';
+import type { Window } from '../../log-cache/log-cache.js';
 import { type HttpMetricType, type HttpWindow, isHttpMetricType, type ReadJob } from '../pool/job.js';
 
 /** What one app's cycle needs. */
@@ -53,6 +54,6 @@ export function httpWindow({ appId, endNs, httpWindowSecs }: CollectionRequest):
   return { appId, timeSecs: Number(endNs / secsToNs(1)), windowSecs: httpWindowSecs };
 }
 
-export function boundsNs({ timeSecs, windowSecs }: HttpWindow): { startNs: bigint; endNs: bigint } {
+export function boundsNs({ timeSecs, windowSecs }: HttpWindow): Window {
   return { startNs: secsToNs(timeSecs - windowSecs), endNs: secsToNs(timeSecs) };
 }

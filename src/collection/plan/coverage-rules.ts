@@ -1,3 +1,4 @@
+import type { Window } from '../../log-cache/log-cache.js';
 import { promqlWindowSecs } from '../../log-cache/promql.js';
 
 /** A smaller fall of the throughput is taken for a change of load. */
@@ -51,9 +52,6 @@ export function partToAskFor(heldNs: bigint, windowSecs: number): number | null 
 }
 
 /** Whether enough of a stat window is held for a mean of its gauges. `oldestNs` null: nothing is held. */
-export function coversGauges(
-  oldestNs: bigint | null,
-  { startNs, endNs }: { readonly startNs: bigint; readonly endNs: bigint },
-): boolean {
+export function coversGauges(oldestNs: bigint | null, { startNs, endNs }: Window): boolean {
   return oldestNs !== null && oldestNs <= startNs + (endNs - startNs) / leastOfStatWindow;
 }

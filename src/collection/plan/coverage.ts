@@ -1,13 +1,11 @@
 import { nsToMs, secsToNs } from '../../util/clock.js';
+import type { Window } from '../../log-cache/log-cache.js';
 import { fell, isBusy, isEvicting, partToAskFor, type Probe } from './coverage-rules.js';
 import { ForgettingMap } from './forgetting-map.js';
 
-/** What a cycle asked for, and what it knows without a probe. */
-export interface CoverageRequest {
+/** The http window that a cycle asked for, and what it knows without a probe. */
+export interface CoverageRequest extends Window {
   readonly appId: string;
-  /** The http window that was asked for; ns since the epoch. */
-  readonly startNs: bigint;
-  readonly endNs: bigint;
   /** The http window that a value should describe. */
   readonly fullWindowSecs: number;
   /** Oldest envelope that the cycle has read anyway, ns since the epoch; null: it read none. */

@@ -1,5 +1,5 @@
 import type { GrpcLogCacheOptions } from '../../log-cache/grpc-log-cache.js';
-import type { LogCacheFailureKind } from '../../log-cache/log-cache.js';
+import type { LogCacheFailureKind, Window } from '../../log-cache/log-cache.js';
 import type { RestLogCacheOptions } from '../../log-cache/rest-log-cache.js';
 
 /*
@@ -15,13 +15,10 @@ export function isHttpMetricType(metricType: string): metricType is HttpMetricTy
   return (httpMetricTypes as readonly string[]).includes(metricType);
 }
 
-/** Reads one app's gauges and aggregates them. */
-export interface ReadJob {
+/** Reads one app's gauges in a stat window and aggregates them. */
+export interface ReadJob extends Window {
   readonly kind: 'read';
   readonly appId: string;
-  /** Stat window: start inclusive, end exclusive, ns since the epoch. */
-  readonly startNs: bigint;
-  readonly endNs: bigint;
   /** Metric types that come from gauges: container metrics and custom metrics. Empty: only look for a container metric. */
   readonly gaugeTypes: readonly string[];
   /** Container metrics at or after this time prove that log-cache knows the app. ns since the epoch. */
@@ -62,16 +59,14 @@ export interface HttpWindow {
 export interface QueryJob extends Omit<HttpWindow, 'appId'> {
   readonly kind: 'query';
   readonly metricType: HttpMetricType;
+  /** Several only where each can share a query. */
   readonly appIds: readonly string[];
 }
 
-/** Asks for the time of the oldest envelope that log-cache holds of an app. */
-export interface OldestJob {
+/** Asks for the time of the oldest envelope that log-cache holds of an app in a window. */
+export interface OldestJob extends Window {
   readonly kind: 'oldest';
   readonly appId: string;
-  /** Where to look: start inclusive, end exclusive, ns since the epoch. */
-  readonly startNs: bigint;
-  readonly endNs: bigint;
 }
 
 /** Reads one app's http timers, of which both http metric types can be computed. */
@@ -79,13 +74,10 @@ export interface TimersJob extends HttpWindow {
   readonly kind: 'timers';
 }
 
-/** Counts one app's instances by their container metrics. */
-export interface InstancesJob {
+/** Counts one app's instances by their container metrics in a window. */
+export interface InstancesJob extends Window {
   readonly kind: 'instances';
   readonly appId: string;
-  /** Where to look: start inclusive, end exclusive, ns since the epoch. */
-  readonly startNs: bigint;
-  readonly endNs: bigint;
 }
 
 export type UnauthorizedJob = ReadJob | QueryJob | OldestJob | TimersJob | InstancesJob;

@@ -4,7 +4,7 @@ import type { ContainerCounts, MetricOutcome, SettledWindow } from '../pool/job.
 import { fitsInt64 } from './mean.js';
 import { type GaugeMetricType, gaugeMetricType } from './metric-types.js';
 import { Streams } from './streams.js';
-import { type Window, WindowSamples } from './window-samples.js';
+import { type StatWindow, WindowSamples } from './window-samples.js';
 
 /** Usage and quota of one instance at one time; they arrive in separate envelopes and in any order. */
 interface Pair {
@@ -46,7 +46,7 @@ export class GaugeAggregation {
 
   constructor(
     metricTypes: readonly string[],
-    private readonly window: Window,
+    private readonly window: StatWindow,
   ) {
     this.#types = [...new Set(metricTypes)].map((name, index) => ({
       name,

@@ -1,15 +1,9 @@
-import type { SettledWindow } from '../pool/job.js';
+import type { ReadJob, SettledWindow } from '../pool/job.js';
 import { Mean } from './mean.js';
 import { packIntegers, unpackIntegers } from './packed-integers.js';
 
 /** The stat window that samples belong to, and what is settled of it. */
-export interface Window {
-  /** Inclusive, ns since the epoch. */
-  readonly startNs: bigint;
-  /** Exclusive, ns since the epoch. */
-  readonly endNs: bigint;
-  readonly settled: SettledWindow | null;
-}
+export type StatWindow = Pick<ReadJob, 'startNs' | 'endNs' | 'settled'>;
 
 /** What one metric type measured at one time. */
 interface Samples {
@@ -40,7 +34,7 @@ export class WindowSamples {
   constructor(
     /** By metric type; null: that of the envelopes. */
     private readonly units: readonly (string | null)[],
-    private readonly window: Window,
+    private readonly window: StatWindow,
   ) {
     this.#rowLength = 1 + 2 * units.length;
     this.#settledRows = window.settled ? this.#rowsSince(window.settled, window.startNs) : [];
