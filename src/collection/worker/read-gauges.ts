@@ -5,15 +5,21 @@ import type { Authorized, ReadJob, ReadResult, SettledWindow } from '../pool/job
 import { gaugesOf, presenceGauge, provesAbsence } from './metric-types.js';
 import { fullPage, gaugePages, readPages, type ReadTools } from './read-pages.js';
 
-/** Reads the unsettled part of one app's gauges and aggregates the whole window. Rejects with a LogCacheError. */
+/** Enough for the newest container metrics of dozens of instances. */
+const presencePage = 100;
+
+/**
+ * Reads the unsettled part of one app's gauges and aggregates the whole window. A read for presence alone ends when it has
+ * found one container metric. Rejects with a LogCacheError.
+ */
 export async function readGauges(job: ReadJob & Authorized, tools: ReadTools<'read'>): Promise<ReadResult> {
-  if (job.gaugeTypes.length === 0) return probe(job, tools);
-  const names = gaugesOf(job.gaugeTypes);
-  const { settled, startNs, endNs } = job;
+  const { gaugeTypes, settled, startNs, endNs } = job;
+  const [names, limit] =
+    gaugeTypes.length > 0 ? [gaugesOf(gaugeTypes), fullPage] : [[presenceGauge], presencePage];
   const reading = new Reading(job, names);
   const pages = gaugePages(job, names, tools.logCache);
   const read = (part: Window) =>
-    readPages(part, fullPage, tools, pages, (page, oldestNs) => reading.take(page, oldestNs));
+    readPages(part, limit, tools, pages, (page, oldestNs) => reading.take(page, oldestNs));
   await read({ startNs: settled?.untilNs ?? startNs, endNs });
   if (settled && !reading.goesOnFrom(settled)) {
     reading.forgetSettled();
@@ -32,6 +38,7 @@ class Reading {
   #oldestNs: bigint | null = null;
   #seen = false;
   #fromNs: bigint;
+  readonly #asksForGauges: boolean;
   #aggregation: GaugeAggregation | null = null;
 
   constructor(
@@ -39,13 +46,14 @@ class Reading {
     private readonly names: readonly string[],
   ) {
     this.#fromNs = job.settled?.untilNs ?? job.startNs;
+    this.#asksForGauges = job.gaugeTypes.length > 0;
   }
 
   take(envelopes: readonly GaugeEnvelope[], oldestNs: bigint): boolean {
     this.#begun().add(envelopes);
     this.#oldestNs = oldestNs;
     this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
-    return true;
+    return this.#asksForGauges || !this.#seen;
   }
 
   /** False without a new envelope: if log-cache has lost the app's envelopes, the settled ones must not count either. */
@@ -71,7 +79,7 @@ class Reading {
       kind: 'read',
       outcomes: aggregation.outcomes(),
       containerMetricSeen: this.#seen || (presenceCovered ? false : null),
-      containers: aggregation.containers,
+      containers: this.#asksForGauges ? aggregation.containers : null,
       fromNs: this.#fromNs,
       oldestNs: this.#oldestNs,
       settled: this.#oldestNs === null ? null : aggregation.settle(this.#fromNs),
@@ -81,24 +89,6 @@ class Reading {
   #begun(): GaugeAggregation {
     return (this.#aggregation ??= new GaugeAggregation(this.job.gaugeTypes, this.job));
   }
-}
-
-/** Enough for the newest container metrics of dozens of instances. */
-const probePage = 100;
-
-/** Looks for one container metric, and stops reading when it is found. */
-async function probe(job: ReadJob & Authorized, tools: ReadTools<'read'>): Promise<ReadResult> {
-  let seen = false;
-  let oldest: bigint | null = null;
-  const pages = gaugePages(job, [presenceGauge], tools.logCache);
-  await readPages(job, probePage, tools, pages, (envelopes, oldestNs) => {
-    oldest = oldestNs;
-    seen = showsPresence(envelopes, job.presenceSinceNs);
-    return !seen;
-  });
-  const { startNs: fromNs } = job;
-  const nothing = { outcomes: {}, containers: null, settled: null };
-  return { kind: 'read', ...nothing, containerMetricSeen: seen, fromNs, oldestNs: oldest };
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {
