@@ -39,6 +39,7 @@ const fields = {
 const mapKey = key(1, bytes);
 const mapValue = key(2, bytes);
 
+/** Envelopes of another type have no metrics. */
 export function gaugeEnvelopes(message: Uint8Array): GaugeEnvelope[] {
   const gauges = new Gauges(message);
   return envelopesIn(gauges.reader, (end) => gauges.envelope(end));
@@ -51,20 +52,6 @@ export function timerEnvelopes(message: Uint8Array): TimerEnvelope[] {
 }
 
 type Tags = { -readonly [name in keyof GaugeEnvelope['tags']]: string };
-
-/** Decimal ns since the epoch. */
-export function timestamps(message: Uint8Array): string[] {
-  const reader = Reader.create(message);
-  return envelopesIn(reader, (end) => {
-    let timestamp = '0';
-    eachField(reader, end, (field) => {
-      if (field !== fields.timestamp) return false;
-      timestamp = int64(reader).toString();
-      return true;
-    });
-    return timestamp;
-  });
-}
 
 function envelopesIn<E>(reader: Reader, read: (end: number) => E): E[] {
   return decoding(() => {

@@ -1,7 +1,7 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type Clock, systemClock } from '../util/clock.js';
 import { createGrpcClient } from './grpc-client.js';
-import { gaugeEnvelopes, timerEnvelopes, timestamps } from './grpc-envelopes.js';
+import { gaugeEnvelopes, timerEnvelopes } from './grpc-envelopes.js';
 import {
   envelopeTypes,
   instantQueryPath,
@@ -65,7 +65,7 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
       const first = { limit: 1, type: envelopeTypes.any, descending: false, nameFilter: '' };
       const request = readRequest({ sourceId, startNs, endNs, ...first });
       return client.call(readPath, request, readTimeoutMs, (message) =>
-        take({ timestamps: timestamps(message), bytes: message.length }),
+        take({ envelopes: gaugeEnvelopes(message), bytes: message.length }),
       );
     },
 

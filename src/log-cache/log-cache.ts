@@ -15,7 +15,7 @@ export interface LogCache {
   /** One page of TIMER envelopes named `http`, newest first. Pages may be longer than the limit. */
   readTimers<T>(request: TimersRequest, take: (page: Page<TimerEnvelope>) => T): Promise<T>;
   /** The oldest envelope of any type in a window; a few more, as pages may be longer than the limit. */
-  oldest<T>(request: OldestRequest, take: (response: OldestResponse) => T): Promise<T>;
+  oldest<T>(request: OldestRequest, take: (page: Page<Pick<Envelope, 'timestamp'>>) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
   instantQuery<T>(request: QueryRequest, take: (response: QueryResponse) => T): Promise<T>;
   /** Closes idle connections; requests in flight fail. */
@@ -42,13 +42,6 @@ export interface ReadRequest extends Window {
 export type TimersRequest = Omit<ReadRequest, 'names'>;
 
 export type OldestRequest = Omit<ReadRequest, 'limit' | 'names'>;
-
-export interface OldestResponse {
-  /** Decimal ns since the epoch; empty where there is no envelope. */
-  readonly timestamps: readonly string[];
-  /** Of the response's body. */
-  readonly bytes: number;
-}
 
 export interface QueryRequest {
   readonly query: string;

@@ -73,9 +73,7 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
     },
 
     async oldest(request, take) {
-      return read(request, 'limit=1', ({ body, bytes }) =>
-        take({ timestamps: parseEnvelopes(body).map(({ timestamp }) => timestamp), bytes }),
-      );
+      return read(request, 'limit=1', ({ body, bytes }) => take({ envelopes: parseEnvelopes(body), bytes }));
     },
 
     async instantQuery({ query, timeSecs, authorization }, take) {

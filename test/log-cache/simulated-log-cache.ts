@@ -79,7 +79,8 @@ export function logCacheOf(store: SimulatedStore): LogCache {
     read: async ({ names, ...request }, take) =>
       take({ envelopes: store.read({ ...request, nameFilter: nameFilter(names) }), bytes: 0 }),
     readTimers: async (request, take) => take({ envelopes: store.readTimers(request), bytes: 0 }),
-    oldest: async (request, take) => take({ timestamps: store.oldest(request).map(String), bytes: 0 }),
+    oldest: async (request, take) =>
+      take({ envelopes: store.oldest(request).map((time) => ({ timestamp: String(time) })), bytes: 0 }),
     instantQuery: async (request, take) => take({ samples: store.query(request), bytes: 0 }),
     close: () => {},
   };

@@ -213,7 +213,10 @@ function logCacheOn(store: LogCacheStore): LogCache {
     readTimers: () => Promise.reject(new Error('not asked for')),
     async oldest(request, take) {
       const page = store.read({ ...request, limit: 1, types: [], descending: false, nameFilter: '' });
-      return take({ timestamps: page.map(({ timestampUs }) => nanoseconds(timestampUs)), bytes: 0 });
+      return take({
+        envelopes: page.map(({ timestampUs }) => ({ timestamp: nanoseconds(timestampUs) })),
+        bytes: 0,
+      });
     },
     async instantQuery({ query, timeSecs }, take) {
       const { result } = store.instantQuery(query, String(timeSecs));

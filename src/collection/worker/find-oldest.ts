@@ -8,12 +8,12 @@ export async function findOldest(
 ): Promise<OldestResult> {
   cost.requests++;
   const request = { sourceId: appId, startNs, endNs, authorization };
-  const oldestNs = await logCache.oldest(request, ({ timestamps, bytes }) => {
+  const oldestNs = await logCache.oldest(request, ({ envelopes, bytes }) => {
     cost.pages++;
-    cost.envelopes += timestamps.length;
+    cost.envelopes += envelopes.length;
     cost.bytes += bytes;
-    return timestamps
-      .map(BigInt)
+    return envelopes
+      .map(({ timestamp }) => BigInt(timestamp))
       .reduce<bigint | null>((oldest, time) => (oldest === null || time < oldest ? time : oldest), null);
   });
   return { kind: 'oldest', oldestNs };
