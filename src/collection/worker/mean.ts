@@ -1,8 +1,7 @@
-/** The exact mean of integers. The sum is a number while that is exact, and moves to a bigint before it is not. */
+/** The exact mean of integers. */
 export class Mean {
   #count = 0;
-  #small = 0;
-  #large = 0n;
+  #sum = 0n;
 
   get count(): number {
     return this.#count;
@@ -10,7 +9,8 @@ export class Mean {
 
   /** The sum, or null where a number would not be exact. */
   get exactSum(): number | null {
-    return this.#large === 0n ? this.#small : null;
+    const sum = Number(this.#sum);
+    return Number.isSafeInteger(sum) ? sum : null;
   }
 
   /** `value` is an integer. */
@@ -19,26 +19,20 @@ export class Mean {
   }
 
   /** Adds `count` integers by their sum. */
-  addSum(added: number, count: number): void {
+  addSum(sum: number, count: number): void {
     this.#count += count;
-    const sum = this.#small + added;
-    if (Number.isSafeInteger(sum) && Number.isSafeInteger(added)) {
-      this.#small = sum;
-    } else {
-      this.#large += BigInt(this.#small) + BigInt(added);
-      this.#small = 0;
-    }
+    this.#sum += BigInt(sum);
   }
 
   merge(other: Mean): void {
-    this.addSum(other.#small, other.#count);
-    if (other.#large !== 0n) this.#large += other.#large;
+    this.#count += other.#count;
+    this.#sum += other.#sum;
   }
 
   /** The mean rounded up; null of nothing. */
   ceil(): bigint | null {
     if (this.#count === 0) return null;
-    const sum = this.#large + BigInt(this.#small);
+    const sum = this.#sum;
     const count = BigInt(this.#count);
     // bigint division rounds towards zero, which is up for a negative sum.
     return sum / count + (sum > 0n && sum % count !== 0n ? 1n : 0n);
