@@ -142,7 +142,7 @@ describe('a zero', () => {
     for (const appId of ['a', 'b', 'c']) {
       rates.set(appId, 0);
       const older = { timestampNs: now() - 60n * second, value: 5n };
-      evidence.seed(appId, metricType, [{ timestampNs: now(), value }, older]);
+      evidence.seed(appId, metricType, [older, { timestampNs: now(), value }]);
     }
     expect(await cycle()).toEqual([expected, expected, expected]);
   });

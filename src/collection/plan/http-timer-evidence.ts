@@ -66,7 +66,7 @@ export class HttpTimerEvidence {
   }
 
   /**
-   * Takes over what an app's history tells about its requests before the first cycle here. A value of null is *no data*.
+   * Takes over what an app's points, oldest first, tell about requests before the first cycle here. null is *no data*.
    */
   seed(
     appId: string,
@@ -76,14 +76,12 @@ export class HttpTimerEvidence {
     const known = this.#apps.get(appId);
     if (!isHttpMetricType(metricType) || (known && (known.trafficSecs >= 0 || known.isIdle))) return;
     const firstCycleSecs = known?.firstCycleSecs ?? Infinity;
-    const before = points
-      .map(({ timestampNs, value }) => ({ secs: Number(timestampNs / secsToNs(1)), value }))
-      .filter(({ secs }) => secs < firstCycleSecs);
-    const [first, ...others] = before;
-    if (!first) return;
-    const { secs, value } = others.reduce((a, b) => (b.secs > a.secs ? b : a), first);
+    const secsOf = (timestampNs: bigint) => Number(timestampNs / secsToNs(1));
+    const last = points.findLast(({ timestampNs }) => secsOf(timestampNs) < firstCycleSecs);
+    if (!last) return;
+    const secs = secsOf(last.timestampNs);
     // After *no data* the app may have had requests: missing timers may have been the reason.
-    const isIdle = value === 0n;
+    const isIdle = last.value === 0n;
     const lastCycleSecs = known?.lastCycleSecs ?? secs;
     this.#apps.set(appId, { trafficSecs: isIdle ? -1 : secs, isIdle, firstCycleSecs, lastCycleSecs });
   }
