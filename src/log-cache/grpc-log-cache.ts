@@ -1,6 +1,6 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type Clock, systemClock } from '../util/clock.js';
-import { createGrpcClient } from './grpc-client.js';
+import { createGrpcClient, type GrpcClientOptions } from './grpc-client.js';
 import { gaugeEnvelopes, timerEnvelopes } from './grpc-envelopes.js';
 import {
   envelopeTypes,
@@ -13,13 +13,7 @@ import {
 import { httpTimer, type LogCache } from './log-cache.js';
 import { nameFilter } from './name-filter.js';
 
-export interface GrpcLogCacheOptions {
-  /** host:port */
-  readonly address: string;
-  /** PEM; the complete list of trusted roots. */
-  readonly ca: readonly string[];
-  readonly key: string;
-  readonly cert: string;
+export interface GrpcLogCacheOptions extends Pick<GrpcClientOptions, 'address' | 'ca' | 'key' | 'cert'> {
   readonly readTimeoutMs: number;
   readonly queryTimeoutMs: number;
   readonly maxMessageBytes?: number;
