@@ -65,21 +65,18 @@ export class MissingValuesWatch {
     if (!hasOutcome) return;
     const nowMs = this.options.clock.monotonic();
     const known = this.#apps.get(appId);
-    const wasLost = known?.lostMs ?? null;
-    if (hasValue) {
-      if (wasLost !== null) this.#withoutValues--;
-      if (known) {
-        this.#lostLately.delete(known);
-        this.#lostInJump.delete(known);
-        Object.assign(known, { lostMs: null, lastCycleMs: nowMs });
-      } else this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
-    } else if (known) {
-      Object.assign(known, { lostMs: wasLost ?? nowMs, lastCycleMs: nowMs });
-      if (wasLost === null) {
-        this.#withoutValues++;
-        this.#lostLately.add(known);
-        if (this.#isJumping) this.#lostInJump.add(known);
-      }
+    if (known) known.lastCycleMs = nowMs;
+    else if (hasValue) this.#apps.set(appId, { lostMs: null, lastCycleMs: nowMs });
+    if (known && hasValue && known.lostMs !== null) {
+      known.lostMs = null;
+      this.#withoutValues--;
+      this.#lostLately.delete(known);
+      this.#lostInJump.delete(known);
+    } else if (known && !hasValue && known.lostMs === null) {
+      known.lostMs = nowMs;
+      this.#withoutValues++;
+      this.#lostLately.add(known);
+      if (this.#isJumping) this.#lostInJump.add(known);
     }
     this.#update(nowMs);
   }
