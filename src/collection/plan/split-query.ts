@@ -11,18 +11,11 @@ export interface QueryOutcomes {
 }
 
 /**
- * Failures that one app of a batch can cause for all: it is too busy, forbidden, has an odd id, or makes log-cache fail.
- * In an outage, splitting makes about as many queries as there are apps, as asking for each alone would.
+ * Failures that have nothing to do with an app. All others one app of a batch can cause for all: it is too busy, forbidden,
+ * has an odd id, or makes log-cache fail. In an outage, splitting makes about as many queries as there are apps, as asking
+ * for each alone would.
  */
-const causedByOneApp = new Set<LogCacheFailureKind>([
-  'connection',
-  'timeout',
-  'gave-up',
-  'unauthorized',
-  'client-error',
-  'server-error',
-  'bad-answer',
-]);
+const causedByNoApp = new Set<LogCacheFailureKind>(['clock-ahead', 'no-token', 'not-asked', 'thread']);
 
 /**
  * Failures after which the apps are asked one by one. To halve the batch would wait for the deadline in each step, past
@@ -41,7 +34,7 @@ export function timedOut(outcome: HttpOutcome): boolean {
 
 /** Whether the outcome is a failure that the app alone may be the cause of. */
 export function mayBeCausedByOneApp(outcome: HttpOutcome): boolean {
-  return outcome.kind === 'failed' && causedByOneApp.has(outcome.failure);
+  return outcome.kind === 'failed' && !causedByNoApp.has(outcome.failure);
 }
 
 /**
