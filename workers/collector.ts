@@ -7,10 +7,12 @@ import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
 /* The entry of a collector thread: jobs in, results out. Many jobs run at once, as they mostly wait. */
 
 const logCache = connect(workerData as CollectorWorkerData);
+// Every job fails with it.
+logCache.catch(() => {});
 
 /** piscina calls a file's default export. */
 export default function collect(service: Service): Promise<never> {
-  return serveJobs(service, async (job) => runJob(job, await logCache));
+  return serveJobs(service, (job) => runJob(job, logCache));
 }
 
 /**
@@ -26,16 +28,6 @@ async function connect({ logCache: settings, ...timeouts }: CollectorWorkerData)
     const { createGrpcLogCache } = await import('../src/log-cache/grpc-log-cache.js');
     return createGrpcLogCache({ ...settings, ...timeouts });
   } catch (cause) {
-    const fail = () =>
-      Promise.reject(
-        new LogCacheError('connection', `log-cache cannot be used: ${(cause as Error).message}`, { cause }),
-      );
-    return {
-      read: fail,
-      readTimers: fail,
-      oldest: fail,
-      instantQuery: fail,
-      close: () => {},
-    };
+    throw new LogCacheError('connection', `log-cache cannot be used: ${(cause as Error).message}`, { cause });
   }
 }

@@ -9,15 +9,21 @@ import { readGauges } from './read-gauges.js';
 import type { ReadTools } from './read-pages.js';
 import { readTimers } from './read-timers.js';
 
+type LogCacheReads = Pick<LogCache, 'read' | 'instantQuery' | 'oldest' | 'readTimers'>;
+
 /** Runs one job in a worker thread. Never rejects: a failure is a result too. */
 export async function runJob(
   job: CollectionJob,
-  logCache: Pick<LogCache, 'read' | 'instantQuery' | 'oldest' | 'readTimers'>,
+  logCache: LogCacheReads | Promise<LogCacheReads>,
   clock: Clock = systemClock,
 ): Promise<CollectionResult> {
   const cost = noCost();
-  const outcome = await outcomeOf(job, { logCache, clock, cost }).catch(failureOf);
-  return { ...outcome, cost };
+  try {
+    const outcome = await outcomeOf(job, { logCache: await logCache, clock, cost });
+    return { ...outcome, cost };
+  } catch (error) {
+    return { ...failureOf(error), cost };
+  }
 }
 
 function outcomeOf(
