@@ -10,8 +10,6 @@ export interface GrpcClient {
    * the promise resolves to what it returns. Rejects with a LogCacheError, or with what `take` throws.
    */
   call<T>(path: string, request: Uint8Array, timeoutMs: number, take: (message: Buffer) => T): Promise<T>;
-  /** Calls in flight fail. */
-  close(): void;
 }
 
 export interface GrpcClientOptions extends GrpcConnectionOptions {
@@ -61,8 +59,6 @@ export function createGrpcClient(options: GrpcClientOptions): GrpcClient {
         };
         send(true);
       }),
-
-    close: () => connections.close(),
   };
 }
 

@@ -46,13 +46,11 @@ const maxSessionMemory = 128;
 export class GrpcConnections {
   // One context for all connections: parsing hundreds of roots costs milliseconds.
   readonly #secureContext;
-  readonly #sessions = new Set<ClientHttp2Session>();
   #current: GrpcConnection | null = null;
   /** Attempts in a row that led to no connection. */
   #failures = 0;
   #pausedUntilMs = -Infinity;
   #lastError = 'it was closed';
-  #isClosed = false;
 
   constructor(private readonly options: GrpcConnectionOptions) {
     const { ca, key, cert } = options;
@@ -62,7 +60,6 @@ export class GrpcConnections {
   /** The connection for the next call. Throws a LogCacheError where there is none at the moment. */
   next(): GrpcConnection {
     const { clock } = this.options;
-    if (this.#isClosed) throw new LogCacheError('connection', 'the connection to log-cache is closed');
     const session = this.#current?.session;
     if (this.#current && !session?.closed && !session?.destroyed) return this.#current;
     if (clock.monotonic() < this.#pausedUntilMs) {
@@ -81,7 +78,6 @@ export class GrpcConnections {
       settings: { enablePush: false, initialWindowSize: streamWindowBytes },
       maxSessionMemory,
     });
-    this.#sessions.add(session);
     session.once('connect', () => session.setLocalWindowSize(connectionWindowBytes));
     session.on('error', (error: Error) => (this.#lastError = connectionReason(error)));
     // Not before these a server has accepted our certificate.
@@ -91,7 +87,6 @@ export class GrpcConnections {
       this.#failures = 0;
     });
     session.once('close', () => {
-      this.#sessions.delete(session);
       if (!isAccepted) this.#failed();
     });
     return { session, hasAnswered: false, timeoutsInARow: 0 };
@@ -114,10 +109,5 @@ export class GrpcConnections {
     // A connection that closes still delivers responses that are on their way. One that was never made has none.
     if (session.connecting) session.destroy();
     else session.close();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    for (const session of this.#sessions) session.destroy();
   }
 }

@@ -69,8 +69,6 @@ export function createGrpcLogCache(options: GrpcLogCacheOptions): LogCache {
         take({ samples: vectorSamples(message), bytes: message.length }),
       );
     },
-
-    close: () => client.close(),
   };
 }
 

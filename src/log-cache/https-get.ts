@@ -28,7 +28,6 @@ export interface HttpsGetter {
     timeoutMs: number,
     take: (response: HttpResponse) => T,
   ): Promise<T>;
-  close(): void;
 }
 
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -90,7 +89,7 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
                 if (timedOut) return;
                 connections.remove(via);
                 // The server closed it while it was idle: once more, on a connection that was not.
-                if (via.used && !begun && !connections.areClosed && error.kind === 'connection') {
+                if (via.used && !begun && error.kind === 'connection') {
                   return send(connections.open());
                 }
                 deadline.cancel();
@@ -101,8 +100,6 @@ export function createHttpsGetter(options: HttpsGetterOptions): HttpsGetter {
         };
         send(connections.acquire());
       }),
-
-    close: () => connections.close(),
   };
 }
 
@@ -120,7 +117,6 @@ class Connections {
   readonly #all = new Set<Connection>();
   /** The one used last serves next, so that the others reach their idle time. */
   readonly #idle: Connection[] = [];
-  areClosed = false;
 
   constructor(options: HttpsGetterOptions) {
     const idleConnectionMs = options.idleConnectionMs ?? defaultIdleConnectionMs;
@@ -167,11 +163,6 @@ class Connections {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     void connection.client.destroy();
-  }
-
-  close(): void {
-    this.areClosed = true;
-    for (const connection of this.#all) this.remove(connection);
   }
 }
 

@@ -3,7 +3,7 @@ import { withTrustRemedy } from '../util/connection-error.js';
 /**
  * What the collector needs from log-cache, whatever the transport (REST behind the auth proxy, or gRPC).
  * Every method rejects with a LogCacheError, and only with that (or what `take` throws); deadlines are the
- * implementation's.
+ * implementation's. Its connections end with its thread.
  *
  * `take` is called with the response as soon as it is complete, and the promise resolves to what it returns. A response
  * that went through promises would live on: promises that have waited long are old to the garbage collector, which finds
@@ -18,8 +18,6 @@ export interface LogCache {
   oldest<T>(request: OldestRequest, take: (page: Page<Pick<Envelope, 'timestamp'>>) => T): Promise<T>;
   /** An instant PromQL query that yields a vector. */
   instantQuery<T>(request: QueryRequest, take: (response: QueryResponse) => T): Promise<T>;
-  /** Closes idle connections; requests in flight fail. */
-  close(): void;
 }
 
 export interface Window {

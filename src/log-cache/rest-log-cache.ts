@@ -84,8 +84,6 @@ export function createRestLogCache(options: RestLogCacheOptions): LogCache {
         return take({ samples: parseQueryResponse(body), bytes });
       });
     },
-
-    close: () => getter.close(),
   };
 }
 

@@ -40,13 +40,11 @@ const clients: Readonly<Record<string, Ask>> = {
   'log-cache over HTTPS'(host) {
     const options = { ca, skipSslValidation: false, readTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs };
     const client = createRestLogCache({ ...options, url: `https://${host}` });
-    closers.push(() => client.close());
     return client.read(read, () => 'answered').catch((error: LogCacheError) => error.message);
   },
   'log-cache over gRPC'(host) {
     const options = { ca, ...identity, readTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs };
     const client = createGrpcLogCache({ ...options, address: `${host}:8080` });
-    closers.push(() => client.close());
     return client.read(read, () => 'answered').catch((error: LogCacheError) => error.message);
   },
   UAA(host) {

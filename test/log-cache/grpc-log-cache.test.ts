@@ -18,7 +18,6 @@ const request = {
 let authority: CertificateAuthority;
 let store: SimulatedStore;
 let server: GrpcLogCacheServer;
-const opened: LogCache[] = [];
 beforeAll(async () => {
   authority = await createCertificateAuthority();
 });
@@ -27,10 +26,7 @@ beforeEach(async () => {
   store.add(gauge(1_500n, 'cpu', 1));
   server = await serveGrpc(authority, store);
 });
-afterEach(() => {
-  for (const logCache of opened.splice(0)) logCache.close();
-  server.close();
-});
+afterEach(() => server.close());
 
 async function open(
   address = server.address,
@@ -39,7 +35,7 @@ async function open(
   trusted = authority,
 ): Promise<LogCache> {
   const { key, cert } = await issuer.issue({ commonName: 'eventgenerator' });
-  const logCache = createGrpcLogCache({
+  return createGrpcLogCache({
     address,
     ca: [trusted.cert],
     key,
@@ -47,8 +43,6 @@ async function open(
     readTimeoutMs,
     queryTimeoutMs: 15_000,
   });
-  opened.push(logCache);
-  return logCache;
 }
 
 async function restart(dnsNames: string[], port = 0): Promise<void> {

@@ -43,11 +43,10 @@ beforeAll(async () => {
   };
 });
 let open: (maxBodyBytes?: number) => void;
-afterEach(() => getter.close());
-afterAll(async () => {
+afterEach(() => {
   for (const socket of sockets) socket.destroy();
-  await new Promise((resolve) => server.close(resolve));
 });
+afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
 
 const get = () => getter.get('/x', {}, 5_000, (response) => response);
 const failure = () =>

@@ -21,7 +21,6 @@ let authority: CertificateAuthority;
 let clock: ManualClock;
 let store: SimulatedStore;
 let server: RestServer;
-const opened: LogCache[] = [];
 beforeAll(async () => {
   authority = await createCertificateAuthority();
 });
@@ -31,13 +30,10 @@ beforeEach(async () => {
   store.add(gauge(1_500n, 'cpu', 1));
   server = await serveHttps(authority, restHandler(store));
 });
-afterEach(async () => {
-  for (const logCache of opened.splice(0)) logCache.close();
-  await server.close();
-});
+afterEach(() => server.close());
 
 function open(options: Partial<RestLogCacheOptions> = {}): LogCache {
-  const logCache = createRestLogCache({
+  return createRestLogCache({
     url: server.url,
     ca: [authority.cert],
     skipSslValidation: false,
@@ -46,8 +42,6 @@ function open(options: Partial<RestLogCacheOptions> = {}): LogCache {
     clock,
     ...options,
   });
-  opened.push(logCache);
-  return logCache;
 }
 
 /** Answers with `handler` and resolves once it was called. */

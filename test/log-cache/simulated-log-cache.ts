@@ -82,7 +82,6 @@ export function logCacheOf(store: SimulatedStore): LogCache {
     oldest: async (request, take) =>
       take({ envelopes: store.oldest(request).map((time) => ({ timestamp: String(time) })), bytes: 0 }),
     instantQuery: async (request, take) => take({ samples: store.query(request), bytes: 0 }),
-    close: () => {},
   };
 }
 

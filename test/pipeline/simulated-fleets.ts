@@ -222,7 +222,6 @@ function logCacheOn(store: LogCacheStore): LogCache {
       const { result } = store.instantQuery(query, String(timeSecs));
       return take({ samples: result.type === 'vector' ? result.samples : [], bytes: 0 });
     },
-    close: () => {},
   };
 }
 

@@ -32,10 +32,7 @@ afterAll(() => platform.stop());
 beforeEach(() => {
   logCache = connect();
 });
-afterEach(() => {
-  logCache.close();
-  platform.faults.clear();
-});
+afterEach(() => platform.faults.clear());
 
 function connect({ key, chain }: IssuedCertificate = identity, timeoutMs = 15_000): LogCache {
   return createGrpcLogCache({
@@ -321,7 +318,6 @@ describe('faults', () => {
     platform.faults.set({ server: 'logCache', operation: 'read', fault: { kind: 'hang' } });
     const hasty = connect(identity, 100);
     await expect(hasty.read(readOf(['cpu']), whole)).rejects.toMatchObject({ kind: 'timeout' });
-    hasty.close();
   });
 
   test('empty is empty, NaN is NaN, and a fault may be for one app', async () => {
@@ -342,7 +338,6 @@ describe('faults', () => {
     expect(platform.logCacheGrpc).toBe(address);
     const fresh = connect();
     expect((await fresh.read(readOf(['cpu']), whole)).envelopes).not.toHaveLength(0);
-    fresh.close();
   });
 });
 

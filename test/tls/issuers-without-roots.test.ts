@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createSecureServer } from 'node:http2';
+import type { Socket } from 'node:net';
 import { createGrpcLogCache } from '../../src/log-cache/grpc-log-cache.js';
 import { createRestLogCache } from '../../src/log-cache/rest-log-cache.js';
 import { createScalingEngineClient } from '../../src/scaling-engine/scaling-engine-client.js';
@@ -42,8 +43,13 @@ beforeAll(async () => {
     requests++;
     response.end();
   });
+  const sockets: Socket[] = [];
+  server.on('connection', (socket: Socket) => void sockets.push(socket));
   grpcPort = await listenOnLoopback(server);
-  grpc.close = () => void server.close();
+  grpc.close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
 });
 afterEach(async () => {
   requests = 0;
@@ -57,13 +63,11 @@ afterAll(async () => {
 const clients: Readonly<Record<string, Ask>> = {
   'log-cache over HTTPS'(ca) {
     const client = createRestLogCache({ ...timeouts, ca: [ca], skipSslValidation: false, url: https.url });
-    closers.push(() => client.close());
     return client.read(read, () => null);
   },
   'log-cache over gRPC'(ca) {
     const address = `127.0.0.1:${grpcPort}`;
     const client = createGrpcLogCache({ ...timeouts, ca: [ca], ...identity, address });
-    closers.push(() => client.close());
     return client.read(read, () => null);
   },
   UAA(ca) {

@@ -9,12 +9,10 @@ import { readGauges } from './read-gauges.js';
 import type { ReadTools } from './read-pages.js';
 import { readTimers } from './read-timers.js';
 
-type LogCacheReads = Pick<LogCache, 'read' | 'instantQuery' | 'oldest' | 'readTimers'>;
-
 /** Runs one job in a worker thread. Never rejects: a failure is a result too. */
 export async function runJob(
   job: CollectionJob,
-  logCache: LogCacheReads | Promise<LogCacheReads>,
+  logCache: LogCache | Promise<LogCache>,
   clock: Clock = systemClock,
 ): Promise<CollectionResult> {
   const cost = noCost();
@@ -26,10 +24,7 @@ export async function runJob(
   }
 }
 
-function outcomeOf(
-  job: CollectionJob,
-  tools: ReadTools<'read' | 'instantQuery' | 'oldest' | 'readTimers'>,
-): Promise<JobOutcome> {
+function outcomeOf(job: CollectionJob, tools: ReadTools<keyof LogCache>): Promise<JobOutcome> {
   switch (job.kind) {
     case 'read':
       return readGauges(job, tools);

@@ -29,7 +29,6 @@ function logCacheOn(store: LogCacheStore): LogCache {
   return {
     read: refused,
     oldest: refused,
-    close: () => {},
     async readTimers(request, take) {
       const types = ['TIMER'] as const;
       const page = store.read({ ...request, types, descending: true, nameFilter: '^(http)$' });
