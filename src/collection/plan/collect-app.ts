@@ -27,7 +27,7 @@ import { OldestProbe } from './oldest-probe.js';
 import { QueryBatcher } from './query-batcher.js';
 import type { QueryHealth } from './query-gate.js';
 import { SettledWindows } from './settled-windows.js';
-import { verifyHttp, withoutValue } from './verify-http.js';
+import { type HttpFacts, verifyHttp, withoutValue } from './verify-http.js';
 
 /** What one cycle found out about one app. */
 export interface AppCollection {
@@ -102,11 +102,7 @@ function gaugesIn(jobs: CollectionJobs, read: CollectionResult | null, probe: Ol
   return { outcomes, containers: read?.kind === 'read' ? read.containers : null, cost };
 }
 
-interface HttpCycle {
-  readonly request: CollectionRequest;
-  readonly fullWindowSecs: number;
-  /** The probe has shown that log-cache holds the http window. */
-  readonly isHeld: boolean;
+interface HttpCycle extends Omit<HttpFacts, 'oldestReadNs' | 'hasTraffic'> {
   readonly probe: OldestProbe;
   /** The read of the gauges. */
   readonly read: Promise<CollectionResult | null>;

@@ -9,7 +9,7 @@ import type { QueryBatcher } from './query-batcher.js';
 type HttpOutcomes = ReadonlyMap<HttpMetricType, MetricOutcome>;
 
 /** What a cycle knows besides the outcomes of its queries. */
-interface HttpFacts {
+export interface HttpFacts {
   /** With the http window that was asked for. */
   readonly request: CollectionRequest;
   /** The http window that a value should describe. */
