@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, expect, test } from '@jest/globals';
-import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import {
   type CollectorPool,
   type CollectorPoolOptions,
@@ -66,6 +66,11 @@ function open(options: Partial<CollectorPoolOptions>): CollectorPool {
   return pool;
 }
 
+/** A thread that is ended resets its connections. */
+function endOf(socket: Socket | undefined): Promise<unknown> {
+  return new Promise((resolve) => socket?.once('close', resolve));
+}
+
 test('new jobs go to the new threads, and the old ones end when their last job has ended', async () => {
   const [first, second] = [await serve(), await serve()];
   const pool = open({ workerData: settings(first.server) });
@@ -77,7 +82,7 @@ test('new jobs go to the new threads, and the old ones end when their last job h
   expect([first.answers.length, second.answers.length]).toEqual([2, 1]);
 
   const sockets = first.server.requests.map(({ socket }) => socket);
-  const ended = Promise.all(sockets.map((socket) => once(socket, 'close')));
+  const ended = Promise.all(sockets.map((socket) => endOf(socket)));
   first.answers[0]?.();
   expect(await Promise.race(early)).toMatchObject(done);
   expect(sockets.map(({ closed }) => closed)).toEqual([false, false]);
@@ -94,7 +99,7 @@ test('threads without a job end at once', async () => {
   const pool = open({ workerData: settings(server) });
   const result = pool.run(job('a'));
   await until(() => answers.length === 1);
-  const ended = once(server.requests[0]?.socket as never, 'close');
+  const ended = endOf(server.requests[0]?.socket);
   answers[0]?.();
   expect(await result).toMatchObject(done);
   pool.replace(nowhere());
@@ -120,7 +125,7 @@ test('closing ends all threads, also those that come later', async () => {
   const pool = open({ workerData: settings(server) });
   const running = pool.run(job('a'));
   await until(() => answers.length === 1);
-  const ended = once(server.requests[0]?.socket as never, 'close');
+  const ended = endOf(server.requests[0]?.socket);
   pool.replace(nowhere());
   await pool.close();
   await ended;
