@@ -1,7 +1,8 @@
-/** The exact mean of integers. */
+/** The exact mean of integers. The sum is a number while that is exact, and moves to a bigint before it is not. */
 export class Mean {
   #count = 0;
-  #sum = 0n;
+  #small = 0;
+  #large = 0n;
 
   get count(): number {
     return this.#count;
@@ -9,8 +10,7 @@ export class Mean {
 
   /** The sum, or null where a number would not be exact. */
   get exactSum(): number | null {
-    const sum = Number(this.#sum);
-    return Number.isSafeInteger(sum) ? sum : null;
+    return this.#large === 0n ? this.#small : null;
   }
 
   /** `value` is an integer. */
@@ -19,20 +19,26 @@ export class Mean {
   }
 
   /** Adds `count` integers by their sum. */
-  addSum(sum: number, count: number): void {
+  addSum(added: number, count: number): void {
     this.#count += count;
-    this.#sum += BigInt(sum);
+    const sum = this.#small + added;
+    if (Number.isSafeInteger(sum) && Number.isSafeInteger(added)) {
+      this.#small = sum;
+    } else {
+      this.#large += BigInt(this.#small) + BigInt(added);
+      this.#small = 0;
+    }
   }
 
   merge(other: Mean): void {
-    this.#count += other.#count;
-    this.#sum += other.#sum;
+    this.addSum(other.#small, other.#count);
+    if (other.#large !== 0n) this.#large += other.#large;
   }
 
   /** The mean rounded up; null of nothing. */
   ceil(): bigint | null {
     if (this.#count === 0) return null;
-    const sum = this.#sum;
+    const sum = this.#large + BigInt(this.#small);
     const count = BigInt(this.#count);
     // bigint division rounds towards zero, which is up for a negative sum.
     return sum / count + (sum > 0n && sum % count !== 0n ? 1n : 0n);
