@@ -78,9 +78,10 @@ const wantedLengths: ReadonlySet<number | undefined> = new Set(gaugeTags.map((na
 /** Reads the gauges of one response, one after the other. */
 class Gauges {
   readonly reader: Reader;
-  /** The last one, as a number and as text: the gauges of an instance and a moment share it. */
-  #timestampNs = 0n;
+  /** The last one, and where its bytes are: the gauges of an instance and a moment share it. */
   #timestamp = '0';
+  #timestampAt = 0;
+  #timestampEnd = 0;
 
   constructor(message: Uint8Array) {
     this.reader = Reader.create(message);
@@ -129,11 +130,21 @@ class Gauges {
   }
 
   #readTimestamp(): string {
-    const timestampNs = int64(this.reader);
-    if (timestampNs !== this.#timestampNs) {
-      this.#timestampNs = timestampNs;
-      this.#timestamp = timestampNs.toString();
+    const { reader } = this;
+    const { buf, pos } = reader;
+    let at = this.#timestampAt;
+    let same = pos;
+    while (at < this.#timestampEnd && buf[at] === buf[same]) {
+      at++;
+      same++;
     }
+    if (at > this.#timestampAt && at === this.#timestampEnd) {
+      reader.pos = same;
+      return this.#timestamp;
+    }
+    this.#timestamp = int64(reader).toString();
+    this.#timestampAt = pos;
+    this.#timestampEnd = reader.pos;
     return this.#timestamp;
   }
 
