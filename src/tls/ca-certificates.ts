@@ -3,7 +3,7 @@ import { RepeatedEvents, type LogContext } from '../observability/repeated-event
 import { errorText } from '../util/errors.js';
 import { WatchedFiles } from './watched-files.js';
 import { readCaCertificates } from './pem.js';
-import { defaultBundle, systemRoots, type TrustOptions } from './trust.js';
+import { defaultBundle, fingerprint, systemRoots, type TrustOptions } from './trust.js';
 
 export interface CaCertificatesOptions extends LogContext {
   /** The configuration key of `ca`, for logs. */
@@ -32,6 +32,8 @@ class WatchedCaCertificates extends WatchedFiles<CaCertificatesOptions> {
   #roots: readonly string[] = [];
   /** Of `ca` alone. */
   #lastCa: readonly string[] = [];
+  /** Of the file of `ca` as it was read; null before. */
+  #fingerprint: string | null = null;
   /** `ca` was good once and cannot be used now. */
   #failed = false;
 
@@ -74,9 +76,13 @@ class WatchedCaCertificates extends WatchedFiles<CaCertificatesOptions> {
   }
 
   async #read(): Promise<readonly string[]> {
-    const { ca, name, besidesSystem, logger } = this.options;
+    const { ca, name, besidesSystem } = this.options;
     const system = this.#system ? await this.#system() : [];
     if (!ca) return system;
+    // It may have hundreds of certificates: they are parsed only where it has changed, or could not be used.
+    const found = 'file' in ca ? await fingerprint([ca.file]) : '';
+    if (found === this.#fingerprint && !this.#failed) return [...system, ...this.#lastCa];
+    this.#fingerprint = found;
     this.#failed = false;
     try {
       this.#lastCa = await readCaCertificates(ca);
@@ -84,10 +90,7 @@ class WatchedCaCertificates extends WatchedFiles<CaCertificatesOptions> {
       this.#failed = this.#lastCa.length > 0;
       if (this.#failed) this.#events.error('authorities-not-reloaded', error, { authorities: name });
       else if (!besidesSystem) throw error;
-      else if (this.#roots.length === 0) {
-        // At the start alone: nothing has changed for the worse since.
-        logger.info('log-cache-authority-not-used', { key: name, cause: errorText(error) });
-      }
+      else this.#events.info('log-cache-authority-not-used', { key: name, cause: errorText(error) });
     }
     return [...system, ...this.#lastCa];
   }

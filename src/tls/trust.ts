@@ -48,7 +48,7 @@ async function rootsIn(files: readonly string[], context: TrustContext): Promise
 }
 
 /** Changes when one of the files does. */
-async function fingerprint(files: readonly string[]): Promise<string> {
+export async function fingerprint(files: readonly string[]): Promise<string> {
   const found = files.map(async (file) => {
     try {
       const { ino, size, ctimeMs } = await stat(file);
