@@ -14,9 +14,12 @@ import type { ProcessContext } from '../observability/process-context.js';
  */
 type TablesState = 'ready' | 'later' | 'refused';
 
-/** While the database is away; a pause after a refusal grows up to the second. */
-const retryMs = 5_000;
+/** While the database is away; other pauses grow with every attempt. */
+const awayRetryMs = 5_000;
+const firstRetryMs = 2_000;
 const maxRetryMs = 60_000;
+/** A repair that lasts this long has helped. */
+const repairedAfterMs = 120_000;
 
 /**
  * Creates the tables of elastic ownership where they are missing, also later: they can vanish when the database is
@@ -27,6 +30,8 @@ export class OwnTables implements Pick<Database, 'query'> {
   readonly #tables: EnsureTablesOptions;
   readonly #stopping = new AbortController();
   #repairing: Promise<void> | undefined;
+  #attempts = 0;
+  #repairedMs = -Infinity;
 
   constructor(database: Database, mode: Mode, { clock, logger: parent, metrics }: ProcessContext) {
     this.#clock = clock;
@@ -73,12 +78,15 @@ export class OwnTables implements Pick<Database, 'query'> {
   /** Waits after a success, too: a repair that does not last is not tried again at every statement. */
   async #createUntilReady(): Promise<void> {
     const { signal } = this.#stopping;
+    if (this.#clock.monotonic() - this.#repairedMs > repairedAfterMs) this.#attempts = 0;
     let state: TablesState = 'later';
-    for (let refusals = 0; state !== 'ready' && !signal.aborted;) {
+    while (state !== 'ready' && !signal.aborted) {
       state = await this.#create(this.#tables);
-      if (state === 'refused') refusals++;
-      const delayMs = state === 'refused' ? backOff(retryMs, maxRetryMs, refusals) : retryMs;
+      const isAway = state === 'later';
+      if (!isAway) this.#attempts++;
+      const delayMs = isAway ? awayRetryMs : backOff(firstRetryMs, maxRetryMs, this.#attempts);
       await sleep(this.#clock, delayMs, signal);
     }
+    this.#repairedMs = this.#clock.monotonic();
   }
 }
