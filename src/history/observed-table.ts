@@ -22,7 +22,7 @@ const rowsPerStatement = 10_000;
 const statementTimeoutMs = 10_000;
 const stopDeadlineMs = 500;
 /** Between two lines of one event. */
-const reportEveryMs = 600_000;
+const tablesReportMs = 600_000;
 
 /**
  * Each observer skips the rows that another removes at that moment. $1: its own limit, ns since the epoch; $2: the retention
@@ -41,6 +41,7 @@ delete from ${tableNames('observe').appMetric} where ctid = any(array(
  */
 export class ObservedTable implements AppMetricStore {
   readonly #tables: EnsureTablesOptions;
+  readonly #repeated: RepeatedEvents;
   readonly #stopping = new AbortController();
   #isThere = false;
   #pruning: Promise<void> | undefined;
@@ -48,7 +49,8 @@ export class ObservedTable implements AppMetricStore {
   constructor(private readonly options: ObservedTableOptions) {
     const { clock, database, metrics } = options;
     const logger = options.logger.child('observed');
-    const repeated = new RepeatedEvents({ clock, metrics, logger, lineIntervalMs: reportEveryMs });
+    this.#repeated = new RepeatedEvents({ clock, metrics, logger });
+    const repeated = new RepeatedEvents({ clock, metrics, logger, lineIntervalMs: tablesReportMs });
     this.#tables = { database, mode: 'observe', group: 'observed', mayCreate: true, logger, repeated };
   }
 
@@ -108,7 +110,7 @@ export class ObservedTable implements AppMetricStore {
         removed = result.rowCount;
       }
     } catch (error) {
-      this.#tables.repeated.error('not-pruned', error);
+      this.#repeated.error('not-pruned', error);
     }
   }
 }
