@@ -37,13 +37,14 @@ export function createClaimsOnceUsable(
   });
   releasers.add('claims', () => claims.stop());
   const isUsable = () => mayUseOwnTables(database, mode, 'ownership', claimDeadlineMs).catch(() => false);
+  const logger = context.logger.child('ownership');
   let wereUsable = false;
 
   async function areUsable(): Promise<boolean> {
     if (wereUsable || !(await isUsable())) return wereUsable;
     if (!wereUsable) {
       const error = new Error('the tables can be used now, so others may share the same apps by leases');
-      context.logger.child('ownership').error('static-beside-tables', error, {
+      logger.error('static-beside-tables', error, {
         remedy: 'restart this process, so that it has a lease, too',
       });
     }

@@ -178,8 +178,12 @@ test('repeated instance indexes are normal, and operators see who is there', asy
     [young.leaseId, 0, 12],
   ]);
   expect(view[0]!.instanceGuid).toBe('g'.repeat(255));
-  expect(Math.abs(Date.parse(view[0]!.since) - Date.now())).toBeLessThan(60_000);
-  expect(view[0]!.expiresInSecs).toBeLessThanOrEqual(10);
+  const { since, expiresInSecs } = view[0]!;
+  expect(since).toBe(new Date(since).toISOString());
+  expect(Math.abs(Date.parse(since) - Date.now())).toBeLessThan(60_000);
+  expect(expiresInSecs).toBeGreaterThan(0);
+  expect(expiresInSecs).toBeLessThanOrEqual(10);
+  expect(String(expiresInSecs)).toMatch(/^\d+(\.\d)?$/);
 });
 
 test('20 members that join at once all see everybody by their second renewal', async () => {
