@@ -9,6 +9,7 @@ export interface WarmUpOptions extends LogContext {
   readonly store: Pick<AppMetricStore, 'readRecent'>;
   /** Whether the history is still wanted; asked again after every failure. */
   readonly isWanted: (appId: string) => boolean;
+  /** Points come oldest first. */
   readonly seed: (appId: string, key: HistoryKey, points: readonly AppMetric[]) => void;
   /** Called for each app whose histories have been read. */
   readonly seeded: (appId: string) => void;

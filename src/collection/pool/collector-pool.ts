@@ -17,7 +17,7 @@ export interface CollectorPool {
   utilization(): number;
   /** Jobs waiting for a thread. */
   readonly queueSize: number;
-  /** New jobs go to new threads, which are told this. The old ones finish what they have, then they end. */
+  /** New jobs go to new threads, which start with `workerData`. The old ones finish what they have, then they end. */
   replace(workerData: CollectorWorkerData): void;
   /** Ends the threads at once; jobs that still run fail. Idempotent. */
   close(): Promise<void>;
@@ -93,8 +93,9 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
 
     replace(workerData) {
       if (isClosed) return;
+      const next = startThreads({ ...options, workerData });
       replaced.add(current);
-      current = startThreads({ ...options, workerData });
+      current = next;
       endReplaced();
     },
 
@@ -107,7 +108,7 @@ export function createCollectorPool(options: CollectorPoolOptions): CollectorPoo
 
 const closed = 'the collector pool is closed';
 
-/** Threads that are told the same. */
+/** Threads that were started with the same worker data. */
 interface Threads {
   readonly all: readonly CollectorThread[];
   utilization(): number;

@@ -117,7 +117,8 @@ test('tells how busy the threads of now are, and what waits for any', async () =
   // The old thread, which does nothing, would make it a half.
   await until(() => pool.utilization() > 0.9);
   await pool.close();
-  expect(await Promise.all([early, late, waiting])).toHaveLength(3);
+  const closed = { kind: 'failed', failure: 'thread', message: 'the collector pool is closed' };
+  expect(await Promise.all([early, late, waiting])).toMatchObject([closed, closed, closed]);
 });
 
 test('closing ends all threads, also those that come later', async () => {
