@@ -11,7 +11,7 @@ export const defaultLimits = {
   keepAliveTimeoutMs: 95_000,
   /** Without a byte from the peer; then TCP probes it every second, ten times. */
   tcpKeepAliveMs: 30_000,
-  /** How often the first two are checked. Each check wakes an idle process, and each of the three servers has its own. */
+  /** How often headersTimeoutMs and requestTimeoutMs are checked. Each server has a timer for it, which wakes an idle process. */
   checkIntervalMs: 5_000,
   /** Of request line and headers. Several times the size of a client certificate in a header. */
   maxHeaderBytes: 32 * 1024,

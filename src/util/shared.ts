@@ -1,8 +1,8 @@
 import type { Clock } from './clock.js';
 
 /**
- * Does work never twice at the same time. Those who ask meanwhile, or within `forMs` after its end, share its result, and
- * its failure within `failedForMs`.
+ * Never runs `work` twice at once. Whoever asks while it runs, or within `forMs` after it succeeded (`failedForMs` after it
+ * failed), gets the same promise.
  */
 export function shared<T>(
   clock: Pick<Clock, 'monotonic'>,
