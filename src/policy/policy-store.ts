@@ -11,7 +11,7 @@ export type StoredPolicy =
 /** The apps of one bucket. Which bucket an app is in depends on its id alone. */
 export interface Bucket {
   readonly number: number;
-  /** Differs, but for one chance in four billion, whenever a policy of the bucket came, went or changed. */
+  /** Differs whenever a policy of the bucket came, went or changed; after a restore, but for one chance in four billion. */
   readonly digest: string;
   /** JSON lists, in the same order: app ids, and what differs whenever the app's row differs. */
   readonly appIds: string;
@@ -56,9 +56,9 @@ const bucket = 'hashtext(app_id) & 4095';
 const stamp = 'hashtext(guid || xmin::text)';
 
 /**
- * The sum of all xmin, but for a constant, as the distance to the age of one transaction: age() is a number, of which
- * half a million cost half as much as as many stamps. Only rows that PostgreSQL froze before 9.4 have no age; a bucket
- * that has one differs at each poll.
+ * The sum of all xmin is told by their distances to transaction 100, whatever that was: age() is a number, and costs half
+ * of a stamp. Where an age passes 2^31, a bucket differs once. Rows that were frozen before PostgreSQL 9.4 have no age, so
+ * that their buckets differ whenever there were transactions.
  */
 const digest = `count(*) || ':' || sum(hashtext(guid)) || ':' || count(*) * age('100'::xid) - sum(age(xmin))`;
 
