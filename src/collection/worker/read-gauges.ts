@@ -14,8 +14,9 @@ const presencePage = 100;
  */
 export async function readGauges(job: ReadJob & Authorized, tools: ReadTools<'read'>): Promise<ReadResult> {
   const { gaugeTypes, settled, startNs, endNs } = job;
-  const [names, limit] =
-    gaugeTypes.length > 0 ? [gaugesOf(gaugeTypes), fullPage] : [[presenceGauge], presencePage];
+  const [names, limit] = asksForGauges(job)
+    ? [gaugesOf(gaugeTypes), fullPage]
+    : [[presenceGauge], presencePage];
   const reading = new Reading(job, names);
   const pages = gaugePages(job, names, tools.logCache);
   const read = (part: Window) =>
@@ -38,7 +39,6 @@ class Reading {
   #oldestNs: bigint | null = null;
   #seen = false;
   #fromNs: bigint;
-  readonly #asksForGauges: boolean;
   #aggregation: GaugeAggregation | null = null;
 
   constructor(
@@ -46,14 +46,13 @@ class Reading {
     private readonly names: readonly string[],
   ) {
     this.#fromNs = job.settled?.untilNs ?? job.startNs;
-    this.#asksForGauges = job.gaugeTypes.length > 0;
   }
 
   take(envelopes: readonly GaugeEnvelope[], oldestNs: bigint): boolean {
     this.#begun().add(envelopes);
     this.#oldestNs = oldestNs;
     this.#seen ||= showsPresence(envelopes, this.job.presenceSinceNs);
-    return this.#asksForGauges || !this.#seen;
+    return asksForGauges(this.job) || !this.#seen;
   }
 
   /** False without a new envelope: if log-cache has lost the app's envelopes, the settled ones must not count either. */
@@ -79,7 +78,7 @@ class Reading {
       kind: 'read',
       outcomes: aggregation.outcomes(),
       containerMetricSeen: this.#seen || (presenceCovered ? false : null),
-      containers: this.#asksForGauges ? aggregation.containers : null,
+      containers: asksForGauges(this.job) ? aggregation.containers : null,
       fromNs: this.#fromNs,
       oldestNs: this.#oldestNs,
       settled: this.#oldestNs === null ? null : aggregation.settle(this.#fromNs),
@@ -89,6 +88,11 @@ class Reading {
   #begun(): GaugeAggregation {
     return (this.#aggregation ??= new GaugeAggregation(this.job.gaugeTypes, this.job));
   }
+}
+
+/** Or only for presence. */
+function asksForGauges({ gaugeTypes }: ReadJob): boolean {
+  return gaugeTypes.length > 0;
 }
 
 function showsPresence(envelopes: readonly GaugeEnvelope[], sinceNs: bigint): boolean {

@@ -71,6 +71,15 @@ function endOf(socket: Socket | undefined): Promise<unknown> {
   return new Promise((resolve) => socket?.once('close', resolve));
 }
 
+/** A pool that runs a job, which ends when the server answers. `ended`: when its thread has ended. */
+async function withOneJob() {
+  const { server, answers } = await serve();
+  const pool = open({ workerData: settings(server) });
+  const running = pool.run(job('a'));
+  await until(() => answers.length === 1);
+  return { server, answers, pool, running, ended: endOf(server.requests[0]?.socket) };
+}
+
 test('new jobs go to the new threads, and the old ones end when their last job has ended', async () => {
   const [first, second] = [await serve(), await serve()];
   const pool = open({ workerData: settings(first.server) });
@@ -95,13 +104,9 @@ test('new jobs go to the new threads, and the old ones end when their last job h
 });
 
 test('threads without a job end at once', async () => {
-  const { server, answers } = await serve();
-  const pool = open({ workerData: settings(server) });
-  const result = pool.run(job('a'));
-  await until(() => answers.length === 1);
-  const ended = endOf(server.requests[0]?.socket);
+  const { pool, answers, running, ended } = await withOneJob();
   answers[0]?.();
-  expect(await result).toMatchObject(done);
+  expect(await running).toMatchObject(done);
   pool.replace(nowhere());
   await ended;
 });
@@ -122,11 +127,7 @@ test('tells how busy the threads of now are, and what waits for any', async () =
 });
 
 test('closing ends all threads, also those that come later', async () => {
-  const { server, answers } = await serve();
-  const pool = open({ workerData: settings(server) });
-  const running = pool.run(job('a'));
-  await until(() => answers.length === 1);
-  const ended = endOf(server.requests[0]?.socket);
+  const { server, pool, running, ended } = await withOneJob();
   pool.replace(nowhere());
   await pool.close();
   await ended;
