@@ -7,7 +7,7 @@ import { type LogCache, LogCacheError } from '../src/log-cache/log-cache.js';
 /* The entry of a collector thread: jobs in, results out. Many jobs run at once, as they mostly wait. */
 
 const logCache = connect(workerData as CollectorWorkerData);
-// Every job fails with it.
+// Each job tells the failure.
 logCache.catch(() => {});
 
 /** piscina calls a file's default export. */

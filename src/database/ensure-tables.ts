@@ -14,7 +14,7 @@ export interface EnsureTablesOptions {
   readonly mayCreate: boolean;
   readonly logger: Pick<Logger, 'info'>;
   readonly repeated: Pick<RepeatedEvents, 'error'>;
-  /** What follows on "let a user … run this SQL"; default: that no restart is needed. */
+  /** The end of the remedy "let a user … run this SQL". Default: that no restart is needed. */
   readonly andThen?: string;
 }
 

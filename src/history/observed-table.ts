@@ -21,7 +21,7 @@ const pruneEveryMs = 60_000;
 const rowsPerStatement = 10_000;
 const statementTimeoutMs = 10_000;
 const stopDeadlineMs = 500;
-/** Between two lines of one event. */
+/** Between two lines that say that the table is missing. */
 const tablesReportMs = 600_000;
 
 /**

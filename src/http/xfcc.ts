@@ -20,7 +20,7 @@ export type XfccVerdict =
   | { readonly accepted: true; readonly validFromMs: number; readonly validUntilMs: number }
   | {
       readonly accepted: false;
-      /** As `wrong-space`, for the log. */
+      /** For the log, e.g. `wrong-space`. */
       readonly rejection: string;
       /** The name of the issuer that is not known; only of `unknown-issuer`. */
       readonly issuer?: string;

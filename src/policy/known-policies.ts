@@ -70,7 +70,7 @@ export class KnownPolicies {
     }
   }
 
-  /** Remembers policies that were read, and says whose came into force, were replaced, or are in force no more. */
+  /** Remembers policies that were read. Returns the apps whose policy came into force, was replaced, or is not in force any more. */
   take(policies: readonly PolicyText[]) {
     const taken = { added: [] as string[], changed: [] as string[], removed: [] as string[] };
     for (const { appId, stamp, stored } of policies) {

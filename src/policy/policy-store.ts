@@ -56,9 +56,9 @@ const bucket = 'hashtext(app_id) & 4095';
 const stamp = 'hashtext(guid || xmin::text)';
 
 /**
- * The sum of all xmin is told by their distances to transaction 100, whatever that was: age() is a number, and costs half
- * of a stamp. Where an age passes 2^31, a bucket differs once. Rows that were frozen before PostgreSQL 9.4 have no age, so
- * that their buckets differ whenever there were transactions.
+ * The last number is the sum of all xmin, each less 100: the difference between two ages. An age costs half of a stamp,
+ * because it is a number. When an age passes 2^31, its bucket differs once. Rows that were frozen before PostgreSQL 9.4 have
+ * no age. Their buckets differ after every transaction.
  */
 const digest = `count(*) || ':' || sum(hashtext(guid)) || ':' || count(*) * age('100'::xid) - sum(age(xmin))`;
 

@@ -71,6 +71,7 @@ export class Breakers {
   #probe: string | null = null;
 
   constructor(private readonly options: BreakersOptions) {
+    // Apart from those of apps, whose lines could use up the limit.
     this.#sharedEvents = new RepeatedEvents(options);
     this.#appEvents = new RepeatedEvents({ ...options, maxKeys: appLinesPerMinute });
   }

@@ -79,7 +79,7 @@ class WatchedCaCertificates extends WatchedFiles<CaCertificatesOptions> {
     const { ca, name, besidesSystem } = this.options;
     const system = this.#system ? await this.#system() : [];
     if (!ca) return system;
-    // It may have hundreds of certificates: they are parsed only where it has changed, or could not be used.
+    // A file may have hundreds of certificates. They are parsed only if it has changed, or could not be used.
     const found = 'file' in ca ? await fingerprint([ca.file]) : '';
     if (found === this.#fingerprint && !this.#failed) return [...system, ...this.#lastCa];
     this.#fingerprint = found;

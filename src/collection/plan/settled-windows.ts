@@ -85,7 +85,7 @@ function sameTypes(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((type, i) => type === b[i]);
 }
 
-/** A list that was filtered has room for sixteen elements; a copy has none to spare. */
+/** `filter` leaves room for sixteen elements. A copy has room for its own only. */
 function exactly(types: readonly string[]): readonly string[] {
   return types.slice();
 }

@@ -12,8 +12,8 @@ export interface QueryOutcomes {
 
 /**
  * Failures that have nothing to do with an app. One app of a batch can cause any other failure for all of them: it is too
- * busy, forbidden, has an odd id, or makes log-cache fail. In an outage, splitting makes about as many queries as there are apps, as asking
- * for each alone would.
+ * busy, forbidden, has an odd id, or makes log-cache fail. In an outage, splitting makes about as many queries as there are
+ * apps, as asking for each alone would.
  */
 const causedByNoApp = new Set<LogCacheFailureKind>(['clock-ahead', 'no-token', 'not-asked', 'thread']);
 
